@@ -1,0 +1,143 @@
+"""The command `pipedrive-sandbox`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import orjson
+
+from .account import Account
+from .change import change
+from .clock import Clock, parse
+from .generate import ALL_TROUBLES, generate
+from .server import Server, Settings, serve
+from .testing import TOKEN
+
+
+class Moment(click.ParamType[datetime]):
+    """An ISO moment; UTC unless it says otherwise."""
+
+    name = "iso"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the moment."""
+        try:
+            return parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an ISO moment", param, ctx)
+
+
+DEFAULTS = Settings()
+TROUBLES = click.Choice(sorted(ALL_TROUBLES))
+
+
+@click.group(context_settings={"show_default": True})
+def main() -> None:
+    """A local Pipedrive to develop, demonstrate and test against."""
+
+
+@main.command("serve")
+@click.option("--deals", default=2000, help="Number of deals; everything else scales with it.")
+@click.option("--seed", default=1, help="Equal seeds give equal accounts.")
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", default=8765, help="0 takes a free one.")
+@click.option("--token", "tokens", multiple=True, default=[TOKEN], help="Accepted token; repeatable.")
+@click.option("--burst", default=DEFAULTS.burst, help="Requests per token in 2 s; 0: unlimited.")
+@click.option("--daily-budget", default=DEFAULTS.daily_budget, help="Tokens per day.")
+@click.option(
+    "--daily-headers/--no-daily-headers",
+    default=True,
+    help="Send the x-daily-ratelimit-token-* headers.",
+)
+@click.option("--latency", default=0.0, help="Seconds added to every answer.")
+@click.option(
+    "--unset-fields",
+    type=click.Choice(["null", "absent"]),
+    default=DEFAULTS.unset_fields,
+    help="What v2 shows of custom fields without value.",
+)
+@click.option("--now", type=Moment(), help="Moment up to which the account has lived; default: now.")
+@click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of that.")
+@click.option(
+    "--live-at",
+    "lived",
+    type=Moment(),
+    multiple=True,
+    help="Moment, after --now, when 1 % of everything changed; repeatable.",
+)
+@click.option("--troubles", type=TROUBLES, multiple=True, help="Only these injected troubles.")
+@click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
+@click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
+@click.option("--ready-file", type=click.Path(path_type=Path), help='Write {"url","pid","token"} here.')
+def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
+    deals: int,
+    seed: int,
+    host: str,
+    port: int,
+    tokens: Sequence[str],
+    burst: int,
+    daily_budget: int,
+    daily_headers: bool,
+    latency: float,
+    unset_fields: str,
+    now: datetime | None,
+    clock_offset: float,
+    lived: Sequence[datetime],
+    troubles: Sequence[str],
+    without_trouble: Sequence[str],
+    manifest: Path | None,
+    ready_file: Path | None,
+) -> None:
+    """Serve a generated account until interrupted.
+
+    The same --deals, --seed, --now and troubles give the same account, and the same --live-at
+    the same life after that.
+    """
+    anchor = now or datetime.now(UTC).replace(microsecond=0)
+    chosen = set(troubles or ALL_TROUBLES) - set(without_trouble)
+    dataset = generate(deals, seed, anchor, chosen)
+    clock = Clock(anchor + timedelta(seconds=clock_offset))
+    account = Account(dataset, clock, tokens)
+    for i, moment in enumerate(sorted(lived), start=1):
+        if moment > clock.now():
+            raise click.UsageError(f"--live-at {moment.isoformat()} is later than the clock.")
+        with clock.held(moment):
+            change(account, share=0.01, seed=i)
+    account.purge()
+    if manifest:
+        manifest.write_bytes(orjson.dumps(dataset.manifest, option=orjson.OPT_INDENT_2))
+    settings = Settings(burst, daily_budget, daily_headers, latency, unset_fields)
+    asyncio.run(_serve(Server(account, settings), host, port, tokens[0], ready_file))
+
+
+async def _serve(server: Server, host: str, port: int, token: str, ready_file: Path | None) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        runner, port = await serve(server, host, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot serve on {host}:{port}: {os.strerror(error.errno or 0)}."
+            " Choose another --port, or 0 for a free one."
+        ) from None
+    url = f"http://{host}:{port}"
+    if ready_file:
+        ready = {"url": url, "pid": os.getpid(), "token": token}
+        partial = ready_file.with_name(ready_file.name + ".part")
+        partial.write_bytes(orjson.dumps(ready))
+        partial.replace(ready_file)
+    click.echo(f"Pipedrive sandbox at {url}")
+    await stopped.wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    main()

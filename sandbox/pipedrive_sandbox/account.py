@@ -1,0 +1,162 @@
+"""The living account: its rows, their order, its fields, its tokens and its clock."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .clock import Clock, stamp
+from .model import Id, Record, Row, Viewer, not_found
+
+if TYPE_CHECKING:
+    from .generate import Dataset
+
+Key: TypeAlias = tuple[bool, Any, Any]
+"""Place of a row in a sort order: null values first, ties by id."""
+
+FIELDS_OF = {
+    "deals": "deal",
+    "leads": "deal",
+    "persons": "person",
+    "organizations": "organization",
+    "products": "product",
+}
+"""Whose field definitions give an entity its custom fields; leads carry those of deals."""
+
+TOMBSTONED = ("deals", "persons", "organizations", "activities", "products")
+"""Entities whose deleted rows stay, flagged, for 30 days. Only deals can be listed meanwhile."""
+
+GRACE = timedelta(days=30)
+
+
+class Table:
+    """The rows of one entity by id.
+
+    A row is replaced, never changed in place: whoever holds one holds a snapshot, and what was
+    rendered from it is stale exactly when the table holds another.
+    """
+
+    def __init__(self, rows: Iterable[Record]) -> None:
+        self._rows: dict[Id, Record] = {row["id"]: row for row in rows}
+        self._orders: dict[str, list[Key]] = {}
+        self._ids = count(max((id_ for id_ in self._rows if isinstance(id_, int)), default=0) + 1)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._rows.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, id_: Id) -> Record | None:
+        """Return the row, or None."""
+        return self._rows.get(id_)
+
+    def put(self, row: Record) -> None:
+        """Add the row, or replace the one with its id."""
+        self._rows[row["id"]] = row
+        self._orders.clear()
+
+    def remove(self, id_: Id) -> None:
+        """Take the row out."""
+        del self._rows[id_]
+        self._orders.clear()
+
+    def next_number(self) -> int:
+        """Return a number no row of this table has had."""
+        return next(self._ids)
+
+    def order(self, field: str) -> list[Key]:
+        """Return the places of all rows in the ascending order of a field."""
+        if field not in self._orders:
+            self._orders[field] = sorted(place(row, field) for row in self)
+        return self._orders[field]
+
+    def walk(self, field: str, *, descending: bool, start: Key | None = None) -> Iterator[Record]:
+        """Yield rows in the order of a field, from the place `start` on (itself included)."""
+        keys = self.order(field)
+        if descending:
+            upto = len(keys) if start is None else bisect_right(keys, start)
+            return (self._rows[keys[i][2]] for i in range(upto - 1, -1, -1))
+        since = 0 if start is None else bisect_left(keys, start)
+        return (self._rows[keys[i][2]] for i in range(since, len(keys)))
+
+
+def place(row: Record, field: str) -> Key:
+    """Return where the row stands in the order of a field."""
+    value = row[field]
+    return value is not None, 0 if value is None else value, row["id"]
+
+
+def lives(row: Row) -> bool:
+    """Tell whether lists show the row when they are not asked for deleted ones."""
+    return not row.get("is_deleted") and row.get("active_flag") is not False
+
+
+class Account:
+    """A Pipedrive company: tables by entity, field definitions, change logs, tokens, a clock."""
+
+    def __init__(self, dataset: Dataset, clock: Clock, tokens: Sequence[str]) -> None:
+        self.clock = clock
+        self.manifest = dataset.manifest
+        self.tables = {entity: Table(rows) for entity, rows in dataset.records.items()}
+        self.fields: dict[str, list[Record]] = {
+            entity: list(fields) for entity, fields in dataset.fields.items()
+        }
+        self.fields_version = 0
+        """Grows with every change of the field definitions."""
+        self.changes: dict[int, tuple[Record, ...]] = {
+            deal: tuple(rows) for deal, rows in dataset.changes.items()
+        }
+        users = sorted(row["id"] for row in self.tables["users"] if row["active_flag"])
+        self.viewers = {token: Viewer(token, users[i % len(users)]) for i, token in enumerate(tokens)}
+        self.purge()
+
+    def table(self, entity: str) -> Table:
+        """Return the rows of an entity; unknown entities are not found."""
+        if entity not in self.tables:
+            raise not_found(f"unknown entity {entity!r}; known: {', '.join(self.tables)}")
+        return self.tables[entity]
+
+    def get(self, entity: str, id_: Id) -> Record:
+        """Return one row, or refuse with 404."""
+        row = self.table(entity).get(id_)
+        if row is None:
+            raise not_found()
+        return row
+
+    def fields_of(self, entity: str) -> list[Record]:
+        """Return the field definitions that describe an entity's rows, [] when it has none."""
+        return self.fields.get(FIELDS_OF.get(entity, ""), [])
+
+    def listable(self, entity: str) -> list[Record]:
+        """Return every row an all-seeing user could list somewhere, by id."""
+        rows = self.table(entity).walk("id", descending=False)
+        if entity == "deals":
+            return list(rows)
+        if entity in TOMBSTONED or entity == "notes":
+            return [row for row in rows if lives(row)]
+        return list(rows)
+
+    def purge(self) -> None:
+        """Forget what was deleted more than 30 days ago; line items lose a purged product."""
+        deadline = stamp(self.clock.now() - GRACE)
+        for entity in TOMBSTONED:
+            table = self.tables[entity]
+            for row in list(table):
+                if row["is_deleted"] and row["update_time"] and row["update_time"] < deadline:
+                    table.remove(row["id"])
+                    self._forget(entity, row["id"])
+
+    def _forget(self, entity: str, id_: int) -> None:
+        lines = self.tables["deal_products"]
+        if entity == "deals":
+            self.changes.pop(id_, None)
+            for line in [line for line in lines if line["deal_id"] == id_]:
+                lines.remove(line["id"])
+        elif entity == "products":
+            nothing = {"product_id": None, "product_variation_id": None, "name": None}
+            for line in [line for line in lines if line["product_id"] == id_]:
+                lines.put(line | nothing)

@@ -1,0 +1,141 @@
+"""What happens to field definitions: fields and options added, renamed, removed."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import chain
+from typing import Any
+
+from .account import FIELDS_OF, Account
+from .model import Record, Refusal, Row, not_found
+from .v1 import ADDRESS_PARTS
+
+SUBFIELDS: dict[str, dict[str, str]] = {
+    "monetary": {"value": "double", "currency": "varchar"},
+    "daterange": {"value": "date", "until": "date"},
+    "time": {"value": "time", "timezone_id": "int", "timezone_name": "varchar"},
+    "timerange": {
+        "value": "time",
+        "until": "time",
+        "timezone_id": "int",
+        "timezone_name": "varchar",
+    },
+    "address": dict.fromkeys(("value", *ADDRESS_PARTS), "varchar"),
+}
+"""The parts of custom fields whose v2 value is an object."""
+
+
+def _replace_fields(account: Account, entity: str, definitions: list[Record]) -> None:
+    account.fields[entity] = definitions
+    account.fields_version += 1
+
+
+def _definition(account: Account, entity: str, code: str) -> Record:
+    for definition in account.fields.get(entity, ()):
+        if definition["field_code"] == code:
+            return definition
+    raise not_found("Field was not found")
+
+
+def _rewrite_custom_fields(account: Account, entity: str, code: str, *, keep: bool) -> None:
+    """Give every row an empty value of a new field, or take a removed field's value away."""
+    for table in (account.tables[name] for name, owner in FIELDS_OF.items() if owner == entity):
+        for row in list(table):
+            custom = {key: value for key, value in row["custom_fields"].items() if key != code}
+            table.put(row | {"custom_fields": custom | ({code: None} if keep else {})})
+
+
+def add_field(account: Account, entity: str, given: Row) -> Record:
+    """Add a custom field: `field_name`, `field_type`, and `options` as a list of labels."""
+    if entity not in account.fields:
+        raise not_found(f"unknown entity {entity!r}; known: {', '.join(account.fields)}")
+    existing = account.fields[entity]
+    seed = f"{entity}:{account.fields_version}:{given['field_name']}"
+    definition: Record = {
+        **dict.fromkeys(existing[0] if existing else ()),
+        "field_code": hashlib.sha1(seed.encode()).hexdigest(),  # noqa: S324
+        "field_name": given["field_name"],
+        "field_type": given["field_type"],
+        "options": None,
+        "subfields": None,
+        "is_custom_field": True,
+        "is_optional_response_field": False,
+    }
+    for namespace in ("ui_visibility", "important_fields", "required_fields"):
+        definition.pop(namespace, None)
+    if parts := SUBFIELDS.get(given["field_type"]):
+        definition["subfields"] = [
+            {"field_code": part, "field_name": f"{part} of {given['field_name']}", "field_type": type_}
+            for part, type_ in parts.items()
+        ]
+    labels = given.get("options") or []
+    first = _next_option_id(account)
+    if labels:
+        definition["options"] = [{"id": first + i, "label": label} for i, label in enumerate(labels)]
+    _replace_fields(account, entity, [*existing, definition])
+    _rewrite_custom_fields(account, entity, definition["field_code"], keep=True)
+    return definition
+
+
+def change_field(account: Account, entity: str, code: str, changes: Row) -> Record:
+    """Change a field's definition, e.g. its `field_name`; its code and values stay."""
+    before = _definition(account, entity, code)
+    if unknown := changes.keys() - {"field_name", "description"}:
+        raise Refusal(400, f"unknown keys: {', '.join(sorted(unknown))}")
+    after = before | dict(changes)
+    _replace_fields(account, entity, [after if f is before else f for f in account.fields[entity]])
+    return after
+
+
+def remove_field(account: Account, entity: str, code: str) -> Record:
+    """Delete a custom field; it vanishes from the definitions and from all records."""
+    before = _definition(account, entity, code)
+    if not before["is_custom_field"]:
+        raise Refusal(400, "built-in fields cannot be deleted")
+    _replace_fields(account, entity, [f for f in account.fields[entity] if f is not before])
+    _rewrite_custom_fields(account, entity, code, keep=False)
+    return before
+
+
+def _next_option_id(account: Account) -> int:
+    definitions = chain.from_iterable(account.fields.values())
+    options = chain.from_iterable(definition["options"] or () for definition in definitions)
+    ids = (option["id"] for option in options if isinstance(option["id"], int))
+    return max(ids, default=0) + 1
+
+
+def _with_options(account: Account, entity: str, before: Record, options: list[Any]) -> Record:
+    after = before | {"options": options}
+    _replace_fields(account, entity, [after if f is before else f for f in account.fields[entity]])
+    return after
+
+
+def add_option(account: Account, entity: str, code: str, label: str) -> Record:
+    """Add an option to a field of single or multiple options."""
+    before = _definition(account, entity, code)
+    option = {"id": _next_option_id(account), "label": label}
+    return _with_options(account, entity, before, [*(before["options"] or ()), option])
+
+
+def rename_option(account: Account, entity: str, code: str, option_id: str, label: str) -> Record:
+    """Give an option another label; records keep its id."""
+    before = _definition(account, entity, code)
+    _demand_option(before, option_id)
+    options = [
+        option | {"label": label} if str(option["id"]) == option_id else option
+        for option in before["options"]
+    ]
+    return _with_options(account, entity, before, options)
+
+
+def remove_option(account: Account, entity: str, code: str, option_id: str) -> Record:
+    """Delete an option from the definition; records may still refer to it."""
+    before = _definition(account, entity, code)
+    _demand_option(before, option_id)
+    options = [option for option in before["options"] if str(option["id"]) != option_id]
+    return _with_options(account, entity, before, options)
+
+
+def _demand_option(definition: Row, option_id: str) -> None:
+    if all(str(option["id"]) != option_id for option in definition["options"] or ()):
+        raise not_found("Option was not found")

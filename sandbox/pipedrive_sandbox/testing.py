@@ -1,0 +1,116 @@
+"""A sandbox inside a test: `with Sandbox(deals=50) as sandbox: ... sandbox.url ...`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Collection
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+from .account import Account
+from .clock import Clock
+from .server import Server, Settings, serve
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .generate import Dataset
+
+TOKEN = "sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
+NOW = datetime.now(UTC).replace(microsecond=0)
+"""One moment for all sandboxes of a test session, so that equal data are generated once."""
+
+
+@lru_cache(maxsize=4)
+def _dataset(deals: int, seed: int, now: datetime, troubles: frozenset[str] | None) -> Dataset:
+    from .generate import ALL_TROUBLES, generate  # noqa: PLC0415  (slow import, often not needed)
+
+    return generate(deals, seed, now, ALL_TROUBLES if troubles is None else troubles)
+
+
+class Sandbox:
+    """A sandbox that serves from a thread of this process, on a free port.
+
+    `settings` are those of `server.Settings`, but without burst limit unless one is given.
+    """
+
+    def __init__(
+        self,
+        deals: int = 50,
+        *,
+        seed: int = 1,
+        now: datetime = NOW,
+        troubles: Collection[str] | None = None,
+        dataset: Dataset | None = None,
+        tokens: Collection[str] = (TOKEN,),
+        **settings: Any,
+    ) -> None:
+        chosen = None if troubles is None else frozenset(troubles)
+        data = dataset or _dataset(deals, seed, now, chosen)
+        account = Account(data, Clock(now), list(tokens))
+        self._server = Server(account, Settings(**{"burst": 0, **settings}))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.token = next(iter(tokens))
+        self.url = ""
+        """Where it serves, e.g. `http://127.0.0.1:43210`."""
+
+    def __enter__(self) -> Sandbox:
+        self._thread.start()
+        starting = serve(self._server, "127.0.0.1", 0)
+        self._runner, port = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self.url = f"http://127.0.0.1:{port}"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def get(self, path: str) -> Any:
+        """Return a control's answer, e.g. of `/sandbox/clock`. Raises urllib's HTTPError."""
+        return self.call("GET", path)
+
+    def post(self, path: str, json: Any = None) -> Any:
+        """Post to a control and return its answer. Raises urllib's HTTPError."""
+        return self.call("POST", path, json)
+
+    def patch(self, path: str, json: Any) -> Any:
+        """Change something by a control and return its answer. Raises urllib's HTTPError."""
+        return self.call("PATCH", path, json)
+
+    def delete(self, path: str) -> Any:
+        """Delete something by a control and return its answer. Raises urllib's HTTPError."""
+        return self.call("DELETE", path)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Send any request with the sandbox's token; numbers come back exact, as Decimal."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data, {"x-api-token": self.token}, method=method)  # noqa: S310
+        with urlopen(request, timeout=60) as answer:  # noqa: S310
+            return json.loads(answer.read(), parse_float=Decimal)
+
+    def truth(self, entity: str) -> list[dict[str, Any]]:
+        """Return all rows of an entity that some list would show an all-seeing user."""
+        rows: list[dict[str, Any]] = self.get(f"/sandbox/truth/{entity}")
+        return rows
+
+    def stats(self) -> dict[str, Any]:
+        """Return requests and tokens, in all and by endpoint."""
+        found: dict[str, Any] = self.get("/sandbox/stats")
+        return found
+
+    def requests(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the requests to the API so far whose path contains `path`."""
+        return [seen for seen in self.stats()["log"] if path in seen["path"]]
