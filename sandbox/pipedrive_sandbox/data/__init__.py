@@ -1,0 +1,1 @@
+"""The rooms of the generator: each makes one part of the account."""

@@ -1,0 +1,77 @@
+"""The counters and pointers that the API derives from an entity's children."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .draft import Draft, Record
+
+_OUTCOMES = ("open", "won", "lost")
+
+
+def count_children(draft: Draft) -> None:
+    """Fills every `*_count` and `*_activity_id` of deals, persons, organizations and leads."""
+    records = draft.records
+    by_id = {
+        entity: {row["id"]: row for row in records[entity]}
+        for entity in ("deals", "persons", "organizations", "leads")
+    }
+    owners = {
+        "deal_id": by_id["deals"],
+        "person_id": by_id["persons"],
+        "org_id": by_id["organizations"],
+        "lead_id": by_id["leads"],
+    }
+    _activities(records["activities"], owners)
+    for note in records["notes"]:
+        for key in ("deal_id", "person_id", "org_id"):
+            if owner := owners[key].get(note[key]):
+                owner["notes_count"] += 1
+    for deal in records["deals"]:
+        deal["participants_count"] = 1 if deal["person_id"] else 0
+    for person in records["persons"]:
+        if person["org_id"]:
+            by_id["organizations"][person["org_id"]]["people_count"] += 1
+    _deals(records["deals"], by_id)
+
+
+def _activities(activities: list[Record], owners: dict[str, dict[Any, Record]]) -> None:
+    """Counts activities and finds the next undone and the last done one, by due moment."""
+    due: dict[int, tuple[str, str, int]] = {
+        a["id"]: (a["due_date"], a["due_time"] or "", a["id"]) for a in activities
+    }
+
+    def point(owner: Record, key: str, activity: int, better: Callable[..., Any]) -> None:
+        known = owner[key]
+        owner[key] = activity if known is None else better(known, activity, key=due.__getitem__)
+
+    for activity in activities:
+        done = activity["done"]
+        for key, by_id in owners.items():
+            owner = by_id.get(activity[key])
+            if owner is None:
+                continue
+            if key != "lead_id":
+                owner["activities_count"] += 1
+                owner["done_activities_count" if done else "undone_activities_count"] += 1
+            if not done:
+                point(owner, "next_activity_id", activity["id"], min)
+            elif key != "lead_id":
+                point(owner, "last_activity_id", activity["id"], max)
+
+
+def _deals(deals: Iterable[Record], by_id: dict[str, dict[Any, Record]]) -> None:
+    """Counts deals of persons and organizations; `related` ones come by way of the other."""
+    for deal in deals:
+        if deal["status"] not in _OUTCOMES:
+            continue
+        person = by_id["persons"].get(deal["person_id"])
+        org = by_id["organizations"].get(deal["org_id"])
+        employer = by_id["organizations"].get(person["org_id"]) if person else None
+        counted = [(person, ""), (org, "")]
+        if employer is not org:
+            counted.append((employer, "related_"))
+        for owner, scope in counted:
+            if owner is not None:
+                owner[f"{scope}{deal['status']}_deals_count"] += 1
+                if deal["status"] != "open":
+                    owner[f"{scope}closed_deals_count"] += 1

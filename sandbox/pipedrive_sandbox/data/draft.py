@@ -1,0 +1,48 @@
+"""A data set in the making: what the rooms of the generator read from and add to."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from .people import People
+from .times import Season
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Draft:
+    """Records whose times are still whole seconds (UTC), so that the rooms can reckon with them."""
+
+    deals: int
+    seed: int
+    season: Season
+    people: People
+    records: dict[str, list[Record]] = field(default_factory=dict)
+    fields: dict[str, list[Record]] = field(default_factory=dict)
+    changes: dict[int, list[Record]] = field(default_factory=dict)
+    domains: dict[int, str] = field(default_factory=dict)
+    """Organization id to mail domain."""
+    spoilt: defaultdict[tuple[str, str], set[Any]] = field(default_factory=lambda: defaultdict(set))
+    """(list, key) to the ids that a trouble has already spoilt there."""
+    last_option_id: int = 100
+
+    @property
+    def now(self) -> int:
+        """The moment the history ends."""
+        return self.season.now
+
+    def rng(self, room: str) -> Random:
+        """Each room's own randomness: what one room draws never shifts another."""
+        return Random(f"{self.seed}/{room}")  # noqa: S311 - made-up data, no secret
+
+    def next_option_id(self) -> int:
+        """Option ids are unique in the whole account."""
+        self.last_option_id += 1
+        return self.last_option_id
+
+
+def money(cents: int) -> int | float:
+    """An amount as the API writes it: 1500, not 1500.0."""
+    return cents // 100 if cents % 100 == 0 else cents / 100

@@ -1,0 +1,126 @@
+"""A made-up Pipedrive account: the same arguments give the same data, to the byte."""
+
+import inspect
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .data.activities import activities, notes
+from .data.builtin_fields import builtin_fields
+from .data.catalogue import CUSTOM_FIELDS
+from .data.contacts import organizations, persons
+from .data.counters import count_children
+from .data.customfields import add_custom_field
+from .data.deals import deals_and_line_items
+from .data.draft import Draft, Record
+from .data.leads import leads
+from .data.people import People
+from .data.reference import (
+    activity_types,
+    currencies,
+    filters,
+    lead_labels,
+    pipelines_and_stages,
+    products,
+    users,
+)
+from .data.times import Season, iso, iso_ms
+from .data.troubles import ALL_TROUBLES, TROUBLES
+
+__all__ = ["ALL_TROUBLES", "Dataset", "generate"]
+
+_TIMES = ("add_time", "update_time")
+_TIME_KEYS = {
+    "deals": (
+        *_TIMES, "stage_change_time", "archive_time", "close_time", "won_time", "lost_time",
+        "first_won_time",
+    ),
+    "activities": (*_TIMES, "marked_as_done_time"),
+    "users": ("last_login", "created", "modified"),
+    "filters": (*_TIMES, "last_used_time"),
+    "currencies": (),
+}  # fmt: skip
+_IN_MILLISECONDS = ("leads", "lead_labels")
+
+
+@dataclass
+class Dataset:
+    """An account as it stands at one moment."""
+
+    records: dict[str, list[dict[str, Any]]]
+    """List name (deals, persons, ...) to canonical records, every key present."""
+    fields: dict[str, list[dict[str, Any]]]
+    """Entity (deal, person, organization, product, activity) to v2 field objects."""
+    changes: dict[int, list[dict[str, Any]]]
+    """Deal id to changelog rows, oldest first; a deal that never changed has no entry."""
+    manifest: dict[str, Any]
+    """What was asked for, and exactly which rows and fields each trouble spoilt."""
+
+
+def generate(deals: int, seed: int, now: datetime, troubles: Collection[str] = ALL_TROUBLES) -> Dataset:
+    """Makes an account of `deals` deals, and the other lists in proportion, as it stands at `now`.
+
+    Raises ValueError for a naive `now`, for no deals, and for a trouble that does not exist. From
+    about 50 deals on, each of the `troubles` has at least one victim.
+    """
+    unknown = sorted(frozenset(troubles).difference(TROUBLES))
+    if unknown:
+        raise ValueError(f"no such trouble: {', '.join(unknown)}")
+    if now.tzinfo is None:
+        raise ValueError("now needs a time zone")
+    if deals < 1:
+        raise ValueError("at least one deal is needed")
+    draft = _clean_account(deals, seed, int(now.timestamp()))
+    manifest: dict[str, Any] = {"seed": seed, "deals": deals, "now": iso(draft.now), "troubles": {}}
+    for name, trouble in TROUBLES.items():
+        if name in troubles:
+            spoilt = trouble(draft, draft.rng(name))
+            manifest["troubles"][name] = {"what": inspect.getdoc(trouble), **spoilt}
+    count_children(draft)
+    _write_times(draft)
+    return Dataset(draft.records, draft.fields, draft.changes, manifest)
+
+
+def _clean_account(deals: int, seed: int, now: int) -> Draft:
+    """Everything in order, before the troubles; each list rests on those made before it."""
+    draft = Draft(deals, seed, Season(now), People(seed))
+    records = draft.records
+    records["currencies"] = currencies()
+    records["users"] = users(draft)
+    records["activity_types"] = activity_types(draft)
+    records["lead_labels"] = lead_labels(draft)
+    records["filters"] = filters(draft)
+    records["pipelines"], records["stages"] = pipelines_and_stages(draft)
+    records["products"] = products(draft)
+    records["organizations"] = organizations(draft)
+    records["persons"] = persons(draft)
+    records["deals"], records["deal_products"] = deals_and_line_items(draft)
+    records["leads"] = leads(draft)
+    records["activities"] = activities(draft)
+    records["notes"] = notes(draft)
+    for entity in ("deal", "person", "organization", "product", "activity"):
+        draft.fields[entity] = builtin_fields(entity)
+        for spec in CUSTOM_FIELDS.get(entity, ()):
+            add_custom_field(draft, entity, spec)
+    return draft
+
+
+def _write_times(draft: Draft) -> None:
+    """Turns whole seconds into the texts of the API, everywhere."""
+    for name, rows in draft.records.items():
+        write = iso_ms if name in _IN_MILLISECONDS else iso
+        _write(rows, _TIME_KEYS.get(name, _TIMES), write)
+    for changes in draft.changes.values():
+        _write(changes, ("time",), iso)
+    for fields in draft.fields.values():
+        for field in fields:
+            if field["is_custom_field"]:
+                _write(field["options"] or [], _TIMES, iso)
+
+
+def _write(rows: list[Record], keys: tuple[str, ...], write: Any) -> None:
+    for row in rows:
+        for key in keys:
+            if row[key] is not None:
+                row[key] = write(row[key])
