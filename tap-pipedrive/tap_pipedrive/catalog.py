@@ -1,0 +1,88 @@
+"""Selection: what the user's catalog says, applied to the columns that the account has now.
+
+A catalog may be older than the newest custom field, or know a field by the name it has now while its column
+keeps the name it had. Columns of custom fields are therefore matched by the field's key, which a column's
+description carries.
+"""
+
+import logging
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from singer_sdk.singerlib import CatalogEntry, MetadataMapping, Schema
+
+from tap_pipedrive.custom_fields import key_of
+
+DESELECTED = "deselected_custom_fields"
+"""Where the state remembers them."""
+
+logger = logging.getLogger("tap-pipedrive")
+
+
+def match_selection(
+    entry: CatalogEntry,
+    schema: Mapping[str, Any],
+    state: MutableMapping[str, Any],
+    *,
+    keys: Sequence[str],
+    replication_key: str | None,
+) -> CatalogEntry:
+    """The entry of a user's catalog with the columns of `schema` in place of its own.
+
+    A custom field that was deselected stays so when it is renamed in Pipedrive: the state remembers it, as a
+    rule such as `!deals.cpf` no longer finds it under its new name.
+    """
+    wanted = entry.metadata.resolve_selection()
+    theirs = _columns_by_field(entry.schema.to_dict().get("properties", {}))
+    ours = _columns_by_field(schema["properties"])
+    names = {
+        column: theirs[key][position]
+        for key, columns in ours.items()
+        for position, column in enumerate(columns)
+        if position < len(theirs.get(key, ()))
+    }
+    metadata = MetadataMapping.get_standard_metadata(
+        schema=dict(schema),
+        key_properties=keys,
+        valid_replication_keys=[replication_key] if replication_key else None,
+    )
+    metadata[()] = entry.metadata.root
+    for column in schema["properties"]:
+        breadcrumb = ("properties", names.get(column, column))
+        if breadcrumb in entry.metadata:
+            metadata["properties", column].selected = wanted[breadcrumb]
+
+    remembered = set(state.pop(DESELECTED, ()))
+    for key, columns in ours.items():
+        renamed = names.get(columns[0], columns[0]) != columns[0]
+        deselected = [column for column in columns if metadata["properties", column].selected is False]
+        if key in remembered and renamed and not deselected:
+            deselected = columns
+            for column in columns:
+                metadata["properties", column].selected = False
+            logger.warning(
+                "%s: the custom field of column %s was renamed in Pipedrive and stays deselected; to select it "
+                "again, name its column in the setting custom_field_names.",
+                entry.tap_stream_id,
+                columns[0],
+            )
+        if deselected:
+            state.setdefault(DESELECTED, []).append(key)
+
+    return CatalogEntry(
+        tap_stream_id=entry.tap_stream_id,
+        stream=entry.tap_stream_id,
+        schema=Schema.from_dict(dict(schema)),
+        metadata=metadata,
+        key_properties=keys,
+        replication_key=replication_key,
+        replication_method=entry.replication_method if replication_key else "FULL_TABLE",
+    )
+
+
+def _columns_by_field(properties: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for column, schema in properties.items():
+        if key := key_of(schema):
+            columns.setdefault(key, []).append(column)
+    return columns

@@ -1,0 +1,267 @@
+"""HTTP: authentication, the burst window, retries, and errors in words.
+
+One `Client` serves all streams of a run. It knows URLs and status codes, no entities.
+"""
+
+import json
+import logging
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import tenacity
+
+from tap_pipedrive.errors import (
+    Blocked,
+    BudgetSpent,
+    NotAllowed,
+    PipedriveError,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
+from tap_pipedrive.limits import TOKEN_PRICES, BurstWindow
+
+ATTEMPTS = 5
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+LONGEST_WAIT_SECONDS = 60
+"""A `Retry-After` beyond this is the daily budget's: nobody sleeps for hours."""
+
+RETRIED_STATUSES = {408, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+logger = logging.getLogger("tap-pipedrive")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer: the decoded JSON object, and the server's clock then (None if it did not say)."""
+
+    body: dict[str, Any]
+    served_at: datetime | None
+
+
+class TryAgain(Exception):
+    """An answer, or none, that may be better next time; `wait` is what the server asks for, in seconds."""
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
+
+
+class Client:
+    """Pipedrive's API for one account. Raises the errors of `errors.py`; safe to share between threads."""
+
+    def __init__(
+        self, url: str, auth: Callable[[requests.PreparedRequest], requests.PreparedRequest]
+    ) -> None:
+        self.url = url
+        self.auth = auth
+        self.requests: Counter[tuple[str, int]] = Counter()
+        """Requests sent, by endpoint and status (0: no answer)."""
+        self._window = BurstWindow()
+        self._lock = threading.Lock()
+        self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
+
+    def tokens_spent(self) -> dict[str, int]:
+        """API tokens spent so far, by endpoint."""
+        spent: Counter[str] = Counter()
+        for (endpoint, _), count in self.requests.items():
+            spent[endpoint] += count * TOKEN_PRICES[endpoint]
+        return dict(spent)
+
+    def get(self, endpoint: str, params: Mapping[str, str | int]) -> Answer:
+        """GET an endpoint such as `/api/v2/deals`, trying again where that may help."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TryAgain),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_wait,
+            before_sleep=lambda attempt: _log_retry(endpoint, attempt),
+            sleep=time.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._try, endpoint, params)
+        except TryAgain as problem:
+            raise Unavailable(
+                f"GET {endpoint} failed {ATTEMPTS} times, at last with {problem}: check {self.url} and "
+                "Pipedrive's status page, then run again; the next run goes on where this one stopped."
+            ) from None
+
+    def _try(self, endpoint: str, params: Mapping[str, str | int]) -> Answer:
+        self._window.wait()
+        status = 0
+        try:
+            response = self._session().get(
+                self._address(endpoint),
+                params=params,
+                auth=self.auth,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,  # a redirect would carry the token to another host
+            )
+            status = response.status_code
+        except requests.RequestException as error:
+            raise TryAgain(_without_url(error)) from None
+        finally:
+            with self._lock:
+                self.requests[endpoint, status] += 1
+        self._window.learn(response.headers)
+        if status == 200:
+            return Answer(_read(response.content), _clock(response.headers.get("Date")))
+        raise _problem(endpoint, response)
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._sessions, "session"):
+            self._sessions.session = requests.Session()
+        session: requests.Session = self._sessions.session
+        return session
+
+    def _address(self, endpoint: str) -> str:
+        """The shared host api.pipedrive.com knows v1 as `/v1` only; company hosts know `/api/v1`."""
+        if urlsplit(self.url).hostname == "api.pipedrive.com" and endpoint.startswith("/api/v1/"):
+            endpoint = endpoint.removeprefix("/api")
+        return self.url + endpoint
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    """Decode a body exactly: numbers keep all their digits; what no database can store is replaced."""
+    try:
+        body = _decode(content)
+        if rb"\u0000" in content:
+            body = _storable(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # lone surrogates, for one
+        try:
+            body = _storable(json.loads(content, parse_float=Decimal))
+        except (ValueError, RecursionError):
+            raise TryAgain("a body that is not JSON or cut off") from None
+    if not isinstance(body, dict):
+        raise TryAgain(f"a body of JSON {type(body).__name__} instead of an object")
+    if body.get("success") is False or "data" not in body:
+        raise TryAgain(f"an answer without data: {_text(body) or 'no error text'}")
+    return body
+
+
+def _storable(value: Any) -> Any:
+    """NUL characters and lone surrogates (half an emoji, cut off at a length limit) become U+FFFD."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def _clock(date: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC) if date else None
+    except ValueError:
+        return None
+
+
+def _problem(endpoint: str, response: requests.Response) -> Exception:
+    """What to raise for an answer that is no success."""
+    status, headers = response.status_code, response.headers
+    try:
+        body = _decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = None
+    said = f"GET {endpoint} answered {status} ({_text(body) or response.reason or 'no text'})"
+    problem: Exception
+    if status == 401:
+        problem = Unauthorized(
+            f"{said}: Pipedrive does not accept the API token; set a valid one in TAP_PIPEDRIVE_API_TOKEN."
+        )
+    elif status == 429:
+        problem = _too_many(said, _text(body), headers)
+    elif status == 403 and body is None:
+        problem = Blocked(
+            f"{said}, a web page from Pipedrive's firewall: too many requests were sent with this token; "
+            "wait some minutes, and look for another tool that uses it."
+        )
+    elif status in (400, 422):
+        problem = Refused(f"{said}: if this goes on, report it with this line.")
+    elif status in (402, 403, 404, 405, 410, 415):
+        problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.")
+    elif status in RETRIED_STATUSES:
+        problem = TryAgain(said, _seconds(headers.get("Retry-After")))
+    elif 300 <= status < 400:
+        host = urlsplit(headers.get("Location", "")).netloc or "elsewhere"
+        problem = PipedriveError(f"{said}, a redirect to {host}: set api_url to the right address.")
+    else:
+        problem = PipedriveError(f"{said}, which the tap does not know: report it with this line.")
+    return problem
+
+
+def _too_many(said: str, text: str, headers: Mapping[str, str]) -> Exception:
+    """A 429: the burst window's is slept through, the daily budget's is not.
+
+    The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body.
+    """
+    wait = _seconds(headers.get("Retry-After"))
+    if (
+        "daily" in text.lower()
+        or (wait or 0) > LONGEST_WAIT_SECONDS
+        or _seconds(headers.get("x-daily-ratelimit-token-remaining")) == 0
+    ):
+        when = f"new ones come in {wait / 3600:.1f} hours" if wait else "new ones come tomorrow"
+        return BudgetSpent(f"{said}: the company's API tokens for today are used up, {when}.")
+    return TryAgain(said, wait or _seconds(headers.get("x-ratelimit-reset")) or 2)
+
+
+def _text(body: Any) -> str:
+    """Pipedrive's own words for an error."""
+    if not isinstance(body, dict):
+        return ""
+    words = [body.get("error"), body.get("error_info")]
+    return "; ".join(str(word)[:300] for word in words if word)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(float(header), 0) if header else None
+    except ValueError:
+        return None
+
+
+def _without_url(error: requests.RequestException) -> str:
+    """What happened, without the request: its text could hold what nobody should read in a log."""
+    kinds = {
+        requests.exceptions.ConnectTimeout: f"no connection within {CONNECT_SECONDS} s",
+        requests.exceptions.Timeout: f"no answer within {READ_SECONDS} s",
+        requests.exceptions.SSLError: "a broken TLS connection",
+        requests.exceptions.ProxyError: "a proxy that does not answer",
+        requests.exceptions.ChunkedEncodingError: "an answer cut off in the middle",
+        requests.exceptions.ContentDecodingError: "an answer that cannot be unpacked",
+        requests.exceptions.ConnectionError: "no connection",
+    }
+    return next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _wait(attempt: tenacity.RetryCallState) -> float:
+    """What the server asks for, else longer and longer with jitter."""
+    problem = attempt.outcome.exception() if attempt.outcome else None
+    asked = problem.wait if isinstance(problem, TryAgain) else None
+    if asked is not None:
+        return min(asked, LONGEST_WAIT_SECONDS)
+    return tenacity.wait_exponential_jitter(initial=0.5, max=30)(attempt)
+
+
+def _log_retry(endpoint: str, attempt: tenacity.RetryCallState) -> None:
+    problem = attempt.outcome.exception() if attempt.outcome else None
+    wait = attempt.next_action.sleep if attempt.next_action else 0
+    logger.warning(
+        "GET %s: %s; try %d of %d in %.1f s", endpoint, problem, attempt.attempt_number + 1, ATTEMPTS, wait
+    )

@@ -1,0 +1,61 @@
+"""What the API may be asked, and what it costs: token prices and the burst window."""
+
+import threading
+import time
+from collections.abc import Mapping
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+WINDOW_SECONDS = 2
+"""Length of Pipedrive's rolling burst window."""
+
+DEFAULT_BURST = 20
+"""Requests per window on the smallest plan; the `x-ratelimit-limit` header tells of more."""
+
+TOKEN_PRICES = {
+    "/api/v1/activityTypes": 20,
+    "/api/v1/currencies": 20,
+    "/api/v1/leadLabels": 10,
+    "/api/v1/leads": 20,
+    "/api/v1/leads/archived": 40,
+    "/api/v1/notes": 20,
+    "/api/v1/users": 20,
+    "/api/v2/activities": 10,
+    "/api/v2/activityFields": 10,
+    "/api/v2/dealFields": 10,
+    "/api/v2/deals": 10,
+    "/api/v2/deals/archived": 20,
+    "/api/v2/organizationFields": 10,
+    "/api/v2/organizations": 10,
+    "/api/v2/personFields": 10,
+    "/api/v2/persons": 10,
+    "/api/v2/pipelines": 5,
+    "/api/v2/productFields": 10,
+    "/api/v2/products": 10,
+    "/api/v2/stages": 5,
+}
+"""API tokens per request, whatever the size of the page (`x-token-cost` in Pipedrive's OpenAPI documents)."""
+
+
+class BurstWindow:
+    """Keeps requests within Pipedrive's rolling window; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._window = RateLimitItemPerSecond(DEFAULT_BURST, WINDOW_SECONDS)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Return when one more request may be sent."""
+        with self._lock:  # one waits, the others queue behind it: no thundering herd
+            while not self._limiter.hit(self._window):
+                reset = self._limiter.get_window_stats(self._window).reset_time
+                time.sleep(max(reset - time.time(), 0.005))
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Take over the window's size that an answer announces."""
+        size = headers.get("x-ratelimit-limit", "")
+        if size.isdecimal() and int(size) > 0 and int(size) != self._window.amount:
+            self._window = RateLimitItemPerSecond(int(size), WINDOW_SECONDS)

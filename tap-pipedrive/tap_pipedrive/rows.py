@@ -1,0 +1,106 @@
+"""From a record of the API to a row of its table, and what happens to a value that does not fit.
+
+Nothing is dropped in silence: such a value becomes null in the row and is kept, raw, in `rejected_values`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from pydantic import ValidationError
+
+from tap_pipedrive.custom_fields import CustomFields, Definition, is_custom_key, unflatten
+from tap_pipedrive.entities import Entity
+from tap_pipedrive.writer import encode
+
+Row = dict[str, Any]
+Reject = tuple[str, Any, str]
+"""Column, value as sent, error."""
+
+
+class RowReader:
+    """Reads the records of one stream, and counts what it found odd."""
+
+    def __init__(
+        self,
+        stream: str,
+        entity: type[Entity],
+        keys: Sequence[str],
+        *,
+        ignored_keys: frozenset[str],
+        flat_custom_fields: bool,
+    ) -> None:
+        self.stream = stream
+        self.entity = entity
+        self.keys = keys
+        self.flat_custom_fields = flat_custom_fields
+        self.rejected_rows = 0
+        self.unknown_keys: Counter[str] = Counter()
+        """Rows by key of the API that no column holds."""
+        self._known_keys = frozenset(entity.model_fields) | ignored_keys | {"custom_fields"}
+
+    def raw_custom_fields(
+        self, records: Sequence[Any], definitions: Mapping[str, Definition]
+    ) -> list[dict[str, Any]]:
+        """The custom fields of each record, as v2's object of values by key."""
+        return [self._raw(record, definitions) for record in records]
+
+    def _raw(self, record: Any, definitions: Mapping[str, Definition]) -> dict[str, Any]:
+        if not isinstance(record, dict):
+            return {}
+        if self.flat_custom_fields:
+            return unflatten(record, definitions)
+        raw = record.get("custom_fields")
+        return raw if isinstance(raw, dict) else {}
+
+    def read(
+        self, records: Sequence[Any], custom_fields: CustomFields | None, raws: Sequence[dict[str, Any]]
+    ) -> tuple[list[Row], list[Row]]:
+        """Rows of the table, and rows of `rejected_values`."""
+        rows: list[Row] = []
+        rejected: list[Row] = []
+        for position, record in enumerate(records):
+            row, rejects = self._row(record)
+            if row is not None:
+                if custom_fields:
+                    rejects += custom_fields.read(raws[position], row)
+                rows.append(row)
+            if rejects:
+                self.rejected_rows += 1
+                rejected += [self._rejected_value(record, *reject) for reject in rejects]
+        return rows, rejected
+
+    def _row(self, record: Any) -> tuple[Row | None, list[Reject]]:
+        if not isinstance(record, dict):
+            return None, [("", record, "the record is no object")]
+        if strange := record.keys() - self._known_keys:
+            self.unknown_keys.update(
+                key for key in strange if not (self.flat_custom_fields and is_custom_key(key))
+            )
+        prepared = self.entity.prepare(record)
+        try:
+            return dict(self.entity.model_validate(prepared).__dict__), []
+        except ValidationError as error:
+            rejects = [
+                (str(problem["loc"][0]), problem["input"], problem["msg"].removeprefix("Value error, "))
+                for problem in error.errors(include_url=False)
+            ]
+        for column, _, why in rejects:
+            if column in self.keys:
+                return None, [("", record, f"{column}: {why}")]
+        blanked = prepared | {column: None for column, _, _ in rejects}
+        return dict(self.entity.model_validate(blanked).__dict__), rejects
+
+    def _rejected_value(self, record: Any, column: str, value: Any, error: str) -> Row:
+        text = encode(value).decode()
+        key = [record.get(key) for key in self.keys] if isinstance(record, dict) else [None]
+        return {
+            "stream": self.stream,
+            "record_id": sha256(text.encode()).hexdigest() if None in key else "/".join(map(str, key)),
+            "field": column or "(record)",
+            "value": text,
+            "error": error,
+            "seen_at": datetime.now(UTC),
+        }

@@ -1,0 +1,337 @@
+"""How a stream runs: listing by listing, page by page, each page followed by the state that resumes after it.
+
+What reaches into the Singer SDK beyond its public interface is here and in `tap.py`, with the reason.
+"""
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import to_builtins
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import Catalog
+from singer_sdk.streams import Stream
+
+from tap_pipedrive.catalog import match_selection
+from tap_pipedrive.custom_fields import CustomFields
+from tap_pipedrive.entities import Entity
+from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
+from tap_pipedrive.listings import Listing, Page, rfc3339
+from tap_pipedrive.rows import Row, RowReader
+from tap_pipedrive.values import clean_timestamp
+
+if TYPE_CHECKING:
+    from tap_pipedrive.tap import TapPipedrive
+
+INCREMENTAL = "INCREMENTAL"
+
+PROGRESS_SECONDS = 10
+"""How often a long stream says how far it is."""
+
+FORGIVEN_REJECTS = 10
+"""Rows per stream with values that do not fit which never fail a run, whatever their share."""
+
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""A bookmark further ahead of Pipedrive's clock than this is a mistake."""
+
+
+class PipedriveStream(Stream):
+    """A table: where its rows are listed, and what they are made of. Subclasses are attributes only."""
+
+    entity: type[Entity]
+    """The built-in columns."""
+
+    listings: Sequence[Listing] = ()
+    """Where the rows come from, in the order of reading; with several, each has a bookmark of its own."""
+
+    custom_fields_of: str | None = None
+    """Entity whose custom fields the rows carry."""
+
+    flat_custom_fields: ClassVar[bool] = False
+    """v1: custom fields lie at the root of a record."""
+
+    ignored_keys: ClassVar[frozenset[str]] = frozenset()
+    """Keys of a record that say nothing that its columns do not, such as hydrated stubs."""
+
+    primary_keys: Sequence[str] = ("id",)
+
+    _tap: "TapPipedrive"
+
+    def __init__(self, tap: "TapPipedrive") -> None:
+        super().__init__(tap=tap)
+        self.row_count = 0
+        self._custom_fields: CustomFields | None = None
+        self._undefined: set[str] = set()
+        self.reader = RowReader(
+            self.name,
+            self.entity,
+            self.primary_keys,
+            ignored_keys=self.ignored_keys,
+            flat_custom_fields=self.flat_custom_fields,
+        )
+
+    # What the table looks like
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Built-in columns, and those of the account's custom fields."""
+        if self._schema is None:
+            if self.custom_fields_of:
+                self._custom_fields = self._define_custom_fields(self.custom_fields_of)
+            custom = self._custom_fields.columns if self._custom_fields else {}
+            self._schema = {"type": "object", "properties": {**self.entity.columns(), **custom}}
+        return self._schema
+
+    def _define_custom_fields(self, entity: str) -> CustomFields:
+        settings = self._tap.settings
+        fields = CustomFields(
+            list(self._tap.custom_fields(entity).values()),
+            mode=settings.custom_fields,
+            aliases=settings.custom_field_names,
+            pins=self.stream_state.setdefault("custom_fields", {}),
+            reserved=tuple(self.entity.model_fields),
+            max_columns=settings.max_custom_field_columns,
+        )
+        if fields.left_over:
+            self.logger.warning(
+                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d.",
+                self.name,
+                len(fields.left_over),
+                settings.max_custom_field_columns,
+            )
+        return fields
+
+    def column_names(self) -> Mapping[str, str]:
+        """Column name of each custom field, by key."""
+        _ = self.schema
+        return self._custom_fields.names if self._custom_fields else {}
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take from a catalog what is selected, and the columns from the account as it is now."""
+        entry = catalog.get_stream(self.name)
+        if entry and entry.metadata.resolve_selection().get((), False):
+            entry = match_selection(
+                entry,
+                self.schema,
+                self.stream_state,
+                keys=self.primary_keys,
+                replication_key=self.replication_key,
+            )
+            catalog = Catalog({self.name: entry})
+        super().apply_catalog(catalog)
+
+    # How a run goes
+
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
+        """All rows, without messages or state; a run goes page by page instead, see `_sync_records`."""
+        for listing in self.listings:
+            for page in listing.pages(self._tap, place={}):
+                yield from self._read(page)[0]
+
+    def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
+        """None: the SDK's signpost is the host's clock, ours is Pipedrive's, see `_pages`."""
+
+    def _sync_records(
+        self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
+    ) -> Generator[Row, Any, Any]:
+        """Write the rows, page by page, with a state after each.
+
+        Overrides a private method of the SDK, which goes record by record (selection, conformance, maps and a
+        flush for each) at a tenth of the speed, and whose states in a first load are no places to resume.
+        """
+        spent = sum(self._tap.client.tokens_spent().values())
+        started = reported = time.monotonic()
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for listing in self.listings:
+                if self._tap.is_stopped(before=self.name):
+                    break
+                try:
+                    for page in self._pages(listing):
+                        count = self._write_page(page)
+                        counter.increment(count)
+                        if time.monotonic() - reported > PROGRESS_SECONDS:
+                            reported = time.monotonic()
+                            self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
+                except NotAllowed as error:
+                    self._tap.refused[self.name] = error
+                    self.logger.warning("%s: %s", self.name, error)
+                except BudgetSpent as error:
+                    self._tap.stop(self.name, error)
+        seconds = time.monotonic() - started
+        self.logger.info(
+            "%s: %s rows in %.1f s (%s rows/s), %d tokens",
+            self.name,
+            f"{self.row_count:,}",
+            seconds,
+            f"{self.row_count / max(seconds, 0.001):,.0f}",
+            sum(self._tap.client.tokens_spent().values()) - spent,
+        )
+        self._report_oddities()
+        yield from ()
+
+    def _pages(self, listing: Listing) -> Iterator[Page]:
+        """Walk a listing; when the consumer comes back for the next page, the state moves behind the last one.
+
+        The first load goes by id, and on in another run from its place. Its bookmark is the moment it began:
+        what changed since is the next run's. Later runs go by time of change, from the bookmark on.
+        """
+        incremental = self.replication_method == INCREMENTAL
+        context = {"listing": listing.name} if listing.name else None
+        state = self.get_context_state(context) if incremental else {}
+        bookmark = self._bookmark(state) if incremental else None
+        since = bookmark - timedelta(seconds=self._tap.settings.lookback_seconds) if bookmark else None
+        place = dict(state.get("first_load", {})) if incremental and since is None else {}
+        began = clean_timestamp(place.pop("began", None))
+        newest, previous, in_order = bookmark, None, True
+        for page in listing.pages(self._tap, since=since, place=place):
+            began = began or self._clock(page.served_at, bookmark)
+            yield page
+            if incremental and since is None:
+                state["first_load"] = {"began": rfc3339(began), **page.place}
+            elif incremental:
+                times = [moment for row in page.rows if (moment := _changed_at(row))]
+                in_order = in_order and page.in_order and times == sorted(times)
+                in_order = in_order and not (previous and times and times[0] < previous)
+                previous = times[-1] if times else previous
+                newest = max([*times, newest or began])
+                if in_order:
+                    self._set_bookmark(state, min(newest, began))
+            self._tap.state_writer.write_state(self.tap_state)
+        if incremental and began:
+            state.pop("first_load", None)
+            self._set_bookmark(state, min(newest or began, began))
+            self._tap.state_writer.write_state(self.tap_state)
+
+    def _bookmark(self, state: Mapping[str, Any]) -> datetime | None:
+        value = state.get("replication_key_value")
+        try:
+            bookmark = clean_timestamp(value)
+        except ValueError:
+            raise PipedriveError(
+                f"The bookmark of {self.name} in the state is no time: {str(value)[:40]!r}; correct or clear it."
+            ) from None
+        start = self._tap.settings.start_date
+        return max(bookmark, start) if bookmark and start else bookmark or start
+
+    def _set_bookmark(self, state: dict[str, Any], moment: datetime) -> None:
+        state |= {"replication_key": self.replication_key, "replication_key_value": rfc3339(moment)}
+
+    def _clock(self, served_at: datetime | None, bookmark: datetime | None) -> datetime:
+        """When a walk began, by Pipedrive's clock: the host's may be wrong."""
+        if served_at is None:
+            return datetime.now(UTC) - timedelta(days=1)
+        if bookmark and bookmark > served_at + CLOCK_TOLERANCE:
+            raise PipedriveError(
+                f"The bookmark of {self.name}, {rfc3339(bookmark)}, is later than Pipedrive's clock, "
+                f"{rfc3339(served_at)}, so that changes would be missed: correct start_date or clear the state."
+            )
+        return served_at
+
+    # From pages to messages
+
+    def _read(self, page: Page) -> tuple[list[Row], list[Row]]:
+        if self.custom_fields_of is None:
+            return self.reader.read(page.rows, None, ())
+        _ = self.schema
+        raws = self.reader.raw_custom_fields(page.rows, self._tap.custom_fields(self.custom_fields_of))
+        if self._meet_new_fields(self.custom_fields_of, raws):
+            raws = self.reader.raw_custom_fields(page.rows, self._tap.custom_fields(self.custom_fields_of))
+        return self.reader.read(page.rows, self._custom_fields, raws)
+
+    def _meet_new_fields(self, entity: str, raws: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether rows have fields that were added during the run: read the definitions again, add the columns.
+
+        Else the first values of such a field would stay out of its column until their rows change again.
+        """
+        known = self._custom_fields.known if self._custom_fields else set()
+        strange = {key for raw in raws for key in raw.keys() - known if raw[key] is not None}
+        if strange <= self._undefined:
+            return False
+        self._tap.forget_definitions(entity)
+        self._schema = None
+        self._undefined |= strange - set(self._tap.custom_fields(entity))
+        if self._undefined:
+            self.logger.warning(
+                "%s: values of fields that have no definition are in custom_fields_overflow: %s",
+                self.name,
+                ", ".join(sorted(self._undefined)),
+            )
+        self._tap.register_schema(self)
+        self._stream_maps = []  # private: the SDK caches the maps, which hold the old schema
+        self.__dict__.pop("_is_plain", None)
+        self._write_schema_message()
+        return True
+
+    def _write_page(self, page: Page) -> int:
+        rows, rejected = self._read(page)
+        if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` wants one row of each stream
+            rows = rows[: self.ABORT_AT_RECORD_COUNT]
+        self.write(rows)
+        self._tap.reject(
+            row if self._is_plain and row["field"] not in self._deselected else {**row, "value": None}
+            for row in rejected
+        )
+        self.row_count += len(rows)
+        if self.ABORT_AT_RECORD_COUNT is not None and rows:
+            self._check_max_record_limit(self.row_count)
+        return len(rows)
+
+    def write(self, rows: list[Row]) -> None:
+        """Write RECORD messages: selected columns only, through the user's stream maps if there are any."""
+        now = datetime.now(UTC)
+        for row in rows if self._deselected else ():
+            for column in self._deselected:
+                row.pop(column, None)
+        if self._is_plain:
+            self._tap.writer.write_records(self.name, rows, now)
+            return
+        for row in rows:
+            for stream_map in self.stream_maps:
+                mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
+                if mapped is not None:
+                    self._tap.writer.write_records(stream_map.stream_alias, [mapped], now)
+
+    @cached_property
+    def _deselected(self) -> frozenset[str]:
+        columns = self.schema["properties"]
+        return frozenset(column for column in columns if not self.mask["properties", column])
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether rows go out as they are: no stream maps, no flattening."""
+        return all(
+            type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
+            for stream_map in self.stream_maps
+        )
+
+    def _report_oddities(self) -> None:
+        reader = self.reader
+        if reader.unknown_keys:
+            self.logger.warning(
+                "%s: Pipedrive sent keys that have no column here, please report them: %s",
+                self.name,
+                ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items())),
+            )
+        if reader.rejected_rows:
+            self.logger.warning(
+                "%s: %d rows have values that do not fit their column; they are in rejected_values.",
+                self.name,
+                reader.rejected_rows,
+            )
+        most = max(FORGIVEN_REJECTS, self._tap.settings.max_rejects * self.row_count)
+        if reader.rejected_rows > most:
+            raise PipedriveError(
+                f"{self.name}: {reader.rejected_rows} of {self.row_count} rows have values that do not fit their "
+                f"column, more than max_rejects ({self._tap.settings.max_rejects:.1%}) allows: look at "
+                "rejected_values, then raise max_rejects if that is all right."
+            )
+
+
+def _changed_at(row: Any) -> datetime | None:
+    try:
+        return clean_timestamp(row.get("update_time")) if isinstance(row, dict) else None
+    except ValueError:
+        return None

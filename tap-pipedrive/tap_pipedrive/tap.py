@@ -1,0 +1,216 @@
+"""The tap: settings in, streams out."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from types import FrameType
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
+from singer_sdk import Tap
+from singer_sdk.authenticators import APIKeyAuthenticator
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib import Catalog
+
+from tap_pipedrive import metrics
+from tap_pipedrive.client import Client
+from tap_pipedrive.custom_fields import Definition
+from tap_pipedrive.definitions import FIELD_ENDPOINTS, custom_fields
+from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError, Unavailable
+from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.rows import Row
+from tap_pipedrive.settings import Settings, config_schema, sentences
+from tap_pipedrive.stream import PipedriveStream
+from tap_pipedrive.streams import STREAMS, RejectedValues
+from tap_pipedrive.writer import Writer
+
+
+class TapPipedrive(Tap):
+    """Reads a Pipedrive account: every record, typed, with readable custom fields, incrementally."""
+
+    name = "tap-pipedrive"
+    config_jsonschema: ClassVar[dict[str, Any]] = config_schema()
+    message_writer_class = Writer
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    settings: Settings
+    client: Client
+
+    def __init__(self, *, setup_mapper: bool = True, **kwargs: Any) -> None:
+        """Take what the SDK's Tap takes.
+
+        The mapper comes last: it needs the columns, and those of custom fields need the names in the state.
+        """
+        self._definitions: dict[str, list[dict[str, Any]]] = {}
+        self._custom_fields: dict[str, dict[str, Definition]] = {}
+        self._is_discovering = False
+        self._stopped: BudgetSpent | None = None
+        self._undone: list[str] = []
+        self.refused: dict[str, NotAllowed] = {}
+        """Streams that the plan or the rights of the token do not cover."""
+        super().__init__(setup_mapper=False, **kwargs)
+        self.client = Client(
+            self.settings.api_url, APIKeyAuthenticator(key="x-api-token", value=self.settings.api_token)
+        )
+        if setup_mapper:
+            self.setup_mapper()
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings. Overrides a private method of the SDK, whose messages speak JSON Schema."""
+        self.append_builtin_config(self.config_jsonschema)
+        builtin = self.config_jsonschema["properties"].keys() - Settings.model_fields.keys()
+        own = {name: value for name, value in self.config.items() if name not in builtin}
+        try:
+            self.settings = Settings.model_validate(own)
+        except ValidationError as error:
+            errors = sentences(error)
+            if raise_errors:
+                raise ConfigValidationError(errors[0], errors=errors) from None
+            self.settings = Settings.model_construct(api_token="")
+            return errors
+        return []
+
+    @property
+    def writer(self) -> Writer:
+        """Where messages go."""
+        assert isinstance(self.message_writer, Writer)  # noqa: S101
+        return self.message_writer
+
+    # Streams and their columns
+
+    def discover_streams(self) -> list[PipedriveStream]:
+        """All streams; their columns are looked up when they are needed."""
+        return [stream(self) for stream in STREAMS]
+
+    @property
+    def streams(self) -> dict[str, Any]:
+        """In the order of a run: what is small and cheap first. The SDK would sort them by name."""
+        streams = super().streams
+        return dict(sorted(streams.items(), key=lambda item: STREAMS.index(type(item[1]))))
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is selected, with the columns of the account as it is now: a catalog file may be older."""
+        if self._catalog is None:
+            selected = [stream for stream in self.streams.values() if stream.selected]
+            self._catalog = Catalog((stream.name, stream._singer_catalog_entry) for stream in selected)
+        return self._catalog
+
+    def register_schema(self, stream: PipedriveStream) -> None:
+        """Tell the mapper that a stream has new columns."""
+        entry = stream._singer_catalog_entry
+        self.mapper.register_raw_streams_from_catalog(Catalog({stream.name: entry}))
+
+    def run_discovery(self) -> str:
+        """Print the catalog. Without an API to ask, it lacks the custom fields, and says so."""
+        self._is_discovering = True
+        return super().run_discovery()
+
+    def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
+        """Field definitions of an entity, read once (`GET /api/v2/dealFields` and its siblings)."""
+        if entity not in self._definitions:
+            pages = CursorListing(FIELD_ENDPOINTS[entity]).pages(self, place={})
+            self._definitions[entity] = [row for page in pages for row in page.rows if isinstance(row, dict)]
+        return self._definitions[entity]
+
+    def custom_fields(self, entity: str) -> Mapping[str, Definition]:
+        """Custom fields of an entity, by key."""
+        if entity not in self._custom_fields:
+            self._custom_fields[entity] = self._read_custom_fields(entity)
+        return self._custom_fields[entity]
+
+    def _read_custom_fields(self, entity: str) -> dict[str, Definition]:
+        missing: object
+        if self._is_discovering and not self.settings.api_token:
+            missing = "the settings are incomplete"
+        else:
+            try:
+                return custom_fields(self.definitions(entity), FIELD_ENDPOINTS[entity])
+            except (NotAllowed, Unavailable) as error:
+                if isinstance(error, Unavailable) and not self._is_discovering:
+                    raise
+                missing = error
+        self.logger.warning("The custom fields of the entity %s are missing: %s", entity, missing)
+        return {}
+
+    def forget_definitions(self, entity: str) -> None:
+        """Read them again when they are needed next."""
+        self._definitions.pop(entity, None)
+        self._custom_fields.pop(entity, None)
+
+    def column_names(self, entity: str) -> Mapping[str, str]:
+        """Column name of each custom field in the entity's own table, by key."""
+        for stream in self.streams.values():
+            if stream.custom_fields_of == entity and not stream.flat_custom_fields and stream.selected:
+                names: Mapping[str, str] = stream.column_names()
+                return names
+        return {}
+
+    # A run
+
+    def sync_all(self) -> None:  # type: ignore[misc]
+        """Sync the streams, then say what it cost and what is missing.
+
+        The SDK calls this method final, but knows no other end of a run.
+        """
+        super().sync_all()
+        metrics.log_requests(self.metrics_logger, self.client)
+        metrics.log_rejects(
+            self.metrics_logger,
+            Counter(
+                {
+                    name: stream.reader.rejected_rows
+                    for name, stream in self.streams.items()
+                    if stream.reader.rejected_rows
+                }
+            ),
+        )
+        selected = [stream for stream in self.streams.values() if stream.selected and stream.listings]
+        if self.refused and all(stream.name in self.refused for stream in selected):
+            raise PipedriveError(
+                f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
+            )
+        if self._stopped:
+            self.logger.warning(
+                "%s Left undone: %s; the next run goes on there.", self._stopped, ", ".join(self._undone)
+            )
+        self.logger.info(
+            "Read %s rows with %d requests, %d API tokens",
+            f"{sum(stream.row_count for stream in self.streams.values()):,}",
+            sum(self.client.requests.values()),
+            sum(self.client.tokens_spent().values()),
+        )
+
+    def stop(self, stream: str, reason: BudgetSpent) -> None:
+        """Read nothing more in this run: the daily tokens are used up."""
+        self._stopped = reason
+        self._undone.append(stream)
+
+    def is_stopped(self, *, before: str) -> bool:
+        """Whether the run has stopped, so that this stream is left undone too."""
+        if self._stopped and before not in self._undone:
+            self._undone.append(before)
+        return self._stopped is not None
+
+    def reject(self, rejected: Iterable[Row]) -> None:
+        """Keep values that did not fit, before the state moves behind their rows."""
+        rows = list(rejected)
+        stream = self.streams[RejectedValues.name]
+        if rows and stream.selected:
+            stream._write_schema_message()
+            stream.write(rows)
+            stream.row_count += len(rows)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Stop on SIGINT and SIGTERM. The SDK's method would exit with 0, as if all had been read."""
+        self.logger.error("Interrupted: the next run goes on where this one stopped.")
+        sys.exit(128 + signum)

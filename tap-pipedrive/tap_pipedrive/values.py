@@ -1,0 +1,197 @@
+"""From what the API sends to what a warehouse can hold: one function per type.
+
+Each takes any JSON value and returns the cleaned one, None for "nothing there" (`null`, `""`, a zero
+date), or raises ValueError when the value does not fit its type. The schemas are the columns they fill.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+TEXT = {"type": ["string", "null"]}
+INTEGER = {"type": ["integer", "null"]}
+NUMBER = {"type": ["number", "null"]}
+BOOLEAN = {"type": ["boolean", "null"]}
+TIMESTAMP = {"type": ["string", "null"], "format": "date-time"}
+DATE = {"type": ["string", "null"], "format": "date"}
+TIME = {"type": ["string", "null"], "format": "time"}
+ARRAY = {"type": ["array", "null"]}
+OBJECT = {"type": ["object", "null"]}
+
+MAX_IDENTIFIER = 63
+"""Bytes in a column name; Postgres silently cuts off the rest."""
+
+MAX_INTEGER = 2**63 - 1
+"""The largest whole number a warehouse's bigint can hold."""
+
+MAX_MAGNITUDE = 1_000
+"""Numbers with more digits than this, before or after the point, are nonsense that no warehouse stores."""
+
+_ZERO_DATE = re.compile(r"^-?0000-|^-0001-")
+_CLOCK_TIME = re.compile(r"^(\d{1,3}):([0-5]\d)(?::([0-5]\d)(?:\.\d+)?)?Z?$")
+
+
+def clean_text(value: Any) -> str | None:
+    """Text as it is; an empty string is nothing, a bare number or flag becomes its text."""
+    if isinstance(value, str):
+        return value or None
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | Decimal):
+        return str(value)
+    raise ValueError(f"expected text, got {type(value).__name__}")
+
+
+def clean_integer(value: Any) -> int | None:
+    """A whole number within 64 bits; numeric text and whole decimals count as numbers."""
+    number: int
+    if type(value) is int:
+        number = value
+    elif value is None or value == "":
+        return None
+    elif isinstance(value, bool):
+        raise ValueError("expected a whole number, got true or false")
+    elif isinstance(value, str | Decimal):
+        number = _whole(value)
+    elif isinstance(value, dict):  # older v1 answers hydrate a reference: {"id": 7, "value": 7, "name": …}
+        return clean_integer(value.get("value", value.get("id")))
+    else:
+        raise ValueError(f"expected a whole number, got {type(value).__name__}")
+    if abs(number) > MAX_INTEGER:
+        raise ValueError("a whole number of more than 64 bits")
+    return number
+
+
+def _whole(value: str | Decimal) -> int:
+    number = clean_number(value)
+    if number is None or not -MAX_INTEGER <= number <= MAX_INTEGER or number != int(number):
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def clean_number(value: Any) -> Decimal | int | None:
+    """An exact number: what the API sent, digit by digit."""
+    if type(value) is int:
+        if abs(value) <= MAX_INTEGER:
+            return value
+        number = Decimal(value)
+    elif isinstance(value, Decimal):
+        number = value
+    elif value is None or value == "":
+        return None
+    elif isinstance(value, str):
+        try:
+            number = Decimal(value)
+        except ArithmeticError:
+            raise ValueError("not a number") from None
+    else:
+        raise ValueError(f"expected a number, got {type(value).__name__}")
+    if not number.is_finite() or abs(number.adjusted()) > MAX_MAGNITUDE:
+        raise ValueError("not a number that can be stored")
+    return number
+
+
+def clean_boolean(value: Any) -> bool | None:
+    """A flag; v1 mixes true, 1 and "1"."""
+    if value is None or isinstance(value, bool):
+        return value
+    if value == "":
+        return None
+    if str(value).lower() in ("1", "true"):
+        return True
+    if str(value).lower() in ("0", "false"):
+        return False
+    raise ValueError("not a flag")
+
+
+def clean_timestamp(value: Any) -> datetime | None:
+    """A moment in UTC, from RFC 3339 or v1's `YYYY-MM-DD HH:MM:SS`; an empty or zero date is nothing."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"expected a time, got {type(value).__name__}")
+    if not value or _ZERO_DATE.match(value):
+        return None
+    if len(value) < len("2026-01-01T00:00"):
+        raise ValueError("not a date with a time")
+    moment = datetime.fromisoformat(value)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time before the first or after the last year") from None
+
+
+def clean_date(value: Any) -> date | None:
+    """A calendar date; an empty or zero date is nothing, a midnight after the date is cut off."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"expected a date, got {type(value).__name__}")
+    if not value or _ZERO_DATE.match(value):
+        return None
+    day, rest = value[:10], value[10:]
+    if rest.strip("T Z0:.+"):
+        raise ValueError("a date with a time of day")
+    return date.fromisoformat(day)
+
+
+def clean_time(value: Any) -> time | None:
+    """A time of day: `15:00` and `15:00:00` are the same."""
+    text = clean_duration(value)
+    return None if text is None else time.fromisoformat(text)
+
+
+def clean_duration(value: Any) -> str | None:
+    """Hours, minutes and seconds as `HH:MM:SS` text; more than a day is possible."""
+    if value is None or value == "":
+        return None
+    match = _CLOCK_TIME.match(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("not hours and minutes")
+    hours, minutes, seconds = match.groups()
+    return f"{int(hours):02}:{minutes}:{seconds or '00'}"
+
+
+def clean_list(value: Any) -> list[Any] | None:
+    """A nested list, as sent."""
+    if value is None or isinstance(value, list):
+        return value
+    if value == "":
+        return None
+    raise ValueError(f"expected a list, got {type(value).__name__}")
+
+
+def clean_object(value: Any) -> dict[str, Any] | None:
+    """A nested object, as sent; where an object is meant, bare text is its `value`."""
+    if value is None or isinstance(value, dict):
+        return value
+    if isinstance(value, str):
+        return {"value": value} if value else None
+    raise ValueError(f"expected an object, got {type(value).__name__}")
+
+
+def required(clean: Callable[[Any], T | None]) -> Callable[[Any], T]:
+    """The same cleaning for a key, where nothing is an error."""
+
+    def clean_required(value: Any) -> T:
+        cleaned = clean(value)
+        if cleaned is None:
+            raise ValueError("the key is missing")
+        return cleaned
+
+    return clean_required
+
+
+def primary(contacts: Any) -> Any:
+    """The value marked primary among a person's e-mails or phones, else the first."""
+    if not isinstance(contacts, list):
+        return None
+    found = [contact for contact in contacts if isinstance(contact, dict) and contact.get("value")]
+    marked = [contact for contact in found if contact.get("primary") is True]
+    return (marked or found or [{}])[0].get("value")
