@@ -1,0 +1,29 @@
+{% macro custom_columns(table, taken) %}
+    {% if not execute %}{{ return({}) }}{% endif %}
+
+    {% set built_in = (
+        graph.sources.values()
+        | selectattr('source_name', 'equalto', 'pipedrive')
+        | selectattr('name', 'equalto', table)
+        | first
+    ).columns %}
+    {% set custom = [] %}
+    {% for column in adapter.get_columns_in_relation(source('pipedrive', table)) %}
+        {% if column.name not in built_in and not column.name.startswith('_sdc_') %}
+            {% do custom.append(column.name) %}
+        {% endif %}
+    {% endfor %}
+
+    {% set names = {} %}
+    {% for column in custom %}
+        {% do names.update({
+            column: free_name('custom_' ~ column, taken + custom) if column in taken else column
+        }) %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
+
+{% macro free_name(name, taken) %}
+    {{ return(free_name('custom_' ~ name, taken) if name in taken else name) }}
+{% endmacro %}

@@ -1,0 +1,32 @@
+{# The only model that looks at the database to know its columns, and so the
+   only one beside staging that reads a source. #}
+{% set deals = ref('fct_deals') %}
+{% set deal_columns = adapter.get_columns_in_relation(deals)
+    | map(attribute='name') | list if execute else ['deal_id'] %}
+{% set custom_names = custom_columns('deals', taken=deal_columns) %}
+
+with
+
+deals as (
+    select * from {{ deals }}
+),
+
+raw_deals as (
+    select * from {{ source('pipedrive', 'deals') }}
+),
+
+deals_with_custom_fields as (
+    select
+        {%- for column in deal_columns %}
+        deals.{{ adapter.quote(column) }}
+        {{- ',' if not loop.last or custom_names }}
+        {%- endfor %}
+        {%- for column, name in custom_names.items() %}
+        raw_deals.{{ adapter.quote(column) }} as {{ adapter.quote(name) }}
+        {{- ',' if not loop.last }}
+        {%- endfor %}
+    from deals
+    inner join raw_deals on deals.deal_id = raw_deals.id
+)
+
+select * from deals_with_custom_fields

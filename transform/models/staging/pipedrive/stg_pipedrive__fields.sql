@@ -1,0 +1,33 @@
+with
+
+source as (
+    select * from {{ source('pipedrive', 'fields') }}
+),
+
+renamed as (
+    select
+        -- ids
+        entity || '.' || field_code as field_id,
+        entity,
+        field_code,
+
+        -- strings
+        field_name as name,
+        field_type,
+        description,
+        column_name,
+
+        -- nested
+        subfields,
+
+        -- booleans
+        coalesce(is_custom_field, false) as is_custom,
+        coalesce(is_optional_response_field, false) as is_optional,
+        _sdc_deleted_at is not null as is_deleted,
+
+        -- load
+        _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,33 @@
+with
+
+source as (
+    select * from {{ source('pipedrive', 'pipelines') }}
+),
+
+renamed as (
+    select
+        -- ids
+        id as pipeline_id,
+
+        -- strings
+        name,
+
+        -- numerics
+        order_nr as position,
+
+        -- booleans
+        coalesce(is_deal_probability_enabled, false) as has_probabilities,
+        (
+            coalesce(is_deleted, false) or _sdc_deleted_at is not null
+        ) as is_deleted,
+
+        -- timestamps
+        add_time at time zone 'UTC' as created_at,
+        update_time at time zone 'UTC' as updated_at,
+
+        -- load
+        _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
+    from source
+)
+
+select * from renamed
