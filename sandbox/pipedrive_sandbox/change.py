@@ -94,7 +94,7 @@ PLAN = (
     Step("update", "stages"),
     Step("update", "activity_types"),
     Step("update", "lead_labels"),
-    Step("rename option", "deals"),
+    Step("rename option", "deals", 0.01),
 )
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from .account import FIELDS_OF, Account
+from .clock import stamp
 from .model import Record, Refusal, Row, not_found
 from .v1 import ADDRESS_PARTS
 
@@ -45,6 +46,11 @@ def _rewrite_custom_fields(account: Account, entity: str, code: str, *, keep: bo
             table.put(row | {"custom_fields": custom | ({code: None} if keep else {})})
 
 
+def _option(account: Account, id_: int, label: str) -> Record:
+    moment = stamp(account.clock.now())
+    return {"id": id_, "label": label, "color": None, "add_time": moment, "update_time": moment}
+
+
 def add_field(account: Account, entity: str, given: Row) -> Record:
     """Add a custom field: `field_name`, `field_type`, and `options` as a list of labels."""
     if entity not in account.fields:
@@ -52,17 +58,15 @@ def add_field(account: Account, entity: str, given: Row) -> Record:
     existing = account.fields[entity]
     seed = f"{entity}:{account.fields_version}:{given['field_name']}"
     definition: Record = {
-        **dict.fromkeys(existing[0] if existing else ()),
-        "field_code": hashlib.sha1(seed.encode()).hexdigest(),  # noqa: S324
         "field_name": given["field_name"],
+        "field_code": hashlib.sha1(seed.encode()).hexdigest(),  # noqa: S324
+        "description": "",
         "field_type": given["field_type"],
         "options": None,
         "subfields": None,
         "is_custom_field": True,
         "is_optional_response_field": False,
     }
-    for namespace in ("ui_visibility", "important_fields", "required_fields"):
-        definition.pop(namespace, None)
     if parts := SUBFIELDS.get(given["field_type"]):
         definition["subfields"] = [
             {"field_code": part, "field_name": f"{part} of {given['field_name']}", "field_type": type_}
@@ -71,7 +75,7 @@ def add_field(account: Account, entity: str, given: Row) -> Record:
     labels = given.get("options") or []
     first = _next_option_id(account)
     if labels:
-        definition["options"] = [{"id": first + i, "label": label} for i, label in enumerate(labels)]
+        definition["options"] = [_option(account, first + i, label) for i, label in enumerate(labels)]
     _replace_fields(account, entity, [*existing, definition])
     _rewrite_custom_fields(account, entity, definition["field_code"], keep=True)
     return definition
@@ -113,7 +117,7 @@ def _with_options(account: Account, entity: str, before: Record, options: list[A
 def add_option(account: Account, entity: str, code: str, label: str) -> Record:
     """Add an option to a field of single or multiple options."""
     before = _definition(account, entity, code)
-    option = {"id": _next_option_id(account), "label": label}
+    option = _option(account, _next_option_id(account), label)
     return _with_options(account, entity, before, [*(before["options"] or ()), option])
 
 
@@ -122,7 +126,9 @@ def rename_option(account: Account, entity: str, code: str, option_id: str, labe
     before = _definition(account, entity, code)
     _demand_option(before, option_id)
     options = [
-        option | {"label": label} if str(option["id"]) == option_id else option
+        option | {"label": label, "update_time": stamp(account.clock.now())}
+        if str(option["id"]) == option_id
+        else option
         for option in before["options"]
     ]
     return _with_options(account, entity, before, options)

@@ -159,7 +159,7 @@ def _sum(line: Row) -> Decimal:
     discount = _exact(line["discount"])
     if line["discount_type"] == "amount":
         return total - discount
-    return total - total * discount / 100
+    return round(total - total * discount / 100, 2)
 
 
 def _exact(number: float | Decimal | None) -> Decimal:

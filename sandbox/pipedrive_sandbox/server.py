@@ -236,9 +236,9 @@ def _reset(request: web.BaseRequest) -> web.Response:
 
 async def serve(server: Server, host: str, port: int) -> tuple[web.ServerRunner, int]:
     """Start listening; return the runner, to be cleaned up, and the port. Raises OSError."""
-    runner = web.ServerRunner(web.Server(server.handle, access_log=None))
+    runner = web.ServerRunner(web.Server(server.handle, access_log=None), shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, host, port, shutdown_timeout=1)
+    site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError:

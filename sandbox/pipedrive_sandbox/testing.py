@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.message import Message
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from .account import Account
@@ -31,6 +35,24 @@ def _dataset(deals: int, seed: int, now: datetime, troubles: frozenset[str] | No
     from .generate import ALL_TROUBLES, generate  # noqa: PLC0415  (slow import, often not needed)
 
     return generate(deals, seed, now, ALL_TROUBLES if troubles is None else troubles)
+
+
+class Reply(NamedTuple):
+    """What came back: the status, the headers (any case), the text."""
+
+    status: int
+    headers: Message
+    text: str
+
+    def json(self) -> Any:
+        """Return the content; numbers with a fraction are exact, as Decimal."""
+        return json.loads(self.text, parse_float=Decimal)
+
+    def granted(self) -> Any:
+        """Return the content of a success. Raises AssertionError with the text of a refusal."""
+        if self.status != HTTPStatus.OK:
+            raise AssertionError(f"{self.status}: {self.text}")
+        return self.json()
 
 
 class Sandbox:
@@ -78,28 +100,50 @@ class Sandbox:
         self._thread.join()
         self._loop.close()
 
+    def send(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send any request, with the sandbox's token unless other headers are given."""
+        data = None if body is None else json.dumps(body).encode()
+        chosen = {"x-api-token": self.token} if headers is None else dict(headers)
+        request = Request(self.url + path, data, chosen, method=method)  # noqa: S310
+        try:
+            with urlopen(request, timeout=60) as answer:  # noqa: S310
+                return Reply(answer.status, answer.headers, answer.read().decode())
+        except HTTPError as refused:
+            with refused:
+                return Reply(refused.code, refused.headers, refused.read().decode())
+
+    def api(self, path: str, *, headers: Mapping[str, str] | None = None, **params: Any) -> Reply:
+        """GET from the API, e.g. `api("/api/v2/deals", limit=5)`."""
+        return self.send("GET", f"{path}?{urlencode(params)}" if params else path, headers=headers)
+
+    def rows(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Return the rows of all pages of a v2 list."""
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, Any] = {}
+        while True:
+            body = self.api(path, **params, **cursor).granted()
+            found += body["data"]
+            if body["additional_data"]["next_cursor"] is None:
+                return found
+            cursor = {"cursor": body["additional_data"]["next_cursor"]}
+
     def get(self, path: str) -> Any:
-        """Return a control's answer, e.g. of `/sandbox/clock`. Raises urllib's HTTPError."""
-        return self.call("GET", path)
+        """Return a control's answer, e.g. that of `/sandbox/clock`."""
+        return self.send("GET", path).granted()
 
     def post(self, path: str, json: Any = None) -> Any:
-        """Post to a control and return its answer. Raises urllib's HTTPError."""
-        return self.call("POST", path, json)
+        """Post to a control and return its answer."""
+        return self.send("POST", path, json).granted()
 
     def patch(self, path: str, json: Any) -> Any:
-        """Change something by a control and return its answer. Raises urllib's HTTPError."""
-        return self.call("PATCH", path, json)
+        """Change something by a control and return its answer."""
+        return self.send("PATCH", path, json).granted()
 
     def delete(self, path: str) -> Any:
-        """Delete something by a control and return its answer. Raises urllib's HTTPError."""
-        return self.call("DELETE", path)
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send any request with the sandbox's token; numbers come back exact, as Decimal."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(self.url + path, data, {"x-api-token": self.token}, method=method)  # noqa: S310
-        with urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.loads(answer.read(), parse_float=Decimal)
+        """Delete something by a control and return its answer."""
+        return self.send("DELETE", path).granted()
 
     def truth(self, entity: str) -> list[dict[str, Any]]:
         """Return all rows of an entity that some list would show an all-seeing user."""
