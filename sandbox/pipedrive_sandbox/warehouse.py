@@ -173,16 +173,23 @@ class Warehouse:
                 if _is_free(port):
                     raise
                 continue  # another program was faster
-            self._port.write_text(str(port))
+            if port != self._last_port():  # a write that is cut short would lose it
+                self._port.write_text(str(port))
             return
         which = f"Port {wanted}" if wanted else "Each of a hundred ports that were tried"
         raise PostgresError(f"{which} is in use by another program.")
 
     def _candidates(self) -> Iterator[int]:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            yield int(self._port.read_text())
+        if last := self._last_port():
+            yield last
         while True:
             yield secrets.choice(FREE_PORTS)
+
+    def _last_port(self) -> int | None:
+        try:
+            return int(self._port.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
