@@ -307,7 +307,7 @@ def test_numbers_keep_all_their_digits(living: Sandbox) -> None:
         for row in living.truth("fields")
         if row["entity"] == "deal" and row["is_custom_field"] and row["field_type"] == "double"
     )["field_code"]
-    sent = '{"value": 12345678901234567.123456789, "custom_fields": {"%s": 0.10000000000000000555}}' % field  # noqa: UP031
+    sent = f'{{"value": 12345678901234567.123456789, "custom_fields": {{"{field}": 0.10000000000000000555}}}}'
     request = Request(f"{living.url}/sandbox/records/deals/1", sent.encode(), method="PATCH")
     urlopen(request).close()
     text = living.api("/api/v2/deals/1").text
