@@ -12,16 +12,25 @@ persons as (
 deals_with_duration as (
     select
         *,
-        {{ whole_days('created_at', 'closed_at') }} as duration_days,
-        {# 14 digits before the point are all that the column holds #}
-        case when abs(round(value, 4)) < 1e14 then value end as storable_value
+        {{ whole_days('created_at', 'closed_at') }} as duration_days
     from deals
+),
+
+{# One deal beyond what the promised types hold must not stop the others. #}
+deals_that_fit as (
+    select
+        *,
+        case when abs(round(value, 4)) < 1e14 then value end as storable_value,
+        case
+            when abs(duration_days) <= 32767 then duration_days
+        end as storable_days
+    from deals_with_duration
 ),
 
 final as (
     select
-        deals.deal_id::bigint as deal_id,
-        deals.title::text as title,
+        deals.deal_id,
+        deals.title,
         deals.status::varchar(50) as status,
         deals.storable_value::numeric(18, 4) as value,
         deals.currency::varchar(10) as currency,
@@ -43,9 +52,7 @@ final as (
         deals.organization_name as company_name,
         least(deals.activity_count, 32767)::smallint as activity_count,
         deals.last_activity_due_at as last_activity_due_date,
-        least(
-            greatest(deals.duration_days, -32768), 32767
-        )::smallint as deal_duration_days,
+        deals.storable_days::smallint as deal_duration_days,
         (
             deals.storable_value / nullif(deals.duration_days, 0)
         )::numeric(18, 4) as value_per_day,
@@ -55,7 +62,7 @@ final as (
         deals.person_id,
         deals.organization_id,
         deals.is_archived
-    from deals_with_duration as deals
+    from deals_that_fit as deals
     left join persons on deals.person_id = persons.person_id
 )
 
