@@ -67,6 +67,15 @@ def new(folder: Path) -> Iterator[Warehouse]:
     new.delete()
 
 
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[Warehouse]:
+    """One that was never up, in a folder that only this user may enter."""
+    tmp_path.chmod(0o700)
+    private = Warehouse(tmp_path / ".run/warehouse")
+    yield private
+    private.delete()
+
+
 def ask(url: str, query: str) -> Any:
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(query.encode()).fetchone()
@@ -367,23 +376,20 @@ def test_a_folder_with_other_files_is_left_alone(
 
 
 @as_root
-def test_root_in_a_folder_of_its_own(tmp_path: Path) -> None:
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
-    home = Warehouse(private / "warehouse")
-    tell(home.up(), "create table kept as select 7 as n")
-    assert private.stat().st_mode & 0o777 == 0o700
-    sheltered = (home.home / "data").resolve()
-    assert private not in sheltered.parents
-    home.down()
-    assert ask(home.up(), "select n from kept") == 7
+def test_root_in_a_folder_of_its_own(private: Warehouse, tmp_path: Path) -> None:
+    tell(private.up(), "create table kept as select 7 as n")
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    sheltered = (private.home / "data").resolve()
+    assert tmp_path not in sheltered.parents
+    private.down()
+    assert ask(private.up(), "select n from kept") == 7
 
-    before = processes(home)
-    shutil.rmtree(home.home)  # what `rm -r .run` does, without `down`
-    assert ask(home.up(), "select to_regclass('kept')") is None
+    before = processes(private)
+    shutil.rmtree(private.home)  # what `rm -r .run` does, without `down`
+    assert ask(private.up(), "select to_regclass('kept')") is None
     assert not running(before)
 
-    home.delete()
+    private.delete()
     assert not sheltered.parent.exists()
 
 
@@ -426,30 +432,24 @@ def test_an_ordinary_user(folder: Path) -> None:
     as_user(nobody, life)
 
 
-def test_command_line(new: Warehouse) -> None:
-    at = ("--data", new.home)
-    missing = command("url", *at)
-    assert (missing.returncode, missing.stdout) == (1, "")
-    assert missing.stderr == f"Error: The warehouse in {new.home} is not up.\n"
+def test_command_line(private: Warehouse, tmp_path: Path) -> None:
+    """In the folder that is used by default."""
 
-    assert command("up", *at).stdout == f"The warehouse is up on 127.0.0.1:{port_of(new.url)}.\n"
-    assert command("url", *at).stdout == f"{new.url}\n"
-    query = command("psql", *at, "-At", "-c", "select 6 * 7")
-    assert (query.stdout, query.stderr, query.returncode) == ("42\n", "", 0)
-    script = command("psql", *at, "-v", "ON_ERROR_STOP=1", input="select 1/0;")
-    assert (script.stdout, script.returncode) == ("", 3)
+    def said(*arguments: str, **options: Any) -> tuple[str, str, int]:
+        run = command(*arguments, cwd=tmp_path, **options)
+        return run.stdout, run.stderr, run.returncode
 
-    busy = command("up", *at, "--port", str(port_of(new.url) + 1))
-    assert (busy.returncode, busy.stdout) == (1, "")
-    assert busy.stderr == f"Error: The warehouse is already up, on port {port_of(new.url)}.\n"
+    assert said("url") == ("", f"Error: The warehouse in {private.home} is not up.\n", 1)
 
-    assert [command("down", *at).stdout for _ in range(2)] == ["The warehouse is down.\n"] * 2
-    assert command("down", *at, "--delete").stdout == "The warehouse is gone.\n"
-    assert not new.home.exists()
+    made = said("up")
+    port = port_of(private.url)
+    assert made == (f"The warehouse is up on 127.0.0.1:{port}.\n", "", 0)
+    assert said("url") == (f"{private.url}\n", "", 0)
+    assert said("psql", "-At", "-c", "select 6 * 7") == ("42\n", "", 0)
+    assert said("psql", "-v", "ON_ERROR_STOP=1", input="select 1/0;")[2] == 3
+    complaint = f"Error: The warehouse is already up, on port {port}.\n"
+    assert said("up", "--port", str(port + 1)) == ("", complaint, 1)
 
-
-def test_by_default_it_lives_in_dot_run(tmp_path: Path) -> None:
-    assert command("up", cwd=tmp_path).returncode == 0
-    assert (tmp_path / ".run/warehouse/password").exists()
-    assert command("down", "--delete", cwd=tmp_path).returncode == 0
+    assert [said("down") for _ in range(2)] == [("The warehouse is down.\n", "", 0)] * 2
+    assert said("down", "--delete") == ("The warehouse is gone.\n", "", 0)
     assert list((tmp_path / ".run").iterdir()) == []
