@@ -1,0 +1,1 @@
+"""A local Pipedrive and an embedded Postgres, for development, demonstration and tests."""
