@@ -69,12 +69,16 @@ class _Scenes:
             ids.append(pick(rng, self._colleagues[person["org_id"]]))
         return [{"person_id": i, "primary": i == person["id"]} for i in dict.fromkeys(ids)]
 
+    def _within(self, rng: Random, since: int, days: float) -> int:
+        """A moment in the days after `since`, at most ten days from now."""
+        return self._season.after(rng, since, rng.random() * min(days, (self._now - since) / DAY + 10))
+
     def scene(self, rng: Random) -> _Scene:
         """A deal in the past, this week or soon; a lead; or just somebody."""
         kind = weighted(rng, _OCCASIONS)
         if kind == "lead":
             lead = pick(rng, self._leads)
-            due = self._season.after(rng, lead["add_time"], rng.random() * 20)
+            due = self._within(rng, lead["add_time"], 20)
             return _Scene(
                 due, lead["add_time"], self._users[lead["owner_id"]], None, lead["id"],
                 self._persons[lead["person_id"] - 1], lead["organization_id"],
@@ -82,7 +86,7 @@ class _Scenes:
             )  # fmt: skip
         if kind == "contact":
             person = pick(rng, self._persons)
-            due = self._season.after(rng, person["add_time"], rng.random() * 200)
+            due = self._within(rng, person["add_time"], 200)
             return _Scene(
                 due, person["add_time"], self._users[person["owner_id"]], None, None,
                 person, person["org_id"], True,
