@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .clock import Clock, stamp
@@ -90,6 +90,13 @@ def place(row: Record, field: str) -> Key:
     return value is not None, 0 if value is None else value, row["id"]
 
 
+def _highest_option_id(fields: dict[str, list[Record]]) -> int:
+    options = chain.from_iterable(
+        definition["options"] or () for definition in chain.from_iterable(fields.values())
+    )
+    return max((option["id"] for option in options if isinstance(option["id"], int)), default=0)
+
+
 def lives(row: Row) -> bool:
     """Tell whether lists show the row when they are not asked for deleted ones."""
     return not row.get("is_deleted") and row.get("active_flag") is not False
@@ -107,6 +114,8 @@ class Account:
         }
         self.fields_version = 0
         """Grows with every change of the field definitions."""
+        self.option_ids = count(_highest_option_id(self.fields) + 1000)
+        """Ids for new options, beyond those that only rows still know."""
         self.changes: dict[int, tuple[Record, ...]] = {
             deal: tuple(rows) for deal, rows in dataset.changes.items()
         }

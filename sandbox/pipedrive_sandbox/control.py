@@ -26,7 +26,7 @@ class Seen(NamedTuple):
 
     method: str
     path: str
-    query: str
+    query: dict[str, str]
     endpoint: str
     """Method and template, e.g. `GET /api/v2/deals/{id}`; the bare path where there is none."""
     status: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import chain
 from typing import Any
 
 from .account import FIELDS_OF, Account
@@ -46,8 +45,9 @@ def _rewrite_custom_fields(account: Account, entity: str, code: str, *, keep: bo
             table.put(row | {"custom_fields": custom | ({code: None} if keep else {})})
 
 
-def _option(account: Account, id_: int, label: str) -> Record:
+def _option(account: Account, label: str) -> Record:
     moment = stamp(account.clock.now())
+    id_ = next(account.option_ids)
     return {"id": id_, "label": label, "color": None, "add_time": moment, "update_time": moment}
 
 
@@ -73,9 +73,8 @@ def add_field(account: Account, entity: str, given: Row) -> Record:
             for part, type_ in parts.items()
         ]
     labels = given.get("options") or []
-    first = _next_option_id(account)
     if labels:
-        definition["options"] = [_option(account, first + i, label) for i, label in enumerate(labels)]
+        definition["options"] = [_option(account, label) for label in labels]
     _replace_fields(account, entity, [*existing, definition])
     _rewrite_custom_fields(account, entity, definition["field_code"], keep=True)
     return definition
@@ -101,13 +100,6 @@ def remove_field(account: Account, entity: str, code: str) -> Record:
     return before
 
 
-def _next_option_id(account: Account) -> int:
-    definitions = chain.from_iterable(account.fields.values())
-    options = chain.from_iterable(definition["options"] or () for definition in definitions)
-    ids = (option["id"] for option in options if isinstance(option["id"], int))
-    return max(ids, default=0) + 1
-
-
 def _with_options(account: Account, entity: str, before: Record, options: list[Any]) -> Record:
     after = before | {"options": options}
     _replace_fields(account, entity, [after if f is before else f for f in account.fields[entity]])
@@ -117,7 +109,7 @@ def _with_options(account: Account, entity: str, before: Record, options: list[A
 def add_option(account: Account, entity: str, code: str, label: str) -> Record:
     """Add an option to a field of single or multiple options."""
     before = _definition(account, entity, code)
-    option = _option(account, _next_option_id(account), label)
+    option = _option(account, label)
     return _with_options(account, entity, before, [*(before["options"] or ()), option])
 
 

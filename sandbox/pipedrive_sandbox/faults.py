@@ -74,6 +74,7 @@ def fault(given: Record) -> Fault:
     try:
         values["path"] = re.compile(values.get("path", ""))
         values["at"] = frozenset(values.get("at", ()))
+        values["seconds"] = float(values.get("seconds", 1))
         return Fault(**values)
-    except (TypeError, re.error) as error:
+    except (TypeError, ValueError, re.error) as error:
         raise Refusal(400, f"not a fault: {error}") from None

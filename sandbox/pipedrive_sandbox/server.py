@@ -122,7 +122,7 @@ class Server:
             Seen(
                 request.method,
                 request.path,
-                request.query_string,
+                dict(request.query),
                 f"{request.method} {found.endpoint.path if found else request.path}",
                 answer.status,
                 tokens,
