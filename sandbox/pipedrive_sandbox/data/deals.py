@@ -169,8 +169,9 @@ def _log(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
     journey.events.sort(key=lambda event: event[0])
     deal["update_time"] = journey.events[-1][0]
     actor = deal["owner_id"]
+    by_api = [moment for moment, *_ in journey.events if rng.random() < 0.1]
     draft.changes[deal["id"]] = [
-        change_row(moment, key, old, new, actor, by_api=rng.random() < 0.1)
+        change_row(moment, key, old, new, actor, by_api=moment in by_api)
         for moment, key, old, new in journey.events
     ]
 
