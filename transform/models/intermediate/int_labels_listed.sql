@@ -25,10 +25,16 @@ persons as (
 ),
 
 records as (
-    select 'deal' as entity, deal_id::text as record_id, label_ids
+    select
+        'deal' as entity,
+        deal_id::text as record_id,
+        label_ids
     from deals
     union all
-    select 'person' as entity, person_id::text as record_id, label_ids
+    select
+        'person' as entity,
+        person_id::text as record_id,
+        label_ids
     from persons
     union all
     select
@@ -37,16 +43,25 @@ records as (
         label_ids
     from organizations
     union all
-    select 'lead' as entity, lead_id as record_id, label_ids
+    select
+        'lead' as entity,
+        lead_id as record_id,
+        label_ids
     from leads
 ),
 
 labels as (
-    select entity, option_id as label_id, label as name
+    select
+        entity,
+        option_id as label_id,
+        label as name
     from field_options
     where field_code = 'label_ids'
     union all
-    select 'lead' as entity, lead_label_id as label_id, name
+    select
+        'lead' as entity,
+        lead_label_id as label_id,
+        name
     from lead_labels
 ),
 

@@ -9,13 +9,17 @@ users as (
 ),
 
 industries as (
-    select option_id, label
+    select
+        option_id,
+        label
     from {{ ref('stg_pipedrive__field_options') }}
     where entity = 'organization' and field_code = 'industry'
 ),
 
 labels as (
-    select record_id, labels
+    select
+        record_id,
+        labels
     from {{ ref('int_labels_listed') }}
     where entity = 'organization'
 ),

@@ -13,7 +13,9 @@ users as (
 ),
 
 labels as (
-    select record_id, labels
+    select
+        record_id,
+        labels
     from {{ ref('int_labels_listed') }}
     where entity = 'person'
 ),

@@ -9,7 +9,9 @@ users as (
 ),
 
 categories as (
-    select option_id, label
+    select
+        option_id,
+        label
     from {{ ref('stg_pipedrive__field_options') }}
     where entity = 'product' and field_code = 'category'
 ),

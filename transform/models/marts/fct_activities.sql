@@ -27,13 +27,17 @@ organizations as (
 ),
 
 priorities as (
-    select option_id, label
+    select
+        option_id,
+        label
     from {{ ref('stg_pipedrive__field_options') }}
     where entity = 'activity' and field_code = 'priority'
 ),
 
 outcomes as (
-    select option_id, label
+    select
+        option_id,
+        label
     from {{ ref('stg_pipedrive__field_options') }}
     where entity = 'activity' and field_code = 'outcome'
 ),

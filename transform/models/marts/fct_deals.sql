@@ -29,13 +29,17 @@ activities as (
 ),
 
 labels as (
-    select record_id, labels
+    select
+        record_id,
+        labels
     from {{ ref('int_labels_listed') }}
     where entity = 'deal'
 ),
 
 channels as (
-    select option_id, label
+    select
+        option_id,
+        label
     from {{ ref('stg_pipedrive__field_options') }}
     where entity = 'deal' and field_code = 'channel'
 ),

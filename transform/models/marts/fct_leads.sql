@@ -27,13 +27,17 @@ organizations as (
 ),
 
 channels as (
-    select option_id, label
+    select
+        option_id,
+        label
     from {{ ref('stg_pipedrive__field_options') }}
     where entity = 'deal' and field_code = 'channel'
 ),
 
 labels as (
-    select record_id, labels
+    select
+        record_id,
+        labels
     from {{ ref('int_labels_listed') }}
     where entity = 'lead'
 ),
