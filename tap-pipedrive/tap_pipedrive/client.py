@@ -178,14 +178,15 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
         body = _decode(response.content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         body = None
-    said = f"GET {endpoint} answered {status} ({_text(body) or response.reason or 'no text'})"
+    answered = f"{status} ({_text(body) or response.reason or 'no text'})"
+    said = f"GET {endpoint} answered {answered}"
     problem: Exception
     if status == 401:
         problem = Unauthorized(
             f"{said}: Pipedrive does not accept the API token; set a valid one in TAP_PIPEDRIVE_API_TOKEN."
         )
     elif status == 429:
-        problem = _too_many(said, _text(body), headers)
+        problem = _too_many(answered, said, _text(body), headers)
     elif status == 403 and body is None:
         problem = Blocked(
             f"{said}, a web page from Pipedrive's firewall: too many requests were sent with this token; "
@@ -196,7 +197,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     elif status in (402, 403, 404, 405, 410, 415):
         problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.")
     elif status in RETRIED_STATUSES:
-        problem = TryAgain(said, _seconds(headers.get("Retry-After")))
+        problem = TryAgain(answered, _seconds(headers.get("Retry-After")))
     elif 300 <= status < 400:
         host = urlsplit(headers.get("Location", "")).netloc or "elsewhere"
         problem = PipedriveError(f"{said}, a redirect to {host}: set api_url to the right address.")
@@ -205,7 +206,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     return problem
 
 
-def _too_many(said: str, text: str, headers: Mapping[str, str]) -> Exception:
+def _too_many(answered: str, said: str, text: str, headers: Mapping[str, str]) -> Exception:
     """A 429: the burst window's is slept through, the daily budget's is not.
 
     The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body.
@@ -218,7 +219,7 @@ def _too_many(said: str, text: str, headers: Mapping[str, str]) -> Exception:
     ):
         when = f"new ones come in {wait / 3600:.1f} hours" if wait else "new ones come tomorrow"
         return BudgetSpent(f"{said}: the company's API tokens for today are used up, {when}.")
-    return TryAgain(said, wait or _seconds(headers.get("x-ratelimit-reset")) or 2)
+    return TryAgain(answered, wait or _seconds(headers.get("x-ratelimit-reset")) or 2)
 
 
 def _text(body: Any) -> str:
@@ -262,6 +263,4 @@ def _wait(attempt: tenacity.RetryCallState) -> float:
 def _log_retry(endpoint: str, attempt: tenacity.RetryCallState) -> None:
     problem = attempt.outcome.exception() if attempt.outcome else None
     wait = attempt.next_action.sleep if attempt.next_action else 0
-    logger.warning(
-        "GET %s: %s; try %d of %d in %.1f s", endpoint, problem, attempt.attempt_number + 1, ATTEMPTS, wait
-    )
+    logger.warning("GET %s: %s; trying again in %.1f s", endpoint, problem, wait)

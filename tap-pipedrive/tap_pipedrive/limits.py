@@ -11,6 +11,9 @@ from limits.strategies import MovingWindowRateLimiter
 WINDOW_SECONDS = 2
 """Length of Pipedrive's rolling burst window."""
 
+MARGIN_SECONDS = 0.15
+"""Requests do not arrive as evenly as they leave: after a full window wait a little longer."""
+
 DEFAULT_BURST = 20
 """Requests per window on the smallest plan; the `x-ratelimit-limit` header tells of more."""
 
@@ -52,7 +55,7 @@ class BurstWindow:
         with self._lock:  # one waits, the others queue behind it: no thundering herd
             while not self._limiter.hit(self._window):
                 reset = self._limiter.get_window_stats(self._window).reset_time
-                time.sleep(max(reset - time.time(), 0.005))
+                time.sleep(max(reset - time.time(), 0) + MARGIN_SECONDS)
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take over the window's size that an answer announces."""

@@ -142,7 +142,7 @@ class OffsetListing:
 
     def _newest_first(self, client: Client, since: datetime) -> Iterator[Page]:
         for page in self._counted(client, {"sort": "update_time DESC"}, {}):
-            yield page
+            yield replace(page, rows=[row for row in page.rows if not _is_older(row, since)])
             oldest = _last_change(page.rows, descending=True)
             if oldest and oldest < since:
                 return
@@ -277,16 +277,21 @@ def _id(row: Any) -> Any:
     return row.get("id") if isinstance(row, dict) else None
 
 
-def _last_change(rows: Sequence[Any], *, descending: bool = False) -> datetime | None:
-    """Second of the last row's `update_time`; None where the rows are not in the order that was asked for."""
-    times = []
-    for row in rows:
-        try:
-            moment = clean_timestamp(row.get("update_time")) if isinstance(row, dict) else None
-        except ValueError:
-            return None
-        if moment:
-            times.append(moment)
-    if not times or times != sorted(times, reverse=descending):
+def changed_at(row: Any) -> datetime | None:
+    """Second of a row's `update_time`; None where there is none, or nonsense."""
+    try:
+        moment = clean_timestamp(row.get("update_time")) if isinstance(row, dict) else None
+    except ValueError:
         return None
-    return times[-1].replace(microsecond=0)
+    return moment and moment.replace(microsecond=0)
+
+
+def _is_older(row: Any, since: datetime) -> bool:
+    moment = changed_at(row)
+    return moment is not None and moment < since.replace(microsecond=0)
+
+
+def _last_change(rows: Sequence[Any], *, descending: bool = False) -> datetime | None:
+    """The last row's time of change; None where the rows are not in the order that was asked for."""
+    times = [moment for row in rows if (moment := changed_at(row))]
+    return times[-1] if times and times == sorted(times, reverse=descending) else None

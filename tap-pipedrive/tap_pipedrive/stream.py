@@ -19,7 +19,7 @@ from tap_pipedrive.catalog import match_selection
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.entities import Entity
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
-from tap_pipedrive.listings import Listing, Page, rfc3339
+from tap_pipedrive.listings import Listing, Page, changed_at, rfc3339
 from tap_pipedrive.rows import Row, RowReader
 from tap_pipedrive.values import clean_timestamp
 
@@ -161,7 +161,8 @@ class PipedriveStream(Stream):
                 except BudgetSpent as error:
                     self._tap.stop(self.name, error)
         seconds = time.monotonic() - started
-        self.logger.info(
+        log = self.logger.info if self.listings else self.logger.debug
+        log(
             "%s: %s rows in %.1f s (%s rows/s), %d tokens",
             self.name,
             f"{self.row_count:,}",
@@ -192,7 +193,7 @@ class PipedriveStream(Stream):
             if incremental and since is None:
                 state["first_load"] = {"began": rfc3339(began), **page.place}
             elif incremental:
-                times = [moment for row in page.rows if (moment := _changed_at(row))]
+                times = [moment for row in page.rows if (moment := changed_at(row))]
                 in_order = in_order and page.in_order and times == sorted(times)
                 in_order = in_order and not (previous and times and times[0] < previous)
                 previous = times[-1] if times else previous
@@ -328,10 +329,3 @@ class PipedriveStream(Stream):
                 f"column, more than max_rejects ({self._tap.settings.max_rejects:.1%}) allows: look at "
                 "rejected_values, then raise max_rejects if that is all right."
             )
-
-
-def _changed_at(row: Any) -> datetime | None:
-    try:
-        return clean_timestamp(row.get("update_time")) if isinstance(row, dict) else None
-    except ValueError:
-        return None

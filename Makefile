@@ -1,0 +1,33 @@
+# Everything needs only Python 3.11 or newer with venv, git and make.
+PYTHON ?= python3
+DEALS ?= 5000
+UV = .run/uv/bin/uv
+export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
+
+.PHONY: run test lint format bench docs stop clean
+
+run: .venv/ready      ## load, model, and show what came out
+	@.venv/bin/python orchestrate/run.py --deals $(DEALS)
+
+test: .venv/ready     ## every test
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/ready     ## style and types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+format: .venv/ready
+	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+stop:                 ## stop the embedded Postgres
+	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down
+
+clean:                ## undo everything that run and test have made
+	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down --delete
+	@rm -rf .run .venv .meltano output transform/target transform/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@echo "Setting up .venv"
+	@$(PYTHON) -m venv .run/uv && .run/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(UV) sync --quiet --locked --python $(PYTHON)
+	@touch $@
