@@ -35,8 +35,8 @@ GRACE = timedelta(days=30)
 class Table:
     """The rows of one entity by id.
 
-    A row is replaced, never changed in place: whoever holds one holds a snapshot, and what was
-    rendered from it is stale exactly when the table holds another.
+    A row is replaced, never changed in place: whoever holds one holds a snapshot, and accounts
+    can share the rows of a data set.
     """
 
     def __init__(self, rows: Iterable[Record]) -> None:
@@ -112,8 +112,8 @@ class Account:
         self.fields: dict[str, list[Record]] = {
             entity: list(fields) for entity, fields in dataset.fields.items()
         }
-        self.fields_version = 0
-        """Grows with every change of the field definitions."""
+        self.field_numbers = count()
+        """Numbers from which new custom fields get their keys."""
         self.option_ids = count(_highest_option_id(self.fields) + 1000)
         """Ids for new options, beyond those that only rows still know."""
         self.changes: dict[int, tuple[Record, ...]] = {

@@ -27,7 +27,6 @@ SUBFIELDS: dict[str, dict[str, str]] = {
 
 def _replace_fields(account: Account, entity: str, definitions: list[Record]) -> None:
     account.fields[entity] = definitions
-    account.fields_version += 1
 
 
 def _definition(account: Account, entity: str, code: str) -> Record:
@@ -56,7 +55,7 @@ def add_field(account: Account, entity: str, given: Row) -> Record:
     if entity not in account.fields:
         raise not_found(f"unknown entity {entity!r}; known: {', '.join(account.fields)}")
     existing = account.fields[entity]
-    seed = f"{entity}:{account.fields_version}:{given['field_name']}"
+    seed = f"{entity}:{next(account.field_numbers)}:{given['field_name']}"
     definition: Record = {
         "field_name": given["field_name"],
         "field_code": hashlib.sha1(seed.encode()).hexdigest(),  # noqa: S324

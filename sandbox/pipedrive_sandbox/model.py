@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from multidict import MultiMapping
 
     from .account import Account
-    from .render import Renderer
 
 Record: TypeAlias = dict[str, Any]
 Id: TypeAlias = int | str
@@ -103,8 +102,9 @@ class Call:
 
     endpoint: Endpoint
     account: Account
-    renderer: Renderer
     viewer: Viewer
     query: MultiMapping[str]
-    key: str = ""
+    leaves_unset_out: bool
+    """Whether v2 leaves custom fields without value out, rather than showing null."""
+    key: str
     """What stands in the place of `{id}` or `{field_code}`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -52,8 +52,15 @@ def place_of(cursor: str, field: str, *, descending: bool) -> Key:
     return start
 
 
+def passing(rows: Iterator[Record], tests: Iterable[Test]) -> Iterator[Record]:
+    """Return the rows that pass all tests."""
+    for test in tests:
+        rows = filter(test, rows)
+    return rows
+
+
 def keyset_page(
-    table: Table, test: Test, *, field: str, descending: bool, cursor: str | None, limit: int
+    table: Table, tests: Iterable[Test], *, field: str, descending: bool, cursor: str | None, limit: int
 ) -> tuple[list[Record], str | None]:
     """Return the rows of a page and the cursor of the next, read from the living data."""
     start = place_of(cursor, field, descending=descending) if cursor else None
@@ -61,7 +68,7 @@ def keyset_page(
         rows = table.walk(field, descending=descending, start=start)
     except TypeError:  # a forged marker whose value does not compare with the field's
         raise invalid("cursor is not valid") from None
-    page = list(islice(filter(test, rows), limit + 1))
+    page = list(islice(passing(rows, tests), limit + 1))
     if len(page) <= limit:
         return page, None
     return page[:limit], cursor_of(page[limit], field, descending=descending)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from .model import Call, Record, Row, Test, invalid, not_found
+from .model import Call, Record, Test, invalid, not_found
 from .paging import DEFAULT_LIMIT, MAX_LIMIT
 
 MAX_IDS = 100
@@ -246,8 +246,8 @@ SHAPING = {
 """Parameters that select no rows."""
 
 
-def selection(call: Call, values: Record) -> Test:
-    """Return the test for the rows the call is about: the endpoint's, the token's, the filters'.
+def selection(call: Call, values: Record) -> list[Test]:
+    """Return the tests for the rows the call is about: the endpoint's, the token's, the filters'.
 
     The conditions of a stored filter are not evaluated: `filter_id` must name a filter of the
     right type and then switches the quick filters off, as it does in Pipedrive.
@@ -267,11 +267,7 @@ def selection(call: Call, values: Record) -> Test:
             tests.append(_person_of_deal(call, value))
         else:
             tests.append(SELECTS[name](value) if name in SELECTS else _equals(name, value))
-
-    def test(row: Row) -> bool:
-        return all(check(row) for check in tests)
-
-    return tests[0] if len(tests) == 1 else test
+    return tests
 
 
 def _equals(name: str, value: Any) -> Test:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from dataclasses import dataclass
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 
@@ -19,7 +20,6 @@ from .endpoints import Route, route
 from .faults import Fault
 from .limits import BLOCK_PAGE, Blocked, Budget, Window
 from .model import Call, Refusal, Viewer, not_found
-from .render import Renderer, exact
 
 UNLIMITED = 1_000_000
 """The burst window that `burst=0` stands for: one that nobody fills."""
@@ -53,6 +53,13 @@ class Answer:
     headers: dict[str, str] | None = None
 
 
+def exact(value: object) -> orjson.Fragment:
+    """Serialise a Decimal with all its digits."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value))
+    raise TypeError(type(value).__name__)
+
+
 def refusal(error: Refusal) -> Answer:
     """Return the answer a refusal stands for."""
     return Answer(error.status, orjson.dumps(error.body), headers=error.headers)
@@ -80,7 +87,7 @@ class Server:
 
     def __init__(self, account: Account, settings: Settings) -> None:
         self._account = account
-        self._renderer = Renderer(account, settings.unset_fields)
+        self._leaves_unset_out = settings.unset_fields == "absent"
         self._windows = {
             token: Window(settings.burst or UNLIMITED, account.clock) for token in account.viewers
         }
@@ -174,7 +181,7 @@ class Server:
         return self._with_limits(answer, token), tokens
 
     def _answer(self, request: web.BaseRequest, found: Route, viewer: Viewer) -> Answer:
-        call = Call(found.endpoint, self._account, self._renderer, viewer, request.query, found.key)
+        call = Call(found.endpoint, self._account, viewer, request.query, self._leaves_unset_out, found.key)
         return Answer(200, orjson.dumps(found.endpoint.answer(call), default=exact))
 
     @staticmethod

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .model import Call, Record, Row, not_found
-from .paging import ENVELOPES, list_page, sort_rows
+from .paging import ENVELOPES, list_page, passing, sort_rows
 from .params import read, selection
 from .v2 import envelope
 
@@ -49,7 +49,6 @@ NOTE_FIELDS = {
     "add_time": ("Add time", "date"),
     "update_time": ("Update time", "date"),
     "user_id": ("User", "user"),
-    "deal_id": ("Deal", "deal"),
     "person_id": ("Person", "people"),
     "org_id": ("Organization", "org"),
     "pinned_to_deal_flag": ("Pinned to deal", "enum"),
@@ -156,9 +155,9 @@ def page(call: Call) -> Record:
 
 def _selected(call: Call, values: Record) -> Iterator[Record]:
     """Return the rows in their default order, which is that of their creation."""
-    table, test = call.account.table(call.endpoint.entity), selection(call, values)
+    table = call.account.table(call.endpoint.entity)
     field = "add_time" if call.endpoint.entity == "leads" else "id"
-    return filter(test, table.walk(field, descending=False))
+    return passing(table.walk(field, descending=False), selection(call, values))
 
 
 def me(call: Call) -> Record:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .model import Call, Record, Row, invalid, not_found
 from .paging import keyset_page, list_page
 from .params import read, selection
-from .render import Shape
 
 NAMESPACES: dict[str, Record] = {
     "ui_visibility": {"add_visible_flag": True, "details_visible_flag": True},
@@ -17,15 +17,49 @@ NAMESPACES: dict[str, Record] = {
 """Parts of a field definition that are only given on request, and what they hold by default."""
 
 
-def _shape(call: Call, values: Record) -> Shape:
-    return Shape(
-        call.endpoint.entity,
-        frozenset(call.endpoint.include) - values.get("include_fields", frozenset()),
-        values.get("custom_fields"),
-        values.get("include_option_labels", False),
-        values.get("include_labels", False),
-        call.account.fields_version,
-    )
+def shown(call: Call, rows: Iterable[Record], values: Record) -> list[Record]:
+    """Return what the call shows of the rows.
+
+    That is all their keys but the optional ones it did not ask for, and of the custom fields the
+    chosen ones, with their options' labels if wanted.
+    """
+    left_out = set(call.endpoint.include) - values.get("include_fields", frozenset())
+    chosen = values.get("custom_fields")
+    options = _options(call) if values.get("include_option_labels") else {}
+    labels = _options(call)["label_ids"] if values.get("include_labels") else None
+    result = []
+    for row in rows:
+        copy = row.copy()
+        for key in left_out:
+            copy.pop(key, None)
+        if chosen is not None or call.leaves_unset_out or options:
+            copy["custom_fields"] = {
+                key: _option(options[key], value) if key in options else value
+                for key, value in row["custom_fields"].items()
+                if (chosen is None or key in chosen) and not (call.leaves_unset_out and value is None)
+            }
+        if labels is not None:
+            copy["labels"] = _option(labels, row["label_ids"])
+        result.append(copy)
+    return result
+
+
+def _options(call: Call) -> dict[str, dict[Any, str]]:
+    """Return the labels of options, by field and option, of all fields that can have some."""
+    return {
+        field["field_code"]: {option["id"]: option["label"] for option in field["options"] or ()}
+        for field in call.account.fields_of(call.endpoint.entity)
+        if field["field_type"] in ("enum", "set") or field["field_code"] == "label_ids"
+    }
+
+
+def _option(labels: Mapping[Any, str], value: Any) -> Any:
+    """Return an option, or each of a list, as id and label; a deleted one has no label."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_option(labels, item) for item in value]
+    return {"id": value, "label": labels.get(value)}
 
 
 def envelope(data: Any, **additional: Any) -> Record:
@@ -46,7 +80,7 @@ def many(call: Call) -> Record:
         cursor=values.get("cursor"),
         limit=values["limit"],
     )
-    return envelope(call.renderer.many(rows, _shape(call, values)), next_cursor=next_cursor)
+    return envelope(shown(call, rows, values), next_cursor=next_cursor)
 
 
 def one(call: Call) -> Record:
@@ -55,7 +89,7 @@ def one(call: Call) -> Record:
     row = call.account.get(call.endpoint.entity, _number(call.key))
     if not call.viewer.sees(call.endpoint.entity, row):
         raise not_found()
-    return envelope(call.renderer.many([row], _shape(call, values))[0])
+    return envelope(shown(call, [row], values)[0])
 
 
 def _number(key: str) -> int:
