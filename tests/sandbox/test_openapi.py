@@ -1,0 +1,269 @@
+"""The sandbox's answers against Pipedrive's own OpenAPI documents.
+
+The documents are read from the folder in PIPEDRIVE_DOCS, or from `shared/pipedrive` beside the
+project. Real answers differ from them here and there, and so does the sandbox: DEVIATIONS says
+where, and how it is known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from openapi_schema_validator import OAS30Validator
+from pipedrive_sandbox.endpoints import ENDPOINTS
+from pipedrive_sandbox.model import Endpoint
+from pipedrive_sandbox.testing import Sandbox
+
+DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
+
+
+class Finding(NamedTuple):
+    """Something in an answer that the document does not foresee."""
+
+    place: str
+    """Path in the answer's data, without list positions, e.g. `location/country`."""
+    what: str
+    """`null`, `object` ...: a value of that kind where the schema has another; `new`: a new key."""
+
+
+class Deviation(NamedTuple):
+    """A difference that is meant, where it may occur, and the source."""
+
+    endpoint: str
+    places: str
+    what: str
+    source: str
+
+
+KINDS = {type(None): "null", dict: "object"}
+
+DEVIATIONS = [
+    Deviation(
+        "/api/v2/.*|/api/v1/deals/{id}/changelog",
+        "next_cursor",
+        "null",
+        "Pipedrive's page on pagination: null on the last page",
+    ),
+    Deviation(
+        "/api/v2/.*",
+        "update_time",
+        "null",
+        "example of GET /api/v2/stages; other taps' reports of rows without update_time",
+    ),
+    Deviation(
+        "/api/v2/deals.*",
+        "org_id|person_id|stage_change_time|won_time|lost_time|expected_close_date",
+        "null",
+        "unset links and times are null in v2 according to the v2 migration guide",
+    ),
+    Deviation(
+        "/api/v2/deals.*",
+        "creator_user_id|archive_time|local_(won|lost|close)_date",
+        "new",
+        "the example of GET /api/v2/deals has them, its schema does not",
+    ),
+    Deviation(
+        "/api/v2/deals.*",
+        "lost_reason",
+        "object",
+        "seen on a real account: an option {id, label} instead of its text",
+    ),
+    Deviation(
+        "/api/v2/deals/products",
+        "product_id|name",
+        "null",
+        "Pipedrive's changelog on permanent deletion: line items of a purged product",
+    ),
+    Deviation(
+        "/api/v2/(deals|persons|organizations).*",
+        "(.*_)?(open|closed|won|lost)_deals_count|.*_activit(y_id|ies_count)|activities_count"
+        "|(files|notes|followers|products|participants|people|email_messages)_count|first_won_time"
+        "|last_(incoming|outgoing)_mail_time|smart_bcc_email|marketing_status|doi_status",
+        "new",
+        "the parameter include_fields names them, the schema of the answer does not",
+    ),
+    Deviation(
+        "/api/v2/persons.*",
+        "last_name|org_id|picture_id|postal_address|notes|birthday|job_title",
+        "null",
+        "unset values are null in v2 according to the v2 migration guide",
+    ),
+    Deviation(
+        "/api/v2/(persons|organizations|activities).*",
+        "(postal_address|address|location)(/(sublocality|admin_area_level_2))?",
+        "null",
+        "addresses are unset as a whole or in part; real address objects carry nulls",
+    ),
+    Deviation(
+        "/api/v2/(persons|organizations|activities).*",
+        "(postal_address|address|location)/formatted_address",
+        "new",
+        "the example of GET /api/v2/activityFields lists it as a part of addresses",
+    ),
+    Deviation(
+        "/api/v2/activities.*",
+        "deal_id|lead_id|org_id|person_id|project_id|due_time|duration|marked_as_done_time|note"
+        "|priority|public_description|conference_meeting_(client|url|id)|attendees/(user|person)_id",
+        "null",
+        "unset links, times and texts are null in v2 according to the v2 migration guide",
+    ),
+    Deviation(
+        "/api/v2/activities.*",
+        "outcome",
+        "new",
+        "the official client has the key since September 2026, newer than the document",
+    ),
+    Deviation("/api/v2/products.*", "description", "null", "unset texts are null in v2"),
+    Deviation(
+        "/api/v2/(person|organization|product|activity)Fields.*",
+        "description",
+        "new",
+        "the examples of the field endpoints have it, only the schema of deal fields does",
+    ),
+    Deviation(
+        "/api/v1/leadFields",
+        "parent_id|id_suffix",
+        "new",
+        "subfields are rows of their own in v1, pointing at their field",
+    ),
+    Deviation(
+        "/api/v1/notes",
+        "deal|person|organization|(deal|lead|person|org|project|task|last_update_user)_id|user/icon_url",
+        "null",
+        "a note is attached to one thing; v1 gives null for the others",
+    ),
+    Deviation(
+        "/api/v1/notes",
+        "pinned_to_lead_flag",
+        "new",
+        "the example of GET /v1/notes has it, its schema does not",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def documents() -> dict[str, dict[str, Any]]:
+    loaded = {}
+    for version in ("v1", "v2"):
+        document = DOCS / f"openapi-{version}.yaml"
+        if not document.exists():
+            pytest.skip(f"no OpenAPI document: {document} (set PIPEDRIVE_DOCS to its folder)")
+        with document.open() as file:
+            loaded[version] = yaml.load(file, Loader=yaml.CSafeLoader)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def findings(shared: Sandbox, documents: dict[str, dict[str, Any]]) -> dict[str, set[Finding]]:
+    return {
+        endpoint.path: set(compare(documents, endpoint, sample(shared, endpoint))) for endpoint in ENDPOINTS
+    }
+
+
+def sample(sandbox: Sandbox, endpoint: Endpoint) -> Any:
+    """Return an answer of the endpoint with as much in it as there can be."""
+    params: dict[str, Any] = {}
+    if endpoint.include:
+        params["include_fields"] = ",".join(endpoint.include)
+    if endpoint.paging != "none":
+        params["limit"] = "500"
+    if "status" in endpoint.params:
+        params["status"] = "open,won,lost,deleted"
+    if "deal_ids" in endpoint.params:
+        deals = sorted({line["deal_id"] for line in sandbox.truth("deal_products")})
+        params["deal_ids"] = ",".join(map(str, deals[-100:]))
+    path = endpoint.path
+    if "{id}" in path:
+        changed = sandbox.truth("deal_changes")[0]["deal_id"]
+        path = path.replace("{id}", str(changed if endpoint.entity == "deals" else 1))
+    if "{field_code}" in path:
+        fields = [row for row in sandbox.truth("fields") if row["entity"] == endpoint.entity]
+        path = path.replace("{field_code}", fields[-1]["field_code"])
+    reply = sandbox.api(path, **params)
+    assert reply.status == 200, reply.text
+    body = json.loads(reply.text)
+    assert body["data"]
+    return body
+
+
+def compare(documents: dict[str, dict[str, Any]], endpoint: Endpoint, body: Any) -> Iterator[Finding]:
+    """Yield what the document does not foresee in an answer."""
+    _, _, version, path = endpoint.path.split("/", 3)
+    document = documents[version]
+    answer = document["paths"][f"/{path}"]["get"]["responses"]["200"]["content"]["application/json"]
+    validator = OAS30Validator({**answer["schema"], "components": document["components"]})
+    for error in validator.iter_errors(body):
+        place = "/".join(part for part in error.absolute_path if isinstance(part, str))
+        what = KINDS.get(type(error.instance), error.message) if error.validator == "type" else error.message
+        yield Finding(re.sub("^(data|additional_data)/", "", place), what)
+    foreseen = properties(document, answer["schema"])["data"]
+    row_schema = resolve(document, foreseen).get("items", foreseen)
+    rows = body["data"] if isinstance(body["data"], list) else [body["data"]]
+    yield from unforeseen_keys(document, row_schema, rows)
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follow references."""
+    while "$ref" in schema:
+        reference, schema = schema["$ref"], document
+        for part in reference.split("/")[1:]:
+            schema = schema[part]
+    return schema
+
+
+def properties(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a schema and of those it is made of."""
+    schema = resolve(document, schema)
+    found = dict(schema.get("properties", {}))
+    for part in (*schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        found |= properties(document, part)
+    return found
+
+
+def unforeseen_keys(
+    document: dict[str, Any], schema: dict[str, Any], rows: list[Any], above: str = ""
+) -> Iterator[Finding]:
+    """Yield the keys of rows, and of objects in them, that the schema lacks."""
+    known = properties(document, schema)
+    for row in rows:
+        for key, value in row.items():
+            if re.match("[0-9a-f]{40}", key):
+                continue  # a custom field of a lead
+            if key not in known:
+                yield Finding(above + key, "new")
+                continue
+            inner = resolve(document, known[key])
+            if isinstance(value, dict) and properties(document, inner):
+                yield from unforeseen_keys(document, inner, [value], f"{above}{key}/")
+            elif isinstance(value, list) and "items" in inner and properties(document, inner["items"]):
+                yield from unforeseen_keys(document, inner["items"], value, f"{above}{key}/")
+
+
+def excuses(deviation: Deviation, path: str, finding: Finding) -> bool:
+    return bool(
+        re.fullmatch(deviation.endpoint, path)
+        and re.fullmatch(deviation.places, finding.place)
+        and deviation.what == finding.what
+    )
+
+
+@pytest.mark.parametrize("path", [endpoint.path for endpoint in ENDPOINTS])
+def test_answers_fit_the_document(findings: dict[str, set[Finding]], path: str) -> None:
+    unexcused = [
+        finding
+        for finding in sorted(findings[path])
+        if not any(excuses(deviation, path, finding) for deviation in DEVIATIONS)
+    ]
+    assert not unexcused
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.places[:40])
+def test_every_deviation_listed_is_one(findings: dict[str, set[Finding]], deviation: Deviation) -> None:
+    assert any(excuses(deviation, path, finding) for path in findings for finding in findings[path])
