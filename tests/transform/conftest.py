@@ -1,0 +1,179 @@
+"""dbt on a real Postgres: raw tables as the tap declares them, filled by the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+import pytest
+from pipedrive_sandbox.warehouse import Warehouse
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from tap_pipedrive.streams import STREAMS
+
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "transform"
+TABLES: dict[str, Any] = {stream.name: stream for stream in list[Any](STREAMS)}
+LOAD_COLUMNS = {
+    "_sdc_extracted_at": "timestamp",
+    "_sdc_received_at": "timestamp",
+    "_sdc_batched_at": "timestamp",
+    "_sdc_deleted_at": "timestamp",
+    "_sdc_sequence": "bigint",
+    "_sdc_table_version": "bigint",
+    "_sdc_sync_started_at": "bigint",
+}
+TIMES = {"date-time": "timestamp", "date": "date", "time": "time"}
+TYPES = {
+    "string": "text",
+    "integer": "bigint",
+    "number": "numeric",
+    "boolean": "boolean",
+    "array": "jsonb",
+    "object": "jsonb",
+}
+
+
+def _column_type(schema: Mapping[str, Any]) -> str:
+    """What target-postgres makes of a column's schema."""
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return TIMES.get(schema.get("format", ""), TYPES[kinds[0]])
+
+
+class Account:
+    """The raw tables of one account in a database of its own, and dbt on it."""
+
+    def __init__(self, url: str, folder: Path, dbt: str) -> None:
+        self.url = url
+        self.target = folder
+        self._dbt = dbt
+        parts = urlsplit(url)
+        self._environment = os.environ | {
+            "DBT_PROFILES_DIR": str(PROJECT),
+            "DBT_PROJECT_DIR": str(PROJECT),
+            "DBT_TARGET_PATH": str(folder),
+            "DBT_LOG_PATH": str(folder / "logs"),
+            "TARGET_POSTGRES_HOST": str(parts.hostname),
+            "TARGET_POSTGRES_PORT": str(parts.port),
+            "TARGET_POSTGRES_USER": str(parts.username),
+            "TARGET_POSTGRES_PASSWORD": unquote(str(parts.password)),
+            "TARGET_POSTGRES_DATABASE": parts.path.removeprefix("/"),
+        }
+
+    def create_raw_tables(self, custom_deal_columns: Mapping[str, str]) -> None:
+        """Make every stream's table, empty."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute("create schema pipedrive")
+            for table, stream in TABLES.items():
+                columns = {name: _column_type(schema) for name, schema in stream.entity.columns().items()}
+                if table == "deals":
+                    columns |= custom_deal_columns
+                declared = [
+                    sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
+                    for name, kind in (columns | LOAD_COLUMNS).items()
+                ]
+                declared.append(
+                    sql.SQL("primary key ({})").format(
+                        sql.SQL(", ").join(map(sql.Identifier, stream.primary_keys))
+                    )
+                )
+                connection.execute(
+                    sql.SQL("create table {} ({})").format(
+                        sql.Identifier("pipedrive", table), sql.SQL(", ").join(declared)
+                    )
+                )
+
+    def insert(self, table: str, *rows: dict[str, Any]) -> None:
+        """Add rows to a raw table; columns that a row leaves out are null."""
+        with psycopg.connect(self.url) as connection:
+            for row in rows:
+                connection.execute(
+                    sql.SQL("insert into {} ({}) values ({})").format(
+                        sql.Identifier("pipedrive", table),
+                        sql.SQL(", ").join(map(sql.Identifier, row)),
+                        sql.SQL(", ").join(sql.Placeholder() * len(row)),
+                    ),
+                    [Jsonb(value) if isinstance(value, list | dict) else value for value in row.values()],
+                )
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """All rows of a statement."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    def columns(self, schema: str, table: str) -> list[str]:
+        """Names of a table's or view's columns, in order."""
+        return [
+            name
+            for (name,) in self.query(
+                f"select column_name from information_schema.columns where table_schema = '{schema}' "
+                f"and table_name = '{table}' order by ordinal_position"
+            )
+        ]
+
+    def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt, whatever comes of it."""
+        return subprocess.run(
+            [self._dbt, "--no-use-colors", *arguments],
+            env=self._environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def build(self) -> dict[str, str]:
+        """`dbt build`; status by node."""
+        run = self.dbt("build", "--warn-error-options", '{"error": "all", "silence": ["LogTestResult"]}')
+        assert run.returncode == 0, run.stdout
+        results = json.loads((self.target / "run_results.json").read_text())["results"]
+        return {result["unique_id"].split(".")[2]: result["status"] for result in results}
+
+    def manifest(self) -> dict[str, Any]:
+        """What dbt knows of the project after a build."""
+        manifest: dict[str, Any] = json.loads((self.target / "manifest.json").read_text())
+        return manifest
+
+
+@pytest.fixture(scope="session")
+def dbt() -> str:
+    """The dbt of the Meltano project, else the one on the path."""
+    installed = ROOT / ".meltano/utilities/dbt-postgres/venv/bin/dbt"
+    found = str(installed) if installed.exists() else shutil.which("dbt")
+    if not found:
+        pytest.skip("dbt is not installed: meltano install utility dbt-postgres")
+    return found
+
+
+@pytest.fixture(scope="session")
+def new_account(dbt: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Account]]:
+    """Makes an account by name, with no rows yet."""
+    with Warehouse(tmp_path_factory.mktemp("warehouse") / "home") as warehouse:
+
+        def make(name: str, custom_deal_columns: Mapping[str, str] | None = None) -> Account:
+            account = Account(warehouse.create_database(name), tmp_path_factory.mktemp(name), dbt)
+            account.create_raw_tables(custom_deal_columns or {})
+            return account
+
+        yield make
+
+
+class Built(NamedTuple):
+    """An account after `dbt build`."""
+
+    account: Account
+    statuses: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def empty(new_account: Callable[..., Account]) -> Built:
+    """An account on its first day: all tables, no row, no custom field."""
+    account = new_account("empty")
+    return Built(account, account.build())
