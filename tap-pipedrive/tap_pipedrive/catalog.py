@@ -5,33 +5,22 @@ keeps the name it had. Columns of custom fields are therefore matched by the fie
 description carries.
 """
 
-import logging
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from singer_sdk.singerlib import CatalogEntry, MetadataMapping, Schema
 
 from tap_pipedrive.custom_fields import key_of
 
-DESELECTED = "deselected_custom_fields"
-"""Where the state remembers them."""
-
-logger = logging.getLogger("tap-pipedrive")
-
 
 def match_selection(
     entry: CatalogEntry,
     schema: Mapping[str, Any],
-    state: MutableMapping[str, Any],
     *,
     keys: Sequence[str],
     replication_key: str | None,
 ) -> CatalogEntry:
-    """The entry of a user's catalog with the columns of `schema` in place of its own.
-
-    A custom field that was deselected stays so when it is renamed in Pipedrive: the state remembers it, as a
-    rule such as `!deals.cpf` no longer finds it under its new name.
-    """
+    """The entry of a user's catalog with the columns of `schema` in place of its own."""
     wanted = entry.metadata.resolve_selection()
     theirs = _columns_by_field(entry.schema.to_dict().get("properties", {}))
     ours = _columns_by_field(schema["properties"])
@@ -51,23 +40,6 @@ def match_selection(
         breadcrumb = ("properties", names.get(column, column))
         if breadcrumb in entry.metadata:
             metadata["properties", column].selected = wanted[breadcrumb]
-
-    remembered = set(state.pop(DESELECTED, ()))
-    for key, columns in ours.items():
-        renamed = names.get(columns[0], columns[0]) != columns[0]
-        deselected = [column for column in columns if metadata["properties", column].selected is False]
-        if key in remembered and renamed and not deselected:
-            deselected = columns
-            for column in columns:
-                metadata["properties", column].selected = False
-            logger.warning(
-                "%s: the custom field of column %s was renamed in Pipedrive and stays deselected; to select it "
-                "again, name its column in the setting custom_field_names.",
-                entry.tap_stream_id,
-                columns[0],
-            )
-        if deselected:
-            state.setdefault(DESELECTED, []).append(key)
 
     return CatalogEntry(
         tap_stream_id=entry.tap_stream_id,

@@ -257,7 +257,7 @@ def _wait(attempt: tenacity.RetryCallState) -> float:
     asked = problem.wait if isinstance(problem, TryAgain) else None
     if asked is not None:
         return min(asked, LONGEST_WAIT_SECONDS)
-    return tenacity.wait_exponential_jitter(initial=0.5, max=30)(attempt)
+    return tenacity.wait_exponential_jitter(multiplier=0.5, max=30)(attempt)
 
 
 def _log_retry(endpoint: str, attempt: tenacity.RetryCallState) -> None:

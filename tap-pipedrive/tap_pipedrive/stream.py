@@ -116,7 +116,6 @@ class PipedriveStream(Stream):
             entry = match_selection(
                 entry,
                 self.schema,
-                self.stream_state,
                 keys=self.primary_keys,
                 replication_key=self.replication_key,
             )
@@ -177,7 +176,8 @@ class PipedriveStream(Stream):
         """Walk a listing; when the consumer comes back for the next page, the state moves behind the last one.
 
         The first load goes by id, and on in another run from its place. Its bookmark is the moment it began:
-        what changed since is the next run's. Later runs go by time of change, from the bookmark on.
+        what changed since is the next run's, or, when this was that other run, read at once. Later runs go by
+        time of change, from the bookmark on.
         """
         incremental = self.replication_method == INCREMENTAL
         context = {"listing": listing.name} if listing.name else None
@@ -185,6 +185,7 @@ class PipedriveStream(Stream):
         bookmark = self._bookmark(state) if incremental else None
         since = bookmark - timedelta(seconds=self._tap.settings.lookback_seconds) if bookmark else None
         place = dict(state.get("first_load", {})) if incremental and since is None else {}
+        resumed = "began" in place
         began = clean_timestamp(place.pop("began", None))
         newest, previous, in_order = bookmark, None, True
         for page in listing.pages(self._tap, since=since, place=place):
@@ -205,6 +206,8 @@ class PipedriveStream(Stream):
             state.pop("first_load", None)
             self._set_bookmark(state, min(newest or began, began))
             self._tap.state_writer.write_state(self.tap_state)
+            if resumed:
+                yield from self._pages(listing)
 
     def _bookmark(self, state: Mapping[str, Any]) -> datetime | None:
         value = state.get("replication_key_value")

@@ -1,11 +1,13 @@
 """The tap: settings in, streams out."""
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Any, ClassVar
 
+import click
 from pydantic import ValidationError
 from singer_sdk import Tap
 from singer_sdk.authenticators import APIKeyAuthenticator
@@ -52,7 +54,7 @@ class TapPipedrive(Tap):
         """
         self._definitions: dict[str, list[dict[str, Any]]] = {}
         self._custom_fields: dict[str, dict[str, Definition]] = {}
-        self._is_discovering = False
+        self._is_discovering = self._no_custom_fields = False
         self._stopped: BudgetSpent | None = None
         self._undone: list[str] = []
         self.refused: dict[str, NotAllowed] = {}
@@ -76,6 +78,8 @@ class TapPipedrive(Tap):
             if raise_errors:
                 raise ConfigValidationError(errors[0], errors=errors) from None
             self.settings = Settings.model_construct(api_token="")
+            self._no_custom_fields = True
+            self.logger.warning("The catalog is without custom fields: %s", " ".join(errors))
             return errors
         return []
 
@@ -110,10 +114,29 @@ class TapPipedrive(Tap):
         entry = stream._singer_catalog_entry
         self.mapper.register_raw_streams_from_catalog(Catalog({stream.name: entry}))
 
-    def run_discovery(self) -> str:
-        """Print the catalog. Without an API to ask, it lacks the custom fields, and says so."""
-        self._is_discovering = True
-        return super().run_discovery()
+    @classmethod
+    def cb_discover(cls: "type[TapPipedrive]", ctx: click.Context, param: click.Option, value: bool) -> None:
+        """Discover with the state, if there is one: the names of custom-field columns are in it.
+
+        Without them, a column that keeps its name while its field was renamed would stand in the catalog under
+        the new name, and a rule that selects or deselects it would miss it.
+        """
+        if not value:
+            return
+        config, state = ctx.params["config"], None
+        if ctx.params.get("state"):
+            with ctx.params["state"] as file:
+                state = json.load(file)
+        tap = cls(
+            config=config.config,
+            state=state,
+            parse_env_config=config.parse_env,
+            validate_config=False,
+            setup_mapper=False,
+        )
+        tap._is_discovering = True
+        tap.run_discovery()
+        ctx.exit()
 
     def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         """Field definitions of an entity, read once (`GET /api/v2/dealFields` and its siblings)."""
@@ -129,17 +152,17 @@ class TapPipedrive(Tap):
         return self._custom_fields[entity]
 
     def _read_custom_fields(self, entity: str) -> dict[str, Definition]:
-        missing: object
-        if self._is_discovering and not self.settings.api_token:
-            missing = "the settings are incomplete"
-        else:
+        """Look the fields up. A catalog is shown without them where there is no API to ask, and says so."""
+        if not self._no_custom_fields:
             try:
                 return custom_fields(self.definitions(entity), FIELD_ENDPOINTS[entity])
-            except (NotAllowed, Unavailable) as error:
-                if isinstance(error, Unavailable) and not self._is_discovering:
+            except NotAllowed as error:
+                self.logger.warning("Custom fields of the entity %s are missing: %s", entity, error)
+            except Unavailable as error:
+                if not self._is_discovering:
                     raise
-                missing = error
-        self.logger.warning("The custom fields of the entity %s are missing: %s", entity, missing)
+                self._no_custom_fields = True
+                self.logger.warning("The catalog is without custom fields: %s", error)
         return {}
 
     def forget_definitions(self, entity: str) -> None:
