@@ -19,20 +19,6 @@ from .generate import ALL_TROUBLES, generate
 from .server import Server, Settings, serve
 from .testing import TOKEN
 
-
-class Moment(click.ParamType[datetime]):
-    """An ISO moment; UTC unless it says otherwise."""
-
-    name = "iso"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read the moment."""
-        try:
-            return parse(value)
-        except ValueError:
-            self.fail(f"{value!r} is not an ISO moment", param, ctx)
-
-
 DEFAULTS = Settings()
 TROUBLES = click.Choice(sorted(ALL_TROUBLES))
 
@@ -62,12 +48,15 @@ def main() -> None:
     default=DEFAULTS.unset_fields,
     help="What v2 shows of custom fields without value.",
 )
-@click.option("--now", type=Moment(), help="Moment up to which the account has lived; default: now.")
+@click.option(
+    "--now", type=parse, metavar="ISO", help="Moment up to which the account has lived; default: now."
+)
 @click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of that.")
 @click.option(
     "--live-at",
     "lived",
-    type=Moment(),
+    type=parse,
+    metavar="ISO",
     multiple=True,
     help="Moment, after --now, when 1 % of everything changed; repeatable.",
 )

@@ -66,21 +66,18 @@ class Order:
     @property
     def id(self) -> Id:
         """Return the id in the path."""
-        return _id(self.args["entity"], self.args["id"])
+        entity, text = self.args.get("entity", "deals"), self.args["id"]
+        if entity in life.WITH_MILLISECONDS:  # the same entities have uuids
+            return text
+        if not text.isdecimal():
+            raise Refusal(400, f"{text!r} is not an id")
+        return int(text)
 
     def need(self, key: str) -> Any:
         """Return a key of the body, or refuse with 400."""
         if key not in self.body:
             raise Refusal(400, f"{key} is missing in the body")
         return self.body[key]
-
-
-def _id(entity: str, text: str) -> Id:
-    if entity in life.WITH_MILLISECONDS:
-        return text
-    if not text.isdecimal():
-        raise Refusal(400, f"{text!r} is not an id")
-    return int(text)
 
 
 def create(order: Order) -> Any:
@@ -290,7 +287,7 @@ CONTROLS: dict[str, Callable[[Order], Any]] = {
     "POST /sandbox/records/{entity}": create,
     f"PATCH {RECORD}": update,
     f"DELETE {RECORD}": delete,
-    "POST /sandbox/{entity:deals}/{id}/move": move,
+    "POST /sandbox/deals/{id}/move": move,
     "POST /sandbox/{entity}/{id}/archive": archive,
     "POST /sandbox/{entity}/{id}/unarchive": unarchive,
     "POST /sandbox/{entity}/{id}/merge": merge,
@@ -316,10 +313,7 @@ CONTROLS: dict[str, Callable[[Order], Any]] = {
 }
 
 _PATTERNS = [
-    (
-        re.compile(re.sub(r"\{(\w+)(?::(\w+))?\}", lambda m: f"(?P<{m[1]}>{m[2] or '[^/]+'})", template)),
-        control,
-    )
+    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)), control)
     for template, control in CONTROLS.items()
 ]
 

@@ -145,13 +145,10 @@ def _placed(account: Account, row: Row, given: Row) -> Record:
 
 def _priced(account: Account, row: Row, given: Row) -> Record:
     """Complete a line item from its deal and product."""
-    deal = account.get("deals", row["deal_id"])
-    result: Record = {"currency": deal["currency"]}
+    line = {"currency": account.get("deals", row["deal_id"])["currency"], "is_enabled": True}
     if row["product_id"] is not None:
-        result["name"] = account.get("products", row["product_id"])["name"]
-    merged = {**row, "is_enabled": True, **given}
-    result |= {"is_enabled": merged["is_enabled"], "sum": given.get("sum", _sum(merged))}
-    return result
+        line["name"] = account.get("products", row["product_id"])["name"]
+    return {"sum": _sum({**row, **line})} | line | dict(given)
 
 
 def _sum(line: Row) -> Decimal:
@@ -313,12 +310,14 @@ def merge(account: Account, entity: str, id_: Id, into: Id, *, touch: bool = Tru
     if id_ == into:
         raise Refusal(400, "a record cannot be merged with itself")
     loser, winner = account.get(entity, id_), account.get(entity, into)
+    if loser["is_deleted"] or winner["is_deleted"]:
+        raise Refusal(400, "deleted records cannot be merged")
     for other, reference in REFERENCES[entity]:
         for row in [row for row in account.table(other) if row[reference] == id_]:
             if not (other in TOMBSTONED and row["is_deleted"]):
                 update(account, other, row["id"], {reference: into}, touch=touch)
     if entity == "persons":
-        _rewrite_participants(account, id_, into)
+        _rewrite_participants(account, id_, into, touch=touch)
     account.table(entity).remove(id_)
     if entity == "deals":
         account.changes = {deal: rows for deal, rows in account.changes.items() if deal != id_}
@@ -330,15 +329,14 @@ def merge(account: Account, entity: str, id_: Id, into: Id, *, touch: bool = Tru
     return update(account, entity, into, {"custom_fields": missing}, touch=touch)
 
 
-def _rewrite_participants(account: Account, id_: Id, into: Id) -> None:
-    activities = account.table("activities")
-    for row in list(activities):
-        if any(person["person_id"] == id_ for person in row["participants"] or ()):
-            persons = [
-                person | {"person_id": into} if person["person_id"] == id_ else person
-                for person in row["participants"]
+def _rewrite_participants(account: Account, id_: Id, into: Id, *, touch: bool) -> None:
+    for row in list(account.table("activities")):
+        people = row["participants"] or ()
+        if not row["is_deleted"] and any(person["person_id"] == id_ for person in people):
+            moved = [
+                person | {"person_id": into} if person["person_id"] == id_ else person for person in people
             ]
-            activities.put(row | {"participants": persons})
+            update(account, "activities", row["id"], {"participants": moved}, touch=touch)
 
 
 def _follow_lines(account: Account, deal_id: int, *, touch: bool) -> None:

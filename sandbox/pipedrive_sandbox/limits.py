@@ -23,6 +23,11 @@ class Blocked(Exception):
     """The edge no longer lets the token through; answered with 403 and an HTML page."""
 
 
+def too_fast() -> Refusal:
+    """Return the 429 of a full window; its body is not documented, its headers are."""
+    return Refusal(429, "request over limit", headers={"x-ratelimit-remaining": "0"})
+
+
 class Window:
     """Requests of one token in the last two seconds, and what it did after being refused."""
 
@@ -48,7 +53,7 @@ class Window:
             self._refused.clear()
             self._blocked_until = now + BLOCKED
             raise Blocked
-        raise Refusal(429, "request over limit")
+        raise too_fast()
 
     def headers(self) -> dict[str, str]:
         """Return the window's state as Pipedrive's headers give it."""

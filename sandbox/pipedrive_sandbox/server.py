@@ -18,7 +18,7 @@ from .account import Account
 from .control import Seen, State
 from .endpoints import Route, route
 from .faults import Fault
-from .limits import BLOCK_PAGE, Blocked, Budget, Window
+from .limits import BLOCK_PAGE, Blocked, Budget, Window, too_fast
 from .model import Call, Refusal, Viewer, not_found
 
 UNLIMITED = 1_000_000
@@ -78,8 +78,13 @@ def failure(status: int) -> Answer:
     return html(status, GATEWAY_PAGE % status)
 
 
-class Reset(Exception):
-    """The connection is to be reset instead of answered."""
+INSTEAD = {
+    "html": html(200, b"<html><body>Please come back later.</body></html>"),
+    "null": Answer(200, b"null"),
+    "empty": Answer(200, b""),
+    "reset": Answer(0, b""),
+}
+"""Faults that put the same in the place of every answer."""
 
 
 class Server:
@@ -105,7 +110,7 @@ class Server:
             result = control.run(self.state, request.method, request.path, request.query, body)
         except Refusal as error:
             return refusal(error)
-        return Answer(200, orjson.dumps(result, default=exact, option=orjson.OPT_NON_STR_KEYS))
+        return Answer(200, orjson.dumps(result, default=exact))
 
     async def _api(self, request: web.BaseRequest) -> web.StreamResponse:
         found = route(request.path)
@@ -118,13 +123,10 @@ class Server:
             await asyncio.sleep(delay)
         instead = next((f for f in struck if f.kind not in ("change", "slow", "truncate")), None)
         tokens = 0
-        try:
-            if instead:
-                answer = self._faulty(request, instead)
-            else:
-                answer, tokens = self._granted(request, found)
-        except Reset:
-            answer = Answer(0, b"")
+        if instead:
+            answer = self._faulty(request, instead)
+        else:
+            answer, tokens = self._granted(request, found)
         self.state.requests.append(
             Seen(
                 request.method,
@@ -145,24 +147,13 @@ class Server:
         control.call(self.state, call.get("method", "POST"), call["path"], {}, call.get("json", {}))
 
     def _faulty(self, request: web.BaseRequest, fault: Fault) -> Answer:
-        """Return the answer a fault puts in the place of the real one."""
-        match fault.kind:
-            case "status":
-                return failure(fault.status)
-            case "html":
-                return html(200, b"<html><body>Please come back later.</body></html>")
-            case "null":
-                return Answer(200, b"null")
-            case "empty":
-                return Answer(200, b"")
-            case "daily429":
-                answer = refusal(self._budget.exhausted())
-                return self._with_limits(answer, self._token(request))
-            case "burst429":
-                answer = self._with_limits(refusal(Refusal(429, "request over limit")), self._token(request))
-                answer.headers = {**(answer.headers or {}), "x-ratelimit-remaining": "0"}
-                return answer
-        raise Reset
+        """Return the answer a fault puts in the place of the real one; status 0 is a reset."""
+        if fault.kind in INSTEAD:
+            return INSTEAD[fault.kind]
+        if fault.kind == "status":
+            return failure(fault.status)
+        error = self._budget.exhausted() if fault.kind == "daily429" else too_fast()
+        return self._with_limits(refusal(error), self._token(request))
 
     def _granted(self, request: web.BaseRequest, found: Route | None) -> tuple[Answer, int]:
         """Pass a request through token, burst window and budget; return answer and tokens spent."""

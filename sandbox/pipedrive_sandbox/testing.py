@@ -58,7 +58,8 @@ class Reply(NamedTuple):
 class Sandbox:
     """A sandbox that serves from a thread of this process, on a free port.
 
-    `settings` are those of `server.Settings`, but without burst limit unless one is given.
+    The account has lived until `now`, from where its clock goes on. `settings` are those of
+    `server.Settings`, but without burst limit unless one is given.
     """
 
     def __init__(

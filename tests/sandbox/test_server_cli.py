@@ -15,6 +15,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from pipedrive_sandbox.control import CONTROLS
+from pipedrive_sandbox.endpoints import ENDPOINTS
+from pipedrive_sandbox.faults import KINDS
 
 COMMAND = [sys.executable, "-m", "pipedrive_sandbox", "serve", "--deals", "60", "--port", "0"]
 
@@ -43,6 +46,13 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[dict[str, Any], subpr
 def get(url: str, token: str = "sandbox-token") -> Any:
     with urlopen(Request(url, headers={"x-api-token": token}), timeout=30) as answer:
         return json.loads(answer.read())
+
+
+def test_the_readme_knows_every_endpoint_control_and_fault() -> None:
+    readme = (Path(__file__).parents[2] / "sandbox" / "README.md").read_text()
+    named = [*CONTROLS, *KINDS]
+    named += [endpoint.path.split("/", 3)[3] for endpoint in ENDPOINTS if not endpoint.path.endswith("}")]
+    assert [name for name in named if f"`{name}`" not in readme] == []
 
 
 def test_it_says_where_it_serves_and_stops_when_asked(tmp_path: Path) -> None:
