@@ -167,7 +167,7 @@ def _storable(value: Any) -> Any:
 def _clock(date: str | None) -> datetime | None:
     try:
         return parsedate_to_datetime(date).astimezone(UTC) if date else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -197,7 +197,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     elif status in (402, 403, 404, 405, 410, 415):
         problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.")
     elif status in RETRIED_STATUSES:
-        problem = TryAgain(answered, _seconds(headers.get("Retry-After")))
+        problem = TryAgain(answered, _retry_after(headers))
     elif 300 <= status < 400:
         host = urlsplit(headers.get("Location", "")).netloc or "elsewhere"
         problem = PipedriveError(f"{said}, a redirect to {host}: set api_url to the right address.")
@@ -211,7 +211,7 @@ def _too_many(answered: str, said: str, text: str, headers: Mapping[str, str]) -
 
     The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body.
     """
-    wait = _seconds(headers.get("Retry-After"))
+    wait = _retry_after(headers)
     if (
         "daily" in text.lower()
         or (wait or 0) > LONGEST_WAIT_SECONDS
@@ -230,9 +230,16 @@ def _text(body: Any) -> str:
     return "; ".join(str(word)[:300] for word in words if word)
 
 
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: `Retry-After` is a number, or a moment by the server's clock."""
+    header = headers.get("Retry-After")
+    until, now = _clock(header), _clock(headers.get("Date"))
+    return (until - now).total_seconds() if until and now else _seconds(header)
+
+
 def _seconds(header: str | None) -> float | None:
     try:
-        return max(float(header), 0) if header else None
+        return float(header) if header else None
     except ValueError:
         return None
 
@@ -256,7 +263,7 @@ def _wait(attempt: tenacity.RetryCallState) -> float:
     problem = attempt.outcome.exception() if attempt.outcome else None
     asked = problem.wait if isinstance(problem, TryAgain) else None
     if asked is not None:
-        return min(asked, LONGEST_WAIT_SECONDS)
+        return min(max(asked, 0.1), LONGEST_WAIT_SECONDS)
     return tenacity.wait_exponential_jitter(multiplier=0.5, max=30)(attempt)
 
 

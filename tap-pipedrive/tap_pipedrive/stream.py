@@ -16,7 +16,7 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.custom_fields import CustomFields
+from tap_pipedrive.custom_fields import KINDS, CustomFields
 from tap_pipedrive.entities import Entity
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
 from tap_pipedrive.listings import Listing, Page, changed_at, rfc3339
@@ -87,8 +87,15 @@ class PipedriveStream(Stream):
 
     def _define_custom_fields(self, entity: str) -> CustomFields:
         settings = self._tap.settings
+        definitions = list(self._tap.custom_fields(entity).values())
+        if strange := sorted({field.type for field in definitions} - KINDS.keys()):
+            self.logger.warning(
+                "%s: custom fields of a type that is not known here become text: %s",
+                self.name,
+                ", ".join(strange),
+            )
         fields = CustomFields(
-            list(self._tap.custom_fields(entity).values()),
+            definitions,
             mode=settings.custom_fields,
             aliases=settings.custom_field_names,
             pins=self.stream_state.setdefault("custom_fields", {}),
