@@ -1,0 +1,54 @@
+"""The project's documents, as data: tables, blocks of code, links."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ENGLISH, PORTUGUESE = ROOT / "README.md", ROOT / "README.pt-BR.md"
+TAP = ROOT / "tap-pipedrive" / "README.md"
+DOCUMENTS = (
+    ENGLISH,
+    PORTUGUESE,
+    TAP,
+    ROOT / "sandbox" / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+)
+
+_BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_QUOTED = re.compile(r"`([^`]+)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: its language, the words after that, and its text."""
+
+    language: str
+    mark: str
+    text: str
+
+
+def blocks(document: Path) -> list[Block]:
+    """Blocks of code, in order."""
+    return [
+        Block(language, mark.strip(), text) for language, mark, text in _BLOCK.findall(document.read_text())
+    ]
+
+
+def prose(document: Path) -> str:
+    """The text without blocks of code."""
+    return _BLOCK.sub("", document.read_text())
+
+
+def table(document: Path, mark: str) -> list[list[str]]:
+    """Rows of the table after the comment `<!-- mark -->`, as cells; without the head."""
+    _, found, rest = document.read_text().partition(f"<!-- {mark} -->\n")
+    assert found, f"{document.name} has no table marked {mark}"
+    lines = rest.split("\n\n", 1)[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def quoted(cell: str) -> list[str]:
+    """What stands between backticks."""
+    return _QUOTED.findall(cell)

@@ -1,0 +1,355 @@
+"""What is said in several places is said the same everywhere: settings, streams, marts, versions, names."""
+
+import json
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from tap_pipedrive import custom_fields
+from tap_pipedrive.limits import TOKEN_PRICES
+from tap_pipedrive.listings import OptionListing
+from tap_pipedrive.settings import Settings, config_schema
+from tap_pipedrive.stream import PipedriveStream
+from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.tap import TapPipedrive
+
+from .documents import ENGLISH, PORTUGUESE, ROOT, TAP, blocks, quoted, table
+
+READMES = pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
+MARTS = ROOT / "transform" / "models" / "marts"
+
+KINDS: Mapping[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "decimal",
+    bool: "boolean",
+    datetime: "date_iso8601",
+    dict: "object",
+    typing.Literal: "options",
+}
+"""Meltano's kind of a setting, by the setting's type."""
+
+
+@cache
+def meltano() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text())
+    return loaded
+
+
+def plugin(group: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in meltano()["plugins"][group] if each["name"] == name)
+    return found
+
+
+def kind(annotation: Any) -> str:
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        (annotation,) = (each for each in typing.get_args(annotation) if each is not type(None))
+    return KINDS[typing.get_origin(annotation) or annotation]
+
+
+def default(field: FieldInfo) -> Any:
+    value = field.get_default(call_default_factory=True)
+    return None if value is PydanticUndefined or value == {} else value
+
+
+# Settings
+
+
+def test_meltano_knows_the_settings_with_their_kinds_defaults_and_secrets() -> None:
+    declared = {each["name"]: each for each in plugin("extractors", "tap-pipedrive")["settings"]}
+    for name, field in Settings.model_fields.items():
+        setting = declared[name]
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        assert setting["kind"] == kind(field.annotation), name
+        assert setting.get("value") == default(field), name
+        assert setting.get("sensitive", False) == extra.get("secret", False), name
+        assert setting["label"] == field.title, name
+        if setting["kind"] == "options":
+            options = [each["value"] for each in setting["options"]]
+            assert options == list(typing.get_args(field.annotation)), name
+
+
+def test_meltano_declares_every_setting_that_the_sdk_adds_as_an_undeclared_one_is_ignored() -> None:
+    schema = config_schema()
+    TapPipedrive.append_builtin_config(schema)
+    declared = [each["name"] for each in plugin("extractors", "tap-pipedrive")["settings"]]
+    assert declared == list(schema["properties"])
+
+
+def test_meltano_knows_the_capabilities() -> None:
+    declared = plugin("extractors", "tap-pipedrive")["capabilities"]
+    assert set(declared) == {each.value for each in TapPipedrive.capabilities}
+
+
+def settings_table() -> str:
+    """The table of settings, as the READMEs show it."""
+    lines = ["| setting | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        value = default(field)
+        shown = "required" if field.is_required() else "" if value is None else f"`{value}`"
+        lines.append(f"| `{name}` | {shown} | {field.description} |")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, TAP], ids=["project", "tap"])
+def test_readme_has_the_table_of_settings(readme: Path) -> None:
+    assert settings_table() in readme.read_text(), f"{readme.name} needs:\n{settings_table()}"
+
+
+def test_portuguese_readme_has_the_settings_and_defaults() -> None:
+    theirs = [(quoted(name)[0], quoted(value)) for name, value, _ in table(PORTUGUESE, "settings")]
+    ours = [
+        (name, [] if default(field) is None else [str(default(field))])
+        for name, field in Settings.model_fields.items()
+    ]
+    assert theirs == ours
+
+
+def env_example() -> list[str]:
+    """Names in .env.example, those in comments too."""
+    return re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+
+def test_env_example_has_every_setting_and_nothing_that_nobody_reads() -> None:
+    names = env_example()
+    lock = json.loads((ROOT / "plugins/loaders/target-postgres--meltanolabs.lock").read_text())
+    tap = {
+        f"TAP_PIPEDRIVE_{each['name']}".upper() for each in plugin("extractors", "tap-pipedrive")["settings"]
+    }
+    target = {f"TARGET_POSTGRES_{each['name']}".upper() for each in lock["settings"]}
+    dbt = {each["env"] for each in plugin("utilities", "dbt-postgres")["settings"] if "env" in each}
+    assert not set(names) - tap - target - dbt
+    assert len(names) == len(set(names))
+    assert {f"TAP_PIPEDRIVE_{name}".upper() for name in Settings.model_fields} <= set(names)
+
+
+def test_what_dbt_reads_from_the_environment_is_in_env_example() -> None:
+    sources = [*(ROOT / "transform").glob("*.yml"), *(ROOT / "transform/macros").glob("*.sql")]
+    read = {name for path in sources for name in re.findall(r"env_var\(\s*['\"](\w+)", path.read_text())}
+    assert read
+    assert read <= set(env_example())
+
+
+def test_a_copied_env_example_sets_nothing() -> None:
+    """So that `make run` still runs the demo."""
+    assert not any(dotenv_values(ROOT / ".env.example").values())
+
+
+@READMES
+def test_readme_names_the_variables_of_env_example(readme: Path) -> None:
+    mentioned = set(re.findall(r"\b(?:TARGET_POSTGRES|REPORTING)_[A-Z_]*[A-Z]\b", readme.read_text()))
+    assert mentioned == {name for name in env_example() if not name.startswith("TAP_")}
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE, TAP], ids=["en", "pt", "tap"])
+def test_configuration_files_in_readmes_are_valid(readme: Path) -> None:
+    samples = [json.loads(block.text) for block in blocks(readme) if block.language == "json"]
+    assert samples
+    for sample in samples:
+        Settings.model_validate({**sample, "api_token": "x"})
+
+
+# Streams
+
+
+def name_of(stream: type[PipedriveStream]) -> str:
+    return str(vars(stream)["name"])  # the SDK declares it for instances only
+
+
+def is_incremental(stream: type[PipedriveStream]) -> bool:
+    return isinstance(stream.replication_key, str)  # on the SDK's class it is a property
+
+
+def facts(stream: type[PipedriveStream]) -> tuple[str, set[str], list[str], str, list[int]]:
+    """Name, endpoints, key, how it is read, and tokens per page, as the READMEs show them."""
+    paid = [each for each in stream.listings if not isinstance(each, OptionListing)]
+    prices = list(dict.fromkeys(TOKEN_PRICES[each.path] for each in paid)) or [0]
+    read = "incremental" if is_incremental(stream) else "whole" if stream.listings else "as they occur"
+    return name_of(stream), {each.path for each in paid}, list(stream.primary_keys), read, prices
+
+
+@READMES
+def test_readme_has_the_table_of_streams(readme: Path) -> None:
+    words = {"inteira": "whole", "conforme ocorrem": "as they occur"}
+    theirs = [
+        (
+            quoted(name)[0],
+            {each for each in quoted(endpoints) if each.startswith("/")},
+            quoted(key),
+            words.get(read, read),
+            [int(number) for number in re.findall(r"\d+", tokens)],
+        )
+        for name, endpoints, key, read, tokens in table(readme, "streams")
+    ]
+    assert theirs == [facts(stream) for stream in STREAMS]
+
+
+def test_tap_readme_names_the_streams() -> None:
+    section = TAP.read_text().partition("## Streams\n")[2].partition("\n## ")[0]
+    every, incremental, *_ = section.strip().split("\n\n")
+    assert quoted(every) == [name_of(stream) for stream in STREAMS]
+    named = quoted(incremental.partition(" are incremental")[0])
+    assert named == [name_of(stream) for stream in STREAMS if is_incremental(stream)]
+
+
+def test_dbt_has_a_source_and_a_staging_model_for_every_stream() -> None:
+    staging = ROOT / "transform/models/staging/pipedrive"
+    sources = yaml.safe_load((staging / "_pipedrive__sources.yml").read_text())["sources"]
+    names = {name_of(stream) for stream in STREAMS}
+    assert {each["name"] for source in sources for each in source["tables"]} == names
+    assert {path.stem.removeprefix("stg_pipedrive__") for path in staging.glob("*.sql")} == names
+
+
+@READMES
+def test_readme_has_the_columns_of_every_kind_of_custom_field(readme: Path) -> None:
+    theirs = {
+        field_type: {column.removeprefix("x") for column in quoted(columns)}
+        for types_, columns in table(readme, "custom fields")
+        for field_type in quoted(types_)
+    }
+    ours = {name: {suffix for suffix, _ in kind.columns} for name, kind in custom_fields.KINDS.items()}
+    assert theirs == ours
+
+
+# Marts
+
+
+@READMES
+def test_readme_has_the_table_of_marts(readme: Path) -> None:
+    theirs = {quoted(row[0])[0] for row in table(readme, "marts")}
+    assert theirs == {path.stem for path in MARTS.glob("*.sql")}
+
+
+def test_english_readme_has_the_grain_of_every_mart() -> None:
+    for name, grain, _ in table(ENGLISH, "marts"):
+        model = yaml.safe_load((MARTS / f"{quoted(name)[0]}.yml").read_text())["models"][0]
+        said = re.split(r"[;.]", model["description"].removeprefix("One row per "))[0]
+        assert grain == " ".join(said.split()), name
+
+
+# Versions
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Versions of a constraints file, by package; the last where they differ by Python version."""
+    lines = (ROOT / "plugins/constraints" / f"{name}.txt").read_text().splitlines()
+    found = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return {
+        canonicalize_name(each.name): str(next(iter(each.specifier))).removeprefix("==")
+        for each in found
+        if each.url is None
+    }
+
+
+def requirements(pip_url: str) -> list[Requirement]:
+    words = pip_url.partition(" -c ")[0].split()
+    return [Requirement(word) for word in words if "==" in word]
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("extractors", "tap-pipedrive"), ("loaders", "target-postgres"), ("utilities", "dbt-postgres")],
+)
+def test_constraints_hold_what_meltano_installs(group: str, name: str) -> None:
+    pip_url = plugin(group, name)["pip_url"]
+    assert pip_url.endswith(f" -c plugins/constraints/{name}.txt")
+    versions = pinned(name)
+    for requirement in requirements(pip_url):
+        assert versions[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_constraints_of_the_tap_satisfy_its_requirements() -> None:
+    project = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
+    versions = pinned("tap-pipedrive")
+    for requirement in map(Requirement, project["dependencies"]):
+        assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_tests_and_runs_use_the_same_singer_sdk() -> None:
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    locked = {each["name"]: each.get("version") for each in packages}
+    assert locked["singer-sdk"] == pinned("tap-pipedrive")["singer-sdk"]
+    assert locked["meltano"] == requirement_of_project("meltano")
+
+
+def requirement_of_project(name: str) -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    specifier = next(
+        each.specifier for each in map(Requirement, project["dependencies"]) if each.name == name
+    )
+    return str(specifier).removeprefix("==")
+
+
+def test_python_versions_are_the_same_everywhere() -> None:
+    tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
+    prefix = "Programming Language :: Python :: "
+    versions = [
+        each.removeprefix(prefix) for each in tap["classifiers"] if re.match(prefix + r"\d+\.\d", each)
+    ]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == versions
+    for path in ("pyproject.toml", "sandbox/pyproject.toml", "tap-pipedrive/pyproject.toml"):
+        wanted = Requirement(
+            "python" + tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
+        )
+        allowed = [f"3.{minor}" for minor in range(8, 20) if wanted.specifier.contains(f"3.{minor}.1")]
+        assert allowed == versions, path
+
+
+# Meltano's own names
+
+
+def test_lock_file_is_that_of_the_loader_and_knows_its_settings() -> None:
+    loader = plugin("loaders", "target-postgres")
+    lock = json.loads((ROOT / "plugins/loaders/target-postgres--meltanolabs.lock").read_text())
+    assert (lock["name"], lock["variant"]) == (loader["name"], loader["variant"])
+    assert loader["config"].keys() <= {each["name"] for each in lock["settings"]}
+
+
+def test_every_other_plugin_is_described_here_so_that_nothing_asks_the_hub() -> None:
+    for group, plugins in meltano()["plugins"].items():
+        for each in plugins:
+            is_locked = list((ROOT / "plugins" / group).glob(f"{each['name']}--*.lock"))
+            assert (
+                is_locked or "inherit_from" in each or {"namespace", "pip_url", "executable"} <= each.keys()
+            )
+
+
+def test_jobs_and_schedules_name_what_exists() -> None:
+    plugins = {each["name"]: each for group in meltano()["plugins"].values() for each in group}
+    jobs = {job["name"]: job["tasks"] for job in meltano()["jobs"]}
+    for tasks in jobs.values():
+        for word in " ".join(tasks).split():
+            name, _, command = word.partition(":")
+            assert name in plugins
+            assert not command or command in plugins[name]["commands"]
+    for schedule in meltano()["schedules"]:
+        assert schedule["job"] in jobs
+        assert re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}", schedule["interval"])
+
+
+@READMES
+def test_readme_names_jobs_and_schedules_that_exist(readme: Path) -> None:
+    text = readme.read_text()
+    schedules = {each["name"]: each["interval"] for each in meltano()["schedules"]}
+    for name in re.findall(r"meltano schedule run ([\w-]+)", text):
+        assert f"{schedules[name]} cd" in text
+    plugins = {each["name"] for group in meltano()["plugins"].values() for each in group}
+    runs = re.findall(r"meltano run ((?:--[\w-]+ )*)([a-z][\w: -]*)", text)
+    assert runs
+    for _, words in runs:
+        for word in words.split():
+            assert word.partition(":")[0] in plugins | {job["name"] for job in meltano()["jobs"]}, words

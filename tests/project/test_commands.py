@@ -1,0 +1,180 @@
+"""The commands of the README, run for real: in a clone of their own, with an empty home, in their order.
+
+Needs Linux, for its /proc. Pages of packages come from the user's own caches.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+from psycopg.conninfo import conninfo_to_dict
+
+from .documents import ENGLISH, ROOT, blocks
+
+OURS = (
+    "MAKE",
+    "PYTEST",
+    "PYTHON",
+    "UV_",
+    "VIRTUAL_ENV",
+    "TAP_",
+    "TARGET_",
+    "MELTANO",
+    "DBT_",
+    "DEALS",
+    "XDG_",
+)
+"""Beginnings of the variables that a fresh shell would not have."""
+
+SMALL = {
+    "DEALS": "400",
+    "PYTEST_ARGS": "-q tests/project/test_agreement.py tests/project/test_documents.py",
+}
+"""`make` takes these from the environment: a smaller demo, and of the tests those that do not run this one."""
+
+
+@dataclass
+class Clone:
+    """A clone of the working tree, and the home of its user."""
+
+    folder: Path
+    home: Path
+    account: dict[str, str]
+    """Variables that stand for a filled-in .env."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a fresh shell has, with the Python of this test."""
+        fresh = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        return {
+            **fresh,
+            **SMALL,
+            "HOME": str(self.home),
+            "PATH": f"{sys.base_prefix}/bin:{os.environ['PATH']}",
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(caches / "uv")),
+            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(caches / "pip")),
+        }
+
+    def start(self, script: str, *, with_account: bool = False) -> subprocess.Popen[str]:
+        """Start a script in a session of its own, as a terminal does."""
+        return subprocess.Popen(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self.environment | (self.account if with_account else {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, script: str, *, with_account: bool = False) -> str:
+        """Run a script to its end, and return what it printed."""
+        process = self.start(script, with_account=with_account)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, f"{script}\n{output}"
+        return output
+
+    def processes(self) -> list[str]:
+        """Commands of the processes that run in, or from, the clone or the data of its Postgres."""
+        folders = (str(self.folder), str((self.folder / ".run/warehouse/data").resolve()))
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                where = os.readlink(process / "cwd")
+            except OSError:  # it ended meanwhile, or is somebody else's
+                continue
+            if where.startswith(folders) or any(folder in command for folder in folders):
+                found.append(command)
+        return found
+
+    def leftovers(self) -> str:
+        """What git does not know."""
+        status = subprocess.run(
+            ["git", "status", "--short", "--ignored"],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return status.stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path, sandbox: Sandbox, database: str) -> Iterator[Clone]:
+    """The working tree as git would clone it once it is committed."""
+    folder, home = tmp_path / "clone", tmp_path / "home"
+    home.mkdir()
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split(
+        "\0"
+    ):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=clone"]):
+        subprocess.run([*git, *words], cwd=folder, check=True)
+    url = conninfo_to_dict(database)
+    account = {
+        "TAP_PIPEDRIVE_API_URL": sandbox.url,
+        "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
+        "TARGET_POSTGRES_HOST": str(url["host"]),
+        "TARGET_POSTGRES_PORT": str(url["port"]),
+        "TARGET_POSTGRES_USER": str(url["user"]),
+        "TARGET_POSTGRES_PASSWORD": str(url["password"]),
+        "TARGET_POSTGRES_DATABASE": str(url["dbname"]),
+    }
+    clone = Clone(folder, home, account)
+    yield clone
+    clone.run("make clean")
+
+
+def is_postgres(command: str) -> bool:
+    return "postgres" in command.partition(" ")[0]
+
+
+def test_commands_of_the_readme(clone: Clone) -> None:
+    """Every block, in order; both languages have the same, as another test says."""
+    took, outputs = [], []
+    for block in blocks(ENGLISH):
+        if block.language != "sh":
+            continue
+        began = time.monotonic()
+        output = clone.run(block.text, with_account=block.mark == "account")
+        if block.text == "make run\n":
+            took.append(time.monotonic() - began)
+            outputs.append(output)
+            assert all(map(is_postgres, clone.processes())), "only Postgres may stay"
+        if block.text == "make clean\n":
+            assert clone.processes() == []
+            assert clone.leftovers() == ""
+    first, second, account = outputs
+    assert "The warehouse is empty: everything is loaded" in first
+    assert "Incremental: only what changed since the last run is loaded" in second
+    assert took[1] < took[0]
+    assert "(meltano run sync)" in account
+
+
+def test_interrupted_run_leaves_no_process(clone: Clone) -> None:
+    """Ctrl-C in a terminal reaches the whole group: make, and what it has started."""
+    process = clone.start("make run")
+    assert process.stdout
+    for line in process.stdout:
+        if " rows in " in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in rest
+    assert clone.processes() == []

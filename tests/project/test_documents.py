@@ -1,0 +1,138 @@
+"""The documents are true: what they name exists, both languages say the same, nothing private is committed."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from .documents import DOCUMENTS, ENGLISH, PORTUGUESE, ROOT, blocks, prose, quoted, table
+
+EVERY_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def committed() -> Iterator[tuple[str, str]]:
+    """Path and text of every file under version control, or about to be."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in listed.split("\0"):
+        path = ROOT / name
+        if name and path.is_file() and name not in ("uv.lock", "LICENSE"):
+            yield name, path.read_text()
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@EVERY_DOCUMENT
+def test_links_lead_somewhere(document: Path) -> None:
+    headings = {anchor(each) for each in re.findall(r"^#+ (.*)$", prose(document), re.MULTILINE)}
+    for target in re.findall(r"\]\(([^)]+)\)", prose(document)):
+        if target.startswith("https://"):
+            continue
+        path, _, fragment = unquote(target).partition("#")
+        assert (document.parent / path).exists(), target
+        assert not fragment or path or fragment in headings, target
+
+
+@EVERY_DOCUMENT
+def test_paths_exist(document: Path) -> None:
+    roots = {path.name for path in ROOT.iterdir()} - {".run", ".venv", ".meltano"}
+    for name in quoted(prose(document)):
+        path = name.partition(" ")[0]
+        if path.partition("/")[0] in roots and "<" not in path:
+            assert (ROOT / path).exists(), name
+
+
+def test_both_readmes_have_the_same_outline_commands_and_output() -> None:
+    level = re.compile(r"^(#+) ", re.MULTILINE)
+    assert level.findall(prose(ENGLISH)) == level.findall(prose(PORTUGUESE))
+    english, portuguese = blocks(ENGLISH), blocks(PORTUGUESE)
+    assert [each for each in english if each.language == "sh"] == [
+        each for each in portuguese if each.language == "sh"
+    ]
+    assert [each.language for each in english] == [each.language for each in portuguese]
+    assert [each for each in english if "rows" in each.text] == [
+        each for each in portuguese if "rows" in each.text
+    ]
+
+
+def test_both_readmes_have_the_same_troubles() -> None:
+    troubles = [
+        [row[0] for row in table_after(document, heading)]
+        for document, heading in ((ENGLISH, "## When something"), (PORTUGUESE, "## Quando algo"))
+    ]
+    assert troubles[0] == troubles[1]
+
+
+def table_after(document: Path, heading: str) -> list[list[str]]:
+    """The first table after a heading."""
+    section = document.read_text().partition(heading)[2]
+    lines = section.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_messages_in_the_readme_are_those_of_the_code() -> None:
+    meltano = {"pipeline is already running", "Wait until"}
+    sources = [*(ROOT / "tap-pipedrive").rglob("*.py"), *(ROOT / "orchestrate").rglob("*.py")]
+    code = "\n".join(re.sub(r'"\n\s*f?"', "", path.read_text()) for path in sources)
+    parts = {
+        part for row in table_after(ENGLISH, "## When something") for part in quoted(row[0])[0].split(" … ")
+    }
+    assert {part for part in parts - meltano if part not in code} == set()
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
+def test_output_in_the_readme_has_lines_that_a_run_prints(readme: Path) -> None:
+    """Lines of the sample output whose fixed words come from `make run` itself."""
+    code = (ROOT / "orchestrate/run.py").read_text()
+    figures = (ROOT / "transform/models/marts/headline_figures.sql").read_text()
+    sample = "\n".join(block.text for block in blocks(readme) if block.language == "text")
+    for words in (
+        "Starting the embedded Postgres",
+        "Incremental: only what changed since the last run is loaded",
+    ):
+        assert words in sample
+        assert words in code
+    for figure in re.findall(r"^([a-z][a-z ]+[a-z]) {6,}[\d,.]+(?: [A-Z]{3})?  \S", sample, re.MULTILINE):
+        assert figure in figures, figure
+
+
+def test_nothing_that_is_committed_is_private_or_unfinished() -> None:
+    forbidden = {
+        "a path of somebody's machine": r"(?<![\w.~])/(?:work|tmp|root|home)/\w",
+        "a key": r"AKIA[0-9A-Z]{16}|\bgh[pousr]_\w{36}|\bxox[abpr]-\w|BEGIN (?:\w+ )?PRIVATE KEY",
+        "a token or password": r"(?i)(?:token|password|secret)[\"']?\s*[:=]\s*[\"']?(?!0123456789)[0-9a-f]{32}",
+        "something left to do": r"\b(?:TO" + r"DO|FIX" + r"ME)\b",
+    }
+    allowed = {
+        ("tests/sandbox/test_warehouse.py", "/root/x"),  # a folder that an ordinary user may not make
+        ("tests/project/test_documents.py", "/root/x"),
+    }
+    found = [
+        (name, what, match[0])
+        for name, text in committed()
+        for what, pattern in forbidden.items()
+        for match in re.finditer(pattern, text)
+        if (name, match[0]) not in allowed
+    ]
+    assert not found
+
+
+def test_workflow_may_only_read_and_names_its_actions_by_commit() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert "permissions:\n  contents: read\n" in workflow
+    for action in re.findall(r"uses: (\S+)", workflow):
+        assert re.search(r"@[0-9a-f]{40}$", action), action
+
+
+def test_changelog_has_an_unreleased_part() -> None:
+    assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_marts_have_the_same_order_in_both_readmes() -> None:
+    assert [row[0] for row in table(ENGLISH, "marts")] == [row[0] for row in table(PORTUGUESE, "marts")]
