@@ -1,0 +1,46 @@
+"""Sandboxes for the tap's tests, and time that does not pass."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("TAP_PIPEDRIVE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Sandbox]:
+    """An account that no test changes."""
+    with Sandbox(deals=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def living() -> Iterator[Sandbox]:
+    """An account of the test's own."""
+    with Sandbox(deals=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that would have been slept, instead of sleeping."""
+    slept: list[float] = []
+    really = time.sleep
+
+    def sleep(seconds: float) -> None:
+        if not seconds >= 0:  # nan, too
+            really(seconds)  # raises
+        slept.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    return slept

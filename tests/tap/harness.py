@@ -1,0 +1,293 @@
+"""What the tap's tests share: runs of the tap in the test's own process, and a server that says anything."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from tap_pipedrive.client import Answer
+from tap_pipedrive.tap import TapPipedrive
+
+TOKEN = "sandbox-token"
+Record = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON with exact numbers."""
+    return json.loads(text, parse_float=Decimal)
+
+
+# Runs
+
+
+@dataclass
+class Run:
+    """The messages of a run, and how it ended."""
+
+    messages: list[Record]
+    tap: TapPipedrive | None = None
+    error: BaseException | None = None
+
+    def of(self, kind: str, stream: str | None = None) -> list[Record]:
+        """Messages of a kind, of a stream."""
+        return [
+            message
+            for message in self.messages
+            if message["type"] == kind and stream in (None, message.get("stream"))
+        ]
+
+    def records(self, stream: str) -> list[Record]:
+        """A stream's records, in order, doubles included."""
+        return [message["record"] for message in self.of("RECORD", stream)]
+
+    def columns(self, stream: str) -> dict[str, Record]:
+        """A stream's columns by its last SCHEMA message."""
+        properties: dict[str, Record] = self.of("SCHEMA", stream)[-1]["schema"]["properties"]
+        return properties
+
+    @property
+    def state(self) -> Record:
+        """The last state."""
+        state: Record = self.of("STATE")[-1]["value"]
+        return state
+
+    def good(self) -> Run:
+        """The same run. Raises what it ended with."""
+        if self.error:
+            raise self.error
+        return self
+
+
+def run(
+    url: str,
+    *,
+    state: Record | None = None,
+    catalog: Record | None = None,
+    token: str = TOKEN,
+    **settings: Any,
+) -> Run:
+    """Run the tap against a server; what it raises is kept in the result."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    config = {"api_url": url, "api_token": token, **settings}
+    tap, error = None, None
+    with redirect_stdout(out):
+        try:
+            tap = TapPipedrive(config=config, state=deepcopy(state), catalog=deepcopy(catalog))
+            tap.sync_all()
+        except Exception as problem:  # noqa: BLE001
+            error = problem
+        out.flush()
+        written = out.buffer.getvalue()
+    return Run([loads(line) for line in written.splitlines()], tap, error)
+
+
+def discover(url: str, **settings: Any) -> Record:
+    """The catalog, as `--discover` prints it."""
+    catalog: Record = TapPipedrive(config={"api_url": url, "api_token": TOKEN, **settings}).catalog_dict
+    return loads(json.dumps(catalog, default=str))  # type: ignore[no-any-return]
+
+
+def select(catalog: Record, *streams: str, without: Iterable[str] = ()) -> Record:
+    """The catalog with these streams only, and without some columns (`deals.title`)."""
+    chosen = deepcopy(catalog)
+    off = {tuple(name.split(".")) for name in without}
+    for entry in chosen["streams"]:
+        for item in entry["metadata"]:
+            crumb = item["breadcrumb"]
+            if not crumb:
+                item["metadata"]["selected"] = entry["tap_stream_id"] in streams
+            elif (entry["tap_stream_id"], crumb[1]) in off:
+                item["metadata"]["selected"] = False
+    return chosen
+
+
+Tables = dict[str, dict[Key, Record]]
+
+
+def replay(messages: Iterable[Record], tables: Tables | None = None) -> Tables:
+    """What a target holds after these messages: rows by primary key, the last one wins."""
+    tables = {} if tables is None else tables
+    keys: dict[str, Sequence[str]] = {}
+    for message in messages:
+        if message["type"] == "SCHEMA":
+            keys[message["stream"]] = message["key_properties"]
+        elif message["type"] == "RECORD":
+            stream, record = message["stream"], message["record"]
+            tables.setdefault(stream, {})[tuple(record[key] for key in keys[stream])] = record
+    return tables
+
+
+# Lists without HTTP
+
+
+class FakeClient:
+    """Stands in for `Client`: every request is answered by a function."""
+
+    def __init__(self, answer: Callable[[str, Mapping[str, Any]], Any], served_at: Any = None) -> None:
+        self.answer = answer
+        self.served_at = served_at
+        self.asked: list[dict[str, Any]] = []
+
+    def get(self, endpoint: str, params: Mapping[str, Any]) -> Answer:
+        self.asked.append(dict(params))
+        assert len(self.asked) < 200, "the walk does not end"
+        return Answer(self.answer(endpoint, params), self.served_at)
+
+
+class FakeSource:
+    """Stands in for the tap, as far as a listing needs it."""
+
+    def __init__(self, client: FakeClient) -> None:
+        self.client: Any = client
+
+    def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
+        return []
+
+    def column_names(self, entity: str) -> Mapping[str, str]:
+        return {}
+
+
+# A server that says anything
+
+
+@dataclass(frozen=True)
+class Say:
+    """An answer, good or bad."""
+
+    status: int = 200
+    body: bytes = b'{"success":true,"data":[]}'
+    headers: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = "Sun, 22 Nov 2026 01:00:00 GMT"
+    claimed_length: int | None = None
+    """Content-Length, where it is not the body's."""
+
+
+def say(body: Any, status: int = 200, **headers: str) -> Say:
+    """An answer in JSON; headers by name with `_` for `-`."""
+    return Say(status, json.dumps(body).encode(), {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+RESET = "reset"
+"""Instead of an answer: the connection breaks."""
+
+Script = Callable[["Asked"], "Say | str"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came."""
+
+    path: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    line: str
+    number: int
+    """Counted from 0."""
+
+
+@dataclass
+class Fake:
+    """The server's address, and what it was asked."""
+
+    url: str
+    asked: list[Asked]
+
+
+@contextmanager
+def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
+    """Serve a script: a function, or answers in turn of which the last one stays."""
+    asked: list[Asked] = []
+    answers = script if callable(script) else None
+
+    def next_answer(request: Asked) -> Say | str:
+        if answers:
+            return answers(request)
+        listed: Sequence[Say | str] = script  # type: ignore[assignment]
+        return listed[min(request.number, len(listed) - 1)]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Asked(parts.path, dict(parse_qsl(parts.query)), headers, self.requestline, len(asked))
+            asked.append(request)
+            answer = next_answer(request)
+            if isinstance(answer, str):
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.connection.close()
+                self.close_connection = True
+                return
+            length = len(answer.body) if answer.claimed_length is None else answer.claimed_length
+            self.send_response_only(answer.status)
+            sent = {"Content-Type": "application/json", "Content-Length": str(length)}
+            for name, value in {**sent, **answer.headers}.items():
+                self.send_header(name, value)
+            if answer.date is not None:
+                self.send_header("Date", answer.date)
+            self.end_headers()
+            self.wfile.write(answer.body)
+            if length != len(answer.body):
+                self.close_connection = True
+
+        def log_message(self, *args: Any) -> None:
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield Fake(f"http://127.0.0.1:{server.server_address[1]}", asked)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def account(
+    lists: Mapping[str, Sequence[Any]], *, spoil: Callable[[Asked], Say | str | None] | None = None
+) -> Script:
+    """A small account: rows by endpoint, everything else empty; `spoil` may answer instead."""
+
+    def script(request: Asked) -> Say | str:
+        if spoil and (instead := spoil(request)) is not None:
+            return instead
+        rows = list(lists.get(request.path, ()))
+        return Say(body=encode_exactly({"success": True, "data": rows, "additional_data": None}))
+
+    return script
+
+
+encode_exactly = msgspec.json.Encoder(decimal_format="number").encode
+"""JSON, with Decimal digit by digit."""
+
+
+def field_definition(key: str, name: str | None, kind: str, options: Any = None) -> Record:
+    """A custom field as `GET /api/v2/dealFields` defines it."""
+    return {
+        "field_code": key,
+        "field_name": name,
+        "field_type": kind,
+        "options": options,
+        "subfields": None,
+        "is_custom_field": True,
+        "is_optional_response_field": False,
+    }

@@ -1,0 +1,461 @@
+"""Walks: every row that was there all the time is seen, whatever happens between two pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipedrive_sandbox.testing import Sandbox
+from tap_pipedrive import listings
+from tap_pipedrive.errors import PipedriveError, Refused
+from tap_pipedrive.listings import CursorListing, Listing, OffsetListing, Page, WholeListing
+
+from .harness import FakeClient, FakeSource, Record, discover, run, select
+
+SOME_PAGE = 5
+START = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "PAGE", SOME_PAGE)
+
+
+def walk(
+    listing: Listing,
+    answer: Callable[[str, Mapping[str, Any]], Any],
+    *,
+    since: datetime | None = None,
+    place: Mapping[str, Any] | None = None,
+) -> list[Page]:
+    source = FakeSource(FakeClient(answer))
+    return list(listing.pages(source, since=since, place=place or {}))
+
+
+def rows_of(pages: list[Page]) -> list[Any]:
+    return [row for page in pages for row in page.rows]
+
+
+def script(*bodies: Any) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Bodies in turn, the last one for good; an exception is raised."""
+    number = count()
+
+    def answer(_endpoint: str, _params: Mapping[str, Any]) -> Any:
+        body = bodies[min(next(number), len(bodies) - 1)]
+        if isinstance(body, Exception):
+            raise body
+        return body
+
+    return answer
+
+
+def page(*ids: int, **additional: Any) -> Record:
+    return {"success": True, "data": [{"id": id_} for id_ in ids], "additional_data": additional or None}
+
+
+# Cursors
+
+
+@pytest.mark.parametrize("last", [{}, {"next_cursor": None}, {"next_cursor": ""}, {"pagination": {}}])
+def test_a_cursor_walk_ends_without_a_cursor(last: Record) -> None:
+    pages = walk(CursorListing("/x"), script(page(1, next_cursor="a"), page(2, **last)))
+    assert [row["id"] for row in rows_of(pages)] == [1, 2]
+    assert [dict(one.place) for one in pages] == [{"cursor": "a"}, {}]
+
+
+@pytest.mark.parametrize("body", [{"data": None}, {"data": []}, {"data": None, "additional_data": None}])
+@pytest.mark.parametrize("listing", [CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")])
+def test_an_empty_list_is_empty(listing: Listing, body: Record) -> None:
+    assert rows_of(walk(listing, script(body))) == []
+
+
+def test_an_empty_page_in_the_middle_does_not_end_a_cursor_walk() -> None:
+    pages = walk(CursorListing("/x"), script(page(1, next_cursor="a"), page(next_cursor="b"), page(2)))
+    assert [row["id"] for row in rows_of(pages)] == [1, 2]
+
+
+@pytest.mark.parametrize("circle", ["a", "ab", "abc"])
+def test_a_cursor_that_comes_again_is_an_error(circle: str) -> None:
+    number = count()
+    with pytest.raises(PipedriveError, match=r"/x .*cursor"):
+        walk(CursorListing("/x"), lambda *_: page(1, next_cursor=circle[next(number) % len(circle)]))
+
+
+@pytest.mark.parametrize("cursor", [5, ["a"], {"a": 1}, True])
+def test_a_cursor_that_is_no_text_is_an_error(cursor: Any) -> None:
+    with pytest.raises(PipedriveError, match=r"/x .*cursor"):
+        walk(CursorListing("/x"), script(page(1, next_cursor=cursor)))
+
+
+def test_a_cursor_from_the_state_that_is_refused_starts_the_walk_anew() -> None:
+    source = FakeSource(FakeClient(script(Refused("400"), page(1, next_cursor="b"), page(2))))
+    pages = list(CursorListing("/x").pages(source, place={"cursor": "old"}))
+    assert [row["id"] for row in rows_of(pages)] == [1, 2]
+    assert [asked.get("cursor") for asked in source.client.asked] == ["old", None, "b"]
+
+
+def test_a_refusal_of_anything_else_is_the_runs() -> None:
+    with pytest.raises(Refused):
+        walk(CursorListing("/x"), script(page(1, next_cursor="b"), Refused("400")))
+    with pytest.raises(Refused):
+        walk(CursorListing("/x"), script(Refused("400")))
+
+
+def test_a_walk_since_a_moment_asks_for_whole_seconds_in_order_on_every_page() -> None:
+    source = FakeSource(FakeClient(script(page(1, next_cursor="b"), page(2))))
+    since = datetime(2026, 11, 22, 3, 4, 5, 678901, tzinfo=UTC)
+    list(CursorListing("/x", params={"status": "open"}).pages(source, since=since, place={}))
+    assert source.client.asked == [
+        {
+            "status": "open",
+            "limit": 500,
+            "updated_since": "2026-11-22T03:04:05Z",
+            "sort_by": "update_time",
+            "sort_direction": "asc",
+        }
+        | cursor
+        for cursor in ({}, {"cursor": "b"})
+    ]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2000) | st.floats(0, 9) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["pagination", "next_cursor", "more_items_in_collection", "next_start", "start", "limit"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200)
+@given(bodies=st.lists(st.tuples(st.integers(0, 3), json_values), min_size=1, max_size=3), last=json_values)
+def test_any_envelope_ends_in_rows_or_a_sentence(bodies: list[tuple[int, Any]], last: Any) -> None:
+    answers = [
+        {"data": [{"id": id_} for id_ in range(rows)], "additional_data": extra} for rows, extra in bodies
+    ]
+    for listing in (CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")):
+        with suppress(PipedriveError):
+            walk(listing, script(*answers, {"data": [], "additional_data": last}))
+
+
+@pytest.mark.parametrize("data", [{}, {"id": 1}, "rows", 5, True])
+@pytest.mark.parametrize("listing", [CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")])
+def test_what_is_no_list_is_a_sentence(listing: Listing, data: Any) -> None:
+    with pytest.raises(PipedriveError, match=r"/x .*list"):
+        walk(listing, script({"data": data}))
+
+
+# Offsets
+
+
+def flat(start: int, limit: int, more: bool) -> Record:
+    return {"start": start, "limit": limit, "more_items_in_collection": more}
+
+
+ENVELOPES: dict[str, Callable[[int, int, bool], Any]] = {
+    "flat": flat,
+    "flat with next_start": lambda start, limit, more: (
+        flat(start, limit, more) | ({"next_start": start + limit} if more else {})
+    ),
+    "nested": lambda start, limit, more: {"pagination": flat(start, limit, more)},
+    "nested with next_start": lambda start, limit, more: {
+        "pagination": flat(start, limit, more) | ({"next_start": start + limit} if more else {})
+    },
+    "nothing": lambda start, limit, more: None,
+}
+
+
+class Account:
+    """A list of v1 that changes: between two requests, what `changes` does next."""
+
+    def __init__(
+        self,
+        rows: int = 0,
+        *,
+        envelope: str = "flat",
+        cap: int = 500,
+        seconds: Callable[[int], int] = lambda number: number,
+    ) -> None:
+        self.rows: dict[int, Record] = {}
+        self.seconds = seconds
+        self.clock = START
+        self.envelope = ENVELOPES[envelope]
+        self.cap = cap
+        self.changes: Iterator[Callable[[Account], None]] = iter(())
+        self.touched: set[int] = set()
+        for number in range(1, rows + 1):
+            self.rows[number] = {
+                "id": number,
+                "update_time": stamp(START + timedelta(seconds=seconds(number))),
+            }
+        self.clock += timedelta(seconds=seconds(rows) + 1)
+
+    def answer(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
+        next(self.changes, lambda _: None)(self)
+        rows = list(self.rows.values())
+        if since := params.get("updated_since"):
+            rows = [row for row in rows if row["update_time"] and row["update_time"] >= since]
+        column, _, direction = str(params["sort"]).partition(" ")
+        rows.sort(
+            key=lambda row: (row[column] is not None, row[column], row["id"]), reverse=direction == "DESC"
+        )
+        start, limit = int(params.get("start", 0)), min(int(params["limit"]), self.cap)
+        more = start + limit < len(rows)
+        shown = [dict(row) for row in rows[start : start + limit]]
+        return {"success": True, "data": shown or None, "additional_data": self.envelope(start, limit, more)}
+
+    # What may happen
+
+    def insert(self) -> None:
+        number = max(self.rows, default=0) + 1
+        self.rows[number] = {"id": number, "update_time": stamp(self.clock)}
+        self.touched.add(number)
+        self.clock += timedelta(seconds=1)
+
+    def update(self, number: int) -> None:
+        if number in self.rows:
+            self.rows[number] = {"id": number, "update_time": stamp(self.clock)}
+            self.touched.add(number)
+            self.clock += timedelta(seconds=1)
+
+    def delete(self, number: int) -> None:
+        self.rows.pop(number, None)
+        self.touched.add(number)
+
+
+def stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+class V1Account(Account):
+    """The same, that compares moments as v1 does: its own format against RFC 3339."""
+
+    def answer(self, endpoint: str, params: Mapping[str, Any]) -> Record:
+        if since := params.get("updated_since"):
+            moment = datetime.fromisoformat(since)
+            assert (moment.microsecond, since[-1]) == (0, "Z")
+            params = {**params, "updated_since": stamp(moment)}
+        return super().answer(endpoint, params)
+
+
+WAYS: list[tuple[Listing, datetime | None]] = [
+    (OffsetListing("/x"), None),
+    (OffsetListing("/x"), START),
+    (OffsetListing("/x", has_updated_since=False), START),
+]
+ways = pytest.mark.parametrize(("listing", "since"), WAYS, ids=["by id", "changed since", "newest first"])
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 6, 9, 10, 23])
+@ways
+def test_every_row_comes_in_either_envelope(
+    listing: Listing, since: datetime | None, rows: int, envelope: str
+) -> None:
+    here = V1Account(rows, envelope=envelope)
+    seen = {row["id"] for row in rows_of(walk(listing, here.answer, since=since))}
+    assert seen == set(range(1, rows + 1))
+
+
+@pytest.mark.parametrize("cap", [2, 100, 499])
+@pytest.mark.parametrize("envelope", [name for name in ENVELOPES if name != "nothing"])
+@ways
+def test_a_smaller_page_than_asked_for_loses_nothing(
+    listing: Listing, since: datetime | None, envelope: str, cap: int
+) -> None:
+    rows = cap * 3 + 1
+    here = V1Account(rows, envelope=envelope, cap=cap)
+    assert {row["id"] for row in rows_of(walk(listing, here.answer, since=since))} == set(range(1, rows + 1))
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize("together", [5, 6, 23])
+@ways
+def test_more_rows_in_one_second_than_on_a_page(
+    listing: Listing, since: datetime | None, together: int
+) -> None:
+    here = V1Account(40, seconds=lambda number: 7 if 7 <= number < 7 + together else number)
+    assert {row["id"] for row in rows_of(walk(listing, here.answer, since=since))} == set(range(1, 41))
+
+
+@pytest.mark.usefixtures("small_pages")
+@ways
+def test_rows_without_a_time_do_not_break_the_walk(listing: Listing, since: datetime | None) -> None:
+    here = V1Account(23)
+    for number in (1, 5, 6, 23):
+        here.rows[number]["update_time"] = None
+    with_a_time = {number for number, row in here.rows.items() if row["update_time"]}
+    assert {row["id"] for row in rows_of(walk(listing, here.answer, since=since))} >= with_a_time
+
+
+event = st.one_of(
+    st.just(("insert",)),
+    st.tuples(st.just("update"), st.integers(1, 30)),
+    st.tuples(st.just("delete"), st.integers(1, 30)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    events=st.lists(st.lists(event, max_size=3), max_size=12),
+    rows=st.integers(0, 30),
+    tie=st.integers(1, 12),
+    way=st.sampled_from(WAYS),
+    envelope=st.sampled_from(sorted(ENVELOPES)),
+)
+def test_every_row_that_stays_unchanged_is_seen_while_others_come_change_and_go(
+    events: list[list[tuple[Any, ...]]],
+    rows: int,
+    tie: int,
+    way: tuple[Listing, datetime | None],
+    envelope: str,
+) -> None:
+    """`tie` rows share a second; what changed since the walk began is the next run's."""
+    here = V1Account(rows, envelope=envelope, seconds=lambda number: number // tie)
+
+    def happen(some: list[tuple[Any, ...]]) -> Callable[[Account], None]:
+        def change(account: Account) -> None:
+            for name, *arguments in some:
+                getattr(account, name)(*arguments)
+
+        return change
+
+    here.changes = iter([lambda _: None, *(happen(some) for some in events)])
+    before = set(here.rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listings, "PAGE", SOME_PAGE)
+        try:
+            seen = {row["id"] for row in rows_of(walk(way[0], here.answer, since=way[1]))}
+        except PipedriveError:
+            return  # nothing is claimed of a walk that failed
+    assert before - here.touched <= seen
+
+
+@pytest.mark.usefixtures("small_pages")
+@settings(max_examples=60)
+@given(
+    stop_after=st.integers(1, 5), gone=st.sets(st.integers(1, 23)), added=st.integers(0, 3), rows=st.just(23)
+)
+def test_a_walk_goes_on_from_its_place_after_changes_in_between(
+    stop_after: int, gone: set[int], added: int, rows: int
+) -> None:
+    here = V1Account(rows)
+    source = FakeSource(FakeClient(here.answer))
+    seen: set[int] = set()
+    place: Mapping[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listings, "PAGE", SOME_PAGE)
+        for number, one in enumerate(OffsetListing("/x").pages(source, place={}), 1):
+            seen |= {row["id"] for row in one.rows}
+            place = one.place
+            if number == stop_after:
+                break
+        for number in gone:
+            here.delete(number)
+        for _ in range(added):
+            here.insert()
+        rest = rows_of(walk(OffsetListing("/x"), here.answer, place=dict(place)))
+    assert set(here.rows) <= seen | {row["id"] for row in rest}
+
+
+ENDLESS: list[tuple[str, Listing, datetime | None]] = [
+    ("by id", OffsetListing("/x"), None),
+    ("changed", OffsetListing("/x"), START),
+    ("newest", OffsetListing("/x", has_updated_since=False), START - timedelta(days=9999)),
+    ("whole", WholeListing("/x"), None),
+]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 500])
+@pytest.mark.parametrize("envelope", ["flat", "nested with next_start"])
+@pytest.mark.parametrize(("listing", "since"), [way[1:] for way in ENDLESS], ids=[way[0] for way in ENDLESS])
+@pytest.mark.parametrize("obeys", [True, False], ids=["at the end", "from the beginning"])
+def test_more_without_end_is_a_sentence(
+    listing: Listing, since: datetime | None, envelope: str, rows: int, obeys: bool
+) -> None:
+    """A server that always says that there is more: it obeys `start`, or sends the same page for ever."""
+
+    def answer(_endpoint: str, params: Mapping[str, Any]) -> Record:
+        start = int(params.get("start", 0))
+        numbers = range(rows)[start : start + 500] if obeys else range(rows)
+        data = [{"id": number, "update_time": stamp(START)} for number in numbers]
+        return {"data": data or None, "additional_data": ENVELOPES[envelope](start, 500, True)}
+
+    with pytest.raises(PipedriveError, match=r"/x"):
+        walk(listing, answer, since=since)
+
+
+def test_rows_that_go_faster_than_they_are_read_are_a_sentence() -> None:
+    numbers = count()
+
+    def answer(_endpoint: str, params: Mapping[str, Any]) -> Record:
+        first = next(numbers) * 1000
+        return {"data": [{"id": first + n} for n in range(500)], "additional_data": flat(0, 500, True)}
+
+    with pytest.raises(PipedriveError, match="run again"):
+        walk(OffsetListing("/x"), answer)
+
+
+def test_a_list_that_says_nothing_about_paging_is_whole() -> None:
+    pages = walk(
+        WholeListing("/x"), script({"data": [{"id": n} for n in range(700)], "additional_data": None})
+    )
+    assert len(rows_of(pages)) == 700
+
+
+# Over HTTP
+
+
+def test_six_hundred_rows_in_one_second_come_in_both_runs() -> None:
+    with Sandbox(deals=50, troubles=()) as sandbox:
+        crowd = {
+            entity: [sandbox.post(f"/sandbox/records/{entity}", {})["id"] for _ in range(600)]
+            for entity in ("deals", "notes", "leads")
+        }
+        for entity, ids in crowd.items():
+            moment = "2026-11-01T10:00:00.000Z" if entity == "leads" else "2026-11-01T10:00:00Z"
+            for id_ in ids:
+                sandbox.patch(f"/sandbox/records/{entity}/{id_}?touch=false", {"update_time": moment})
+        catalog = select(discover(sandbox.url), *crowd)
+        full = run(sandbox.url, catalog=catalog).good()
+        changed = run(sandbox.url, catalog=catalog, start_date="2026-11-01T10:00:00Z").good()
+    for done in (full, changed):
+        for entity, ids in crowd.items():
+            assert {row["id"] for row in done.records(entity)} >= set(ids)
+
+
+@pytest.mark.parametrize("kinds", [["update"], ["create"], ["delete"], None])
+def test_a_living_account_loses_nothing(
+    living: Sandbox, kinds: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something changes before every answer of a full load; the run after it brings the rest."""
+    monkeypatch.setattr(listings, "PAGE", 7)
+    streams = ("deals", "persons", "organizations", "activities", "leads", "notes")
+    catalog = select(discover(living.url), *streams)
+    call = {
+        "path": "/sandbox/change",
+        "json": {"share": 0.02, "seed": 5, **({"kinds": kinds} if kinds else {})},
+    }
+    living.post("/sandbox/faults", {"kind": "change", "path": "/api/", "every": 3, "times": 25, "call": call})
+    first = run(living.url, catalog=catalog).good()
+    living.delete("/sandbox/faults")
+    second = run(living.url, catalog=catalog, state=first.state).good()
+    for stream in streams:
+        held = {row["id"]: row["update_time"] for row in first.records(stream) + second.records(stream)}
+        for row in living.truth(stream):
+            assert row["id"] in held, (stream, row["id"])
+            if row["update_time"]:
+                assert datetime.fromisoformat(held[row["id"]]) == datetime.fromisoformat(row["update_time"])

@@ -1,0 +1,292 @@
+"""Selection, new columns, stream maps: what the user's catalog and settings make of the tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+
+from .harness import Asked, Record, Run, Say, account, discover, fake, field_definition, run, say, select
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+def entry(catalog: Record, stream: str) -> Record:
+    found: Record = next(one for one in catalog["streams"] if one["tap_stream_id"] == stream)
+    return found
+
+
+def columns_sent(done: Run, stream: str) -> set[str]:
+    """The columns in SCHEMA, after a check that records have the same."""
+    schema = set(done.columns(stream))
+    assert done.records(stream)
+    for row in done.records(stream):
+        assert row.keys() == schema
+    return schema
+
+
+@pytest.fixture
+def code(living: Sandbox) -> str:
+    """A custom field of deals with a value in some."""
+    made = living.post("/sandbox/fields/deal", {"field_name": "Tax number", "field_type": "varchar"})
+    for deal in [row for row in living.truth("deals") if not row["is_deleted"] and not row["is_archived"]][
+        :5
+    ]:
+        living.patch(f"/sandbox/records/deals/{deal['id']}", {"custom_fields": {made["field_code"]: "123"}})
+    key: str = made["field_code"]
+    return key
+
+
+# Columns
+
+
+def test_a_deselected_column_is_nowhere(living: Sandbox, code: str) -> None:
+    without = {"title", "value", "tax_number", "lost_reason_id"}
+    catalog = select(discover(living.url), "deals", without=[f"deals.{column}" for column in without])
+    done = run(living.url, catalog=catalog).good()
+    everything = set(entry(catalog, "deals")["schema"]["properties"])
+    assert columns_sent(done, "deals") == everything - without
+
+
+def test_keys_and_the_replication_key_cannot_be_deselected(living: Sandbox) -> None:
+    catalog = select(discover(living.url), "persons", without=["persons.id", "persons.update_time"])
+    assert {"id", "update_time"} <= columns_sent(run(living.url, catalog=catalog).good(), "persons")
+
+
+def test_deselected_streams_cost_nothing(living: Sandbox) -> None:
+    catalog = select(discover(living.url), "users")
+    living.post("/sandbox/stats/reset")
+    done = run(living.url, catalog=catalog).good()
+    assert {message.get("stream") for message in done.messages} <= {"users", None}
+    assert living.stats()["endpoints"].keys() == {"GET /api/v1/users"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_columns_in_the_catalog_means_nothing(living: Sandbox, seed: int) -> None:
+    """A catalog may have been through tools that sort keys."""
+    living.post("/sandbox/fields/deal", {"field_name": "Site", "field_type": "address"})
+    catalog = select(discover(living.url), "deals", without=["deals.site_postal_code", "deals.site_route"])
+    everything = set(entry(catalog, "deals")["schema"]["properties"])
+    names = sorted(everything)
+    if seed:
+        random.Random(seed).shuffle(names)
+    schema = entry(catalog, "deals")["schema"]
+    schema["properties"] = {name: schema["properties"][name] for name in names}
+    entry(catalog, "deals")["metadata"].sort(key=lambda item: item["breadcrumb"])
+    done = run(living.url, catalog=catalog).good()
+    assert columns_sent(done, "deals") == everything - {"site_postal_code", "site_route"}
+
+
+def test_a_record_that_is_rejected_whole_shows_no_deselected_column() -> None:
+    secret = "ana@example.com"
+    rows = [{"name": "Ana", "emails": [{"value": secret, "primary": True}]}, {"id": 1, "name": "Bea"}]
+    without = ["persons.emails", "persons.primary_email"]
+    with fake(account({"/api/v2/persons": rows})) as server:
+        catalog = select(discover(server.url), "persons", "rejected_values", without=without)
+        done = run(server.url, catalog=catalog).good()
+    assert len(done.records("rejected_values")) == 1
+    assert secret not in json.dumps(done.messages, default=str)
+
+
+def test_a_rejected_value_of_a_deselected_column_is_not_shown() -> None:
+    rows = [{"id": 1, "birthday": "nonsense-and-secret"}]
+    with fake(account({"/api/v2/persons": rows})) as server:
+        catalog = select(discover(server.url), "persons", "rejected_values", without=["persons.birthday"])
+        done = run(server.url, catalog=catalog).good()
+    assert "nonsense-and-secret" not in json.dumps(done.messages, default=str)
+
+
+def test_no_rejects_without_the_stream_of_rejects() -> None:
+    rows = [{"id": 1, "birthday": "nonsense"}]
+    with fake(account({"/api/v2/persons": rows})) as server:
+        done = run(server.url, catalog=select(discover(server.url), "persons")).good()
+    assert done.records("persons")[0]["birthday"] is None
+    assert done.of("RECORD", "rejected_values") == done.of("SCHEMA", "rejected_values") == []
+
+
+# Renames
+
+
+def test_a_selection_finds_its_column_after_a_rename(living: Sandbox, code: str) -> None:
+    """The catalog was made before the first run under the old name, the state pins it."""
+    catalog = select(discover(living.url), "deals", without=["deals.tax_number"])
+    first = run(living.url, catalog=catalog).good()
+    living.patch(f"/sandbox/fields/deal/{code}", {"field_name": "Fiscal code"})
+    second = run(living.url, catalog=catalog, state=first.state).good()
+    for done in (first, second):
+        assert not {"tax_number", "fiscal_code"} & columns_sent(done, "deals")
+
+
+def test_a_catalog_with_the_new_name_selects_the_column_of_the_old_one(living: Sandbox, code: str) -> None:
+    first = run(living.url, catalog=select(discover(living.url), "deals")).good()
+    living.patch(f"/sandbox/fields/deal/{code}", {"field_name": "Fiscal code"})
+    fresh = discover(living.url)
+    assert "fiscal_code" in entry(fresh, "deals")["schema"]["properties"]
+    with_it = run(living.url, catalog=select(fresh, "deals"), state=first.state).good()
+    assert "tax_number" in columns_sent(with_it, "deals")
+    off = select(fresh, "deals", without=["deals.fiscal_code"])
+    without_it = run(living.url, catalog=off, state=first.state).good()
+    assert not {"tax_number", "fiscal_code"} & columns_sent(without_it, "deals")
+
+
+def test_discovery_with_the_state_knows_the_name_that_stayed(living: Sandbox, code: str) -> None:
+    from tap_pipedrive.tap import TapPipedrive
+
+    first = run(living.url, catalog=select(discover(living.url), "deals")).good()
+    living.patch(f"/sandbox/fields/deal/{code}", {"field_name": "Fiscal code"})
+    tap = TapPipedrive(config={"api_url": living.url, "api_token": living.token}, state=deepcopy(first.state))
+    properties = entry(json.loads(json.dumps(tap.catalog_dict, default=str)), "deals")["schema"]["properties"]
+    assert "tax_number" in properties
+    assert "fiscal_code" not in properties
+
+
+def test_part_of_a_field_may_be_deselected_and_stays_so(living: Sandbox) -> None:
+    made = living.post("/sandbox/fields/deal", {"field_name": "Fee", "field_type": "monetary"})
+    catalog = select(discover(living.url), "deals", without=["deals.fee_currency"])
+    first = run(living.url, catalog=catalog).good()
+    living.patch(f"/sandbox/fields/deal/{made['field_code']}", {"field_name": "Charge"})
+    second = run(living.url, catalog=catalog, state=first.state).good()
+    for done in (first, second):
+        sent = set(done.columns("deals"))
+        assert "fee" in sent
+        assert not {"fee_currency", "charge", "charge_currency"} & sent
+
+
+# New fields
+
+
+OTHER = "fedcba9876543210fedcba9876543210fedcba98"
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"stream_maps": {"deals": {"twice": "id * 2"}}}], ids=["plain", "mapped"]
+)
+def test_a_field_that_appears_during_the_run_gets_its_column_at_once(settings: Record) -> None:
+    """Its first values come with the first page, after the definitions without it."""
+    old, new = field_definition(OTHER, "Old", "varchar"), field_definition(KEY, "Hot", "double")
+    definitions = [[old], [old], [old, new]]  # for discovery, for the run, for the run again
+    deals = [
+        {"id": 1, "custom_fields": {OTHER: "a", KEY: 7}},
+        {"id": 2, "custom_fields": {OTHER: "b", KEY: None}},
+    ]
+
+    def spoil(asked: Asked) -> Say | None:
+        if asked.path == "/api/v2/dealFields":
+            return say(
+                {"success": True, "data": definitions.pop(0) if len(definitions) > 1 else definitions[0]}
+            )
+        return None
+
+    with fake(account({"/api/v2/deals": deals}, spoil=spoil)) as server:
+        catalog = select(discover(server.url), "deals", without=["deals.title", "deals.old"])
+        done = run(server.url, catalog=catalog, **settings).good()
+        fields = [asked for asked in server.asked if asked.path == "/api/v2/dealFields"]
+    assert "hot" not in done.of("SCHEMA", "deals")[0]["schema"]["properties"]
+    assert [(row["id"], row["hot"], row["custom_fields_overflow"]) for row in done.records("deals")] == [
+        (1, 7, None),
+        (2, None, None),
+    ]
+    assert columns_sent(done, "deals") & {"title", "old", "hot"} == {"hot"}
+    assert len(fields) == 3
+
+
+def test_values_of_a_field_without_definition_are_kept_and_asked_for_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    deals = [{"id": 1, "custom_fields": {KEY: 7}}]
+    with fake(account({"/api/v2/deals": deals, "/api/v2/deals/archived": deals})) as server:
+        catalog = select(discover(server.url), "deals")
+        before = len(server.asked)
+        done = run(server.url, catalog=catalog).good()
+        fields = [asked for asked in server.asked[before:] if asked.path == "/api/v2/dealFields"]
+    assert [row["custom_fields_overflow"] for row in done.records("deals")] == [{KEY: 7}] * 2
+    assert len(fields) == 2
+    assert len([one for one in caplog.records if KEY in one.getMessage()]) == 1
+
+
+def test_a_field_that_appears_between_runs_is_a_column_though_the_catalog_is_older(living: Sandbox) -> None:
+    catalog = select(discover(living.url), "deals")
+    first = run(living.url, catalog=catalog).good()
+    made = living.post("/sandbox/fields/deal", {"field_name": "Hot", "field_type": "varchar"})
+    deal = next(row for row in living.truth("deals") if not row["is_deleted"] and not row["is_archived"])
+    living.patch(f"/sandbox/records/deals/{deal['id']}", {"custom_fields": {made["field_code"]: "yes"}})
+    second = run(living.url, catalog=catalog, state=first.state).good()
+    assert set(second.columns("deals")) - set(first.columns("deals")) == {"hot"}
+    assert {row["hot"] for row in second.records("deals") if row["id"] == deal["id"]} == {"yes"}
+
+
+def test_a_catalog_may_know_fields_and_streams_that_are_gone(living: Sandbox, code: str) -> None:
+    catalog = select(discover(living.url), "deals", "users")
+    living.delete(f"/sandbox/fields/deal/{code}")
+    gone = deepcopy(entry(catalog, "users")) | {"tap_stream_id": "gone", "stream": "gone"}
+    catalog["streams"].append(gone)
+    done = run(living.url, catalog=catalog).good()
+    assert "tax_number" not in columns_sent(done, "deals")
+    assert done.records("users")
+
+
+def test_a_catalog_without_metadata_of_columns_selects_them_all(living: Sandbox) -> None:
+    catalog = select(discover(living.url), "persons")
+    one = entry(catalog, "persons")
+    one["metadata"] = [item for item in one["metadata"] if not item["breadcrumb"]]
+    assert columns_sent(run(living.url, catalog=catalog).good(), "persons") == set(
+        one["schema"]["properties"]
+    )
+
+
+# Maps and flattening
+
+
+def test_stream_maps_hash_and_drop(living: Sandbox) -> None:
+    maps = {
+        "persons": {"primary_email": "md5(primary_email) if primary_email else None", "emails": "__NULL__"},
+        "notes": "__NULL__",
+    }
+    catalog = select(discover(living.url), "persons", "notes", "deals")
+    plain = run(living.url, catalog=catalog).good()
+    mapped = run(living.url, catalog=catalog, stream_maps=maps).good()
+    assert mapped.records("notes") == []
+    assert "emails" not in columns_sent(mapped, "persons")
+    for before, after in zip(plain.records("persons"), mapped.records("persons"), strict=True):
+        mail = before["primary_email"]
+        assert after["primary_email"] == (hashlib.md5(mail.encode()).hexdigest() if mail else None)
+        assert {**after, "primary_email": None} == {
+            column: None if column == "primary_email" else value
+            for column, value in before.items()
+            if column != "emails"
+        }
+    assert mapped.records("deals") == plain.records("deals")
+
+
+def test_stream_maps_keep_numbers_exact_and_new_columns_come_too() -> None:
+    lists: dict[str, Any] = {
+        "/api/v2/dealFields": [field_definition(KEY, "Exact", "double")],
+        "/api/v2/deals": [{"id": 1, "value": 1, "custom_fields": {KEY: 12345678901234567}}],
+    }
+    with fake(account(lists)) as server:
+        done = run(server.url, stream_maps={"deals": {"doubled": "value * 2"}}).good()
+    row = done.records("deals")[0]
+    assert (row["exact"], row["doubled"]) == (12345678901234567, 2)
+
+
+def test_a_rejected_value_of_a_mapped_stream_is_not_shown() -> None:
+    rows = [{"id": 1, "birthday": "nonsense-and-secret"}]
+    with fake(account({"/api/v2/persons": rows})) as server:
+        done = run(server.url, stream_maps={"persons": {"birthday": "__NULL__"}}).good()
+    assert len(done.records("rejected_values")) == 1
+    assert "nonsense-and-secret" not in json.dumps(done.messages, default=str)
+
+
+def test_flattening(living: Sandbox) -> None:
+    catalog = select(discover(living.url), "organizations", "persons")
+    done = run(living.url, catalog=catalog, flattening_enabled=True, flattening_max_depth=1).good()
+    truth = {row["id"]: row for row in living.truth("organizations")}
+    for row in done.records("organizations"):
+        assert not any(isinstance(value, dict | list) for value in row.values())
+    assert {row["id"] for row in done.records("organizations")} == set(truth)
+    assert any(json.loads(row["emails"]) for row in done.records("persons") if row["emails"])

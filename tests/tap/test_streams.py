@@ -1,0 +1,283 @@
+"""The streams: the SDK's own tests, their catalog, and whether the models hold what the API documents.
+
+After a wanted change of a stream's built-in columns, write the snapshots anew and look at the difference:
+
+    UPDATE_CATALOG=1 pytest tests/tap/test_streams.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from pipedrive_sandbox.testing import Sandbox
+from singer_sdk.testing import SuiteConfig, get_tap_test_class
+from tap_pipedrive import stream as stream_module
+from tap_pipedrive import streams as streams_module
+from tap_pipedrive.definitions import FIELD_ENDPOINTS
+from tap_pipedrive.limits import TOKEN_PRICES
+from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.stream import PipedriveStream
+from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.tap import TapPipedrive
+
+from .harness import TOKEN, Record, account, discover, fake, run
+
+SNAPSHOTS = Path(__file__).with_name("catalog")
+DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
+BY_NAME: dict[str, type[PipedriveStream]] = {vars(one)["name"]: one for one in STREAMS}
+
+_sandbox = Sandbox(deals=60).__enter__()  # the SDK's class asks for the streams when it is made
+
+TestStandards = get_tap_test_class(
+    TapPipedrive,
+    config={"api_url": _sandbox.url, "api_token": TOKEN},
+    suite_config=SuiteConfig(ignore_no_records_for_streams=["rejected_values"]),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_of_sandbox() -> Any:
+    yield
+    _sandbox.__exit__(None, None, None)
+
+
+def documented(name: str) -> Path:
+    path = DOCS / name
+    if not path.exists():
+        pytest.skip(f"{name} is not there: set PIPEDRIVE_DOCS to the folder with Pipedrive's API documents")
+    return path
+
+
+# The catalog
+
+
+@pytest.fixture(scope="module")
+def catalog() -> dict[str, Record]:
+    """Entries by stream, custom fields left out: they are the account's."""
+    return {
+        entry["tap_stream_id"]: entry for entry in discover(_sandbox.url, custom_fields="json")["streams"]
+    }
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_catalog_is_the_one_that_was_agreed(catalog: dict[str, Record], name: str) -> None:
+    entry = catalog[name]
+    metadata = {
+        ".".join(item["breadcrumb"]) or "(stream)": item["metadata"] for item in entry.pop("metadata")
+    }
+    found = json.dumps({**entry, "metadata": metadata}, indent=2, ensure_ascii=False) + "\n"
+    snapshot = SNAPSHOTS / f"{name}.json"
+    if os.environ.get("UPDATE_CATALOG"):
+        SNAPSHOTS.mkdir(exist_ok=True)
+        snapshot.write_text(found)
+    assert snapshot.exists(), "new stream: write its snapshot, see the head of this file"
+    assert json.loads(found) == json.loads(snapshot.read_text())
+
+
+def test_there_is_no_snapshot_without_its_stream() -> None:
+    assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(BY_NAME)
+
+
+def test_every_stream_class_is_in_the_table() -> None:
+    classes = {
+        one
+        for one in vars(streams_module).values()
+        if isinstance(one, type)
+        and issubclass(one, PipedriveStream)
+        and one is not stream_module.PipedriveStream
+    }
+    assert classes == set(STREAMS)
+    assert len(BY_NAME) == len(STREAMS)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_stream_is_attributes_only(name: str) -> None:
+    one = BY_NAME[name]
+    assert not [
+        attribute for attribute, value in vars(one).items() if callable(value) and attribute != "entity"
+    ]
+    assert set(one.primary_keys) <= one.entity.model_fields.keys()
+    assert one.__doc__
+    replication_key = vars(one).get("replication_key")
+    assert replication_key is None or replication_key in one.entity.model_fields
+    names = [listing.name for listing in one.listings]
+    assert len(set(names)) == len(names)
+    assert len(names) <= 1 or all(names)
+
+
+def test_column_names_are_what_a_warehouse_takes() -> None:
+    for one in STREAMS:
+        for column in one.entity.columns():
+            assert re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", column), column
+
+
+# Prices
+
+
+def paths() -> set[str]:
+    return {listing.path for one in STREAMS for listing in one.listings} | set(FIELD_ENDPOINTS.values())
+
+
+def test_every_endpoint_has_a_price_and_no_other() -> None:
+    assert paths() == TOKEN_PRICES.keys()
+
+
+def test_prices_are_the_documented_ones() -> None:
+    with documented("endpoints.csv").open() as file:
+        official = {
+            f"/api/{line['version']}{line['path']}": int(line["token_cost"])
+            for line in csv.DictReader(file)
+            if line["method"] == "GET" and line["token_cost"]
+        }
+    assert {path: official.get(path) for path in TOKEN_PRICES} == TOKEN_PRICES
+
+
+def test_a_run_costs_what_the_sandbox_counts(living: Sandbox) -> None:
+    done = run(living.url).good()
+    assert done.tap
+    assert sum(done.tap.client.tokens_spent().values()) == living.stats()["tokens"]
+
+
+# Fields
+
+
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "/api/v2/deals": {"custom_fields": "columns of their own"},
+    "/api/v2/deals/archived": {"custom_fields": "columns of their own"},
+    "/api/v2/persons": {"custom_fields": "columns of their own"},
+    "/api/v2/organizations": {"custom_fields": "columns of their own"},
+    "/api/v2/products": {"custom_fields": "columns of their own"},
+    "/api/v1/notes": dict.fromkeys(
+        ("deal", "lead", "organization", "person", "project", "task", "user"), "a stub of what an id names"
+    ),
+    **{
+        path: {
+            "options": "the stream field_options",
+            **dict.fromkeys(
+                ("ui_visibility", "important_fields", "required_fields"),
+                "how the web app shows it; only on request",
+            ),
+        }
+        for path in FIELD_ENDPOINTS.values()
+    },
+}
+"""What the API documents and the models leave out, and why."""
+
+
+@cache
+def shapes() -> dict[str, set[str]]:
+    """Documented keys of a row, by path."""
+    found: dict[str, set[str]] = {}
+    for version in ("v1", "v2"):
+        keys: set[str] = set()
+        inside = False
+        for line in documented(f"shapes-{version}.txt").read_text().splitlines():
+            if head := re.match(r"## GET (\S+)", line):
+                keys = found.setdefault(f"/api/{version}{head[1]}", set())
+                inside = False
+            elif re.match(r"  \w", line):
+                inside = line.startswith("  data: array")
+            elif inside and (key := re.match(r"    (\w+):", line)):
+                keys.add(key[1])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    sorted({(name, listing.path) for name, one in BY_NAME.items() for listing in one.listings}),
+)
+def test_models_hold_what_the_api_documents(name: str, path: str) -> None:
+    keys = shapes()[path]
+    assert keys, "no documented rows"
+    if name == "field_options":
+        assert "options" in keys
+        return
+    missing = keys - BY_NAME[name].entity.model_fields.keys()
+    assert missing <= ELSEWHERE.get(path, {}).keys()
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_what_is_asked_for_has_a_column(name: str) -> None:
+    for listing in BY_NAME[name].listings:
+        if isinstance(listing, CursorListing):
+            asked = set(filter(None, listing.params.get("include_fields", "").split(",")))
+            assert asked <= BY_NAME[name].entity.model_fields.keys()
+
+
+def test_no_key_of_the_sandbox_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    done = run(_sandbox.url).good()
+    assert done.tap
+    for one in done.tap.streams.values():
+        assert isinstance(one, PipedriveStream)
+        assert dict(one.reader.unknown_keys) == {}, one.name
+    assert "no column here" not in caplog.text
+
+
+def test_an_unknown_key_is_said_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"id": n, "brand_new": n, "other": None} for n in range(3)]
+    with fake(account({"/api/v1/users": rows})) as server:
+        done = run(server.url).good()
+    assert len(done.records("users")) == 3
+    said = [one.getMessage() for one in caplog.records if "brand_new" in one.getMessage()]
+    assert len(said) == 1
+    assert "3 rows" in said[0]
+    assert "users" in said[0]
+    assert [one.levelno for one in caplog.records if "brand_new" in one.getMessage()] == [logging.WARNING]
+
+
+# Rows against the sandbox
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "users",
+        "pipelines",
+        "stages",
+        "activity_types",
+        "currencies",
+        "lead_labels",
+        "fields",
+        "field_options",
+    ],
+)
+def test_small_lists_are_complete(name: str) -> None:
+    done = run(_sandbox.url).good()
+    rows = done.records(name)
+    keys = [tuple(row[key] for key in BY_NAME[name].primary_keys) for row in rows]
+    assert len(set(keys)) == len(keys) == len(_sandbox.truth(name))
+
+
+def test_types_of_every_record_are_those_of_its_schema() -> None:
+    """By the schema as sent, formats included."""
+    done = run(_sandbox.url).good()
+    for name in BY_NAME:
+        schema = done.of("SCHEMA", name)[-1]["schema"]
+        validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        for row in done.records(name):
+            assert row.keys() == schema["properties"].keys()
+            plain = json.loads(json.dumps(row, default=float))
+            assert list(validator.iter_errors(plain)) == []
+
+
+def test_schema_comes_before_records_and_names_the_keys() -> None:
+    done = run(_sandbox.url).good()
+    known: set[str] = set()
+    for message in done.messages:
+        if message["type"] == "SCHEMA":
+            known.add(message["stream"])
+            assert message["key_properties"] == list(BY_NAME[message["stream"]].primary_keys)
+        elif message["type"] == "RECORD":
+            assert message["stream"] in known
+            assert re.fullmatch(
+                r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", message["time_extracted"]
+            )
