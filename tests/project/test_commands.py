@@ -48,7 +48,12 @@ class Clone:
     folder: Path
     home: Path
     account: dict[str, str]
-    """Variables that stand for a filled-in .env."""
+    """Variables of an account and a database."""
+
+    @property
+    def output(self) -> Path:
+        """What the last script printed."""
+        return self.home.parent / "output.txt"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,24 +70,34 @@ class Clone:
         }
 
     def start(self, script: str, *, with_account: bool = False) -> subprocess.Popen[str]:
-        """Start a script in a session of its own, as a terminal does."""
-        return subprocess.Popen(
-            ["bash", "-e", "-o", "pipefail", "-c", script],
-            cwd=self.folder,
-            env=self.environment | (self.account if with_account else {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        """Start a script in a session of its own, as a terminal does; what it prints goes to `output`."""
+        with self.output.open("w") as output:
+            return subprocess.Popen(
+                ["bash", "-e", "-o", "pipefail", "-c", script],
+                cwd=self.folder,
+                env=self.environment | (self.account if with_account else {}),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
 
     def run(self, script: str, *, with_account: bool = False) -> str:
         """Run a script to its end, and return what it printed."""
         process = self.start(script, with_account=with_account)
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, f"{script}\n{output}"
-        return output
+        try:
+            assert process.wait(timeout=300) == 0, f"{script}\n{self.output.read_text()}"
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return self.output.read_text()
+
+    def fill_in(self) -> None:
+        """Write the account and the database into .env, as its reader would."""
+        path = self.folder / ".env"
+        lines = [line for line in path.read_text().splitlines() if line.partition("=")[0] not in self.account]
+        path.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in self.account.items())]))
 
     def processes(self) -> list[str]:
         """Commands of the processes that run in, or from, the clone or the data of its Postgres."""
@@ -156,6 +171,8 @@ def test_commands_of_the_readme(clone: Clone) -> None:
             took.append(time.monotonic() - began)
             outputs.append(output)
             assert all(map(is_postgres, clone.processes())), "only Postgres may stay"
+        if block.text.startswith("cp .env.example .env"):
+            clone.fill_in()
         if block.text == "make clean\n":
             assert clone.processes() == []
             assert clone.leftovers() == ""
@@ -169,12 +186,10 @@ def test_commands_of_the_readme(clone: Clone) -> None:
 def test_interrupted_run_leaves_no_process(clone: Clone) -> None:
     """Ctrl-C in a terminal reaches the whole group: make, and what it has started."""
     process = clone.start("make run")
-    assert process.stdout
-    for line in process.stdout:
-        if " rows in " in line:
-            break
+    while " rows in " not in clone.output.read_text():
+        assert process.poll() is None, clone.output.read_text()
+        time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "Traceback" not in rest
+    assert process.wait(timeout=60) != 0
+    assert "Traceback" not in clone.output.read_text()
     assert clone.processes() == []
