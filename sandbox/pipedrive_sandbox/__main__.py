@@ -15,12 +15,24 @@ import orjson
 from .account import Account
 from .change import change
 from .clock import Clock, parse
+from .faults import Fault, fault
+from .features import FEATURES
 from .generate import ALL_TROUBLES, generate
+from .model import Refusal
+from .oauth import App
 from .server import Server, Settings, serve
 from .testing import TOKEN
 
 DEFAULTS = Settings()
 TROUBLES = click.Choice(sorted(ALL_TROUBLES))
+
+
+def read_fault(text: str) -> Fault:
+    """Read a fault given on the command line. Raises ValueError."""
+    try:
+        return fault(orjson.loads(text))
+    except Refusal as error:
+        raise ValueError(str(error)) from None
 
 
 @click.group(context_settings={"show_default": True})
@@ -49,6 +61,32 @@ def main() -> None:
     help="What v2 shows of custom fields without value.",
 )
 @click.option(
+    "--without-feature",
+    "without_features",
+    type=click.Choice(sorted(FEATURES)),
+    multiple=True,
+    help="What the company has not bought; repeatable.",
+)
+@click.option(
+    "--limited-token",
+    "limited_tokens",
+    multiple=True,
+    help="Accepted token of a user who is no administrator and sees a share of the rows; repeatable.",
+)
+@click.option("--limited-share", default=0.3, help="The share of the rows that limited tokens see.")
+@click.option("--client-id", default=DEFAULTS.app.client_id, help="The OAuth app's.")
+@click.option("--client-secret", default=DEFAULTS.app.client_secret, help="The OAuth app's.")
+@click.option("--refresh-token", default=DEFAULTS.app.refresh_token, help="The OAuth app's first one.")
+@click.option("--access-seconds", default=DEFAULTS.app.token_seconds, help="Life of OAuth access tokens.")
+@click.option(
+    "--fault",
+    "faults",
+    type=read_fault,
+    metavar="JSON",
+    multiple=True,
+    help="A fault as POST /sandbox/faults takes it; repeatable.",
+)
+@click.option(
     "--now", type=parse, metavar="ISO", help="Moment up to which the account has lived; default: now."
 )
 @click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of that.")
@@ -75,6 +113,14 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     daily_headers: bool,
     latency: float,
     unset_fields: str,
+    without_features: Sequence[str],
+    limited_tokens: Sequence[str],
+    limited_share: float,
+    client_id: str,
+    client_secret: str,
+    refresh_token: str,
+    access_seconds: int,
+    faults: Sequence[Fault],
     now: datetime | None,
     clock_offset: float,
     lived: Sequence[datetime],
@@ -93,6 +139,7 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     dataset = generate(deals, seed, anchor, chosen)
     clock = Clock(anchor + timedelta(seconds=clock_offset))
     account = Account(dataset, clock, tokens)
+    account.limit(limited_tokens, limited_share)
     for i, moment in enumerate(sorted(lived), start=1):
         if moment > clock.now():
             raise click.UsageError(f"--live-at {moment.isoformat()} is later than the clock.")
@@ -101,8 +148,13 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     account.purge()
     if manifest:
         manifest.write_bytes(orjson.dumps(dataset.manifest, option=orjson.OPT_INDENT_2))
-    settings = Settings(burst, daily_budget, daily_headers, latency, unset_fields)
-    asyncio.run(_serve(Server(account, settings), host, port, tokens[0], ready_file))
+    app = App(client_id, client_secret, refresh_token, access_seconds)
+    settings = Settings(
+        burst, daily_budget, daily_headers, latency, unset_fields, frozenset(without_features), app
+    )
+    server = Server(account, settings)
+    server.state.faults.extend(faults)
+    asyncio.run(_serve(server, host, port, tokens[0], ready_file))
 
 
 async def _serve(server: Server, host: str, port: int, token: str, ready_file: Path | None) -> None:

@@ -8,8 +8,9 @@ from datetime import timedelta
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .changelog import V1_KEYS
 from .clock import Clock, stamp
-from .model import Id, Record, Row, Viewer, not_found
+from .model import PARENTS, Id, Record, Row, Viewer, not_found
 
 if TYPE_CHECKING:
     from .generate import Dataset
@@ -23,6 +24,7 @@ FIELDS_OF = {
     "persons": "person",
     "organizations": "organization",
     "products": "product",
+    "projects": "project",
 }
 """Whose field definitions give an entity its custom fields; leads carry those of deals."""
 
@@ -30,6 +32,17 @@ TOMBSTONED = ("deals", "persons", "organizations", "activities", "products")
 """Entities whose deleted rows stay, flagged, for 30 days. Only deals can be listed meanwhile."""
 
 GRACE = timedelta(days=30)
+
+GO_WITH = (
+    *((child, parent, key) for child, (parent, key) in PARENTS.items()),
+    ("deal_participants", "persons", "person_id"),
+    ("organization_relationships", "organizations", "rel_owner_org_id"),
+    ("organization_relationships", "organizations", "rel_linked_org_id"),
+)
+"""Rows that are gone when what they belong to is gone for good: entity, of what, by which key."""
+
+LISTED_ALIVE = (*TOMBSTONED[1:], "notes", "note_comments", "files")
+"""Entities whose deleted rows no list shows."""
 
 
 class Table:
@@ -42,6 +55,7 @@ class Table:
     def __init__(self, rows: Iterable[Record]) -> None:
         self._rows: dict[Id, Record] = {row["id"]: row for row in rows}
         self._orders: dict[str, list[Key]] = {}
+        self._groups: dict[str, dict[Any, list[Record]]] = {}
         self._ids = count(max((id_ for id_ in self._rows if isinstance(id_, int)), default=0) + 1)
 
     def __iter__(self) -> Iterator[Record]:
@@ -57,16 +71,28 @@ class Table:
     def put(self, row: Record) -> None:
         """Add the row, or replace the one with its id."""
         self._rows[row["id"]] = row
-        self._orders.clear()
+        self._forget_indexes()
 
     def remove(self, id_: Id) -> None:
         """Take the row out."""
         del self._rows[id_]
+        self._forget_indexes()
+
+    def _forget_indexes(self) -> None:
         self._orders.clear()
+        self._groups.clear()
 
     def next_number(self) -> int:
         """Return a number no row of this table has had."""
         return next(self._ids)
+
+    def having(self, key: str, value: Any) -> list[Record]:
+        """Return the rows with that value, in the order they came in."""
+        if key not in self._groups:
+            groups = self._groups[key] = {}
+            for row in self:
+                groups.setdefault(row[key], []).append(row)
+        return self._groups[key].get(value, [])
 
     def order(self, field: str) -> list[Key]:
         """Return the places of all rows in the ascending order of a field."""
@@ -116,12 +142,21 @@ class Account:
         """Numbers from which new custom fields get their keys."""
         self.option_ids = count(_highest_option_id(self.fields) + 1000)
         """Ids for new options, beyond those that only rows still know."""
-        self.changes: dict[int, tuple[Record, ...]] = {
-            deal: tuple(rows) for deal, rows in dataset.changes.items()
+        self.changes: dict[str, dict[Id, tuple[Record, ...]]] = {
+            entity: {id_: tuple(rows) for id_, rows in dataset.changes.get(entity, {}).items()}
+            for entity in V1_KEYS
         }
+        """Change logs by entity and id, oldest line first."""
         users = sorted(row["id"] for row in self.tables["users"] if row["active_flag"])
         self.viewers = {token: Viewer(token, users[i % len(users)]) for i, token in enumerate(tokens)}
         self.purge()
+
+    def limit(self, tokens: Sequence[str], share: float) -> None:
+        """Let further tokens in: those of users who are no administrators and see a share of the rows."""
+        users = [row for row in self.tables["users"] if row["active_flag"]]
+        plain = sorted(row["id"] for row in users if not any(entry["admin"] for entry in row["access"]))
+        for i, token in enumerate(tokens):
+            self.viewers[token] = Viewer(token, plain[i % len(plain)], admin=False, share=share)
 
     def table(self, entity: str) -> Table:
         """Return the rows of an entity; unknown entities are not found."""
@@ -143,10 +178,12 @@ class Account:
     def listable(self, entity: str) -> list[Record]:
         """Return every row an all-seeing user could list somewhere, by id."""
         rows = self.table(entity).walk("id", descending=False)
-        if entity == "deals":
-            return list(rows)
-        if entity in TOMBSTONED or entity == "notes":
-            return [row for row in rows if lives(row)]
+        if entity in LISTED_ALIVE:
+            rows = filter(lives, rows)
+        if entity in PARENTS and PARENTS[entity][0] in LISTED_ALIVE:
+            parents = self.table(PARENTS[entity][0])
+            key = PARENTS[entity][1]
+            return [row for row in rows if (parent := parents.get(row[key])) and lives(parent)]
         return list(rows)
 
     def purge(self) -> None:
@@ -160,12 +197,13 @@ class Account:
                     self._forget(entity, row["id"])
 
     def _forget(self, entity: str, id_: int) -> None:
-        lines = self.tables["deal_products"]
-        if entity == "deals":
-            self.changes.pop(id_, None)
-            for line in [line for line in lines if line["deal_id"] == id_]:
-                lines.remove(line["id"])
-        elif entity == "products":
+        self.changes.get(entity, {}).pop(id_, None)
+        for child, parent, key in GO_WITH:
+            if parent == entity and child in self.tables:
+                for row in list(self.tables[child].having(key, id_)):
+                    self.tables[child].remove(row["id"])
+        if entity == "products":
             nothing = {"product_id": None, "product_variation_id": None, "name": None}
-            for line in [line for line in lines if line["product_id"] == id_]:
+            lines = self.tables["deal_products"]
+            for line in list(lines.having("product_id", id_)):
                 lines.put(line | nothing)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from . import definitions, life
+from . import definitions, life, merging
 from .account import Account, lives
+from .children import PAIRS
 from .model import Record, Refusal, Row
 
 COPIED = {
@@ -19,6 +20,7 @@ COPIED = {
     "products": ("description", "category"),
     "leads": ("value", "expected_close_date"),
     "notes": ("content",),
+    "projects": ("phase_id", "end_date"),
 }
 """Keys an update takes over from another row of the same entity."""
 
@@ -33,6 +35,23 @@ LABELLED = {
     "stages": "name",
     "activity_types": "name",
     "lead_labels": "name",
+    "files": "name",
+    "filters": "name",
+    "note_comments": "content",
+    "deal_installments": "description",
+    "deal_discounts": "description",
+    "product_variations": "name",
+    "projects": "title",
+    "tasks": "title",
+    "project_boards": "name",
+    "project_phases": "name",
+    "project_templates": "title",
+    "goals": "title",
+    "roles": "name",
+    "permission_sets": "name",
+    "webhooks": "name",
+    "call_logs": "note",
+    "mail_threads": "subject",
 }
 """Keys to which an update adds a number, so that no update changes nothing."""
 
@@ -45,6 +64,13 @@ CLONED = {
     "leads": "title owner_id person_id organization_id value label_ids custom_fields",
     "notes": "content deal_id person_id org_id lead_id user_id",
     "deal_products": "deal_id product_id name item_price quantity discount discount_type",
+    "files": "name file_name file_type file_size deal_id person_id org_id user_id",
+    "note_comments": "note_id content user_id",
+    "deal_installments": "deal_id amount billing_date",
+    "deal_discounts": "deal_id amount type",
+    "product_variations": "product_id prices",
+    "projects": "title board_id phase_id owner_id deal_ids person_ids org_ids custom_fields",
+    "tasks": "project_id assignee_ids due_date",
 }
 """Keys a created row has in common with another row of its entity."""
 
@@ -97,18 +123,38 @@ PLAN = (
     Step("rename option", "deals", 0.01),
 )
 
+FURTHER = (
+    *(Step("update", entity) for entity in LABELLED if entity not in {step.entity for step in PLAN}),
+    *(Step("create", entity, 0.5) for entity in CLONED if entity not in {step.entity for step in PLAN}),
+    *(Step("delete", entity, 0.5) for entity in CLONED if entity not in {step.entity for step in PLAN}),
+    *(Step("delete", entity) for entity in PAIRS),
+    Step("archive", "projects", 0.5),
+)
+"""What else can happen, to entities that have to be asked for."""
 
-def change(account: Account, share: float, seed: int, kinds: Collection[str] | None = None) -> list[Record]:
+
+def change(
+    account: Account,
+    share: float,
+    seed: int,
+    kinds: Collection[str] | None = None,
+    entities: Collection[str] | None = None,
+) -> list[Record]:
     """Change about `share` of every entity, at least one row each, and tell what was done.
 
-    The same account and seed give the same changes. `kinds` narrows them, e.g. to `update`.
+    The same account and seed give the same changes. `kinds` narrows them, e.g. to `update`. Without
+    `entities` those change that most accounts live by; the lists around them change when named.
     """
-    known = {step.kind for step in PLAN}
-    if unknown := set(kinds or ()) - known:
-        raise Refusal(400, f"unknown kinds {sorted(unknown)}; known: {', '.join(sorted(known))}")
+    steps = PLAN if entities is None else [step for step in PLAN + FURTHER if step.entity in entities]
+    for given, known in (
+        (kinds, {step.kind for step in PLAN}),
+        (entities, {step.entity for step in PLAN + FURTHER}),
+    ):
+        if unknown := set(given or ()) - known:
+            raise Refusal(400, f"unknown: {sorted(unknown)}; known: {', '.join(sorted(known))}")
     rng = random.Random(f"change {seed}")  # noqa: S311  (data, not secrets)
     done: list[Record] = []
-    for step in PLAN:
+    for step in steps:
         if kinds is not None and step.kind not in kinds:
             continue
         candidates = _candidates(account, step)
@@ -191,7 +237,7 @@ def _merge(account: Account, entity: str, row: Row, candidates: list[Record], rn
     winner = account.table(entity).get(into)
     if winner is None or not lives(winner):
         return {"id": row["id"], "into": None}
-    life.merge(account, entity, row["id"], into)
+    merging.merge(account, entity, row["id"], into)
     return {"id": row["id"], "into": into}
 
 

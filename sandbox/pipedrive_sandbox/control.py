@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from . import definitions, life
+from . import definitions, life, merging
 from .account import Account
 from .change import change as change_share
 from .clock import parse, stamp
 from .faults import Fault, fault
-from .model import Id, Record, Refusal, not_found
+from .model import TEXT_IDS, Id, Record, Refusal, not_found
+from .oauth import Authority
+from .v1 import assigned
 
 
 class Seen(NamedTuple):
@@ -39,7 +41,8 @@ class State:
     """All that a running sandbox remembers."""
 
     account: Account
-    latency: float = 0.0
+    latency: float
+    authority: Authority
     faults: list[Fault] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
 
@@ -67,7 +70,7 @@ class Order:
     def id(self) -> Id:
         """Return the id in the path."""
         entity, text = self.args.get("entity", "deals"), self.args["id"]
-        if entity in life.WITH_MILLISECONDS:  # the same entities have uuids
+        if entity in TEXT_IDS:
             return text
         if not text.isdecimal():
             raise Refusal(400, f"{text!r} is not an id")
@@ -103,19 +106,19 @@ def move(order: Order) -> Any:
 
 
 def archive(order: Order) -> Any:
-    """Archive a deal or lead."""
+    """Archive a deal, lead or project."""
     return life.archive(order.account, order.args["entity"], order.id, yes=True, touch=order.touch)
 
 
 def unarchive(order: Order) -> Any:
-    """Bring an archived deal or lead back."""
+    """Bring an archived deal, lead or project back."""
     return life.archive(order.account, order.args["entity"], order.id, yes=False, touch=order.touch)
 
 
 def merge(order: Order) -> Any:
     """Merge a deal, person or organization into the one named by `with`, which stays."""
     entity = order.args["entity"]
-    return life.merge(order.account, entity, order.id, order.need("with"), touch=order.touch)
+    return merging.merge(order.account, entity, order.id, order.need("with"), touch=order.touch)
 
 
 def add_field(order: Order) -> Any:
@@ -175,6 +178,12 @@ def show(order: Order) -> Any:
     return {}
 
 
+def uninstall(order: Order) -> Any:
+    """Revoke the app's access and refresh tokens."""
+    order.state.authority.revoke()
+    return {}
+
+
 def read_clock(order: Order) -> Any:
     """Return the account's time."""
     return {"now": stamp(order.account.clock.now())}
@@ -194,9 +203,9 @@ def move_clock(order: Order) -> Any:
 
 
 def change(order: Order) -> Any:
-    """Change a `share` of everything, by `seed`; `kinds` narrows what may happen."""
+    """Change a `share` of everything, by `seed`; `kinds` and `entities` narrow what may happen."""
     share, seed = float(order.body.get("share", 0.01)), int(order.body.get("seed", 0))
-    return change_share(order.account, share, seed, order.body.get("kinds"))
+    return change_share(order.account, share, seed, order.body.get("kinds"), order.body.get("entities"))
 
 
 def add_fault(order: Order) -> Any:
@@ -229,27 +238,34 @@ def truth(order: Order) -> Any:
     return DERIVED[entity](account) if entity in DERIVED else account.listable(entity)
 
 
-def _fields(account: Account) -> list[Record]:
-    return [{"entity": entity, **row} for entity in account.fields for row in account.fields[entity]]
+def _fields(account: Account, *entities: str) -> list[Record]:
+    return [{"entity": entity, **row} for entity in entities for row in account.fields[entity]]
 
 
-def _field_options(account: Account) -> list[Record]:
+def _options(fields: list[Record]) -> list[Record]:
     return [
         {"entity": field["entity"], "field_code": field["field_code"], **option}
-        for field in _fields(account)
+        for field in fields
         for option in field["options"] or ()
     ]
 
 
-def _deal_changes(account: Account) -> list[Record]:
-    return [{"deal_id": deal, **row} for deal, rows in account.changes.items() for row in rows]
+def _changes(account: Account, entity: str, key: str) -> list[Record]:
+    return [{key: id_, **row} for id_, rows in account.changes[entity].items() for row in rows]
 
 
+FIELD_OWNERS = ("deal", "person", "organization", "product", "activity")
 DERIVED: dict[str, Callable[[Account], list[Record]]] = {
-    "fields": _fields,
-    "field_options": _field_options,
-    "deal_changes": _deal_changes,
+    "fields": lambda account: _fields(account, *FIELD_OWNERS),
+    "field_options": lambda account: _options(_fields(account, *FIELD_OWNERS)),
+    "project_fields": lambda account: _fields(account, "project"),
+    "project_field_options": lambda account: _options(_fields(account, "project")),
+    "deal_changes": lambda account: _changes(account, "deals", "deal_id"),
+    "person_changes": lambda account: _changes(account, "persons", "person_id"),
+    "organization_changes": lambda account: _changes(account, "organizations", "org_id"),
+    "permission_set_assignments": assigned,
 }
+"""Truths that are no tables."""
 
 
 def stats(order: Order) -> Any:
@@ -299,6 +315,7 @@ CONTROLS: dict[str, Callable[[Order], Any]] = {
     f"DELETE {FIELD}/options/{{option}}": remove_option,
     "POST /sandbox/hide": hide,
     "DELETE /sandbox/hide": show,
+    "DELETE /sandbox/oauth": uninstall,
     "GET /sandbox/clock": read_clock,
     "POST /sandbox/clock": move_clock,
     "POST /sandbox/change": change,

@@ -7,8 +7,8 @@ from typing import Any
 
 from .account import FIELDS_OF, Account
 from .clock import stamp
+from .flat import ADDRESS_PARTS
 from .model import Record, Refusal, Row, not_found
-from .v1 import ADDRESS_PARTS
 
 SUBFIELDS: dict[str, dict[str, str]] = {
     "monetary": {"value": "double", "currency": "varchar"},

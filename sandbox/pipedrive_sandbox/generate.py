@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .data.activities import activities, notes
+from .data.billing import discounts, installments
 from .data.builtin_fields import builtin_fields
 from .data.catalogue import CUSTOM_FIELDS
 from .data.contacts import organizations, persons
@@ -14,8 +15,14 @@ from .data.counters import count_children
 from .data.customfields import add_custom_field
 from .data.deals import deals_and_line_items
 from .data.draft import Draft, Record
+from .data.files import comments, files
+from .data.following import FOLLOWED, followers, participants
+from .data.history import edits
 from .data.leads import leads
+from .data.mail import call_logs, mail_threads_and_messages
+from .data.office import goals, lead_sources, permission_sets, roles, webhooks
 from .data.people import People
+from .data.projects import add_projects
 from .data.reference import (
     activity_types,
     currencies,
@@ -25,8 +32,10 @@ from .data.reference import (
     products,
     users,
 )
+from .data.relations import organization_relationships, product_variations
 from .data.times import Season, iso, iso_ms
 from .data.troubles import ALL_TROUBLES, TROUBLES
+from .model import IN_MILLISECONDS
 
 __all__ = ["ALL_TROUBLES", "Dataset", "generate"]
 
@@ -40,8 +49,27 @@ _TIME_KEYS = {
     "users": ("last_login", "created", "modified"),
     "filters": (*_TIMES, "last_used_time"),
     "currencies": (),
+    "deal_installments": (),
+    "deal_discounts": ("created_at", "updated_at"),
+    "deal_followers": ("add_time",),
+    "person_followers": ("add_time",),
+    "organization_followers": ("add_time",),
+    "deal_participants": ("add_time",),
+    "product_variations": (),
+    "call_logs": ("start_time", "end_time"),
+    "mail_messages": (*_TIMES, "message_time"),
+    "mail_threads": (
+        *_TIMES, "first_message_timestamp", "last_message_timestamp",
+        "last_message_sent_timestamp", "last_message_received_timestamp",
+    ),
+    "lead_sources": (),
+    "roles": (),
+    "permission_sets": (),
+    "goals": (),
+    "webhooks": ("add_time", "remove_time", "last_delivery_time"),
+    "projects": (*_TIMES, "status_change_time", "archive_time"),
+    "tasks": (*_TIMES, "marked_as_done_time"),
 }  # fmt: skip
-_IN_MILLISECONDS = ("leads", "lead_labels")
 
 
 @dataclass
@@ -51,9 +79,12 @@ class Dataset:
     records: dict[str, list[dict[str, Any]]]
     """List name (deals, persons, ...) to canonical records, every key present."""
     fields: dict[str, list[dict[str, Any]]]
-    """Entity (deal, person, organization, product, activity) to v2 field objects."""
-    changes: dict[int, list[dict[str, Any]]]
-    """Deal id to changelog rows, oldest first; a deal that never changed has no entry."""
+    """Entity (deal, person, organization, product, activity, project) to v2 field objects."""
+    changes: dict[str, dict[int, list[dict[str, Any]]]]
+    """List name (deals, persons, organizations) to record id to changelog rows, oldest first.
+
+    A record that never changed has no entry.
+    """
     manifest: dict[str, Any]
     """What was asked for, and exactly which rows and fields each trouble spoilt."""
 
@@ -77,6 +108,7 @@ def generate(deals: int, seed: int, now: datetime, troubles: Collection[str] = A
         if name in troubles:
             spoilt = trouble(draft, draft.rng(name))
             manifest["troubles"][name] = {"what": inspect.getdoc(trouble), **spoilt}
+    _surroundings(draft)
     count_children(draft)
     _write_times(draft)
     return Dataset(draft.records, draft.fields, draft.changes, manifest)
@@ -106,13 +138,37 @@ def _clean_account(deals: int, seed: int, now: int) -> Draft:
     return draft
 
 
+def _surroundings(draft: Draft) -> None:
+    """What hangs on the account's records; made last, of what the troubles left of them."""
+    records = draft.records
+    for name, (entity, key) in FOLLOWED.items():
+        records[name] = followers(draft, entity, key)
+    records["deal_participants"] = participants(draft)
+    records["deal_installments"] = installments(draft)
+    records["deal_discounts"] = discounts(draft)
+    records["product_variations"] = product_variations(draft)
+    records["organization_relationships"] = organization_relationships(draft)
+    records["files"] = files(draft)
+    records["note_comments"] = comments(draft)
+    records["call_logs"] = call_logs(draft)
+    records["mail_threads"], records["mail_messages"] = mail_threads_and_messages(draft)
+    records["lead_sources"] = lead_sources()
+    records["roles"] = roles(draft)
+    records["permission_sets"] = permission_sets(draft)
+    records["goals"] = goals(draft)
+    records["webhooks"] = webhooks(draft)
+    add_projects(draft)
+    edits(draft)
+
+
 def _write_times(draft: Draft) -> None:
     """Turns whole seconds into the texts of the API, everywhere."""
     for name, rows in draft.records.items():
-        write = iso_ms if name in _IN_MILLISECONDS else iso
+        write = iso_ms if name in IN_MILLISECONDS else iso
         _write(rows, _TIME_KEYS.get(name, _TIMES), write)
-    for changes in draft.changes.values():
-        _write(changes, ("time",), iso)
+    for logs in draft.changes.values():
+        for changes in logs.values():
+            _write(changes, ("time",), iso)
     for fields in draft.fields.values():
         for field in fields:
             if field["is_custom_field"]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from zlib import crc32
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
@@ -15,6 +16,43 @@ Record: TypeAlias = dict[str, Any]
 Id: TypeAlias = int | str
 Row: TypeAlias = Mapping[str, Any]
 Test: TypeAlias = Callable[[Row], bool]
+
+COMPANY_ID = 10_000_001
+
+IN_MILLISECONDS = (
+    *("leads", "lead_labels", "note_comments", "call_logs", "mail_threads", "mail_messages"),
+    *("webhooks", "projects", "project_boards", "project_phases", "project_templates", "tasks"),
+)
+"""Entities whose times carry milliseconds."""
+
+TEXT_IDS = (
+    *("leads", "lead_labels", "note_comments", "call_logs", "deal_discounts"),
+    *("permission_sets", "goals"),
+)
+"""Entities whose ids are texts, uuids mostly."""
+
+GOAL_TYPES = ("deals_won", "deals_progressed", "activities_completed", "activities_added", "deals_started")
+
+PARENTS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("deal_products", "deal_installments", "deal_discounts", "deal_followers", "deal_participants"),
+        ("deals", "deal_id"),
+    ),
+    "person_followers": ("persons", "person_id"),
+    "organization_followers": ("organizations", "org_id"),
+    "product_variations": ("products", "product_id"),
+    "note_comments": ("notes", "note_id"),
+    "mail_messages": ("mail_threads", "mail_thread_id"),
+    "project_phases": ("project_boards", "board_id"),
+    "tasks": ("projects", "project_id"),
+}
+"""Whose children an entity's rows are, and by which key."""
+
+PARTLY_VISIBLE = (
+    *("deals", "leads", "persons", "organizations", "activities", "products", "notes", "files"),
+    "projects",
+)
+"""Entities of which a limited token sees a share only."""
 
 SCHEMA_ERROR = "ERR_SCHEMA_VALIDATION_FAILED"
 
@@ -62,13 +100,31 @@ class Viewer:
 
     token: str
     user_id: int
+    admin: bool = True
+    """Whether the endpoints for administrators answer."""
+    share: float = 1.0
+    """How much of the partly visible entities the user sees; always the same rows."""
     hidden: dict[str, set[Id]] = field(default_factory=dict)
 
+    @property
+    def sees_everything(self) -> bool:
+        """Tell whether no row of any entity is invisible."""
+        return self.share >= 1 and not self.hidden
+
     def sees(self, entity: str, row: Row) -> bool:
-        """Tell whether the row is visible; line items are as visible as their deal."""
-        if row["id"] in self.hidden.get(entity, ()):
+        """Tell whether the row is visible; children are as visible as their parent."""
+        return self._sees_id(entity, row["id"]) and (
+            entity not in PARENTS or self._sees_id(PARENTS[entity][0], row[PARENTS[entity][1]])
+        )
+
+    def _sees_id(self, entity: str, id_: Id) -> bool:
+        if id_ in self.hidden.get(entity, ()):
             return False
-        return entity != "deal_products" or row["deal_id"] not in self.hidden.get("deals", ())
+        return (
+            self.share >= 1
+            or entity not in PARTLY_VISIBLE
+            or crc32(f"{entity}:{id_}".encode()) < self.share * 2**32
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +137,7 @@ class Endpoint:
     """Tokens of the daily budget one request takes."""
     answer: Callable[[Call], Record]
     entity: str = ""
-    paging: Literal["cursor", "flat", "nested", "none"] = "none"
+    paging: Literal["cursor", "flat", "nested", "bare", "none"] = "none"
     params: tuple[str, ...] = ()
     """Accepted query parameters besides those of paging and `sort`/`include`; v1 ignores others."""
     sort: tuple[str, ...] = ()
@@ -89,6 +145,18 @@ class Endpoint:
     """Values that `include_fields` accepts; they are absent from the answer otherwise."""
     where: Test | None = None
     """Which rows of the entity the endpoint is about at all."""
+    required: tuple[str, ...] = ()
+    """Those of `params` without which the request is refused."""
+    shows: tuple[str, ...] = ()
+    """The only keys of the rows that are shown; all of them, unless given."""
+    own: bool = False
+    """Whether only the rows of the token's user (`user_id`) are listed."""
+    most: int = 500
+    """The largest page."""
+    admin: bool = False
+    """Whether only administrators' tokens are answered."""
+    feature: str = ""
+    """What the company must have bought for it, see `features.FEATURES`."""
 
     @property
     def strict(self) -> bool:
@@ -106,5 +174,7 @@ class Call:
     query: MultiMapping[str]
     leaves_unset_out: bool
     """Whether v2 leaves custom fields without value out, rather than showing null."""
+    without_features: Collection[str]
+    """What the company lacks, see `features.FEATURES`."""
     key: str
     """What stands in the place of `{id}` or `{field_code}`."""

@@ -15,7 +15,6 @@ from .model import Record, Test, invalid
 
 T = TypeVar("T")
 
-MAX_LIMIT = 500
 DEFAULT_LIMIT = 100
 
 
@@ -101,7 +100,11 @@ def nested(start: int, limit: int, *, more: bool) -> Record:
     return {"pagination": pagination}
 
 
-ENVELOPES: dict[str, Callable[..., Record]] = {"flat": flat, "nested": nested}
+def bare(start: int, limit: int, *, more: bool) -> None:
+    """Return no paging facts: some v1 lists leave it to the client to notice the last page."""
+
+
+ENVELOPES: dict[str, Callable[..., Record | None]] = {"flat": flat, "nested": nested, "bare": bare}
 
 
 def sort_rows(rows: Iterator[Record], order: Sequence[tuple[str, bool]]) -> list[Record]:

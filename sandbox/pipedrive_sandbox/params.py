@@ -7,12 +7,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from .model import Call, Record, Test, invalid, not_found
-from .paging import DEFAULT_LIMIT, MAX_LIMIT
+from .model import GOAL_TYPES, Call, Record, Test, invalid, not_found
+from .paging import DEFAULT_LIMIT
 
 MAX_IDS = 100
 MAX_CUSTOM_FIELDS = 15
-STATUSES = ("open", "won", "lost", "deleted")
+STATUSES = {
+    "deals": ("open", "won", "lost", "deleted"),
+    "projects": ("open", "completed", "canceled", "deleted"),
+}
+"""Statuses by entity; deleted rows are listed when `status` asks for them."""
 FILTER_TYPES = {
     "deals": "deals",
     "persons": "people",
@@ -20,6 +24,7 @@ FILTER_TYPES = {
     "products": "products",
     "activities": "activity",
     "leads": "leads",
+    "projects": "projects",
 }
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")
 
@@ -36,14 +41,6 @@ def natural(name: str, text: str) -> int:
     number = integer(name, text)
     if number < 0:
         raise invalid(f"{name} must not be negative")
-    return number
-
-
-def limit(name: str, text: str) -> int:
-    """Read a page size."""
-    number = integer(name, text)
-    if not 1 <= number <= MAX_LIMIT:
-        raise invalid(f"{name} must be between 1 and {MAX_LIMIT}")
     return number
 
 
@@ -133,9 +130,13 @@ def text_of(name: str, text: str) -> str:
     return text
 
 
+def null_or_integer(name: str, text: str) -> int | None:
+    """Read an id, or `null` for none."""
+    return None if text == "null" else integer(name, text)
+
+
 CHECKS: dict[str, Callable[[str, str], Any]] = {
     "cursor": text_of,
-    "limit": limit,
     "start": natural,
     "sort_direction": one_of("asc", "desc"),
     "custom_fields": custom_field_keys,
@@ -155,15 +156,44 @@ CHECKS: dict[str, Callable[[str, str], Any]] = {
     "task_id": integer,
     "pipeline_id": integer,
     "stage_id": integer,
-    "status": some_of(*STATUSES),
+    "board_id": integer,
+    "phase_id": integer,
+    "assignee_id": integer,
+    "parent_task_id": null_or_integer,
+    "is_done": boolean,
+    "is_milestone": boolean,
+    "include_field_code": boolean,
+    "folder": one_of("inbox", "drafts", "sent", "archive"),
+    "app": text_of,
+    "items": words,
+    "all_changes": flag,
+    "title": text_of,
+    "type.name": one_of(*GOAL_TYPES),
+    "assignee.id": integer,
+    "assignee.type": one_of("person", "company", "team"),
+    "is_active": boolean,
+    "period.start": date,
+    "period.end": date,
     "done": boolean,
     "updated_since": moment,
     "updated_until": moment,
     "start_date": date,
     "end_date": date,
     "term": text_of,
-    "type": one_of(*FILTER_TYPES.values(), "projects"),
+    "type": one_of(*FILTER_TYPES.values()),
 }
+
+
+def _limit(most: int) -> Callable[[str, str], int]:
+    """Return a check for a page size."""
+
+    def check(name: str, text: str) -> int:
+        number = integer(name, text)
+        if not 1 <= number <= most:
+            raise invalid(f"{name} must be between 1 and {most}")
+        return number
+
+    return check
 
 
 def _check_of(call: Call, name: str) -> Callable[[str, str], Any]:
@@ -171,6 +201,10 @@ def _check_of(call: Call, name: str) -> Callable[[str, str], Any]:
         return one_of(*call.endpoint.sort)
     if name == "include_fields":
         return some_of(*call.endpoint.include)
+    if name == "status":
+        return some_of(*STATUSES[call.endpoint.entity])
+    if name == "limit":
+        return _limit(call.endpoint.most)
     return flag if name.startswith("pinned_to_") else CHECKS[name]
 
 
@@ -196,12 +230,14 @@ def read(call: Call) -> Record:
     given = set(call.query) - {"api_token"}
     if call.endpoint.strict and (unknown := sorted(given - names)):
         raise invalid(f"{unknown[0]} is not allowed")
+    if missing := [name for name in call.endpoint.required if name not in given]:
+        raise invalid(f"{missing[0]} is required")
     values = {
         name: _check_of(call, name)(name, call.query[name]) for name in sorted(given & names - {"sort"})
     }
     if "sort" in given & names:
         values["sort"] = _sort(call, call.query["sort"])
-    return {"limit": DEFAULT_LIMIT} | values
+    return {"limit": min(DEFAULT_LIMIT, call.endpoint.most)} | values
 
 
 def _sort(call: Call, text: str) -> list[tuple[str, bool]]:
@@ -236,12 +272,18 @@ SELECTS: dict[str, Callable[[Any], Test]] = {
     "start_date": lambda start: lambda row: row["add_time"][:10] >= start,
     "end_date": lambda end: lambda row: row["add_time"][:10] <= end,
     "term": _term,
+    "folder": lambda folder: lambda row: folder in row["folders"],
+    "assignee_id": lambda user: lambda row: user in row["assignee_ids"],
+    "projects deal_id": lambda deal: lambda row: deal in row["deal_ids"],
+    "projects person_id": lambda person: lambda row: person in row["person_ids"],
+    "projects org_id": lambda org: lambda row: org in row["org_ids"],
 }
-"""Parameters that select otherwise than by equality with the key of their name."""
+"""Parameters (of one entity) that select otherwise than by equality with the key of their name."""
 
 SHAPING = {
     *("cursor", "limit", "start", "sort", "sort_by", "sort_direction", "filter_id"),
     *("include_fields", "custom_fields", "include_option_labels", "include_labels"),
+    "include_field_code",
 }
 """Parameters that select no rows."""
 
@@ -254,19 +296,23 @@ def selection(call: Call, values: Record) -> list[Test]:
     """
     entity, where = call.endpoint.entity, call.endpoint.where
     tests: list[Test] = [where] if where else []
-    if call.viewer.hidden:
+    if call.endpoint.own:
+        tests.append(lambda row: bool(row["user_id"] == call.viewer.user_id))
+    if not call.viewer.sees_everything:
         tests.append(lambda row: call.viewer.sees(entity, row))
     chosen = {name: value for name, value in values.items() if name not in SHAPING}
     if "filter_id" in values:
         _demand_filter(call, values["filter_id"])
         chosen = {name: chosen[name] for name in chosen if name.startswith("updated_")}
-    if entity == "deals" and "status" not in chosen:
-        tests.append(lambda row: not row["is_deleted"])
+    if entity in STATUSES and "status" not in chosen:
+        tests.append(lambda row: bool(row["status"] != "deleted"))
     for name, value in chosen.items():
         if name == "deal_id" and entity == "persons":
-            tests.append(_person_of_deal(call, value))
+            tests.append(_people_of_deal(call, value))
+        elif select := SELECTS.get(f"{entity} {name}", SELECTS.get(name)):
+            tests.append(select(value))
         else:
-            tests.append(SELECTS[name](value) if name in SELECTS else _equals(name, value))
+            tests.append(_equals(name, value))
     return tests
 
 
@@ -274,10 +320,10 @@ def _equals(name: str, value: Any) -> Test:
     return lambda row: bool(row[name] == value)
 
 
-def _person_of_deal(call: Call, deal_id: int) -> Test:
+def _people_of_deal(call: Call, deal_id: int) -> Test:
     deal = call.account.table("deals").get(deal_id)
-    person_id = deal["person_id"] if deal else None
-    return lambda row: bool(row["id"] == person_id)
+    people = {row["person_id"] for row in call.account.table("deal_participants").having("deal_id", deal_id)}
+    return lambda row: row["id"] in people or bool(deal and row["id"] == deal["person_id"])
 
 
 def _demand_filter(call: Call, filter_id: int) -> None:

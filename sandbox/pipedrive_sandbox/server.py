@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
@@ -18,11 +19,18 @@ from .account import Account
 from .control import Seen, State
 from .endpoints import Route, route
 from .faults import Fault
+from .features import lacking, not_an_admin
 from .limits import BLOCK_PAGE, Blocked, Budget, Window, too_fast
-from .model import Call, Refusal, Viewer, not_found
+from .model import Call, Endpoint, Refusal, Viewer, not_found
+from .oauth import App, Authority, Denied
 
 UNLIMITED = 1_000_000
 """The burst window that `burst=0` stands for: one that nobody fills."""
+
+OAUTH_BURST = 4
+"""How many times the requests of an API token an access token may send."""
+
+FORM = "application/x-www-form-urlencoded"
 
 GATEWAY_PAGE = b"<html><head><title>%d</title></head><body>Bad gateway</body></html>"
 
@@ -41,6 +49,10 @@ class Settings:
     """Seconds of real time added to every answer."""
     unset_fields: str = "null"
     """What v2 shows of a custom field without value: `null` or `absent`."""
+    without_features: frozenset[str] = frozenset()
+    """What the company lacks, see `features.FEATURES`."""
+    app: App = field(default_factory=App)
+    """The OAuth app the company has installed."""
 
 
 @dataclass
@@ -71,12 +83,22 @@ def html(status: int, page: bytes) -> Answer:
 
 
 def failure(status: int) -> Answer:
-    """Return an error of the service (500, 503: JSON) or of its edge (others: HTML)."""
+    """Return an error of the service (500, 503 and refusals: JSON) or of its edge (others: HTML)."""
+    if status in REFUSALS:
+        return refusal(Refusal(status, REFUSALS[status]))
     if status in (500, 503):
         body = {"success": False, "error": "Internal Server Error", "code": "ERR_UNKNOWN"}
         return Answer(status, orjson.dumps(body))
     return html(status, GATEWAY_PAGE % status)
 
+
+REFUSALS = {
+    402: "Company account is not open",
+    404: "Unknown method",
+    410: "Resource is gone",
+    415: "Feature is not enabled",
+}
+"""Refusals that a fault can put in the place of an answer."""
 
 INSTEAD = {
     "html": html(200, b"<html><body>Please come back later.</body></html>"),
@@ -93,11 +115,12 @@ class Server:
     def __init__(self, account: Account, settings: Settings) -> None:
         self._account = account
         self._leaves_unset_out = settings.unset_fields == "absent"
-        self._windows = {
-            token: Window(settings.burst or UNLIMITED, account.clock) for token in account.viewers
-        }
+        self._without_features = settings.without_features
+        self._burst = settings.burst or UNLIMITED
+        self._windows = {token: Window(self._burst, account.clock) for token in account.viewers}
         self._budget = Budget(settings.daily_budget, account.clock, headers=settings.daily_headers)
-        self.state = State(account, settings.latency)
+        authority = Authority(settings.app, next(iter(account.viewers.values())), account.clock)
+        self.state = State(account, settings.latency, authority)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, to the API or to the controls."""
@@ -112,6 +135,28 @@ class Server:
             return refusal(error)
         return Answer(200, orjson.dumps(result, default=exact))
 
+    def _authorized(self, request: web.BaseRequest, body: str) -> Answer:
+        """Answer for the authorization server; nothing of it costs anything."""
+        try:
+            match request.method, request.path:
+                case "GET", "/oauth/authorize":
+                    return _redirect(302, self.state.authority.authorize(request.query))
+                case "POST", "/oauth/token":
+                    return self._granted_tokens(request, body)
+                case _, "/oauth/token/":
+                    return _redirect(301, "/oauth/token")
+        except Denied as error:
+            return Answer(400, orjson.dumps(error.body))
+        return refusal(not_found("Unknown method"))
+
+    def _granted_tokens(self, request: web.BaseRequest, body: str) -> Answer:
+        if request.content_type != FORM:
+            raise Denied("invalid_request", f"Invalid request: content must be {FORM}")
+        form = dict(parse_qsl(body, keep_blank_values=True))
+        credentials = request.headers.get("Authorization", "")
+        tokens = self.state.authority.grant(credentials, form, f"{request.scheme}://{request.host}")
+        return Answer(200, orjson.dumps(tokens))
+
     async def _api(self, request: web.BaseRequest) -> web.StreamResponse:
         found = route(request.path)
         struck = [f for f in self.state.faults if f.strikes(request.path_qs)]
@@ -125,6 +170,8 @@ class Server:
         tokens = 0
         if instead:
             answer = self._faulty(request, instead)
+        elif request.path.startswith("/oauth/"):
+            answer = self._authorized(request, await request.text())
         else:
             answer, tokens = self._granted(request, found)
         self.state.requests.append(
@@ -162,6 +209,7 @@ class Server:
             viewer = self._viewer(token)
             self._windows[token].enter()
             wanted = self._demand(request, found)
+            self._permit(wanted.endpoint, viewer)
             self._budget.spend(wanted.endpoint.cost)
             tokens = wanted.endpoint.cost
             answer = self._answer(request, wanted, viewer)
@@ -172,7 +220,15 @@ class Server:
         return self._with_limits(answer, token), tokens
 
     def _answer(self, request: web.BaseRequest, found: Route, viewer: Viewer) -> Answer:
-        call = Call(found.endpoint, self._account, viewer, request.query, self._leaves_unset_out, found.key)
+        call = Call(
+            found.endpoint,
+            self._account,
+            viewer,
+            request.query,
+            self._leaves_unset_out,
+            self._without_features,
+            found.key,
+        )
         return Answer(200, orjson.dumps(found.endpoint.answer(call), default=exact))
 
     @staticmethod
@@ -185,6 +241,9 @@ class Server:
     def _viewer(self, token: str) -> Viewer:
         if token in self._account.viewers:
             return self._account.viewers[token]
+        if viewer := self.state.authority.viewer(token):
+            self._windows.setdefault(token, Window(self._burst * OAUTH_BURST, self._account.clock))
+            return viewer
         raise Refusal(401, "unauthorized access", headers={"x-401-by-gw": "true"})
 
     @staticmethod
@@ -194,6 +253,13 @@ class Server:
         if request.method != "GET":
             raise Refusal(405, "the sandbox's API only reads", info="Use /sandbox/ to change it")
         return found
+
+    def _permit(self, endpoint: Endpoint, viewer: Viewer) -> None:
+        """Refuse what the company has not bought and what the token's user has no right to."""
+        if endpoint.feature in self._without_features:
+            raise lacking(endpoint.feature)
+        if endpoint.admin and not viewer.admin:
+            raise not_an_admin()
 
     def _with_limits(self, answer: Answer, token: str) -> Answer:
         if window := self._windows.get(token):
@@ -220,6 +286,10 @@ class Server:
         if request.transport:
             request.transport.close()
         return response
+
+
+def _redirect(status: int, location: str) -> Answer:
+    return Answer(status, b"", headers={"Location": location})
 
 
 def _reset(request: web.BaseRequest) -> web.Response:

@@ -71,11 +71,14 @@ class Sandbox:
         troubles: Collection[str] | None = None,
         dataset: Dataset | None = None,
         tokens: Collection[str] = (TOKEN,),
+        limited_tokens: Collection[str] = (),
+        limited_share: float = 0.3,
         **settings: Any,
     ) -> None:
         chosen = None if troubles is None else frozenset(troubles)
         data = dataset or _dataset(deals, seed, now, chosen)
         account = Account(data, Clock(now), list(tokens))
+        account.limit(list(limited_tokens), limited_share)
         self._server = Server(account, Settings(**{"burst": 0, **settings}))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

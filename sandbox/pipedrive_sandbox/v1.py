@@ -1,60 +1,18 @@
-"""Answers of API v1: older time format, hydrated stubs, flat custom fields, offset envelopes."""
+"""Answers of API v1: lists by offset, logs, and what has an envelope of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from .model import Call, Record, Row, not_found
+from .account import Account
+from .model import COMPANY_ID, Call, Id, Record, Row, invalid, not_found
 from .paging import ENVELOPES, list_page, passing, sort_rows
 from .params import read, selection
-from .v2 import envelope
+from .v1_rows import organization_stub, rendered, timed, user
+from .v2 import children_of, envelope
 
-TIMES = ("add_time", "update_time", "last_used_time", "created", "modified", "last_login", "time")
-ADDRESS_PARTS = (
-    "subpremise",
-    "street_number",
-    "route",
-    "sublocality",
-    "locality",
-    "admin_area_level_1",
-    "admin_area_level_2",
-    "country",
-    "postal_code",
-    "formatted_address",
-)
-SUBFIELDS: dict[str, tuple[str, ...]] = {
-    "monetary": ("currency",),
-    "daterange": ("until",),
-    "time": ("timezone_id",),
-    "timerange": ("until", "timezone_id"),
-    "address": ADDRESS_PARTS,
-}
-"""Field types whose v2 value is an object; its other keys become columns of their own in v1."""
-
-LEAD_FIELDS = {
-    "title": ("Title", "varchar"),
-    "owner_id": ("Owner", "user"),
-    "person_id": ("Contact person", "people"),
-    "organization_id": ("Organization", "org"),
-    "value": ("Value", "monetary"),
-    "label_ids": ("Labels", "set"),
-    "expected_close_date": ("Expected close date", "date"),
-    "add_time": ("Lead created", "date"),
-    "update_time": ("Update time", "date"),
-    "visible_to": ("Visible to", "visible_to"),
-}
-NOTE_FIELDS = {
-    "content": ("Content", "text"),
-    "add_time": ("Add time", "date"),
-    "update_time": ("Update time", "date"),
-    "user_id": ("User", "user"),
-    "person_id": ("Person", "people"),
-    "org_id": ("Organization", "org"),
-    "pinned_to_deal_flag": ("Pinned to deal", "enum"),
-}
 COMPANY = {
-    "company_id": 10_000_001,
+    "company_id": COMPANY_ID,
     "company_name": "Sandbox",
     "company_domain": "sandbox",
     "company_country": "BR",
@@ -62,102 +20,54 @@ COMPANY = {
     "language": {"language_code": "pt", "country_code": "BR"},
 }
 
-
-def timed(row: Row) -> Record:
-    """Return the row with its times as `YYYY-MM-DD HH:MM:SS`, still UTC."""
-    times = {key: row[key] for key in TIMES if row.get(key)}
-    return dict(row) | {key: time[:10] + " " + time[11:19] for key, time in times.items()}
-
-
-def flatten(key: str, field_type: str, value: Any) -> Record:
-    """Return a custom field's v2 value as v1 gives it: at the record's root, in several keys."""
-    if field_type == "enum":
-        return {key: str(value)}
-    if field_type == "set":
-        return {key: ",".join(str(item) for item in value)}
-    if not isinstance(value, dict):
-        return {key: value}
-    parts = SUBFIELDS.get(field_type, ())
-    return {key: value["value"]} | {f"{key}_{part}": value.get(part) for part in parts}
-
-
-def lead(call: Call, row: Row) -> Record:
-    """Render a lead: times with milliseconds, custom fields at the root, unset ones left out."""
-    flat = {key: value for key, value in row.items() if key != "custom_fields"}
-    types = {field["field_code"]: field["field_type"] for field in call.account.fields_of("leads")}
-    for key, value in row["custom_fields"].items():
-        if value is not None:
-            flat |= flatten(key, types[key], value)
-    return flat
-
-
-def note(call: Call, row: Row) -> Record:
-    """Render a note with stubs of what it is attached to and of its author."""
-    stubs = {
-        "deal": ("deals", "deal_id", ("title",)),
-        "person": ("persons", "person_id", ("name",)),
-        "organization": ("organizations", "org_id", ("name",)),
-        "user": ("users", "user_id", ("email", "icon_url", "name")),
-    }
-    shown = timed(row)
-    for name, (entity, reference, keys) in stubs.items():
-        other = call.account.table(entity).get(row[reference]) if row[reference] else None
-        shown[name] = {key: other[key] for key in keys} if other else None
-    if shown["user"]:
-        shown["user"]["is_you"] = row["user_id"] == call.viewer.user_id
-    return shown
-
-
-def user(call: Call, row: Row) -> Record:
-    """Render a user; `is_you` depends on whose token asks."""
-    return timed(row) | {"is_you": row["id"] == call.viewer.user_id}
-
-
-def plain(_call: Call, row: Row) -> Record:
-    """Render a row that is the same for everyone."""
-    return timed(row)
-
-
-def verbatim(_call: Call, row: Row) -> Record:
-    """Render a row whose times already carry their zone."""
-    return dict(row)
-
-
-RENDERERS: dict[str, Callable[[Call, Row], Record]] = {
-    "leads": lead,
-    "notes": note,
-    "users": user,
-    "lead_labels": verbatim,
-}
-
-
-def _rendered(call: Call, rows: Iterable[Row]) -> list[Record] | None:
-    """Render rows; v1 says null where there are none."""
-    render = RENDERERS.get(call.endpoint.entity, plain)
-    return [render(call, row) for row in rows] or None
+DEFAULT_ORDERS = {"leads": ("add_time", False), "mail_threads": ("last_message_timestamp", True)}
+"""Entities that are not listed by id: sort field, and whether the newest come first."""
 
 
 def everything(call: Call) -> Record:
     """Answer a list that is not paged."""
-    return envelope(_rendered(call, _selected(call, read(call))))
+    return envelope(rendered(call, _selected(call, read(call))))
 
 
 def page(call: Call) -> Record:
     """Answer a list by offset, in the envelope of the endpoint."""
     values = read(call)
     rows = sort_rows(_selected(call, values), values.get("sort", []))
+    return _page(call, rows, values)
+
+
+def children(call: Call) -> Record:
+    """Answer the rows that belong to the record in the path."""
+    values = read(call)
+    rows = passing(iter(children_of(call, _id(call))), selection(call, values))
+    if call.endpoint.paging == "none":
+        return envelope(rendered(call, rows))
+    return _page(call, list(rows), values)
+
+
+def _page(call: Call, rows: list[Record], values: Record) -> Record:
     start, limit = values.get("start", 0), values["limit"]
-    data = _rendered(call, rows[start : start + limit])
-    more = start + limit < len(rows)
-    paging = ENVELOPES[call.endpoint.paging](start, limit, more=more)
-    return {"success": True, "data": data, "additional_data": paging}
+    data = rendered(call, rows[start : start + limit])
+    paging = ENVELOPES[call.endpoint.paging](start, limit, more=start + limit < len(rows))
+    return {"success": True, "data": data} | ({"additional_data": paging} if paging else {})
 
 
 def _selected(call: Call, values: Record) -> Iterator[Record]:
-    """Return the rows in their default order, which is that of their creation."""
+    """Return the rows in their default order, which is that of their creation mostly."""
+    field, descending = DEFAULT_ORDERS.get(call.endpoint.entity, ("id", False))
     table = call.account.table(call.endpoint.entity)
-    field = "add_time" if call.endpoint.entity == "leads" else "id"
-    return passing(table.walk(field, descending=False), selection(call, values))
+    return passing(table.walk(field, descending=descending), selection(call, values))
+
+
+def _id(call: Call) -> int:
+    return int(call.key) if call.key.isdecimal() else 0
+
+
+def _visible(call: Call, entity: str, id_: Id) -> Record:
+    row = call.account.get(entity, id_)
+    if not call.viewer.sees(entity, row):
+        raise not_found()
+    return row
 
 
 def me(call: Call) -> Record:
@@ -166,83 +76,111 @@ def me(call: Call) -> Record:
 
 
 def changelog(call: Call) -> Record:
-    """Answer the field changes of a deal, newest first. `start` is ignored, as in real life."""
+    """Answer the field changes of a record, newest first. `start` is ignored, as in real life."""
     values = read(call)
-    deal = call.account.get("deals", int(call.key) if call.key.isdecimal() else 0)
-    if not call.viewer.sees("deals", deal):
-        raise not_found()
-    changes = call.account.changes.get(deal["id"], ())[::-1]
+    row = _visible(call, call.endpoint.entity, _id(call))
+    changes = call.account.changes[call.endpoint.entity].get(row["id"], ())[::-1]
     rows, next_cursor = list_page(changes, values.get("cursor"), values["limit"])
     return envelope([timed(row) for row in rows] or None, next_cursor=next_cursor)
 
 
-def lead_fields(call: Call) -> Record:
-    """Answer the fields of leads: a few of their own and all custom fields of deals."""
+def filter_(call: Call) -> Record:
+    """Answer a stored filter with its conditions; they name fields by code on request only."""
     values = read(call)
-    rows = [_field(i, code, name, type_) for i, (code, (name, type_)) in enumerate(LEAD_FIELDS.items())]
-    for definition in call.account.fields_of("leads"):
-        if definition["is_custom_field"]:
-            rows += _custom_field_rows(len(rows), definition)
-    start, limit = values.get("start", 0), values["limit"]
-    paging = ENVELOPES[call.endpoint.paging](start, limit, more=start + limit < len(rows))
-    data = rows[start : start + limit] or None
-    return {"success": True, "data": data, "additional_data": paging}
+    row = timed(_visible(call, "filters", _id(call)))
+    if not values.get("include_field_code"):
+        groups = [
+            group | {"conditions": [_without_code(line) for line in group["conditions"]]}
+            for group in row["conditions"]["conditions"]
+        ]
+        row["conditions"] = row["conditions"] | {"conditions": groups}
+    return envelope(row)
 
 
-def note_fields(call: Call) -> Record:
-    """Answer the fields of notes."""
-    read(call)
-    keys = ("id", "key", "name", "field_type", "active_flag", "edit_flag", "bulk_edit_allowed")
+def _without_code(condition: Row) -> Record:
+    return {key: value for key, value in condition.items() if key != "field_code"}
+
+
+def goals(call: Call) -> Record:
+    """Answer goals: the user's own unless something else is asked for, active ones by default."""
+    values = read(call)
+    if ("period.start" in values) != ("period.end" in values):
+        raise invalid("period.start and period.end go together")
+    asked = {name: values[name] for name in call.endpoint.params if name in values}
+    everyone = asked.keys() & {"type.name", "assignee.id", "assignee.type"}
+    found = [
+        goal
+        for goal in call.account.table("goals")
+        if goal["is_active"] == asked.get("is_active", True)
+        and (everyone or goal["assignee"] == {"type": "person", "id": call.viewer.user_id})
+        and _fits(goal, asked)
+    ]
+    return envelope({"goals": found})
+
+
+def _fits(goal: Row, asked: Row) -> bool:
+    duration = goal["duration"]
+    return (
+        asked.get("type.name", goal["type"]["name"]) == goal["type"]["name"]
+        and asked.get("assignee.id", goal["assignee"]["id"]) == goal["assignee"]["id"]
+        and asked.get("assignee.type", goal["assignee"]["type"]) == goal["assignee"]["type"]
+        and asked.get("title", goal["title"]) == goal["title"]
+        and duration["start"] <= asked.get("period.end", duration["start"])
+        and (duration["end"] is None or duration["end"] >= asked.get("period.start", duration["end"]))
+    )
+
+
+def assignments(call: Call) -> Record:
+    """Answer who has a permission set; with nobody it is not found."""
+    values = read(call)
+    rows = [row for row in assigned(call.account) if row["permission_set_id"] == call.key]
+    if not rows:
+        raise not_found()
+    return _page(call, rows, values)
+
+
+def assigned(account: Account) -> list[Record]:
+    """Return which user has which permission set, as their `access` tells."""
+    return [
+        {
+            "user_id": user["id"],
+            "permission_set_id": entry["permission_set_id"],
+            "name": account.get("permission_sets", entry["permission_set_id"])["name"],
+        }
+        for user in account.table("users").walk("id", descending=False)
+        for entry in user["access"]
+    ]
+
+
+def relationships(call: Call) -> Record:
+    """Answer what an organization is to others, seen from its side."""
+    values = read(call)
+    org_id = _visible(call, "organizations", values["org_id"])["id"]
+    sides = {"rel_owner_org_id": "rel_linked_org_id", "rel_linked_org_id": "rel_owner_org_id"}
     rows = [
-        {key: _field(i, code, name, type_)[key] for key in (*keys, "mandatory_flag")}
-        for i, (code, (name, type_)) in enumerate(NOTE_FIELDS.items())
+        _relationship(call, row, row[other], owns=side == "rel_owner_org_id")
+        for side, other in sides.items()
+        for row in call.account.table("organization_relationships").having(side, org_id)
     ]
-    paging = ENVELOPES["flat"](0, 100, more=False)
-    return {"success": True, "data": rows, "additional_data": paging}
+    others = {str(row["calculated_related_org_id"]) for row in rows}
+    related = {id_: organization_stub(call, int(id_)) | {"id": int(id_)} for id_ in sorted(others)}
+    paging = ENVELOPES["flat"](0, values["limit"], more=False)
+    body = {"success": True, "data": rows or None, "additional_data": paging}
+    return body | {"related_objects": {"organization": related}}
 
 
-def _field(number: int, key: str, name: str, type_: str, **differing: Any) -> Record:
-    return {
-        "id": number + 1,
-        "key": key,
-        "name": name,
-        "order_nr": number + 1,
-        "field_type": type_,
-        "add_time": "2019-02-04 13:58:03",
-        "update_time": "2019-02-04 13:58:03",
-        "last_updated_by_user_id": None,
-        "created_by_user_id": None,
-        "active_flag": True,
-        "edit_flag": False,
-        "index_visible_flag": True,
-        "details_visible_flag": True,
-        "add_visible_flag": True,
-        "important_flag": False,
-        "bulk_edit_allowed": True,
-        "searchable_flag": False,
-        "filtering_allowed": True,
-        "sortable_flag": True,
-        "mandatory_flag": False,
-        "options": None,
-    } | differing
+def _relationship(call: Call, row: Row, other: int, *, owns: bool) -> Record:
+    kind = row["type"] if row["type"] == "related" else "daughter" if owns else "parent"
+    stub = organization_stub(call, other)
+    return timed(row) | {
+        "rel_owner_org_id": organization_stub(call, row["rel_owner_org_id"]),
+        "rel_linked_org_id": organization_stub(call, row["rel_linked_org_id"]),
+        "calculated_type": kind,
+        "calculated_related_org_id": other,
+        "related_organization_name": stub["name"],
+    }
 
 
-def _custom_field_rows(number: int, definition: Row) -> Iterator[Record]:
-    """Yield a custom field's row and, as v1 does, one more row for each of its subfields."""
-    code, name = definition["field_code"], definition["field_name"]
-    options = definition["options"] and [
-        {"id": option["id"], "label": option["label"]} for option in definition["options"]
-    ]
-    parent = _field(number, code, name, definition["field_type"], edit_flag=True, options=options or None)
-    yield parent
-    for part in SUBFIELDS.get(definition["field_type"], ()):
-        yield _field(
-            number,
-            f"{code}_{part}",
-            f"{part} of {name}",
-            "varchar",
-            id=None,
-            parent_id=parent["id"],
-            id_suffix=f"_{part}",
-            is_subfield=True,
-        )
+def webhooks(call: Call) -> Record:
+    """Answer the webhooks; this list says `status` too."""
+    return {"status": "ok"} | everything(call)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .model import Call, Record, Row, invalid, not_found
-from .paging import keyset_page, list_page
+from .account import Table
+from .model import PARENTS, Call, Id, Record, Row, Test, invalid, not_found
+from .paging import keyset_page, list_page, passing
 from .params import read, selection
 
 NAMESPACES: dict[str, Record] = {
@@ -14,7 +15,9 @@ NAMESPACES: dict[str, Record] = {
     "important_fields": {"enabled": False, "stage_ids": []},
     "required_fields": {"enabled": False, "stage_ids": []},
 }
-"""Parts of a field definition that are only given on request, and what they hold by default."""
+"""Parts of a field definition, what they hold by default; only given on request where one can ask."""
+
+CAMPAIGN_KEYS = {"marketing_status", "doi_status"}
 
 
 def shown(call: Call, rows: Iterable[Record], values: Record) -> list[Record]:
@@ -24,12 +27,14 @@ def shown(call: Call, rows: Iterable[Record], values: Record) -> list[Record]:
     chosen ones, with their options' labels if wanted.
     """
     left_out = set(call.endpoint.include) - values.get("include_fields", frozenset())
+    if "campaigns" in call.without_features:
+        left_out |= CAMPAIGN_KEYS
     chosen = values.get("custom_fields")
     options = _options(call) if values.get("include_option_labels") else {}
     labels = _options(call)["label_ids"] if values.get("include_labels") else None
     result = []
     for row in rows:
-        copy = row.copy()
+        copy = {key: row[key] for key in call.endpoint.shows} if call.endpoint.shows else row.copy()
         for key in left_out:
             copy.pop(key, None)
         if chosen is not None or call.leaves_unset_out or options:
@@ -70,11 +75,40 @@ def envelope(data: Any, **additional: Any) -> Record:
 def many(call: Call) -> Record:
     """Answer a list, one keyset page at a time."""
     values = read(call)
-    if "deal_ids" in call.endpoint.params and "deal_ids" not in values:
-        raise invalid("deal_ids is required")
+    return _page(call, call.account.table(call.endpoint.entity), selection(call, values), values)
+
+
+def whole(call: Call) -> Record:
+    """Answer a list that is not paged; it says so with null."""
+    values = read(call)
+    rows = call.account.table(call.endpoint.entity).walk("id", descending=False)
+    found = shown(call, passing(rows, selection(call, values)), values)
+    return {"success": True, "data": found, "additional_data": None}
+
+
+def children(call: Call) -> Record:
+    """Answer the rows that belong to the record in the path."""
+    values = read(call)
+    rows = children_of(call, _number(call.key))
+    if call.endpoint.paging == "none":
+        return envelope(shown(call, rows, values))
+    return _page(call, Table(rows), (), values)
+
+
+def children_of(call: Call, parent_id: Id) -> list[Record]:
+    """Return the endpoint's rows of a parent, or refuse with 404 where the token does not see that."""
+    parent, key = PARENTS[call.endpoint.entity]
+    row = call.account.get(parent, parent_id)
+    foreign = call.endpoint.own and row["user_id"] != call.viewer.user_id
+    if foreign or not call.viewer.sees(parent, row):
+        raise not_found()
+    return call.account.table(call.endpoint.entity).having(key, parent_id)
+
+
+def _page(call: Call, table: Table, tests: Iterable[Test], values: Record) -> Record:
     rows, next_cursor = keyset_page(
-        call.account.table(call.endpoint.entity),
-        selection(call, values),
+        table,
+        tests,
         field=values.get("sort_by", "id"),
         descending=values.get("sort_direction") == "desc",
         cursor=values.get("cursor"),
@@ -104,7 +138,7 @@ def fields(call: Call) -> Record:
     page, next_cursor = list_page(
         call.account.fields[call.endpoint.entity], values.get("cursor"), values["limit"]
     )
-    return envelope([_field(field, values) for field in page], next_cursor=next_cursor)
+    return envelope([_field(call, field, values) for field in page], next_cursor=next_cursor)
 
 
 def field(call: Call) -> Record:
@@ -112,12 +146,12 @@ def field(call: Call) -> Record:
     values = read(call)
     for found in call.account.fields[call.endpoint.entity]:
         if found["field_code"] == call.key:
-            return envelope(_field(found, values))
+            return envelope(_field(call, found, values))
     raise not_found("Field was not found")
 
 
-def _field(definition: Row, values: Record) -> Record:
-    asked = values.get("include_fields", ())
+def _field(call: Call, definition: Row, values: Record) -> Record:
+    asked = values.get("include_fields", ()) if call.endpoint.include else NAMESPACES
     return {key: value for key, value in definition.items() if key not in NAMESPACES} | {
         name: definition.get(name, default) for name, default in NAMESPACES.items() if name in asked
     }

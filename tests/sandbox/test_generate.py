@@ -17,6 +17,7 @@ import pytest
 import yaml
 from pipedrive_sandbox.data.people import cnpj, cpf
 from pipedrive_sandbox.generate import Dataset, generate
+from pipedrive_sandbox.model import IN_MILLISECONDS
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DEALS = 400
@@ -146,7 +147,7 @@ def test_statuses_have_their_times(spoilt: Dataset) -> None:
 def test_nothing_happens_before_its_birth_or_after_now(spoilt: Dataset) -> None:
     now = "2026-11-20T15:00:00"
     for name, rows in spoilt.records.items():
-        pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + (r"\.\d{3}Z" if name.startswith("lead") else "Z")
+        pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + (r"\.\d{3}Z" if name in IN_MILLISECONDS else "Z")
         for row in rows:
             moments = {key: row[key] for key in row if key.endswith("_time") and row[key] is not None}
             for key, moment in moments.items():
@@ -160,10 +161,10 @@ def test_nothing_happens_before_its_birth_or_after_now(spoilt: Dataset) -> None:
 
 def test_changelog_leads_to_where_the_deal_is(spoilt: Dataset) -> None:
     stages = by_id(spoilt, "stages")
-    assert set(spoilt.changes) <= set(by_id(spoilt, "deals"))
+    assert set(spoilt.changes["deals"]) <= set(by_id(spoilt, "deals"))
     current = {"status": "status", "user_id": "owner_id", "pipeline_id": "pipeline_id"}
     for deal in spoilt.records["deals"]:
-        rows = spoilt.changes.get(deal["id"], [])
+        rows = spoilt.changes["deals"].get(deal["id"], [])
         times = [row["time"] for row in rows]
         assert times == sorted(times)
         assert all(deal["add_time"] < time for time in times)
@@ -197,7 +198,7 @@ def test_changelog_leads_to_where_the_deal_is(spoilt: Dataset) -> None:
 def reopened(dataset: Dataset) -> set[int]:
     return {
         deal_id
-        for deal_id, rows in dataset.changes.items()
+        for deal_id, rows in dataset.changes["deals"].items()
         if any((row["field_key"], row["new_value"]) == ("status", "open") for row in rows)
     }
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ import pytest
 import yaml
 from openapi_schema_validator import OAS30Validator
 from pipedrive_sandbox.endpoints import ENDPOINTS
-from pipedrive_sandbox.model import Endpoint
+from pipedrive_sandbox.model import PARENTS, Endpoint
+from pipedrive_sandbox.params import STATUSES
 from pipedrive_sandbox.testing import Sandbox
 
 DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
@@ -46,7 +48,7 @@ KINDS = {type(None): "null", dict: "object"}
 
 DEVIATIONS = [
     Deviation(
-        "/api/v2/.*|/api/v1/deals/{id}/changelog",
+        "/api/v2/.*|/api/v1/.*/changelog",
         "next_cursor",
         "null",
         "Pipedrive's page on pagination: null on the last page",
@@ -122,7 +124,7 @@ DEVIATIONS = [
     ),
     Deviation("/api/v2/products.*", "description", "null", "unset texts are null in v2"),
     Deviation(
-        "/api/v2/(person|organization|product|activity)Fields.*",
+        "/api/v2/(person|organization|product|activity|project)Fields.*",
         "description",
         "new",
         "the examples of the field endpoints have it, only the schema of deal fields does",
@@ -144,6 +146,56 @@ DEVIATIONS = [
         "pinned_to_lead_flag",
         "new",
         "the example of GET /v1/notes has it, its schema does not",
+    ),
+    Deviation("/api/v2/projects.*", "end_date", "null", "unset dates are null in v2"),
+    Deviation(
+        "/api/v1/deals/{id}/participants",
+        "added_by_user_id/.*|person/participant_(open|closed)_deals_count",
+        "new",
+        "the example has them; its schema nests an answer of GET /v1/users under added_by_user_id",
+    ),
+    Deviation(
+        "/api/v1/organizationRelationships",
+        "rel_(owner|linked)_org_id/active_flag",
+        "new",
+        "the example has it, the schema does not",
+    ),
+    Deviation("/api/v1/files", "file_type|log_id", "new", "the example has them, the schema does not"),
+    Deviation(
+        "/api/v1/files",
+        "(activity|deal|lead|org|person|product|project)_id",
+        "null",
+        "a file belongs to one thing and what that belongs to; v1 gives null for the others",
+    ),
+    Deviation(
+        "/api/v1/mailbox/mailThreads",
+        "parties/(from|to)/linked_person_id",
+        "null",
+        "a party need not be a person of the account, as linked_organization_id in the example",
+    ),
+    Deviation(
+        "/api/v1/mailbox/mailThreads/{id}/mailMessages",
+        "(from|to)/linked_person_id",
+        "null",
+        "as in threads",
+    ),
+    Deviation(
+        "/api/v1/mailbox/mailThreads/{id}/mailMessages",
+        "draft_flag",
+        "new",
+        "the example has it, the schema does not",
+    ),
+    Deviation(
+        "/api/v1/goals/find",
+        "goals/type/params/pipeline_id",
+        "null",
+        "the parameter type.params.pipeline_id: null stands for all pipelines",
+    ),
+    Deviation(
+        "/api/v1/goals/find",
+        "goals/duration/end",
+        "null",
+        "POST /v1/goals takes null for a goal without an end",
     ),
 ]
 
@@ -173,24 +225,56 @@ def sample(sandbox: Sandbox, endpoint: Endpoint) -> Any:
     if endpoint.include:
         params["include_fields"] = ",".join(endpoint.include)
     if endpoint.paging != "none":
-        params["limit"] = "500"
+        params["limit"] = str(endpoint.most)
     if "status" in endpoint.params:
-        params["status"] = "open,won,lost,deleted"
-    if "deal_ids" in endpoint.params:
-        deals = sorted({line["deal_id"] for line in sandbox.truth("deal_products")})
-        params["deal_ids"] = ",".join(map(str, deals[-100:]))
+        params["status"] = ",".join(STATUSES[endpoint.entity])
+    for name in endpoint.required:
+        params[name] = REQUIRED[name](sandbox, endpoint)
+    params |= FURTHER.get(endpoint.path, {})
     path = endpoint.path
     if "{id}" in path:
-        changed = sandbox.truth("deal_changes")[0]["deal_id"]
-        path = path.replace("{id}", str(changed if endpoint.entity == "deals" else 1))
+        path = path.replace("{id}", str(fullest(sandbox, endpoint)))
     if "{field_code}" in path:
-        fields = [row for row in sandbox.truth("fields") if row["entity"] == endpoint.entity]
+        truth = "project_fields" if endpoint.entity == "project" else "fields"
+        fields = [row for row in sandbox.truth(truth) if row["entity"] == endpoint.entity]
         path = path.replace("{field_code}", fields[-1]["field_code"])
     reply = sandbox.api(path, **params)
     assert reply.status == 200, reply.text
     body = json.loads(reply.text)
     assert body["data"]
     return body
+
+
+REQUIRED: dict[str, Callable[[Sandbox, Endpoint], Any]] = {
+    "deal_ids": lambda sandbox, endpoint: ",".join(
+        map(str, sorted({row["deal_id"] for row in sandbox.truth(endpoint.entity)})[-100:])
+    ),
+    "board_id": lambda sandbox, endpoint: 1,
+    "folder": lambda sandbox, endpoint: "inbox",
+    "org_id": lambda sandbox, endpoint: sandbox.truth(endpoint.entity)[0]["rel_owner_org_id"],
+}
+FURTHER = {
+    "/api/v1/goals/find": {"type.name": "activities_added"},
+    "/api/v1/deals/{id}/flow": {"all_changes": "1"},
+    "/api/v1/filters/{id}": {"include_field_code": "true"},
+}
+
+
+def fullest(sandbox: Sandbox, endpoint: Endpoint) -> Any:
+    """Return the id of the record with the most to say."""
+    if endpoint.path.endswith(("changelog", "flow")):
+        rows = sandbox.truth(f"{endpoint.entity.removesuffix('s')}_changes")
+        key = "org_id" if endpoint.entity == "organizations" else f"{endpoint.entity.removesuffix('s')}_id"
+    elif endpoint.entity == "permission_sets":
+        rows, key = sandbox.truth("permission_set_assignments"), "permission_set_id"
+    elif endpoint.entity in PARENTS:
+        rows, key = sandbox.truth(endpoint.entity), PARENTS[endpoint.entity][1]
+        if endpoint.own:
+            me = sandbox.api("/v1/users/me").granted()["data"]["id"]
+            rows = [row for row in rows if row["user_id"] == me]
+    else:
+        return 1
+    return Counter(row[key] for row in rows).most_common(1)[0][0]
 
 
 def compare(documents: dict[str, dict[str, Any]], endpoint: Endpoint, body: Any) -> Iterator[Finding]:

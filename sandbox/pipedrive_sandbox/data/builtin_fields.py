@@ -89,6 +89,12 @@ _TABLE = {
         conference_meeting_client:varchar conference_meeting_url:varchar
         conference_meeting_id:varchar public_description:text priority:enum note:text outcome:enum
     """,
+    "project": """
+        id:int title:varchar description:text status:status board_id:projects_board
+        phase_id:projects_phase owner_id:user start_date:date end_date:date deal_ids:deals
+        person_ids:people org_ids:org label_ids:set health_status:enum add_time:date
+        update_time:date status_change_time:date archive_time:date
+    """,
 }
 
 _OPTIONS: dict[tuple[str, str], dict[Any, str]] = {
@@ -103,6 +109,9 @@ _OPTIONS: dict[tuple[str, str], dict[Any, str]] = {
     ("activity", "type"): {key: name for name, key, *_ in ACTIVITY_TYPES},
     ("activity", "priority"): PRIORITIES,
     ("activity", "outcome"): OUTCOMES,
+    ("project", "status"): {code: code.capitalize() for code in ("open", "completed", "canceled", "deleted")},
+    ("project", "label_ids"): {1: "Prioritário", 2: "Piloto", 3: "Com parceiro"},
+    ("project", "health_status"): {10: "On track", 20: "Needs attention", 30: "Off track"},
     **{(entity, "visible_to"): _VISIBILITY for entity in _TABLE if entity != "activity"},
 }
 
@@ -125,7 +134,7 @@ def field(entity: str, code: str, name: str, kind: str, options: list[Record] | 
         "is_optional_response_field": False,
         "ui_visibility": {"add_visible_flag": custom, "details_visible_flag": True},
     }
-    if entity in ("deal", "person", "organization"):
+    if entity in ("deal", "person", "organization", "project"):
         row["important_fields"] = {"enabled": False, "stage_ids": []}
         row["required_fields"] = {"enabled": False}
     if entity == "deal":

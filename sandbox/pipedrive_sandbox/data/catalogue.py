@@ -96,4 +96,10 @@ CUSTOM_FIELDS: dict[str, tuple[Spec, ...]] = {
         Spec("Linha", "enum", 0.9, ("Básica", "Avançada", "Sob medida")),
         Spec("Disponível a partir de", "date", 0.5, (0, 90)),
     ),
+    "project": (
+        Spec("Tipo de projeto", "enum", 0.8, ("Interno", "Cliente", "Pesquisa")),
+        Spec("Orçamento do projeto", "monetary", 0.6, (1_000, 80_000)),
+        Spec("Go-live", "date", 0.6, (20, 120)),
+        Spec("Responsável no cliente", "people", 0.5),
+    ),
 }

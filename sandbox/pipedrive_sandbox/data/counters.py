@@ -1,9 +1,11 @@
 """The counters and pointers that the API derives from an entity's children."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from .draft import Draft, Record
+from .following import FOLLOWED
 
 _OUTCOMES = ("open", "won", "lost")
 
@@ -26,12 +28,43 @@ def count_children(draft: Draft) -> None:
         for key in ("deal_id", "person_id", "org_id"):
             if owner := owners[key].get(note[key]):
                 owner["notes_count"] += 1
-    for deal in records["deals"]:
-        deal["participants_count"] = 1 if deal["person_id"] else 0
+    for row in records["files"]:
+        for key in ("deal_id", "person_id", "org_id"):
+            if owner := owners[key].get(row[key]):
+                owner["files_count"] += 1
+    for name, (entity, key) in FOLLOWED.items():
+        followers = Counter(row[key] for row in records[name])
+        for row in records[entity]:
+            row["followers_count"] = followers[row["id"]]
+    _participants(records["deal_participants"], by_id)
+    _mail(records["mail_threads"], records["mail_messages"], by_id)
     for person in records["persons"]:
         if person["org_id"]:
             by_id["organizations"][person["org_id"]]["people_count"] += 1
     _deals(records["deals"], by_id)
+
+
+def _participants(participants: list[Record], by_id: dict[str, dict[Any, Record]]) -> None:
+    """Counts who takes part in deals, and the deals that people take part in besides their own."""
+    counts = Counter(row["deal_id"] for row in participants)
+    for deal in by_id["deals"].values():
+        deal["participants_count"] = counts[deal["id"]]
+    for row in participants:
+        deal = by_id["deals"][row["deal_id"]]
+        if row["person_id"] != deal["person_id"] and deal["status"] in _OUTCOMES:
+            kind = "open" if deal["status"] == "open" else "closed"
+            by_id["persons"][row["person_id"]][f"participant_{kind}_deals_count"] += 1
+
+
+def _mail(threads: list[Record], messages: list[Record], by_id: dict[str, dict[Any, Record]]) -> None:
+    """Counts the messages of persons and of deals that a thread is about."""
+    deal_of = {thread["id"]: thread["deal_id"] for thread in threads}
+    for message in messages:
+        for party in message["from"] + message["to"]:
+            if party["linked_person_id"]:
+                by_id["persons"][party["linked_person_id"]]["email_messages_count"] += 1
+        if deal := by_id["deals"].get(deal_of[message["mail_thread_id"]]):
+            deal["email_messages_count"] += 1
 
 
 def _activities(activities: list[Record], owners: dict[str, dict[Any, Record]]) -> None:

@@ -16,6 +16,7 @@ ENTITY_LISTS = {
     "person": ("persons",),
     "organization": ("organizations",),
     "product": ("products",),
+    "project": ("projects",),
 }
 _TIMEZONES = ((81, OFFICE_TIMEZONE), (74, "America/New_York"), (144, "Europe/Lisbon"))
 

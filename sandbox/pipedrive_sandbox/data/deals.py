@@ -5,6 +5,7 @@ from collections import defaultdict
 from random import Random
 from typing import Any
 
+from ..changelog import change_row
 from .draft import Draft, Record, money
 from .draws import pick, weighted
 from .journey import Journey, travel
@@ -170,26 +171,21 @@ def _log(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
     deal["update_time"] = journey.events[-1][0]
     actor = deal["owner_id"]
     by_api = [moment for moment, *_ in journey.events if rng.random() < 0.1]
-    draft.changes[deal["id"]] = [
-        change_row(moment, key, old, new, actor, by_api=moment in by_api)
+    draft.changes["deals"][deal["id"]] = [
+        logged(moment, key, old, new, actor, by_api=moment in by_api)
         for moment, key, old, new in journey.events
     ]
 
 
-def change_row(
+def logged(
     moment: int, key: str, old: str | None, new: str | None, actor: int, by_api: bool = False
 ) -> Record:
-    """One row of a deal's changelog."""
-    return {
-        "field_key": key,
-        "old_value": old,
-        "new_value": new,
-        "actor_user_id": actor,
-        "time": moment,
-        "change_source": "api" if by_api else "app",
-        "change_source_user_agent": None if by_api else _BROWSER,
-        "is_bulk_update_flag": False,
-    }
+    """One row of a changelog: something changed in the browser or through the API."""
+    return change_row(
+        key, old, new, actor, moment,
+        change_source="api" if by_api else "app",
+        change_source_user_agent=None if by_api else _BROWSER,
+    )  # fmt: skip
 
 
 def _delete_and_archive(draft: Draft, rng: Random, deals: list[Record]) -> None:
@@ -199,8 +195,8 @@ def _delete_and_archive(draft: Draft, rng: Random, deals: list[Record]) -> None:
         if fate < DELETED:
             since = max(last, draft.now - DELETED_DEALS_STAY + HOUR)
             gone = since + int(rng.random() * (draft.now - since))
-            row = change_row(gone, "status", deal["status"], "deleted", deal["owner_id"])
-            draft.changes.setdefault(deal["id"], []).append(row)
+            row = logged(gone, "status", deal["status"], "deleted", deal["owner_id"])
+            draft.changes["deals"].setdefault(deal["id"], []).append(row)
             deal.update(status="deleted", is_deleted=True, update_time=gone)
             continue
         deal["update_time"] = draft.season.edited(rng, last, 120, 0.3)

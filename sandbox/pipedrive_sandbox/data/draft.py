@@ -21,7 +21,9 @@ class Draft:
     people: People
     records: dict[str, list[Record]] = field(default_factory=dict)
     fields: dict[str, list[Record]] = field(default_factory=dict)
-    changes: dict[int, list[Record]] = field(default_factory=dict)
+    changes: dict[str, dict[int, list[Record]]] = field(
+        default_factory=lambda: {"deals": {}, "persons": {}, "organizations": {}}
+    )
     domains: dict[int, str] = field(default_factory=dict)
     """Organization id to mail domain."""
     spoilt: defaultdict[tuple[str, str], set[Any]] = field(default_factory=lambda: defaultdict(set))

@@ -105,7 +105,7 @@ _LEAD_LABELS = (
 _FILTERS = (
     ("All open deals", "deals"), ("Negócios ganhos este mês", "deals"), ("My leads", "leads"),
     ("Clientes ativos", "org"), ("Pessoas sem e-mail", "people"), ("Atrasadas", "activity"),
-    ("Catálogo 2026", "products"),
+    ("Catálogo 2026", "products"), ("Projetos em atraso", "projects"),
 )  # fmt: skip
 _PRODUCT_LINES = {
     "Software": ("Licença CRM", "Módulo fiscal", "Portal do cliente", "API Gateway", "BI Analytics"),
@@ -327,6 +327,25 @@ def filters(draft: Draft) -> list[Record]:
             "visible_to": "7",
             "last_used_time": None,
             "custom_view_id": None,
+            "conditions": {
+                "glue": "and",
+                "conditions": [
+                    {"glue": "and", "conditions": [_condition(number, kind)]},
+                    {"glue": "or", "conditions": []},
+                ],
+            },
         }
         for number, (name, kind) in enumerate(_FILTERS, 1)
     ]
+
+
+def _condition(number: int, kind: str) -> Record:
+    return {
+        "object": kind.removesuffix("s"),
+        "field_id": str(12_000 + number),
+        "operator": "IS NOT NULL",
+        "value": None,
+        "extra_value": None,
+        "json_value_flag": False,
+        "field_code": "update_time",
+    }

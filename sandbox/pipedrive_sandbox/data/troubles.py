@@ -249,7 +249,7 @@ def many_digits(draft: Draft, rng: Random) -> Spoilt:
         draft, rng, "deals", "value", 0.003,
         lambda row: not row["products_count"] and isinstance(row["value"], int)
         and DECIMALS[row["currency"]] > 0
-        and not any(c["field_key"] == "value" for c in draft.changes.get(row["id"], ())),
+        and not any(c["field_key"] == "value" for c in draft.changes["deals"].get(row["id"], ())),
     )  # fmt: skip
     for row in rows:
         row["value"] = Decimal(f"{row['value']}.123456789012345")

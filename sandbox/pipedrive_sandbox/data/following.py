@@ -1,0 +1,65 @@
+"""Who follows and who takes part: followers of deals and contacts, participants of deals."""
+
+from collections import defaultdict
+
+from .draft import Draft, Record
+from .draws import pick
+
+FOLLOWED = {
+    "deal_followers": ("deals", "deal_id"),
+    "person_followers": ("persons", "person_id"),
+    "organization_followers": ("organizations", "org_id"),
+}
+"""List of followers to the list of what they follow, and the key that says which."""
+
+_UNFOLLOWED = 0.03
+_FOLLOWED_BY_MORE = 0.05
+_MORE_PARTICIPANTS = 0.05
+
+
+def followers(draft: Draft, entity: str, key: str) -> list[Record]:
+    """The owner mostly, now and then one to three colleagues too; `key` holds the followed id."""
+    rng, season = draft.rng(f"followers of {entity}"), draft.season
+    staff = [user["id"] for user in draft.records["users"] if user["active_flag"]]
+    rows: list[Record] = []
+    for row in draft.records[entity]:
+        fate = rng.random()
+        if fate < _UNFOLLOWED:
+            continue
+        users = [row["owner_id"]]
+        if fate > 1 - _FOLLOWED_BY_MORE:
+            users += [pick(rng, staff) for _ in range(1 + int(rng.random() * 3))]
+        for place, user in enumerate(dict.fromkeys(users)):
+            since = season.edited(rng, row["add_time"], 90, 1.0) if place else row["add_time"]
+            rows.append({"id": len(rows) + 1, key: row["id"], "user_id": user, "add_time": since})
+    return rows
+
+
+def participants(draft: Draft) -> list[Record]:
+    """GET /v1/deals/{id}/participants: the deal's person, and now and then colleagues of theirs."""
+    rng, season = draft.rng("participants"), draft.season
+    colleagues: dict[int, list[int]] = defaultdict(list)
+    for person in draft.records["persons"]:
+        if person["org_id"]:
+            colleagues[person["org_id"]].append(person["id"])
+    rows: list[Record] = []
+    for deal in draft.records["deals"]:
+        if not deal["person_id"]:
+            continue
+        people = [deal["person_id"]]
+        if rng.random() < _MORE_PARTICIPANTS:
+            others = colleagues.get(deal["org_id"]) or [person["id"] for person in draft.records["persons"]]
+            people += [pick(rng, others) for _ in range(1 + int(rng.random() * 3))]
+        for place, person_id in enumerate(dict.fromkeys(people)):
+            since = season.edited(rng, deal["add_time"], 60, 1.0) if place else deal["add_time"]
+            rows.append(
+                {
+                    "id": len(rows) + 1,
+                    "deal_id": deal["id"],
+                    "person_id": person_id,
+                    "add_time": since,
+                    "added_by_user_id": deal["creator_user_id"],
+                    "active_flag": True,
+                }
+            )
+    return rows
