@@ -1,0 +1,78 @@
+"""The real path: a sandbox over HTTP, the tap, the target of meltano.yml, Postgres."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from pipedrive_sandbox.generate import generate
+from pipedrive_sandbox.testing import NOW, Sandbox
+
+from .expected import INCREMENTAL, Expected, expected
+from .pipe import ROOT, Pipe
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+"""Looks like a real one, and is easy to find in a log."""
+
+
+@pytest.fixture(scope="session")
+def target() -> Path:
+    """The target as Meltano installed it."""
+    program = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
+    if not program.exists():
+        meltano = Path(sys.executable).with_name("meltano")
+        subprocess.run([meltano, "install", "loader", "target-postgres"], cwd=ROOT, check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[Sandbox]:
+    """An account with several pages of everything, which no test changes."""
+    with Sandbox(deals=2000, tokens=[TOKEN]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def account_tables(account: Sandbox) -> Expected:
+    """What a load of it must give."""
+    return expected(account)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A small account of the test's own, with all troubles on."""
+    with Sandbox(deals=60, tokens=[TOKEN]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def pipe_from(target: Path, tmp_path: Path, database: str) -> Callable[[Sandbox], Pipe]:
+    """Makes the pipe from a sandbox into the test's database."""
+    return lambda sandbox: Pipe(
+        target, tmp_path, database, {"api_token": sandbox.token, "api_url": sandbox.url}
+    )
+
+
+@pytest.fixture
+def pipe(pipe_from: Callable[[Sandbox], Pipe], sandbox: Sandbox) -> Pipe:
+    """The pipe from the test's own account into its database."""
+    return pipe_from(sandbox)
+
+
+def crowd(*update_times: str) -> Sandbox:
+    """An account in which each big list has as many rows, told apart by their ids and these times alone."""
+    data = generate(30, 1, NOW)
+    records = data.records | {"deal_products": []}
+    for entity in INCREMENTAL:
+        model = next(
+            row for row in records[entity] if not row.get("is_deleted") and not row.get("is_archived")
+        )
+        records[entity] = [
+            model
+            | {"id": str(UUID(int=i, version=4)) if entity == "leads" else i, "update_time": update_time}
+            for i, update_time in enumerate(update_times, start=1)
+        ]
+    return Sandbox(dataset=replace(data, records=records, changes={}), tokens=[TOKEN], now=NOW)

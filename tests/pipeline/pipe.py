@@ -1,0 +1,189 @@
+"""`tap-pipedrive | target-postgres` as a runner pipes it: line by line, with the state that the target printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TAP = Path(sys.executable).with_name("tap-pipedrive")
+HASTE = Path(__file__).with_name("haste")
+"""A folder whose `sitecustomize.py` lets a process wait only for an instant where it would wait for seconds."""
+
+RECORD, STATE = b'{"type":"RECORD","stream":"', b'{"type":"STATE"'
+
+Message = dict[str, Any]
+
+
+class Break(NamedTuple):
+    """A kill -9 when a page of a stream is written: of the tap, between two lines or within one, or the target."""
+
+    stream: str
+    page: int
+    what: Literal["tap", "line", "target"] = "tap"
+
+
+def loader_config() -> dict[str, Any]:
+    """How meltano.yml configures the target."""
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text())
+    (loader,) = project["plugins"]["loaders"]
+    return dict(loader["config"])
+
+
+def connection_settings(database: str) -> dict[str, Any]:
+    """The parts of a database URL, as target-postgres names them."""
+    url = urlsplit(database)
+    return {
+        "host": url.hostname,
+        "port": url.port,
+        "user": url.username,
+        "password": unquote(url.password or ""),
+        "database": unquote(url.path[1:]),
+    }
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind."""
+
+    tap_exit: int
+    target_exit: int
+    lines: list[bytes]
+    """What the tap wrote."""
+    states: list[dict[str, Any]]
+    """What the target printed: states of which all rows are committed."""
+    tap_log: str
+    target_log: str
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        """The tap's messages."""
+        return [json.loads(line) for line in self.lines]
+
+    @property
+    def records(self) -> Counter[str]:
+        """Number of RECORD messages by stream."""
+        return Counter(message["stream"] for message in self.messages if message["type"] == "RECORD")
+
+    def ids(self, stream: str) -> set[Any]:
+        """Ids in the RECORD messages of a stream."""
+        return {
+            message["record"]["id"]
+            for message in self.messages
+            if message["type"] == "RECORD" and message["stream"] == stream
+        }
+
+    @property
+    def errors(self) -> list[str]:
+        """What the tap logged as an error."""
+        return re.findall(r"\| ERROR +\| \S+ +\| (.*)", self.tap_log)
+
+    def succeeded(self) -> Run:
+        """This run, if all went well; else AssertionError with the end of the logs."""
+        tap, target = self.tap_log[-3000:], self.target_log[-3000:]
+        assert (self.tap_exit, self.target_exit) == (0, 0), f"{tap}\n---\n{target}"
+        assert not self.errors, self.errors
+        return self
+
+
+class Pipe:
+    """Runs of the tap into one database; each goes on from the state that the last one's target printed."""
+
+    def __init__(self, target: Path, folder: Path, database: str, api: Mapping[str, Any]) -> None:
+        self.state: dict[str, Any] | None = None
+        self.api = dict(api)
+        """The tap's settings."""
+        self.loader = loader_config() | connection_settings(database)
+        """The target's settings."""
+        self._target = target
+        self._folder = folder
+
+    def run(self, *, break_after: Break | None = None, in_haste: bool = False) -> Run:
+        """Run once, to the end or to a kill -9."""
+        environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
+        if in_haste:
+            environment["PYTHONPATH"] = os.pathsep.join([str(HASTE), os.environ.get("PYTHONPATH", "")])
+        logs = self._folder / "tap.log", self._folder / "target.log"
+        with (
+            logs[0].open("wb") as tap_log,
+            logs[1].open("wb") as target_log,
+            subprocess.Popen(self._tap_command(), stdout=PIPE, stderr=tap_log, env=environment) as tap,
+            subprocess.Popen(self._target_command(), stdin=PIPE, stdout=PIPE, stderr=target_log) as target,
+        ):
+            lines = _forward(tap, target, break_after)
+            printed, _ = target.communicate()
+        run = Run(
+            tap.returncode,
+            target.returncode,
+            lines,
+            [json.loads(line) for line in printed.splitlines()],
+            *(log.read_text() for log in logs),
+        )
+        if run.states:
+            self.state = run.states[-1]
+        token = self.api.get("api_token", "")
+        for place, seen in (
+            ("tap's log", run.tap_log),
+            ("target's log", run.target_log),
+            ("state", str(printed)),
+        ):
+            assert not token or token not in seen, f"the token is in the {place}"
+        assert not token or not any(token.encode() in line for line in lines), "the token is in a message"
+        return run
+
+    def _tap_command(self) -> list[str | Path]:
+        command: list[str | Path] = [TAP, "--config", self._written("tap.json", self.api)]
+        return (
+            command if self.state is None else [*command, "--state", self._written("state.json", self.state)]
+        )
+
+    def _target_command(self) -> list[str | Path]:
+        return [self._target, "--config", self._written("target.json", self.loader)]
+
+    def _written(self, name: str, content: Mapping[str, Any]) -> Path:
+        path = self._folder / name
+        path.write_text(json.dumps(content))
+        return path
+
+
+def _forward(
+    tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], break_after: Break | None
+) -> list[bytes]:
+    """Hand on the tap's lines until it, or the target, is at its end."""
+    assert tap.stdout
+    assert target.stdin
+    lines, stream, pages = [], b"", 0
+    try:
+        for line in tap.stdout:
+            lines.append(line)
+            target.stdin.write(line)
+            if line.startswith(RECORD):
+                stream = line[len(RECORD) :].split(b'"', 1)[0]
+            elif break_after and line.startswith(STATE) and stream == break_after.stream.encode():
+                pages += 1
+                if pages == break_after.page and break_after.what == "target":
+                    target.kill()
+                elif pages == break_after.page:
+                    if break_after.what == "line":
+                        half = tap.stdout.readline()
+                        target.stdin.write(half[: len(half) // 2])
+                    tap.kill()
+                    break
+        target.stdin.flush()
+    except BrokenPipeError:  # the target is dead
+        pass
+    tap.stdout.close()
+    return lines

@@ -1,0 +1,90 @@
+"""kill -9 in the middle of the first load: the next run goes on there, and nothing is missing or twice."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+
+from .conftest import crowd
+from .expected import Expected, Row, expected
+from .pipe import Break, Pipe
+from .raw import differences, table_names
+from .test_bad_input import assert_one_sentence
+
+PipeFrom = Callable[[Sandbox], Pipe]
+
+
+@pytest.fixture(scope="module")
+def steady() -> Iterator[tuple[Sandbox, Expected]]:
+    """An account that nobody changes, with two pages of each big list."""
+    with crowd(*["2026-01-01T00:00:00Z"] * 520) as sandbox:
+        yield sandbox, expected(sandbox)
+
+
+PLACES = {
+    "persons": "/api/v2/persons",
+    "deals": "/api/v2/deals",
+    "notes": "/api/v1/notes",
+}
+"""Lists of two pages each, in the order in which they are read."""
+
+
+def test_a_killed_tap_is_resumed_page_by_page(
+    steady: tuple[Sandbox, Expected], pipe_from: PipeFrom, database: str
+) -> None:
+    """It dies after the first page of one list, goes on, dies in the next list, and so on, to the end."""
+    sandbox, tables = steady
+    pipe = pipe_from(sandbox)
+    read: dict[str, set[int]] = {}
+    complete: list[str] = []
+    for stream in (*PLACES, None):
+        sandbox.post("/sandbox/stats/reset")
+        run = pipe.run(break_after=Break(stream, 1) if stream else None)
+        if read:
+            died_in = list(read)[-1]
+            assert_it_went_on(sandbox, PLACES[died_in])
+            assert len(read[died_in]) == 500
+            assert len(run.ids(died_in)) == 20
+            assert not run.ids(died_in) & read[died_in], f"{died_in}: pages were read again"
+        for done in complete:
+            assert all("updated_since" in seen["query"] for seen in requests(sandbox, PLACES[done]))
+            assert not run.ids(done), f"{done} was complete"
+        if stream:
+            complete = list(read)
+            read[stream] = run.ids(stream)
+            assert (run.tap_exit, run.target_exit, len(run.states)) == (-9, 0, 1)
+            assert differences(database, tables) != []
+    run.succeeded()
+    assert differences(database, tables) == []
+
+
+def requests(sandbox: Sandbox, path: str) -> list[Row]:
+    """The requests for a list."""
+    return [seen for seen in sandbox.requests() if seen["path"] == path]
+
+
+def assert_it_went_on(sandbox: Sandbox, path: str) -> None:
+    """The first request for the list names the place where the last run stopped; others ask for changes since."""
+    first, *others = requests(sandbox, path)
+    assert "updated_since" not in first["query"]
+    assert "cursor" in first["query"] or int(first["query"]["start"]) > 0
+    assert all("updated_since" in seen["query"] for seen in others)
+
+
+def test_a_torn_line_and_a_killed_target_lose_nothing(
+    steady: tuple[Sandbox, Expected], pipe_from: PipeFrom, database: str
+) -> None:
+    """Then no state is printed, though batches may be there: they are written again, not twice."""
+    sandbox, tables = steady
+    pipe = pipe_from(sandbox)
+    run = pipe.run(break_after=Break("deals", 1, "line"))
+    assert (run.tap_exit, run.target_exit, run.states) == (-9, 1, [])
+
+    pipe.loader["batch_size_rows"] = 300
+    run = pipe.run(break_after=Break("activities", 1, "target"))
+    assert (run.target_exit, run.states) == (-9, [])
+    assert_one_sentence(run, "The target stopped reading")
+    assert "persons" in table_names(database)
+
+    pipe.run().succeeded()
+    assert differences(database, tables) == []

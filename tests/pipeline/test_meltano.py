@@ -1,0 +1,139 @@
+"""The real thing: `meltano run tap-pipedrive target-postgres`, with the project's own meltano.yml."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE, STDOUT
+from typing import NamedTuple
+
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+from pipedrive_sandbox.warehouse import Warehouse
+
+from .conftest import TOKEN
+from .expected import expected
+from .pipe import ROOT, connection_settings
+from .raw import differences, table_names
+from .test_bad_input import BAD_API, BAD_DATABASE, NOWHERE, WRONG_TOKEN
+from .test_incremental import KNOWN_KINDS, V1_LISTINGS, V2_LISTINGS
+
+MELTANO = Path(sys.executable).with_name("meltano")
+
+
+@dataclass
+class Project:
+    """A copy of the project with the plugins of the original, and runs, state and settings of its own."""
+
+    folder: Path
+
+    def start(self, sandbox: Sandbox, database: str, **settings: str) -> subprocess.Popen[str]:
+        """`meltano run`, with settings as in .env; its output has everything that the plugins log."""
+        own = {
+            "MELTANO_PROJECT_ROOT": str(self.folder),
+            "MELTANO_CLI_LOG_LEVEL": "debug",
+            "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
+            "TAP_PIPEDRIVE_API_URL": sandbox.url,
+            **{
+                f"TARGET_POSTGRES_{name.upper()}": str(value)
+                for name, value in connection_settings(database).items()
+            },
+        }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_", "MELTANO_"))}
+        return subprocess.Popen(
+            [MELTANO, "run", "tap-pipedrive", "target-postgres"],
+            cwd=self.folder,
+            env=inherited | own | settings,
+            stdout=PIPE,
+            stderr=STDOUT,
+            text=True,
+        )
+
+    def run(self, sandbox: Sandbox, database: str) -> str:
+        """Run to a good end; return the output."""
+        with self.start(sandbox, database) as meltano:
+            output, _ = meltano.communicate()
+        assert meltano.returncode == 0, output[-3000:]
+        return output
+
+
+@pytest.fixture(scope="module")
+def new_project(target: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    """Makes a project, as after `meltano install`."""
+    if not (ROOT / ".meltano/extractors/tap-pipedrive/venv").exists():
+        subprocess.run([MELTANO, "install", "extractor", "tap-pipedrive"], cwd=ROOT, check=True)
+
+    def make() -> Project:
+        folder = tmp_path_factory.mktemp("project")
+        (folder / ".meltano").mkdir()
+        shutil.copy(ROOT / "meltano.yml", folder)
+        for name in ("plugins", "tap-pipedrive", ".meltano/extractors", ".meltano/loaders"):
+            (folder / name).symlink_to(ROOT / name)
+        return Project(folder)
+
+    return make
+
+
+def test_two_runs_the_second_incremental(
+    new_project: Callable[[], Project], sandbox: Sandbox, database: str
+) -> None:
+    project, before = new_project(), expected(sandbox)
+    first = project.run(sandbox, database)
+    assert differences(database, before) == []
+
+    sandbox.post("/sandbox/clock", {"advance_seconds": 3600})
+    harmless = [kind for kind in KNOWN_KINDS if kind not in ("delete", "merge")]
+    sandbox.post("/sandbox/change", {"share": 0.01, "seed": 7, "kinds": harmless})
+    sandbox.post("/sandbox/stats/reset")
+    second = project.run(sandbox, database)
+    assert differences(database, expected(sandbox, before)) == []
+    for path in (*V2_LISTINGS, *V1_LISTINGS):
+        assert [seen for seen in sandbox.requests(path) if "updated_since" in seen["query"]], path
+    assert TOKEN not in first + second
+
+
+BAD = {
+    "no token": ({"TAP_PIPEDRIVE_API_TOKEN": ""}, BAD_API["no token"][1]),
+    "wrong token": ({"TAP_PIPEDRIVE_API_TOKEN": WRONG_TOKEN}, BAD_API["wrong token"][1]),
+    "unreachable host": ({"TAP_PIPEDRIVE_API_URL": NOWHERE}, BAD_API["unreachable host"][1]),
+    "wrong password": ({"TARGET_POSTGRES_PASSWORD": "wrong"}, BAD_DATABASE["wrong password"][1]),
+}
+
+
+class Failure(NamedTuple):
+    """How a run ended that cannot succeed."""
+
+    exit: int
+    output: str
+    tables: list[str]
+
+
+@pytest.fixture(scope="module")
+def failures(new_project: Callable[[], Project], warehouse: Warehouse) -> Iterator[dict[str, Failure]]:
+    """All of BAD, side by side, as they mostly wait."""
+    databases = {case: f"bad_{i}" for i, case in enumerate(BAD)}
+    urls = {case: warehouse.create_database(name) for case, name in databases.items()}
+    with Sandbox(deals=30, tokens=[TOKEN]) as sandbox:
+        runs = {
+            case: new_project().start(sandbox, urls[case], **settings) for case, (settings, _) in BAD.items()
+        }
+        outputs = {case: run.communicate()[0] for case, run in runs.items()}
+    yield {
+        case: Failure(run.returncode, outputs[case], table_names(urls[case])) for case, run in runs.items()
+    }
+    for name in databases.values():
+        warehouse.drop_database(name)
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_explained_and_writes_nothing(failures: dict[str, Failure], case: str) -> None:
+    failure = failures[case]
+    assert failure.exit != 0
+    assert BAD[case][1] in re.sub(r"\s+", " ", failure.output)
+    assert failure.tables == []
+    assert TOKEN not in failure.output
+    assert WRONG_TOKEN not in failure.output
