@@ -1,7 +1,6 @@
 """The command line: `tap-pipedrive`, `python -m tap_pipedrive`."""
 
 import logging
-import os
 import sys
 
 from tap_pipedrive.errors import PipedriveError
@@ -14,10 +13,6 @@ def main() -> None:
         TapPipedrive.cli()
     except PipedriveError as error:
         logging.getLogger(TapPipedrive.name).error("%s", error)
-        sys.exit(1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing to flush at exit
-        logging.getLogger(TapPipedrive.name).error("The target stopped reading: see what it says.")
         sys.exit(1)
 
 

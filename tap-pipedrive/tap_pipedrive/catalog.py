@@ -22,14 +22,9 @@ def match_selection(
 ) -> CatalogEntry:
     """The entry of a user's catalog with the columns of `schema` in place of its own."""
     wanted = entry.metadata.resolve_selection()
-    theirs = _columns_by_field(entry.schema.to_dict().get("properties", {}))
-    ours = _columns_by_field(schema["properties"])
-    names = {
-        column: theirs[key][position]
-        for key, columns in ours.items()
-        for position, column in enumerate(columns)
-        if position < len(theirs.get(key, ()))
-    }
+    theirs = _columns_by_part(entry.schema.to_dict().get("properties", {}))
+    ours = _columns_by_part(schema["properties"])
+    names = {column: theirs.get(part, column) for part, column in ours.items()}
     metadata = MetadataMapping.get_standard_metadata(
         schema=dict(schema),
         key_properties=keys,
@@ -52,9 +47,14 @@ def match_selection(
     )
 
 
-def _columns_by_field(properties: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+def _columns_by_part(properties: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """Columns of custom fields by key and suffix; a field's shortest column is the one without suffix."""
     columns: dict[str, list[str]] = {}
     for column, schema in properties.items():
         if key := key_of(schema):
             columns.setdefault(key, []).append(column)
-    return columns
+    return {
+        (key, column.removeprefix(min(found, key=len))): column
+        for key, found in columns.items()
+        for column in found
+    }

@@ -5,6 +5,7 @@ One `Client` serves all streams of a run. It knows URLs and status codes, no ent
 
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -114,6 +115,10 @@ class Client:
             status = response.status_code
         except requests.RequestException as error:
             raise TryAgain(_without_url(error)) from None
+        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+            raise PipedriveError(
+                f"GET {endpoint} answered a redirect to nowhere: set api_url right."
+            ) from None
         finally:
             with self._lock:
                 self.requests[endpoint, status] += 1
@@ -141,7 +146,7 @@ def _read(content: bytes) -> dict[str, Any]:
         body = _decode(content)
         if rb"\u0000" in content:
             body = _storable(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # lone surrogates, for one
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # lone surrogates, for one
         try:
             body = _storable(json.loads(content, parse_float=Decimal))
         except (ValueError, RecursionError):
@@ -176,7 +181,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     status, headers = response.status_code, response.headers
     try:
         body = _decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = None
     answered = f"{status} ({_text(body) or response.reason or 'no text'})"
     said = f"GET {endpoint} answered {answered}"
@@ -199,8 +204,10 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     elif status in RETRIED_STATUSES:
         problem = TryAgain(answered, _retry_after(headers))
     elif 300 <= status < 400:
-        host = urlsplit(headers.get("Location", "")).netloc or "elsewhere"
-        problem = PipedriveError(f"{said}, a redirect to {host}: set api_url to the right address.")
+        host = re.match("https?://([A-Za-z0-9.:-]+)", headers.get("Location", ""))
+        problem = PipedriveError(
+            f"{said}, a redirect to {host[1] if host else 'elsewhere'}: set api_url to the right address."
+        )
     else:
         problem = PipedriveError(f"{said}, which the tap does not know: report it with this line.")
     return problem
@@ -227,7 +234,7 @@ def _text(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     words = [body.get("error"), body.get("error_info")]
-    return "; ".join(str(word)[:300] for word in words if word)
+    return "; ".join(" ".join(str(word).split())[:300] for word in words if word)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -239,9 +246,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _seconds(header: str | None) -> float | None:
     try:
-        return float(header) if header else None
+        seconds = float(header or "nan")
     except ValueError:
         return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _without_url(error: requests.RequestException) -> str:

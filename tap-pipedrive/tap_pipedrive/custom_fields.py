@@ -53,9 +53,12 @@ class Kind:
     flat: tuple[str, ...] = ()
     """Suffixes of the keys over which v1 spreads the parts of one value."""
 
+    clean: Callable[[Any], Any] | None = None
+    """The short way, for a type with one column and no options."""
+
 
 def _scalar(clean: Callable[[Any], Any], schema: Schema) -> Kind:
-    return Kind((("", schema),), lambda value, _: (clean(value),))
+    return Kind((("", schema),), lambda value, _: (clean(value),), clean=clean)
 
 
 def _parts(
@@ -130,13 +133,13 @@ KINDS: Mapping[str, Kind] = {
         flat=("until",),
     ),
     "time": _parts(
-        ("", ("value",), values.clean_time, values.TIME),
+        ("", ("value",), values.clean_time, values.TEXT),
         ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
         flat=("timezone_id",),
     ),
     "timerange": _parts(
-        ("", ("value",), values.clean_time, values.TIME),
-        ("_until", ("until",), values.clean_time, values.TIME),
+        ("", ("value",), values.clean_time, values.TEXT),
+        ("_until", ("until",), values.clean_time, values.TEXT),
         ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
         flat=("until", "timezone_id"),
     ),
@@ -165,60 +168,60 @@ class CustomFields:
         reserved: Sequence[str],
         max_columns: int,
     ) -> None:
-        self.names = _assign_names(definitions, aliases, pins, {*reserved, RAW, OVERFLOW})
-        """Column name (without suffix) by key."""
-        pins.update({field.key: {"name": self.names[field.key], "type": field.type} for field in definitions})
+        names = _assign_names(definitions, aliases, pins, {*reserved, RAW, OVERFLOW})
+        for field in definitions:
+            pin = {"name": names[field.key], "type": field.type}
+            if (old := pins.get(field.key, pin)) != pin:  # its columns stay in the warehouse, and reserved
+                pins[f"{field.key} {old['name']}"] = old
+            pins[field.key] = pin
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
-        self.keys: dict[str, str] = {}
-        """The field's key by column."""
         self.known = {field.key for field in definitions}
-        self._readers: list[tuple[str, Kind, Mapping[int, str], tuple[str, ...]]] = []
+        self._readers: dict[str, tuple[tuple[str, ...], Kind, Mapping[int, str]]] = {}
         order = {key: position for position, key in enumerate(pins)}
         for field in sorted(definitions, key=lambda field: order[field.key]) if mode != "json" else ():
             kind = KINDS.get(field.type, _UNKNOWN)
             about = {"title": field.name, "description": f"Custom field {field.key}"}
-            columns = {self.names[field.key] + suffix: {**schema, **about} for suffix, schema in kind.columns}
+            columns = {names[field.key] + suffix: {**schema, **about} for suffix, schema in kind.columns}
             if len(self.columns) + len(columns) > max_columns:
                 continue
-            self._readers.append((field.key, kind, field.options, tuple(columns)))
+            self._readers[field.key] = (tuple(columns), kind, field.options)
             self.columns |= columns
-            self.keys |= dict.fromkeys(columns, field.key)
-        self._with_column = {key for key, *_ in self._readers}
-        self.left_over = sorted(self.known - self._with_column) if mode != "json" else []
+        self.names = {key: columns[0] for key, (columns, *_) in self._readers.items()}
+        """(First) column by key of each field that has one."""
+        self.left_over = sorted(self.known - self._readers.keys()) if mode != "json" else []
         """Keys of the fields for which there was no room."""
         if mode != "json":
             self.columns[OVERFLOW] = values.OBJECT
         if mode != "columns":
             self.columns[RAW] = values.OBJECT
         self._mode = mode
+        self._blank = dict.fromkeys(self.columns)
 
     def read(self, raw: Mapping[str, Any], row: dict[str, Any]) -> list[tuple[str, Any, str]]:
         """Fill a row's columns from its raw custom fields; return what did not fit: (column, value, error)."""
         rejects: list[tuple[str, Any, str]] = []
-        for key, kind, options, columns in self._readers:
-            value = raw.get(key)
+        beyond: dict[str, Any] = {}
+        row.update(self._blank)
+        for key, value in raw.items():
             if value is None:
-                for column in columns:
-                    row[column] = None
                 continue
+            if key not in self._readers:
+                beyond[key] = value
+                continue
+            columns, kind, options = self._readers[key]
             try:
-                cells = kind.read(value, options)
+                if kind.clean:
+                    row[columns[0]] = kind.clean(value)
+                else:
+                    row.update(zip(columns, kind.read(value, options), strict=True))
             except (ValueError, TypeError, ArithmeticError) as error:
                 rejects.append((columns[0], value, str(error)))
-                cells = (None,) * len(columns)
-            row.update(zip(columns, cells, strict=True))
         if self._mode != "json":
-            rest = raw.keys() - self._with_column
-            beyond = {key: raw[key] for key in rest if raw[key] is not None}
             row[OVERFLOW] = beyond or None
         if self._mode != "columns":
             row[RAW] = raw
         return rejects
-
-    def unknown(self, raw: Mapping[str, Any]) -> bool:
-        """Whether the row has a field that was not defined when the definitions were read."""
-        return not raw.keys() <= self.known and any(raw[key] is not None for key in raw.keys() - self.known)
 
 
 def unflatten(record: Mapping[str, Any], definitions: Mapping[str, Definition]) -> dict[str, Any]:
@@ -227,16 +230,13 @@ def unflatten(record: Mapping[str, Any], definitions: Mapping[str, Definition]) 
     for name, value in record.items():
         if not _KEY.match(name):
             continue
-        key, definition = name[:40], definitions.get(name[:40])
-        if definition is None:
-            raw[name] = value
-            continue
-        flat = KINDS.get(definition.type, _UNKNOWN).flat
-        if flat and value is not None and not isinstance(value, dict):
+        key, part = name[:40], name[41:]
+        flat = KINDS.get(definitions[key].type, _UNKNOWN).flat if key in definitions else ()
+        if value is None or isinstance(value, dict) or (part and part not in flat) or not flat:
+            raw.setdefault(name, value)
+        else:
             parts = {part: record[f"{key}_{part}"] for part in flat if f"{key}_{part}" in record}
             raw[key] = {"value": record.get(key), **parts}
-        elif name == key:
-            raw[key] = value
     return raw
 
 
@@ -267,7 +267,18 @@ def _assign_names(
     for field in definitions:
         if alias := aliases.get(field.key):
             columns = _columns(alias, field.type)
-            if clash := next((column for column in columns if column in taken or len(column) > 63), None):
+            others = (
+                _columns(pin["name"], pin["type"]) for key, pin in pins.items() if key[:40] != field.key
+            )
+            taken_by_others = taken.union(*others)
+            if clash := next(
+                (
+                    column
+                    for column in columns
+                    if column in taken_by_others or len(column) > values.MAX_IDENTIFIER
+                ),
+                None,
+            ):
                 raise PipedriveError(
                     f"Setting custom_field_names: {field.key} ({field.name}) cannot be named {alias}: the "
                     f"column {clash} exists already or is too long; choose another name."

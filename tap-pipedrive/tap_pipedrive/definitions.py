@@ -5,7 +5,7 @@ from typing import Any
 
 from tap_pipedrive.custom_fields import Definition
 from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.values import clean_integer
+from tap_pipedrive.values import clean_integer, clean_text
 
 FIELD_ENDPOINTS = {
     "deal": "/api/v2/dealFields",
@@ -33,11 +33,11 @@ def custom_fields(fields: Sequence[Mapping[str, Any]], endpoint: str) -> dict[st
 
 def _options(options: Any) -> list[tuple[int, str]]:
     labels = []
-    for option in options or ():
+    for option in options if isinstance(options, list) else ():
         try:
-            option_id = clean_integer(option.get("id"))
+            option_id, label = clean_integer(option.get("id")), clean_text(option.get("label"))
         except (ValueError, AttributeError):
             continue
-        if option_id is not None:
-            labels.append((option_id, str(option.get("label"))))
+        if option_id is not None and label is not None:
+            labels.append((option_id, label))
     return labels

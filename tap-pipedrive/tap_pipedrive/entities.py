@@ -5,7 +5,7 @@ are required: Pipedrive leaves out, blanks and nulls almost anything else. Colum
 nested lists and objects stay JSON; a field's description says what its name does not.
 """
 
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ Timestamp = Annotated[
     datetime | None, PlainValidator(values.clean_timestamp), WithJsonSchema(values.TIMESTAMP)
 ]
 Date = Annotated[date | None, PlainValidator(values.clean_date), WithJsonSchema(values.DATE)]
-Time = Annotated[time | None, PlainValidator(values.clean_time), WithJsonSchema(values.TIME)]
+Time = Annotated[str | None, PlainValidator(values.clean_time), WithJsonSchema(values.TEXT)]
 Duration = Annotated[str | None, PlainValidator(values.clean_duration), WithJsonSchema(values.TEXT)]
 List = Annotated[list[Any] | None, PlainValidator(values.clean_list), WithJsonSchema(values.ARRAY)]
 Object = Annotated[dict[str, Any] | None, PlainValidator(values.clean_object), WithJsonSchema(values.OBJECT)]
@@ -230,7 +230,7 @@ class Activity(Entity):
     busy: Boolean = None
     is_deleted: Boolean = None
     due_date: Date = Field(None, description="In UTC, like `due_time`")
-    due_time: Time = Field(None, description="Nothing for the whole day")
+    due_time: Time = Field(None, description="HH:MM:SS; nothing for the whole day")
     duration: Duration = Field(None, description="HH:MM:SS")
     marked_as_done_time: Timestamp = None
     location: Object = None

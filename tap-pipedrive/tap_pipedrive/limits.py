@@ -1,5 +1,6 @@
 """What the API may be asked, and what it costs: token prices and the burst window."""
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -42,6 +43,9 @@ TOKEN_PRICES = {
 """API tokens per request, whatever the size of the page (`x-token-cost` in Pipedrive's OpenAPI documents)."""
 
 
+_SIZE = re.compile("[1-9][0-9]{0,5}")
+
+
 class BurstWindow:
     """Keeps requests within Pipedrive's rolling window; safe to share between threads."""
 
@@ -59,6 +63,11 @@ class BurstWindow:
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take over the window's size that an answer announces."""
-        size = headers.get("x-ratelimit-limit", "")
-        if size.isdecimal() and int(size) > 0 and int(size) != self._window.amount:
-            self._window = RateLimitItemPerSecond(int(size), WINDOW_SECONDS)
+        announced = headers.get("x-ratelimit-limit", "")
+        if not _SIZE.fullmatch(announced) or int(announced) == self._window.amount:
+            return
+        with self._lock:
+            used = self._window.amount - self._limiter.get_window_stats(self._window).remaining
+            self._window = RateLimitItemPerSecond(int(announced), WINDOW_SECONDS)
+            for _ in range(min(used, int(announced))):  # what was sent already counts in the new window too
+                self._limiter.hit(self._window)

@@ -84,7 +84,10 @@ class CursorListing:
         if since:
             params |= {"updated_since": rfc3339(since), "sort_by": "update_time", "sort_direction": "asc"}
         cursor = place.get("cursor")
+        if not isinstance(cursor, str):
+            cursor = None
         resumed = cursor is not None
+        seen: set[str] = set()
         while True:
             try:
                 answer = source.client.get(self.path, params | ({"cursor": cursor} if cursor else {}))
@@ -97,13 +100,13 @@ class CursorListing:
             following = _dig(answer.body, "additional_data", "next_cursor")
             if following is not None and not isinstance(following, str):
                 raise PipedriveError(f"GET {self.path} answered a cursor that is no text: report this line.")
-            if following and following == cursor:
+            if following in seen:
                 raise PipedriveError(f"GET {self.path} answered the same cursor twice: run again.")
             place = {"cursor": following} if following else {}
             yield Page(_rows(answer, self.path), place, answer.served_at, in_order=since is not None)
             if not following:
                 return
-            cursor = following
+            seen.add(cursor := following)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,9 @@ class OffsetListing:
                 return
 
     def _counted(self, client: Client, params: Mapping[str, str], place: Place) -> Iterator[Page]:
-        start, last_id = int(place.get("start", 0)), place.get("last_id")
+        start, last_id = place.get("start", 0), place.get("last_id")
+        if not isinstance(start, int) or start < 0 or "last_id" not in place:
+            start = 0
         restarts = 0
         while True:
             seam = 1 if start else 0
@@ -162,7 +167,7 @@ class OffsetListing:
                     )
                 start, last_id = 0, None
                 continue
-            following = _next_start(answer, self.path, start - seam, len(rows))
+            following = _next_start(answer, self.path, start - seam, rows[seam:], len(rows))
             if following is None:
                 yield Page(rows[seam:], {}, answer.served_at)
                 return
@@ -179,12 +184,16 @@ class WholeListing:
 
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
         """One page, unless Pipedrive says that there are more."""
-        following: int | None = 0
-        while following is not None:
-            answer = source.client.get(self.path, {"start": following} if following else {})
+        start, first = 0, None
+        while True:
+            answer = source.client.get(self.path, {"start": start} if start else {})
             rows = _rows(answer, self.path)
-            following = _next_start(answer, self.path, following, len(rows), paged=False)
-            yield Page(rows, {}, answer.served_at)
+            fresh = rows if not start or _id(rows[0] if rows else None) != first else []
+            following = _next_start(answer, self.path, start, fresh, len(rows), paged=False)
+            yield Page(fresh, {}, answer.served_at)
+            if following is None:
+                return
+            start, first = following, _id(rows[0])
 
 
 @dataclass(frozen=True)
@@ -219,7 +228,8 @@ class OptionListing(DefinitionListing):
                 "option_id": option.get("id"),
             }
             for field in source.definitions(self.name)
-            for option in field.get("options") or ()
+            if isinstance(field.get("options"), list)
+            for option in field["options"]
             if isinstance(option, dict)
         ]
         yield Page(rows, {}, None)
@@ -227,7 +237,7 @@ class OptionListing(DefinitionListing):
 
 def rfc3339(moment: datetime) -> str:
     """Whole seconds and a Z: Pipedrive refuses fractions."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _dig(body: Mapping[str, Any], *keys: str) -> Any:
@@ -249,15 +259,16 @@ def _rows(answer: Answer, path: str) -> list[Any]:
     return rows
 
 
-def _next_start(answer: Answer, path: str, start: int, count: int, *, paged: bool = True) -> int | None:
+def _next_start(
+    answer: Answer, path: str, start: int, fresh: Sequence[Any], count: int, *, paged: bool = True
+) -> int | None:
     """Where the next page begins, None after the last.
 
     Some v1 endpoints put the envelope under `additional_data.pagination`, others under `additional_data`,
     some without `next_start`. Where even the flag is missing, a full page means that there may be more.
     """
-    envelope = (
-        _dig(answer.body, "additional_data", "pagination") or _dig(answer.body, "additional_data") or {}
-    )
+    envelope = _dig(answer.body, "additional_data", "pagination") or _dig(answer.body, "additional_data")
+    envelope = envelope if isinstance(envelope, dict) else {}
     more = envelope.get("more_items_in_collection")
     if more is None:
         more = paged and count >= PAGE
@@ -266,9 +277,9 @@ def _next_start(answer: Answer, path: str, start: int, count: int, *, paged: boo
     following = envelope.get("next_start")
     if not isinstance(following, int):
         following = start + count
-    if count == 0 or following <= start:
+    if not fresh or following <= start:
         raise PipedriveError(
-            f"GET {path} says that there are more rows after {start}, but sends none: run again."
+            f"GET {path} says that there are more rows than {start}, but sends none: run again."
         )
     return following
 

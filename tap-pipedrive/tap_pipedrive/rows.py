@@ -11,9 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tap_pipedrive.custom_fields import CustomFields, Definition, is_custom_key, unflatten
+from tap_pipedrive.custom_fields import RAW, CustomFields, Definition, is_custom_key, unflatten
 from tap_pipedrive.entities import Entity
 from tap_pipedrive.writer import encode
+
+WHOLE_RECORD = "(record)"
+"""The field of a reject whose record has no usable key, or is no object."""
 
 Row = dict[str, Any]
 Reject = tuple[str, Any, str]
@@ -39,7 +42,7 @@ class RowReader:
         self.rejected_rows = 0
         self.unknown_keys: Counter[str] = Counter()
         """Rows by key of the API that no column holds."""
-        self._known_keys = frozenset(entity.model_fields) | ignored_keys | {"custom_fields"}
+        self._known_keys = frozenset(entity.model_fields) | ignored_keys | {RAW}
 
     def raw_custom_fields(
         self, records: Sequence[Any], definitions: Mapping[str, Definition]
@@ -52,7 +55,7 @@ class RowReader:
             return {}
         if self.flat_custom_fields:
             return unflatten(record, definitions)
-        raw = record.get("custom_fields")
+        raw = record.get(RAW)
         return raw if isinstance(raw, dict) else {}
 
     def read(
@@ -66,6 +69,8 @@ class RowReader:
             if row is not None:
                 if custom_fields:
                     rejects += custom_fields.read(raws[position], row)
+                    if not isinstance(raw := record.get(RAW), dict | None):
+                        rejects.append((RAW, raw, "expected an object"))
                 rows.append(row)
             if rejects:
                 self.rejected_rows += 1
@@ -99,7 +104,7 @@ class RowReader:
         return {
             "stream": self.stream,
             "record_id": sha256(text.encode()).hexdigest() if None in key else "/".join(map(str, key)),
-            "field": column or "(record)",
+            "field": column or WHOLE_RECORD,
             "value": text,
             "error": error,
             "seen_at": datetime.now(UTC),

@@ -3,12 +3,13 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tap_pipedrive.values import MAX_IDENTIFIER
 
-_COLUMN_NAME = re.compile(r"^[a-z_][a-z0-9_]*$")
+_COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 class Settings(BaseModel):
@@ -32,7 +33,7 @@ class Settings(BaseModel):
         title="Start date",
         description="Leave out records that were last updated before this moment. Default: everything.",
     )
-    lookback_seconds: Annotated[int, Field(ge=0)] = Field(
+    lookback_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
         60,
         title="Look-back, seconds",
         description="How far each incremental run reads back before its bookmark; rows read twice are "
@@ -54,7 +55,7 @@ class Settings(BaseModel):
         description="What is beyond goes into the JSON column `custom_fields_overflow`; Postgres allows "
         "1,600 columns in all.",
     )
-    max_rejects: Annotated[float, Field(ge=0, le=1)] = Field(
+    max_rejects: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         0.01,
         title="Most rejects",
         description="Fail the run when a larger share of a stream's rows has values that do not fit their "
@@ -77,9 +78,25 @@ class Settings(BaseModel):
     @field_validator("api_url")
     @classmethod
     def _is_web_address(cls, url: str) -> str:
-        if not re.match(r"^https?://[^/?#@]+/?$", url):
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            host = ""
+        plain = re.fullmatch(r"https?://[^/?#@\s]+/?", url)
+        if not plain or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host):
             raise ValueError("is not an address like https://yourcompany.pipedrive.com")
         return url.rstrip("/")
+
+    @field_validator("start_date", mode="before")
+    @classmethod
+    def _is_a_date(cls, moment: Any) -> Any:
+        """Pydantic would take a bare number for seconds since 1970."""
+        if isinstance(moment, str) and not re.match(r"\d{4}-\d\d-\d\d", moment):
+            raise ValueError("is no date like 2026-01-31 or 2026-01-31T00:00:00Z")
+        if not isinstance(moment, str | datetime):
+            raise ValueError("is no text with a date like 2026-01-31")
+        return moment
 
     @field_validator("start_date")
     @classmethod
@@ -92,7 +109,7 @@ class Settings(BaseModel):
     @classmethod
     def _are_column_names(cls, names: dict[str, str]) -> dict[str, str]:
         for key, name in names.items():
-            if not _COLUMN_NAME.match(name) or len(name) > MAX_IDENTIFIER:
+            if not _COLUMN_NAME.fullmatch(name) or len(name) > MAX_IDENTIFIER:
                 raise ValueError(
                     f"{key}: {name!r} is no column name: use a-z, 0-9 and _, starting with a letter, "
                     f"at most {MAX_IDENTIFIER} characters"

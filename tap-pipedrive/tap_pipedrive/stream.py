@@ -16,11 +16,11 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.custom_fields import KINDS, CustomFields
+from tap_pipedrive.custom_fields import KINDS, CustomFields, Pins
 from tap_pipedrive.entities import Entity
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
 from tap_pipedrive.listings import Listing, Page, changed_at, rfc3339
-from tap_pipedrive.rows import Row, RowReader
+from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.values import clean_timestamp
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class PipedriveStream(Stream):
 
     def __init__(self, tap: "TapPipedrive") -> None:
         super().__init__(tap=tap)
+        # The SDK announces an error that it passes on; one sentence is enough, and `__main__` writes it.
+        self.logger.addFilter(lambda record: "An unhandled error occurred" not in str(record.msg))
         self.row_count = 0
         self._custom_fields: CustomFields | None = None
         self._undefined: set[str] = set()
@@ -98,7 +100,7 @@ class PipedriveStream(Stream):
             definitions,
             mode=settings.custom_fields,
             aliases=settings.custom_field_names,
-            pins=self.stream_state.setdefault("custom_fields", {}),
+            pins=self._pins(),
             reserved=tuple(self.entity.model_fields),
             max_columns=settings.max_custom_field_columns,
         )
@@ -110,6 +112,19 @@ class PipedriveStream(Stream):
                 settings.max_custom_field_columns,
             )
         return fields
+
+    def _pins(self) -> Pins:
+        """The names that custom-field columns got when they were first seen, kept in the state."""
+        pins: Pins = self.stream_state.setdefault("custom_fields", {})
+        try:
+            well_formed = all(isinstance(pin["name"] + pin["type"], str) for pin in pins.values())
+        except (AttributeError, KeyError, TypeError):
+            well_formed = False
+        if not well_formed:
+            raise PipedriveError(
+                f"The state's custom_fields of {self.name} are not as written: clear the state."
+            )
+        return pins
 
     def column_names(self) -> Mapping[str, str]:
         """Column name of each custom field, by key."""
@@ -190,10 +205,9 @@ class PipedriveStream(Stream):
         context = {"listing": listing.name} if listing.name else None
         state = self.get_context_state(context) if incremental else {}
         bookmark = self._bookmark(state) if incremental else None
-        since = bookmark - timedelta(seconds=self._tap.settings.lookback_seconds) if bookmark else None
-        place = dict(state.get("first_load", {})) if incremental and since is None else {}
-        resumed = "began" in place
-        began = clean_timestamp(place.pop("began", None))
+        since = self._look_back(bookmark) if bookmark else None
+        began, place = self._place(state) if incremental and since is None else (None, {})
+        resumed = began is not None
         newest, previous, in_order = bookmark, None, True
         for page in listing.pages(self._tap, since=since, place=place):
             began = began or self._clock(page.served_at, bookmark)
@@ -217,15 +231,31 @@ class PipedriveStream(Stream):
                 yield from self._pages(listing)
 
     def _bookmark(self, state: Mapping[str, Any]) -> datetime | None:
-        value = state.get("replication_key_value")
-        try:
-            bookmark = clean_timestamp(value)
-        except ValueError:
-            raise PipedriveError(
-                f"The bookmark of {self.name} in the state is no time: {str(value)[:40]!r}; correct or clear it."
-            ) from None
+        bookmark = self._time_in_state(state.get("replication_key_value"))
         start = self._tap.settings.start_date
         return max(bookmark, start) if bookmark and start else bookmark or start
+
+    def _look_back(self, bookmark: datetime) -> datetime:
+        try:
+            return bookmark - timedelta(seconds=self._tap.settings.lookback_seconds)
+        except OverflowError:
+            return bookmark
+
+    def _place(self, state: Mapping[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
+        """When an unfinished first load began, and where it goes on."""
+        first_load = state.get("first_load", {})
+        if not isinstance(first_load, dict):
+            raise PipedriveError(f"The state's first_load of {self.name} is no object: clear the state.")
+        place = {key: value for key, value in first_load.items() if key != "began"}
+        return self._time_in_state(first_load.get("began")), place
+
+    def _time_in_state(self, value: Any) -> datetime | None:
+        try:
+            return clean_timestamp(value)
+        except ValueError:
+            raise PipedriveError(
+                f"The state of {self.name} has {str(value)[:40]!r} where a time should be: correct or clear it."
+            ) from None
 
     def _set_bookmark(self, state: dict[str, Any], moment: datetime) -> None:
         state |= {"replication_key": self.replication_key, "replication_key_value": rfc3339(moment)}
@@ -281,14 +311,16 @@ class PipedriveStream(Stream):
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` wants one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]
         self.write(rows)
-        self._tap.reject(
-            row if self._is_plain and row["field"] not in self._deselected else {**row, "value": None}
-            for row in rejected
-        )
+        self._tap.reject(row if self._may_keep(row["field"]) else {**row, "value": None} for row in rejected)
         self.row_count += len(rows)
         if self.ABORT_AT_RECORD_COUNT is not None and rows:
             self._check_max_record_limit(self.row_count)
         return len(rows)
+
+    def _may_keep(self, column: str) -> bool:
+        """Whether a rejected value may be kept in clear: not if the user drops or maps what it belongs to."""
+        whole = column == WHOLE_RECORD
+        return self._is_plain and not (self._deselected if whole else column in self._deselected)
 
     def write(self, rows: list[Row]) -> None:
         """Write RECORD messages: selected columns only, through the user's stream maps if there are any."""

@@ -1,17 +1,17 @@
 """The tap: settings in, streams out."""
 
+import io
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import click
 from pydantic import ValidationError
 from singer_sdk import Tap
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
@@ -19,7 +19,7 @@ from tap_pipedrive import metrics
 from tap_pipedrive.client import Client
 from tap_pipedrive.custom_fields import Definition
 from tap_pipedrive.definitions import FIELD_ENDPOINTS, custom_fields
-from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError, Unavailable
+from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
 from tap_pipedrive.listings import CursorListing
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import Settings, config_schema, sentences
@@ -76,7 +76,7 @@ class TapPipedrive(Tap):
         except ValidationError as error:
             errors = sentences(error)
             if raise_errors:
-                raise ConfigValidationError(errors[0], errors=errors) from None
+                raise PipedriveError(" ".join(errors)) from None
             self.settings = Settings.model_construct(api_token="")
             self._no_custom_fields = True
             self.logger.warning("The catalog is without custom fields: %s", " ".join(errors))
@@ -115,6 +115,23 @@ class TapPipedrive(Tap):
         self.mapper.register_raw_streams_from_catalog(Catalog({stream.name: entry}))
 
     @classmethod
+    def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
+        """Run with files that hold what they should."""
+        super().invoke(
+            state=_json_object(state, "--state"), catalog=_json_object(catalog, "--catalog"), **kwargs
+        )
+
+    @classmethod
+    def cb_config(
+        cls: "type[TapPipedrive]", ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> Any:
+        """Read the settings' files."""
+        for path in value:
+            if path != "ENV":
+                _json_object(click.File(lazy=True).convert(path, param, ctx), "--config")
+        return super().cb_config(ctx, param, value)
+
+    @classmethod
     def cb_discover(cls: "type[TapPipedrive]", ctx: click.Context, param: click.Option, value: bool) -> None:
         """Discover with the state, if there is one: the names of custom-field columns are in it.
 
@@ -123,13 +140,11 @@ class TapPipedrive(Tap):
         """
         if not value:
             return
-        config, state = ctx.params["config"], None
-        if ctx.params.get("state"):
-            with ctx.params["state"] as file:
-                state = json.load(file)
+        config = ctx.params["config"]
+        state = _json_object(ctx.params.get("state"), "--state")
         tap = cls(
             config=config.config,
-            state=state,
+            state=state and json.load(state),
             parse_env_config=config.parse_env,
             validate_config=False,
             setup_mapper=False,
@@ -158,7 +173,7 @@ class TapPipedrive(Tap):
                 return custom_fields(self.definitions(entity), FIELD_ENDPOINTS[entity])
             except NotAllowed as error:
                 self.logger.warning("Custom fields of the entity %s are missing: %s", entity, error)
-            except Unavailable as error:
+            except PipedriveError as error:
                 if not self._is_discovering:
                     raise
                 self._no_custom_fields = True
@@ -237,3 +252,20 @@ class TapPipedrive(Tap):
         """Stop on SIGINT and SIGTERM. The SDK's method would exit with 0, as if all had been read."""
         self.logger.error("Interrupted: the next run goes on where this one stopped.")
         sys.exit(128 + signum)
+
+
+def _json_object(file: IO[str] | None, option: str) -> IO[str] | None:
+    """A file of the command line, once it is known to hold a JSON object."""
+    if file is None:
+        return None
+    with file:
+        try:
+            text = file.read()
+            is_object = isinstance(json.loads(text), dict)
+        except (ValueError, RecursionError):
+            is_object = False
+        except OSError as error:
+            raise PipedriveError(f"{option}: {file.name} cannot be read: {error.strerror}.") from None
+    if not is_object:
+        raise PipedriveError(f"{option}: {file.name} holds no JSON object.")
+    return io.StringIO(text)

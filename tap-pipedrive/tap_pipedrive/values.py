@@ -6,7 +6,7 @@ date), or raises ValueError when the value does not fit its type. The schemas ar
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -18,21 +18,20 @@ NUMBER = {"type": ["number", "null"]}
 BOOLEAN = {"type": ["boolean", "null"]}
 TIMESTAMP = {"type": ["string", "null"], "format": "date-time"}
 DATE = {"type": ["string", "null"], "format": "date"}
-TIME = {"type": ["string", "null"], "format": "time"}
 ARRAY = {"type": ["array", "null"]}
 OBJECT = {"type": ["object", "null"]}
 
 MAX_IDENTIFIER = 63
 """Bytes in a column name; Postgres silently cuts off the rest."""
 
-MAX_INTEGER = 2**63 - 1
-"""The largest whole number a warehouse's bigint can hold."""
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
+"""What a warehouse's bigint can hold."""
 
 MAX_MAGNITUDE = 1_000
 """Numbers with more digits than this, before or after the point, are nonsense that no warehouse stores."""
 
 _ZERO_DATE = re.compile(r"^-?0000-|^-0001-")
-_CLOCK_TIME = re.compile(r"^(\d{1,3}):([0-5]\d)(?::([0-5]\d)(?:\.\d+)?)?Z?$")
+_CLOCK_TIME = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]+)?)?Z?")
 
 
 def clean_text(value: Any) -> str | None:
@@ -63,14 +62,14 @@ def clean_integer(value: Any) -> int | None:
         return clean_integer(value.get("value", value.get("id")))
     else:
         raise ValueError(f"expected a whole number, got {type(value).__name__}")
-    if abs(number) > MAX_INTEGER:
+    if not MIN_INTEGER <= number <= MAX_INTEGER:
         raise ValueError("a whole number of more than 64 bits")
     return number
 
 
 def _whole(value: str | Decimal) -> int:
     number = clean_number(value)
-    if number is None or not -MAX_INTEGER <= number <= MAX_INTEGER or number != int(number):
+    if number is None or not MIN_INTEGER <= number <= MAX_INTEGER or number != int(number):
         raise ValueError("not a whole number")
     return int(number)
 
@@ -141,17 +140,19 @@ def clean_date(value: Any) -> date | None:
     return date.fromisoformat(day)
 
 
-def clean_time(value: Any) -> time | None:
-    """A time of day: `15:00` and `15:00:00` are the same."""
+def clean_time(value: Any) -> str | None:
+    """A time of day as `HH:MM:SS` text: JSON Schema's `time` would need a zone, which Pipedrive's has not."""
     text = clean_duration(value)
-    return None if text is None else time.fromisoformat(text)
+    if text is not None and (len(text) > len("HH:MM:SS") or text >= "24"):
+        raise ValueError("not a time of day")
+    return text
 
 
 def clean_duration(value: Any) -> str | None:
     """Hours, minutes and seconds as `HH:MM:SS` text; more than a day is possible."""
     if value is None or value == "":
         return None
-    match = _CLOCK_TIME.match(value) if isinstance(value, str) else None
+    match = _CLOCK_TIME.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError("not hours and minutes")
     hours, minutes, seconds = match.groups()

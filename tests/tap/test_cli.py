@@ -269,7 +269,6 @@ WRONG: list[tuple[str, Any]] = [
     ("max_custom_field_columns", 1600),
     ("max_rejects", 1.5),
     ("max_rejects", "few"),
-    ("max_rejects", float("nan")),
     ("max_record", 5),
     ("api_tokn", "x"),
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from datetime import date, time
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
-from tap_pipedrive.custom_fields import KINDS, OVERFLOW, RAW, CustomFields, Definition, Pins, slug, unflatten
+from tap_pipedrive.custom_fields import (
+    KINDS,
+    OVERFLOW,
+    RAW,
+    CustomFields,
+    Definition,
+    Pins,
+    key_of,
+    slug,
+    unflatten,
+)
 from tap_pipedrive.entities import Deal, Lead
 from tap_pipedrive.errors import PipedriveError
 
@@ -44,6 +54,11 @@ def make(
 
 def field(kind: str, name: str = "X", key: str = KEY, options: Mapping[int, str] | None = None) -> Definition:
     return Definition(key, name, kind, options or {})
+
+
+def keys_of(fields: CustomFields) -> dict[str, str]:
+    """The field's key by column."""
+    return {column: key for column, schema in fields.columns.items() if (key := key_of(schema))}
 
 
 # Cells
@@ -96,11 +111,11 @@ CELLS: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
         "": None, "_until": date(2026, 12, 1)
     }),
     ("time", {"value": "15:00", "timezone_id": 5}, {KEY: "15:00:00", f"{KEY}_timezone_id": 5}, {
-        "": time(15), "_timezone": "5"
+        "": "15:00:00", "_timezone": "5"
     }),
     ("timerange", {"value": "09:00", "until": "18:30:00", "timezone_id": 5}, {
         KEY: "09:00:00", f"{KEY}_until": "18:30:00", f"{KEY}_timezone_id": 5
-    }, {"": time(9), "_until": time(18, 30), "_timezone": "5"}),
+    }, {"": "09:00:00", "_until": "18:30:00", "_timezone": "5"}),
     ("address", {"value": "Rua A, 10, São Paulo", **PARTS}, {
         KEY: "Rua A, 10, São Paulo", **{f"{KEY}_{part}": value for part, value in PARTS.items()}
     }, {"": "Rua A, 10, São Paulo", **{f"_{part}": value or None for part, value in PARTS.items()}}),
@@ -174,10 +189,10 @@ def test_nonsense_is_kept_as_a_reject_and_leaves_the_rest_of_the_row(value: Any)
     assert row["id"] == 1
     assert row["good"] == "kept"
     for column, kept, error in rejects:
-        key = fields.keys[column]
+        key = keys_of(fields)[column]
         assert kept == value
         assert error
-        assert all(row[name] is None for name, owner in fields.keys.items() if owner == key)
+        assert all(row[name] is None for name, owner in keys_of(fields).items() if owner == key)
 
 
 @pytest.mark.parametrize("raw", ["text", ["x"], 5])
@@ -252,7 +267,7 @@ def test_past_the_most_columns_the_rest_is_in_the_overflow_and_the_first_ones_st
     row: Record = {}
     raw = {definition.key: "7" for definition in newer}
     assert second.read(raw, row) == []
-    assert row[OVERFLOW] == {key: "7" for key in raw if key not in second.keys.values()}
+    assert row[OVERFLOW] == {key: "7" for key in raw if key not in keys_of(second).values()}
     assert set(second.left_over) == set(row[OVERFLOW])
 
 
@@ -342,7 +357,7 @@ def test_a_name_once_given_stays_whatever_is_renamed_added_or_deleted(
     owner: dict[str, str] = {}
     for _ in range(3):
         fields = named(definitions, pins=pins)
-        for column, key in fields.keys.items():
+        for column, key in keys_of(fields).items():
             assert owner.setdefault(column, key) == key, f"{column} was another field's"
         kept = [definition for definition in definitions if data.draw(st.booleans(), "keep")]
         for definition in kept:

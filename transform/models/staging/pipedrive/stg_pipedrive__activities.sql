@@ -42,11 +42,11 @@ renamed as (
 
         -- dates and times
         due_date,
-        due_time,
+        due_time::time as due_time,
         duration::interval as duration,
 
         -- timestamps
-        (due_date + coalesce(due_time, '00:00')) at time zone 'UTC' as due_at,
+        (due_date + coalesce(due_time::time, '00:00')) at time zone 'UTC' as due_at,
         marked_as_done_time at time zone 'UTC' as done_at,
         add_time at time zone 'UTC' as created_at,
         update_time at time zone 'UTC' as updated_at,
