@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,8 @@ class Clone:
         try:
             assert process.wait(timeout=300) == 0, f"{script}\n{self.output.read_text()}"
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # else it may have left something in the background
+                os.killpg(process.pid, signal.SIGKILL)
             raise
         return self.output.read_text()
 
