@@ -4,7 +4,7 @@ DEALS ?= 5000
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
-.PHONY: run test lint format bench docs stop clean
+.PHONY: run test lint format bench stop clean
 
 run: .venv/ready      ## load, model, and show what came out
 	@.venv/bin/python orchestrate/run.py --deals $(DEALS)
@@ -18,11 +18,15 @@ lint: .venv/ready     ## style and types
 format: .venv/ready
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
+bench: .venv/ready    ## measurements, see benchmarks/
+	@.venv/bin/python benchmarks/sandbox_page.py
+
 stop:                 ## stop the embedded Postgres
 	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down
 
 clean:                ## undo everything that run and test have made
 	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down --delete
+	@find . -name __pycache__ -prune -exec rm -rf {} +
 	@rm -rf .run .venv .meltano output transform/target transform/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml

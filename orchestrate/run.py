@@ -206,7 +206,7 @@ def _run_job(job: str, environment: Mapping[str, str]) -> str:
         command.insert(-1, "--full-refresh")
     else:
         say(f"Incremental: only what changed since the last run is loaded (meltano run {job})")
-    tokens, last_lines = "0", deque[str](maxlen=15)
+    tokens, problem, last_lines = "0", "", deque[str](maxlen=15)
     log = _log_file("meltano")
     with (
         log.open("w") as output,
@@ -225,6 +225,8 @@ def _run_job(job: str, environment: Mapping[str, str]) -> str:
                 event, level, logger = _parse(line)
                 if found := TOKENS.search(event):
                     tokens = found[1]
+                if level == "error" and logger.startswith("tap-pipedrive"):
+                    problem = event
                 if not event.startswith("METRIC"):
                     last_lines.append(event[:500])
                 if _is_worth_showing(event, level, logger):
@@ -232,6 +234,8 @@ def _run_job(job: str, environment: Mapping[str, str]) -> str:
         except BaseException:
             process.terminate()
             raise
+    if process.returncode and problem:
+        raise RunError(f"{problem} (The whole log: {log.relative_to(ROOT)})")
     if process.returncode:
         shown = "\n".join(f"  {line}" for line in last_lines)
         raise RunError(f"meltano run {job} failed. The end of its log, {log.relative_to(ROOT)}:\n{shown}")
@@ -293,7 +297,7 @@ def _show_how_to_go_on(environment: Mapping[str, str], *, is_embedded: bool) -> 
         say(
             f"Look at the tables:  psql -h {host} -U {user} {database}   (select * from marts.main_bi limit 5;)"
         )
-    say("Run it again:        make run        What is in the tables: README.md, make docs")
+    say("Run it again:        make run        What is in the tables: README.md")
 
 
 def _log_file(name: str) -> Path:
