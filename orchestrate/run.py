@@ -181,7 +181,7 @@ def _check_database(environment: Mapping[str, str], *, is_demo: bool) -> None:
                 there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
                 raise RunError(
                     f"The schema {RAW_SCHEMA} of the database holds data of {there}, which those of {coming} "
-                    "would be mixed with: name another database in .env, or `make clean` if it is the embedded one."
+                    "would be mixed with: name another database in .env, or `make clean` the embedded one."
                 )
             if is_demo and not row:
                 connection.execute(f"create schema {RAW_SCHEMA}")
