@@ -85,7 +85,7 @@ class Order:
 
 def create(order: Order) -> Any:
     """Create a record from a part of it; what is missing gets defaults."""
-    return life.create(order.account, order.args["entity"], order.body)
+    return life.create(order.account, order.args["entity"], order.body, touch=order.touch)
 
 
 def update(order: Order) -> Any:

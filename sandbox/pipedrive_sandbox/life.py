@@ -20,6 +20,9 @@ from .model import IN_MILLISECONDS, PARENTS, TEXT_IDS, Id, Record, Refusal, Row,
 TOUCHED = {"users": "modified", "deal_discounts": "updated_at"}
 """Where the time of the last change is not called `update_time`."""
 
+GONE_AT_ONCE = ("deal_participants", "organization_relationships")
+"""Entities of which nothing is left when they are deleted, though they have an `active_flag`."""
+
 
 def now(account: Account, entity: str) -> str:
     """Return the account's time as the entity writes it."""
@@ -27,8 +30,8 @@ def now(account: Account, entity: str) -> str:
     return stamp_ms(moment) if entity in IN_MILLISECONDS else stamp(moment)
 
 
-def create(account: Account, entity: str, given: Row) -> Record:
-    """Add a record; what is not given gets a default. Returns it."""
+def create(account: Account, entity: str, given: Row, *, touch: bool = True) -> Record:
+    """Add a record; what is not given gets a default. Returns it. `touch` is about its parents."""
     table = account.table(entity)
     number = table.next_number()
     row = blank(account, entity)
@@ -47,7 +50,7 @@ def create(account: Account, entity: str, given: Row) -> Record:
     if superfluous(account, entity, row):
         raise Refusal(400, "there is such a record already")
     table.put(row)
-    _let_parents_follow(account, entity, row, touch=True)
+    _let_parents_follow(account, entity, row, touch=touch)
     return row
 
 
@@ -212,7 +215,7 @@ def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Rec
     if entity == "projects":
         return update(account, entity, id_, {"status": "deleted"}, touch=touch)
     flag = {"is_deleted": True} if "is_deleted" in before else {}
-    if "active_flag" in before:
+    if "active_flag" in before and entity not in GONE_AT_ONCE:
         flag["active_flag"] = False
     if flag:
         return _replace(account, entity, before, before | flag, touch=touch)

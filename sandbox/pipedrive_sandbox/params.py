@@ -71,7 +71,7 @@ def moment(name: str, text: str) -> str:
     try:
         if not MOMENT.fullmatch(text):
             raise ValueError(text)
-        return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
         raise invalid(f"{name} is not a valid datetime") from None
 

@@ -89,6 +89,32 @@ REFERENCES = {
     "stages": {"pipeline_id": "pipelines"},
     "products": {"owner_id": "users"},
     "filters": {"user_id": "users"},
+    "deal_followers": {"deal_id": "deals", "user_id": "users"},
+    "person_followers": {"person_id": "persons", "user_id": "users"},
+    "organization_followers": {"org_id": "organizations", "user_id": "users"},
+    "deal_participants": {"deal_id": "deals", "person_id": "persons", "added_by_user_id": "users"},
+    "deal_installments": {"deal_id": "deals"},
+    "deal_discounts": {"deal_id": "deals", "created_by": "users"},
+    "product_variations": {"product_id": "products"},
+    "organization_relationships": {
+        "rel_owner_org_id": "organizations", "rel_linked_org_id": "organizations",
+    },
+    "files": {
+        "user_id": "users", "deal_id": "deals", "person_id": "persons", "org_id": "organizations",
+        "lead_id": "leads", "activity_id": "activities", "product_id": "products",
+    },
+    "note_comments": {"note_id": "notes", "user_id": "users"},
+    "call_logs": {
+        "user_id": "users", "activity_id": "activities", "person_id": "persons", "deal_id": "deals",
+        "org_id": "organizations", "lead_id": "leads",
+    },
+    "mail_threads": {"user_id": "users", "deal_id": "deals"},
+    "mail_messages": {"user_id": "users", "mail_thread_id": "mail_threads"},
+    "project_phases": {"board_id": "project_boards"},
+    "project_templates": {"projects_board_id": "project_boards", "owner_id": "users"},
+    "projects": {"board_id": "project_boards", "phase_id": "project_phases", "owner_id": "users"},
+    "tasks": {"project_id": "projects", "parent_task_id": "tasks", "creator_id": "users"},
+    "webhooks": {"user_id": "users"},
 }  # fmt: skip
 
 
@@ -261,6 +287,40 @@ def test_counters_equal_the_children(spoilt: Dataset) -> None:
     assert all(org["people_count"] == staff[org["id"]] for org in spoilt.records["organizations"])
 
 
+def test_counters_equal_what_hangs_on_a_record(spoilt: Dataset) -> None:
+    """Deals count participants and mail besides; people count the deals they take part in."""
+    followers = {"deals": "deal", "persons": "person", "organizations": "organization"}
+    for name, key in {"deals": "deal_id", "persons": "person_id", "organizations": "org_id"}.items():
+        follow = Counter(row[key] for row in spoilt.records[f"{followers[name]}_followers"])
+        files = Counter(row[key] for row in spoilt.records["files"])
+        for row in spoilt.records[name]:
+            assert (row["followers_count"], row["files_count"]) == (follow[row["id"]], files[row["id"]])
+    threads = {row["id"]: row["deal_id"] for row in spoilt.records["mail_threads"]}
+    mail = Counter(threads[row["mail_thread_id"]] for row in spoilt.records["mail_messages"])
+    people = Counter(row["deal_id"] for row in spoilt.records["deal_participants"])
+    deals = by_id(spoilt, "deals")
+    for deal in deals.values():
+        assert deal["email_messages_count"] == mail[deal["id"]]
+        assert deal["participants_count"] == people[deal["id"]]
+    guests = Counter(
+        (row["person_id"], deals[row["deal_id"]]["status"])
+        for row in spoilt.records["deal_participants"]
+        if deals[row["deal_id"]]["person_id"] != row["person_id"]
+    )
+    assert guests
+    for person in spoilt.records["persons"]:
+        id_ = person["id"]
+        assert person["participant_open_deals_count"] == guests[id_, "open"]
+        assert person["participant_closed_deals_count"] == guests[id_, "won"] + guests[id_, "lost"]
+
+
+def test_most_deals_have_one_follower_and_one_participant(large: Dataset) -> None:
+    for counter in ("followers_count", "participants_count"):
+        counts = Counter(deal[counter] for deal in large.records["deals"])
+        assert counts[1] > 0.9 * 10_000
+        assert 300 < sum(number for count, number in counts.items() if count > 1) < 700
+
+
 def test_custom_values_have_the_shape_of_their_type(spoilt: Dataset) -> None:
     known = {
         "user": by_id(spoilt, "users"),
@@ -361,6 +421,8 @@ def test_volumes_of_a_large_account(large: Dataset) -> None:
     assert 8 <= size["users"] <= 15
     five = sum(size[name] for name in ("deals", "persons", "organizations", "activities", "notes"))
     assert 65_000 <= five <= 75_000
+    assert size["files"] == 3_000
+    assert size["projects"] == 400
     with_lines = {line["deal_id"] for line in large.records["deal_products"]}
     assert 0.45 <= len(with_lines) / 10_000 <= 0.55
     assert len(large.manifest["troubles"]["same_second"]["ids"]["organizations"]) == 600

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -82,7 +84,13 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [("--now", "someday"), ("--troubles", "plague"), ("--now", "2026-01-01", "--live-at", "2026-01-02")],
+    [
+        ("--now", "someday"),
+        ("--troubles", "plague"),
+        ("--fault", "{}"),
+        ("--fault", "no"),
+        ("--now", "2026-01-01", "--live-at", "2026-01-02"),
+    ],
 )
 def test_bad_options_are_refused(options: tuple[str, ...]) -> None:
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
@@ -111,6 +119,26 @@ def test_a_life_can_be_lived_again(tmp_path: Path) -> None:
     assert {row["update_time"] for row in changed if row["update_time"] > "2026-01-01"} == {
         "2026-01-01T01:00:00Z"
     }
+
+
+def test_tokens_apps_features_and_faults_are_options(tmp_path: Path) -> None:
+    fault = json.dumps({"kind": "null", "path": "/flow", "every": 1})
+    options = ["--limited-token", "guest", "--without-feature", "projects", "--fault", fault]
+    options += ["--client-id", "app", "--client-secret", "s", "--refresh-token", "r", "--access-seconds", "9"]
+    with serving(tmp_path, *options) as (ready, _):
+        url = ready["url"]
+        assert (
+            0
+            < len(get(f"{url}/api/v2/deals?limit=500", "guest")["data"])
+            < len(get(f"{url}/api/v2/deals?limit=500")["data"])
+        )
+        assert get(f"{url}/v1/deals/1/flow") is None
+        with pytest.raises(HTTPError, match="415"):
+            get(f"{url}/api/v2/projects")
+        form = b"grant_type=refresh_token&refresh_token=r"
+        headers = {"Authorization": f"Basic {b64encode(b'app:s').decode()}"}
+        with urlopen(Request(f"{url}/oauth/token", form, headers), timeout=30) as answer:
+            assert json.loads(answer.read())["expires_in"] == 9
 
 
 def test_troubles_can_be_left_out(tmp_path: Path) -> None:

@@ -7,12 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pipedrive_sandbox.children import PAIRS
+from pipedrive_sandbox.model import PARENTS
 from pipedrive_sandbox.testing import Sandbox
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ENTITIES = [
     *("deals", "persons", "organizations", "activities", "products", "pipelines", "stages"),
     *("deal_products", "leads", "notes", "users", "lead_labels", "activity_types", "currencies", "filters"),
+    *("files", "goals", "roles", "permission_sets", "call_logs", "mail_threads", "mail_messages", "webhooks"),
+    *("projects", "tasks", "project_boards", "project_phases", "project_templates", "note_comments"),
+    *("deal_installments", "deal_discounts", "deal_followers", "deal_participants", "product_variations"),
+    *("person_followers", "organization_followers", "organization_relationships"),
 ]
 DAY = 86_400
 
@@ -38,10 +44,17 @@ def advance(sandbox: Sandbox, seconds: float) -> str:
 @pytest.mark.parametrize("entity", ENTITIES)
 def test_a_created_record_has_every_key_and_shows_up(living: Sandbox, entity: str) -> None:
     keys = living.truth(entity)[0].keys()
-    given = {"deal_id": live_deal(living)["id"]} if entity == "deal_products" else {}
+    given: dict[str, Any] = {}
+    if entity in PARENTS:
+        parent, key = PARENTS[entity]
+        given = {key: (live_deal(living) if parent == "deals" else living.truth(parent)[0])["id"]}
+    if entity == "organization_relationships":
+        given = {"rel_owner_org_id": 1, "rel_linked_org_id": 2}
     made = living.post(f"/sandbox/records/{entity}", given)
     assert made.keys() == keys
     assert only(living.truth(entity), made["id"]) == made
+    if entity in PAIRS:
+        given[PAIRS[entity][1]] = 999_999
     again = living.post(f"/sandbox/records/{entity}", given)
     assert again["id"] != made["id"]
 

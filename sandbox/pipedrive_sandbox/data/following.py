@@ -36,8 +36,9 @@ def followers(draft: Draft, entity: str, key: str) -> list[Record]:
 
 
 def participants(draft: Draft) -> list[Record]:
-    """GET /v1/deals/{id}/participants: the deal's person, and now and then colleagues of theirs."""
+    """GET /v1/deals/{id}/participants: the deal's person, and now and then colleagues or others."""
     rng, season = draft.rng("participants"), draft.season
+    everybody = [person["id"] for person in draft.records["persons"]]
     colleagues: dict[int, list[int]] = defaultdict(list)
     for person in draft.records["persons"]:
         if person["org_id"]:
@@ -48,8 +49,8 @@ def participants(draft: Draft) -> list[Record]:
             continue
         people = [deal["person_id"]]
         if rng.random() < _MORE_PARTICIPANTS:
-            others = colleagues.get(deal["org_id"]) or [person["id"] for person in draft.records["persons"]]
-            people += [pick(rng, others) for _ in range(1 + int(rng.random() * 3))]
+            others = [id_ for id_ in colleagues.get(deal["org_id"], ()) if id_ != deal["person_id"]]
+            people += [pick(rng, others or everybody) for _ in range(1 + int(rng.random() * 3))]
         for place, person_id in enumerate(dict.fromkeys(people)):
             since = season.edited(rng, deal["add_time"], 60, 1.0) if place else deal["add_time"]
             rows.append(

@@ -9,7 +9,7 @@ from .deals import logged
 from .draft import Draft, Record
 from .draws import pick
 
-_ENTITIES = {"deals": ("deal", 0.35), "persons": ("person", 0.15), "organizations": ("organization", 0.2)}
+_ENTITIES = {"deals": ("deal", 0.35), "persons": ("person", 0.3), "organizations": ("organization", 0.4)}
 _OWN = {"deals": (), "persons": ("owner_id", "phones"), "organizations": ("owner_id", "address")}
 _WAS_EMPTY = 0.4
 
