@@ -1,5 +1,5 @@
 {% macro custom_columns(table, taken) %}
-    {% if not execute %}{{ return({}) }}{% endif %}
+    {% if not execute %}{{ return([]) }}{% endif %}
 
     {% set built_in = (
         graph.sources.values()
@@ -10,17 +10,20 @@
     {% set custom = [] %}
     {% for column in adapter.get_columns_in_relation(source('pipedrive', table)) %}
         {% if column.name not in built_in and not column.name.startswith('_sdc_') %}
-            {% do custom.append(column.name) %}
+            {% do custom.append(column) %}
         {% endif %}
     {% endfor %}
 
-    {% set names = {} %}
+    {% set others = taken + custom | map(attribute='name') | list %}
+    {% set found = [] %}
     {% for column in custom %}
-        {% do names.update({
-            column: free_name('custom_' ~ column, taken + custom) if column in taken else column
+        {% do found.append({
+            'name': column.name,
+            'alias': free_name('custom_' ~ column.name, others) if column.name in taken else column.name,
+            'is_json': column.dtype == 'jsonb'
         }) %}
     {% endfor %}
-    {{ return(names) }}
+    {{ return(found) }}
 {% endmacro %}
 
 

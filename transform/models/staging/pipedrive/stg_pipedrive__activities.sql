@@ -28,9 +28,9 @@ renamed as (
         note,
 
         -- nested
-        location,
-        participants,
-        attendees,
+        nullif(location, 'null'::jsonb) as location,
+        nullif(participants, 'null'::jsonb) as participants,
+        nullif(attendees, 'null'::jsonb) as attendees,
 
         -- booleans
         coalesce(done, false) as is_done,

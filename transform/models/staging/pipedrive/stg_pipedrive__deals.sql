@@ -21,7 +21,7 @@ renamed as (
         channel_id as channel_reference,
         next_activity_id,
         last_activity_id,
-        label_ids,
+        nullif(label_ids, 'null'::jsonb) as label_ids,
 
         -- strings
         title,

@@ -18,7 +18,7 @@ renamed as (
         column_name,
 
         -- nested
-        subfields,
+        nullif(subfields, 'null'::jsonb) as subfields,
 
         -- booleans
         coalesce(is_custom_field, false) as is_custom,

@@ -17,7 +17,7 @@ renamed as (
         channel as channel_id,
         channel_id as channel_reference,
         next_activity_id,
-        label_ids,
+        nullif(label_ids, 'null'::jsonb) as label_ids,
 
         -- strings
         title,

@@ -12,7 +12,7 @@ renamed as (
         industry as industry_id,
         next_activity_id,
         last_activity_id,
-        label_ids,
+        nullif(label_ids, 'null'::jsonb) as label_ids,
 
         -- strings
         name,
@@ -21,7 +21,7 @@ renamed as (
         smart_bcc_email,
 
         -- nested
-        address,
+        nullif(address, 'null'::jsonb) as address,
 
         -- numerics
         annual_revenue,

@@ -13,7 +13,7 @@ renamed as (
         picture_id,
         next_activity_id,
         last_activity_id,
-        label_ids,
+        nullif(label_ids, 'null'::jsonb) as label_ids,
 
         -- strings
         name,
@@ -26,10 +26,10 @@ renamed as (
         smart_bcc_email,
 
         -- nested
-        emails,
-        phones,
-        im as messengers,
-        postal_address,
+        nullif(emails, 'null'::jsonb) as emails,
+        nullif(phones, 'null'::jsonb) as phones,
+        nullif(im, 'null'::jsonb) as messengers,
+        nullif(postal_address, 'null'::jsonb) as postal_address,
 
         -- numerics
         visible_to as visibility,

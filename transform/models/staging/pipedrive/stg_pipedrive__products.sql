@@ -19,7 +19,7 @@ renamed as (
         billing_frequency,
 
         -- nested
-        prices,
+        nullif(prices, 'null'::jsonb) as prices,
 
         -- numerics
         tax as tax_percent,

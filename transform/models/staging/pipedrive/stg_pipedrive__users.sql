@@ -21,7 +21,7 @@ renamed as (
         icon_url,
 
         -- nested
-        access,
+        nullif(access, 'null'::jsonb) as access,
 
         -- numerics
         lang as language_id,
