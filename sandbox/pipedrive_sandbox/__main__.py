@@ -31,7 +31,7 @@ def read_fault(text: str) -> Fault:
     """Read a fault given on the command line. Raises ValueError."""
     try:
         return fault(orjson.loads(text))
-    except Refusal as error:
+    except (Refusal, TypeError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -73,7 +73,12 @@ def main() -> None:
     multiple=True,
     help="Accepted token of a user who is no administrator and sees a share of the rows; repeatable.",
 )
-@click.option("--limited-share", default=0.3, help="The share of the rows that limited tokens see.")
+@click.option(
+    "--limited-share",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    help="The share of the rows that limited tokens see.",
+)
 @click.option("--client-id", default=DEFAULTS.app.client_id, help="The OAuth app's.")
 @click.option("--client-secret", default=DEFAULTS.app.client_secret, help="The OAuth app's.")
 @click.option("--refresh-token", default=DEFAULTS.app.refresh_token, help="The OAuth app's first one.")
@@ -139,7 +144,7 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     dataset = generate(deals, seed, anchor, chosen)
     clock = Clock(anchor + timedelta(seconds=clock_offset))
     account = Account(dataset, clock, tokens)
-    account.limit(limited_tokens, limited_share)
+    account.let_in_limited(limited_tokens, limited_share)
     for i, moment in enumerate(sorted(lived), start=1):
         if moment > clock.now():
             raise click.UsageError(f"--live-at {moment.isoformat()} is later than the clock.")

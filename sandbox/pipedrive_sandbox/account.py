@@ -128,6 +128,11 @@ def lives(row: Row) -> bool:
     return not row.get("is_deleted") and row.get("active_flag") is not False
 
 
+def is_admin(user: Row) -> bool:
+    """Tell whether a user administers some part of the account."""
+    return any(entry["admin"] for entry in user["access"])
+
+
 class Account:
     """A Pipedrive company: tables by entity, field definitions, change logs, tokens, a clock."""
 
@@ -147,16 +152,21 @@ class Account:
             for entity in V1_KEYS
         }
         """Change logs by entity and id, oldest line first."""
-        users = sorted(row["id"] for row in self.tables["users"] if row["active_flag"])
-        self.viewers = {token: Viewer(token, users[i % len(users)]) for i, token in enumerate(tokens)}
+        self.viewers: dict[str, Viewer] = {}
+        self._let_in(tokens, self._active_users())
         self.purge()
 
-    def limit(self, tokens: Sequence[str], share: float) -> None:
-        """Let further tokens in: those of users who are no administrators and see a share of the rows."""
-        users = [row for row in self.tables["users"] if row["active_flag"]]
-        plain = sorted(row["id"] for row in users if not any(entry["admin"] for entry in row["access"]))
+    def let_in_limited(self, tokens: Sequence[str], share: float) -> None:
+        """Accept tokens of users who are no administrators and see only a share of the rows."""
+        self._let_in(tokens, [user for user in self._active_users() if not is_admin(user)], share)
+
+    def _let_in(self, tokens: Sequence[str], users: Sequence[Row], share: float = 1.0) -> None:
         for i, token in enumerate(tokens):
-            self.viewers[token] = Viewer(token, plain[i % len(plain)], admin=False, share=share)
+            user = users[i % len(users)]
+            self.viewers[token] = Viewer(token, user["id"], is_admin(user), share)
+
+    def _active_users(self) -> list[Record]:
+        return [row for row in self.tables["users"].walk("id", descending=False) if row["active_flag"]]
 
     def table(self, entity: str) -> Table:
         """Return the rows of an entity; unknown entities are not found."""

@@ -100,7 +100,7 @@ class Viewer:
 
     token: str
     user_id: int
-    admin: bool = True
+    admin: bool
     """Whether the endpoints for administrators answer."""
     share: float = 1.0
     """How much of the partly visible entities the user sees; always the same rows."""

@@ -59,7 +59,7 @@ class Sandbox:
     """A sandbox that serves from a thread of this process, on a free port.
 
     The account has lived until `now`, from where its clock goes on. `settings` are those of
-    `server.Settings`, but without burst limit unless one is given.
+    `server.Settings`, but without burst limit unless one is given. Limited tokens see a share.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Sandbox:
         chosen = None if troubles is None else frozenset(troubles)
         data = dataset or _dataset(deals, seed, now, chosen)
         account = Account(data, Clock(now), list(tokens))
-        account.limit(list(limited_tokens), limited_share)
+        account.let_in_limited(list(limited_tokens), limited_share)
         self._server = Server(account, Settings(**{"burst": 0, **settings}))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -89,10 +89,10 @@ def whole(call: Call) -> Record:
 def children(call: Call) -> Record:
     """Answer the rows that belong to the record in the path."""
     values = read(call)
-    rows = children_of(call, _number(call.key))
+    rows, tests = children_of(call, _number(call.key)), selection(call, values)
     if call.endpoint.paging == "none":
-        return envelope(shown(call, rows, values))
-    return _page(call, Table(rows), (), values)
+        return envelope(shown(call, passing(iter(rows), tests), values))
+    return _page(call, Table(rows), tests, values)
 
 
 def children_of(call: Call, parent_id: Id) -> list[Record]:

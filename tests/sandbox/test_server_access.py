@@ -264,6 +264,16 @@ def test_a_limited_token_is_no_administrator_s(limited: Sandbox) -> None:
     assert limited.requests("/v1/roles")[0]["tokens"] == 0
 
 
+def test_what_a_token_may_is_what_its_user_may() -> None:
+    with Sandbox(deals=60, tokens=("one", "two", "three")) as sandbox:
+        for token in ("one", "two", "three"):
+            headers = {"x-api-token": token}
+            me = sandbox.api("/v1/users/me", headers=headers).granted()["data"]
+            admin = any(entry["admin"] for entry in me["access"])
+            assert sandbox.api("/v1/roles", headers=headers).status == (200 if admin else 403)
+            assert admin is (token != "three")
+
+
 # --- no features --------------------------------------------------------------------------------
 
 

@@ -89,6 +89,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         ("--troubles", "plague"),
         ("--fault", "{}"),
         ("--fault", "no"),
+        ("--fault", "[1]"),
         ("--now", "2026-01-01", "--live-at", "2026-01-02"),
     ],
 )
