@@ -65,6 +65,12 @@ def default(field: FieldInfo) -> Any:
     return None if value is PydanticUndefined or value == {} else value
 
 
+def written(field: FieldInfo) -> str | None:
+    """The default as people write it in a setting."""
+    value = default(field)
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 # Settings
 
 
@@ -98,7 +104,7 @@ def settings_table() -> str:
     """The table of settings, as the READMEs show it."""
     lines = ["| setting | default | what it is |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        value = default(field)
+        value = written(field)
         shown = "required" if field.is_required() else "" if value is None else f"`{value}`"
         lines.append(f"| `{name}` | {shown} | {field.description} |")
     return "\n".join(lines)
@@ -112,7 +118,7 @@ def test_readme_has_the_table_of_settings(readme: Path) -> None:
 def test_portuguese_readme_has_the_settings_and_defaults() -> None:
     theirs = [(quoted(name)[0], quoted(value)) for name, value, _ in table(PORTUGUESE, "settings")]
     ours = [
-        (name, [] if default(field) is None else [str(default(field))])
+        (name, [] if written(field) is None else [written(field)])
         for name, field in Settings.model_fields.items()
     ]
     assert theirs == ours

@@ -111,7 +111,8 @@ class Clone:
                 where = os.readlink(process / "cwd")
             except OSError:  # it ended meanwhile, or is somebody else's
                 continue
-            if where.startswith(folders) or any(folder in command for folder in folders):
+            is_ending = not command  # its memory is gone, only its entry is still there
+            if not is_ending and (where.startswith(folders) or any(folder in command for folder in folders)):
                 found.append(command)
         return found
 
