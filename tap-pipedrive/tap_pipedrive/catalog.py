@@ -43,7 +43,7 @@ def match_selection(
         metadata=metadata,
         key_properties=keys,
         replication_key=replication_key,
-        replication_method=entry.replication_method if replication_key else "FULL_TABLE",
+        replication_method=entry.metadata.root.forced_replication_method or entry.replication_method,
     )
 
 

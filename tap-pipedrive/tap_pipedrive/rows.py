@@ -40,6 +40,8 @@ class RowReader:
         self.keys = keys
         self.flat_custom_fields = flat_custom_fields
         self.rejected_rows = 0
+        self.lost_rows = 0
+        """Records that could not become rows at all."""
         self.unknown_keys: Counter[str] = Counter()
         """Rows by key of the API that no column holds."""
         self._known_keys = frozenset(entity.model_fields) | ignored_keys | {RAW}
@@ -66,6 +68,7 @@ class RowReader:
         rejected: list[Row] = []
         for position, record in enumerate(records):
             row, rejects = self._row(record)
+            self.lost_rows += row is None
             if row is not None:
                 if custom_fields:
                     rejects += custom_fields.read(raws[position], row)

@@ -55,6 +55,18 @@ class Settings(BaseModel):
         description="What is beyond goes into the JSON column `custom_fields_overflow`; Postgres allows "
         "1,600 columns in all.",
     )
+    reconcile: bool = Field(
+        False,
+        title="Reconcile",
+        description="Read everything in this run, and mark the rows that are gone in Pipedrive: the target "
+        "sets `_sdc_deleted_at`. For a weekly run; it keeps the state of the other runs.",
+    )
+    reconcile_min_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        0.8,
+        title="Least share of rows in a complete pass",
+        description="A complete pass marks rows as deleted only when it sees at least this share of the rows "
+        "of the one before: a token that lost rights must not empty a warehouse.",
+    )
     max_rejects: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         0.01,
         title="Most rejects",

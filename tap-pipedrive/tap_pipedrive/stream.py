@@ -26,7 +26,7 @@ from tap_pipedrive.values import clean_timestamp
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
-INCREMENTAL = "INCREMENTAL"
+INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
 PROGRESS_SECONDS = 10
 """How often a long stream says how far it is."""
@@ -56,6 +56,9 @@ class PipedriveStream(Stream):
     ignored_keys: ClassVar[frozenset[str]] = frozenset()
     """Keys of a record that say nothing that its columns do not, such as hydrated stubs."""
 
+    keeps_vanished: ClassVar[bool] = False
+    """Whether rows that are gone in Pipedrive stay as they were, not even marked as deleted."""
+
     primary_keys: Sequence[str] = ("id",)
 
     _tap: "TapPipedrive"
@@ -65,6 +68,7 @@ class PipedriveStream(Stream):
         # The SDK announces an error that it passes on; one sentence is enough, and `__main__` writes it.
         self.logger.addFilter(lambda record: "An unhandled error occurred" not in str(record.msg))
         self.row_count = 0
+        self._began: datetime | None = None
         self._custom_fields: CustomFields | None = None
         self._undefined: set[str] = set()
         self.reader = RowReader(
@@ -146,6 +150,11 @@ class PipedriveStream(Stream):
 
     # How a run goes
 
+    @property
+    def replication_method(self) -> str:
+        """How the stream is read in this run; reconciling, everything is read."""
+        return FULL_TABLE if self._tap.settings.reconcile else super().replication_method
+
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
         """All rows, without messages or state; a run goes page by page instead, see `_sync_records`."""
         for listing in self.listings:
@@ -165,9 +174,11 @@ class PipedriveStream(Stream):
         """
         spent = sum(self._tap.client.tokens_spent().values())
         started = reported = time.monotonic()
+        is_complete = bool(self.listings)
         with self.get_record_counter() as counter, self.get_sync_timer():
             for listing in self.listings:
                 if self._tap.is_stopped(before=self.name):
+                    is_complete = False
                     break
                 try:
                     for page in self._pages(listing):
@@ -177,9 +188,11 @@ class PipedriveStream(Stream):
                             reported = time.monotonic()
                             self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
                 except NotAllowed as error:
+                    is_complete = False
                     self._tap.refused[self.name] = error
                     self.logger.warning("%s: %s", self.name, error)
                 except BudgetSpent as error:
+                    is_complete = False
                     self._tap.stop(self.name, error)
         seconds = time.monotonic() - started
         log = self.logger.info if self.listings else self.logger.debug
@@ -192,6 +205,8 @@ class PipedriveStream(Stream):
             sum(self._tap.client.tokens_spent().values()) - spent,
         )
         self._report_oddities()
+        if is_complete and self.replication_method != INCREMENTAL and not self.keeps_vanished:
+            self._mark_vanished()
         yield from ()
 
     def _pages(self, listing: Listing) -> Iterator[Page]:
@@ -203,7 +218,7 @@ class PipedriveStream(Stream):
         """
         incremental = self.replication_method == INCREMENTAL
         context = {"listing": listing.name} if listing.name else None
-        state = self.get_context_state(context) if incremental else {}
+        state = self.get_context_state(context) if self.replication_key else {}
         bookmark = self._bookmark(state) if incremental else None
         since = self._look_back(bookmark) if bookmark else None
         began, place = self._place(state) if incremental and since is None else (None, {})
@@ -211,6 +226,7 @@ class PipedriveStream(Stream):
         newest, previous, in_order = bookmark, None, True
         for page in listing.pages(self._tap, since=since, place=place):
             began = began or self._clock(page.served_at, bookmark)
+            self._began = min(self._began or began, began)
             yield page
             if incremental and since is None:
                 state["first_load"] = {"began": rfc3339(began), **page.place}
@@ -223,7 +239,7 @@ class PipedriveStream(Stream):
                 if in_order:
                     self._set_bookmark(state, min(newest, began))
             self._tap.state_writer.write_state(self.tap_state)
-        if incremental and began:
+        if self.replication_key and began:
             state.pop("first_load", None)
             self._set_bookmark(state, min(newest or began, began))
             self._tap.state_writer.write_state(self.tap_state)
@@ -271,6 +287,32 @@ class PipedriveStream(Stream):
             )
         return served_at
 
+    def _mark_vanished(self) -> None:
+        """Have the target mark the rows that this complete pass has not seen.
+
+        The version of a row is the time when Pipedrive sent it, so that rows which another run writes meanwhile
+        are newer than the pass. The SDK would send the message before the first row: a run that dies then would
+        leave a table of rows marked as deleted.
+        """
+        before = self.stream_state.get("complete_pass_rows")
+        least = self._tap.settings.reconcile_min_ratio
+        if self.reader.lost_rows or not self._began:
+            self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
+            return
+        if isinstance(before, int) and self.row_count < least * before:
+            self.logger.warning(
+                "%s: no rows are marked as deleted, as only %s were seen of %s in the last complete pass, less "
+                "than reconcile_min_ratio (%s) allows. If the token has not lost rights, lower it for one run.",
+                self.name,
+                f"{self.row_count:,}",
+                f"{before:,}",
+                least,
+            )
+            return
+        self._write_activate_version_message(int(self._began.timestamp()))
+        self.stream_state["complete_pass_rows"] = self.row_count
+        self._tap.state_writer.write_state(self.tap_state)
+
     # From pages to messages
 
     def _read(self, page: Page) -> tuple[list[Row], list[Row]]:
@@ -310,7 +352,7 @@ class PipedriveStream(Stream):
         rows, rejected = self._read(page)
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` wants one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]
-        self.write(rows)
+        self.write(rows, page.served_at)
         self._tap.reject(row if self._may_keep(row["field"]) else {**row, "value": None} for row in rejected)
         self.row_count += len(rows)
         if self.ABORT_AT_RECORD_COUNT is not None and rows:
@@ -322,20 +364,20 @@ class PipedriveStream(Stream):
         whole = column == WHOLE_RECORD
         return self._is_plain and not (self._deselected if whole else column in self._deselected)
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, rows: list[Row], served_at: datetime | None) -> None:
         """Write RECORD messages: selected columns only, through the user's stream maps if there are any."""
-        now = datetime.now(UTC)
+        version = int((served_at or datetime.now(UTC)).timestamp())
         for row in rows if self._deselected else ():
             for column in self._deselected:
                 row.pop(column, None)
         if self._is_plain:
-            self._tap.writer.write_records(self.name, rows, now)
+            self._tap.writer.write_records(self.name, rows, version)
             return
         for row in rows:
             for stream_map in self.stream_maps:
                 mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
                 if mapped is not None:
-                    self._tap.writer.write_records(stream_map.stream_alias, [mapped], now)
+                    self._tap.writer.write_records(stream_map.stream_alias, [mapped], version)
 
     @cached_property
     def _deselected(self) -> frozenset[str]:

@@ -86,6 +86,7 @@ class Fields(PipedriveStream):
     name = "fields"
     entity = entities.FieldDefinition
     primary_keys = ("entity", "field_code")
+    keeps_vanished = True
     listings = tuple(DefinitionListing(path, entity) for entity, path in FIELD_ENDPOINTS.items())
     ignored_keys = frozenset({"options", "ui_visibility", "important_fields", "required_fields"})
 
@@ -96,6 +97,7 @@ class FieldOptions(PipedriveStream):
     name = "field_options"
     entity = entities.FieldOption
     primary_keys = ("entity", "field_code", "option_id")
+    keeps_vanished = True
     listings = tuple(OptionListing(path, entity) for entity, path in FIELD_ENDPOINTS.items())
     ignored_keys = frozenset({"id"})
 
@@ -193,6 +195,7 @@ class RejectedValues(PipedriveStream):
 
     name = "rejected_values"
     entity = entities.RejectedValue
+    keeps_vanished = True
     primary_keys = ("stream", "record_id", "field")
 
 

@@ -245,7 +245,7 @@ class TapPipedrive(Tap):
         stream = self.streams[RejectedValues.name]
         if rows and stream.selected:
             stream._write_schema_message()
-            stream.write(rows)
+            stream.write(rows, None)
             stream.row_count += len(rows)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

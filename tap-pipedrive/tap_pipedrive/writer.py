@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -26,10 +26,10 @@ class Writer(MsgSpecWriter):
         except BrokenPipeError:
             raise _target_gone() from None
 
-    def write_records(self, stream: str, rows: Iterable[dict[str, Any]], time_extracted: datetime) -> None:
+    def write_records(self, stream: str, rows: Iterable[dict[str, Any]], version: int) -> None:
         """Write one RECORD message per row."""
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
-        tail = b',"time_extracted":' + encode(time_extracted) + b"}\n"
+        tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(datetime.now(UTC)))
         lines = [part for row in rows for part in (head, encode(row), tail)]
         try:
             sys.stdout.buffer.write(b"".join(lines))

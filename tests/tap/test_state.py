@@ -274,7 +274,9 @@ def test_a_reset_stream_is_read_whole_again(living: Sandbox, catalog: Record) ->
     assert len(done.records("persons")) == len(living.truth("persons"))
 
 
-def test_full_table_reads_everything_and_moves_no_bookmark(living: Sandbox, catalog: Record) -> None:
+def test_full_table_reads_everything_and_later_runs_go_on_from_there(
+    living: Sandbox, catalog: Record
+) -> None:
     first = run(living.url, catalog=catalog).good()
     whole = deepcopy(catalog)
     for entry in whole["streams"]:
@@ -286,7 +288,7 @@ def test_full_table_reads_everything_and_moves_no_bookmark(living: Sandbox, cata
     second = run(living.url, catalog=whole, state=first.state).good()
     for stream in INCREMENTAL:
         assert {row["id"] for row in second.records(stream)} == {row["id"] for row in first.records(stream)}
-        assert times(second.state, stream) == times(first.state, stream)
+        assert min(times(second.state, stream)) >= NOW + timedelta(seconds=600)
 
 
 # start_date

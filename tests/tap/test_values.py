@@ -200,7 +200,7 @@ def test_numbers_go_through_digit_by_digit(sent: list[Decimal | int]) -> None:
         rows = _client(server.url).get("/api/v2/deals", {}).body["data"]
     out = io.TextIOWrapper(io.BytesIO())
     with redirect_stdout(out):
-        Writer().write_records("deals", [{"n": values.clean_number(row)} for row in rows], datetime.now(UTC))
+        Writer().write_records("deals", [{"n": values.clean_number(row)} for row in rows], version=1)
         out.flush()
         lines = out.buffer.getvalue().splitlines()
     written = [json.loads(line, parse_float=Decimal)["record"]["n"] for line in lines]
