@@ -43,7 +43,7 @@ TOKEN_PRICES = {
 """API tokens per request, whatever the size of the page (`x-token-cost` in Pipedrive's OpenAPI documents)."""
 
 
-_SIZE = re.compile("[1-9][0-9]{0,5}")
+_SIZE = re.compile("[1-9][0-9]{0,8}")
 
 
 class BurstWindow:
