@@ -26,7 +26,7 @@ import psycopg
 from dotenv import dotenv_values
 from pipedrive_sandbox.warehouse import Warehouse
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / ".run"
@@ -34,7 +34,6 @@ DEMO = RUN / "demo.json"
 BIN = Path(sys.executable).parent
 
 DEMO_DEALS = 5000
-RAW_SCHEMA = "pipedrive"
 DEMO_MARK = "Invented data of the sandbox"
 """Comment on the raw schema that tells a demo's data from an account's."""
 
@@ -59,6 +58,7 @@ def main(deals: int) -> None:
     os.umask(0o077)  # Meltano's run folder holds the token and the password
     started = time.monotonic()
     environment = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value} | os.environ
+    environment.setdefault("XDG_STATE_HOME", str(RUN / "state"))  # Meltano's own logs
     is_demo = not environment.get("TAP_PIPEDRIVE_API_TOKEN")
     with ExitStack() as cleanup:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,13 +67,13 @@ def main(deals: int) -> None:
         if is_embedded:
             environment |= cleanup.enter_context(embedded_postgres())
         _check_database(environment, is_demo=is_demo)
-        _install()
+        _install(environment)
         if is_demo:
             environment |= cleanup.enter_context(sandbox(deals))
         since = datetime.now(UTC)
         tokens = _run_job("demo" if is_demo else "sync", environment)
         with _connected(environment) as connection:
-            _show_tables(connection, since)
+            _show_tables(connection, _raw_schema(environment), since)
             _show_figures(connection)
         say(f"{tokens} API tokens, {time.monotonic() - started:.0f} s in all")
         _show_how_to_go_on(environment, is_embedded=is_embedded)
@@ -139,7 +139,7 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
             process.wait()
 
 
-def _install() -> None:
+def _install(environment: Mapping[str, str]) -> None:
     """Install Meltano's plugins, unless that was done since their versions changed."""
     stamp = RUN / "installed"
     sources = [ROOT / "meltano.yml", ROOT / "tap-pipedrive/pyproject.toml", *(ROOT / "plugins").rglob("*.*")]
@@ -147,7 +147,12 @@ def _install() -> None:
         return
     say("Installing the plugins: tap-pipedrive, target-postgres, dbt")
     result = subprocess.run(
-        [BIN / "meltano", "install"], cwd=ROOT, capture_output=True, text=True, check=False
+        [BIN / "meltano", "install"],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if result.returncode:
         raise RunError(f"meltano install failed:\n{(result.stdout + result.stderr)[-2000:]}")
@@ -163,29 +168,37 @@ def _connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
         user=settings["USER"],
         password=settings["PASSWORD"],
         dbname=settings["DATABASE"],
+        sslmode=environment.get("TARGET_POSTGRES_SSL_MODE") or "prefer",
         connect_timeout=10,
         autocommit=True,
     ) as connection:
         yield connection
 
 
+def _raw_schema(environment: Mapping[str, str]) -> str:
+    return environment.get("TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA") or "pipedrive"
+
+
 def _check_database(environment: Mapping[str, str], *, is_demo: bool) -> None:
     """Find out before tokens are spent whether the rows have somewhere to go; a demo marks its schema."""
+    schema = _raw_schema(environment)
     try:
         with _connected(environment) as connection:
             row = connection.execute(
                 "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s",
-                [RAW_SCHEMA],
+                [schema],
             ).fetchone()
             if row and is_demo != (row[0] == DEMO_MARK):
                 there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
                 raise RunError(
-                    f"The schema {RAW_SCHEMA} of the database holds data of {there}, which those of {coming} "
+                    f"The schema {schema} of the database holds data of {there}, which those of {coming} "
                     "would be mixed with: name another database in .env, or `make clean` the embedded one."
                 )
             if is_demo and not row:
-                connection.execute(f"create schema {RAW_SCHEMA}")
-                connection.execute(f"comment on schema {RAW_SCHEMA} is '{DEMO_MARK}'")
+                connection.execute(SQL("create schema {}").format(Identifier(schema)))
+                connection.execute(
+                    SQL("comment on schema {} is {}").format(Identifier(schema), Literal(DEMO_MARK))
+                )
     except psycopg.Error as error:
         problem = " ".join(str(error).split())
         raise RunError(f"The database cannot be used: {problem}. Check TARGET_POSTGRES_* in .env.") from None
@@ -194,7 +207,10 @@ def _check_database(environment: Mapping[str, str], *, is_demo: bool) -> None:
 def _is_empty(environment: Mapping[str, str]) -> bool:
     """Whether nothing was loaded yet: then a state of earlier runs, into another database, does not count."""
     with _connected(environment) as connection:
-        row = connection.execute("select to_regclass(%s) is null", [f"{RAW_SCHEMA}.deals"]).fetchone()
+        row = connection.execute(
+            "select count(*) = 0 from pg_tables where schemaname = %s and tablename = 'deals'",
+            [_raw_schema(environment)],
+        ).fetchone()
     return bool(row and row[0])
 
 
@@ -259,15 +275,15 @@ def _is_worth_showing(event: str, level: str, logger: str) -> bool:
     return any(mark in event for mark in DBT_LINES)
 
 
-def _show_tables(connection: psycopg.Connection, since: datetime) -> None:
+def _show_tables(connection: psycopg.Connection, schema: str, since: datetime) -> None:
     say("")
-    say(f"{'table of schema ' + RAW_SCHEMA:<28}{'rows':>10}{'written now':>14}")
+    say(f"{'table of schema ' + schema:<28}{'rows':>10}{'written now':>14}")
     tables = connection.execute(
-        "select table_name from information_schema.tables where table_schema = %s order by 1", [RAW_SCHEMA]
+        "select table_name from information_schema.tables where table_schema = %s order by 1", [schema]
     )
     for (table,) in tables.fetchall():
         counted = SQL("select count(*), count(*) filter (where _sdc_batched_at >= {}) from {}.{}").format(
-            since.replace(tzinfo=None), Identifier(RAW_SCHEMA), Identifier(table)
+            since.replace(tzinfo=None), Identifier(schema), Identifier(table)
         )
         rows, written = connection.execute(counted).fetchone() or (0, 0)
         say(f"{table:<28}{rows:>10,}{written:>14,}")
