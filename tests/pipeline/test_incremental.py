@@ -85,6 +85,9 @@ def assert_only_a_reconcile_could_tell(
         if (change["kind"] == "merge" and change["into"] is not None)
         or (change["kind"] == "delete" and change["entity"] not in ("deals", "deal_products"))
     }
+    gone &= {  # what came and went between the two runs was never seen
+        (table, key[0]) for table in INCREMENTAL for key in before[table].rows
+    }
     stale = {
         (table, key[0]) for table in INCREMENTAL for key in loaded[table].rows.keys() - now[table].rows.keys()
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,12 +144,12 @@ class Account:
 
 @pytest.fixture(scope="session")
 def dbt() -> str:
-    """The dbt of the Meltano project, else the one on the path."""
-    installed = ROOT / ".meltano/utilities/dbt-postgres/venv/bin/dbt"
-    found = str(installed) if installed.exists() else shutil.which("dbt")
-    if not found:
-        pytest.skip("dbt is not installed: meltano install utility dbt-postgres")
-    return found
+    """The dbt that Meltano installs for the project."""
+    program = ROOT / ".meltano/utilities/dbt-postgres/venv/bin/dbt"
+    if not program.exists():
+        meltano = Path(sys.executable).with_name("meltano")
+        subprocess.run([meltano, "install", "utility", "dbt-postgres"], cwd=ROOT, check=True)
+    return str(program)
 
 
 @pytest.fixture(scope="session")
