@@ -205,7 +205,7 @@ class PipedriveStream(Stream):
             sum(self._tap.client.tokens_spent().values()) - spent,
         )
         self._report_oddities()
-        if is_complete and self.replication_method != INCREMENTAL and not self.keeps_vanished:
+        if is_complete and self._tap.settings.reconcile and not self.keeps_vanished:
             self._mark_vanished()
         yield from ()
 

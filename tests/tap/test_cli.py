@@ -171,7 +171,7 @@ def test_a_run_from_the_environment_alone(tap: Any, shared: Sandbox) -> None:
     )
     assert done.code == 0, done.err
     kinds = {loads(line)["type"] for line in done.out.splitlines()}
-    assert kinds == {"SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION"}
+    assert kinds == {"SCHEMA", "RECORD", "STATE"}
     assert "ERROR" not in done.err
     assert TOKEN not in done.err
 
