@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .generate import Dataset
 
 TOKEN = "sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+"""The same moment every day: a test sees the same account whenever it runs."""
 """One moment for all sandboxes of a test session, so that equal data are generated once."""
 
 
