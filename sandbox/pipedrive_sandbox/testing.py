@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 TOKEN = "sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-"""The same moment every day: a test sees the same account whenever it runs."""
-"""One moment for all sandboxes of a test session, so that equal data are generated once."""
+"""One moment for all sandboxes: tests see the same account every day, and equal data are generated once."""
 
 
 @lru_cache(maxsize=4)
