@@ -1,0 +1,158 @@
+"""What people did and wrote down: activities, calls, notes, files."""
+
+from pydantic import Field
+
+from tap_pipedrive.entities.base import (
+    Boolean,
+    Date,
+    Duration,
+    Entity,
+    Id,
+    Integer,
+    Key,
+    List,
+    Object,
+    Text,
+    Time,
+    Timestamp,
+)
+
+
+class Activity(Entity):
+    """A call, meeting, task … (`GET /api/v2/activities`)."""
+
+    id: Id
+    subject: Text = None
+    type: Text = Field(None, description="`key_string` of the activity type")
+    owner_id: Integer = None
+    creator_user_id: Integer = None
+    deal_id: Integer = None
+    lead_id: Text = None
+    person_id: Integer = None
+    org_id: Integer = None
+    project_id: Integer = None
+    done: Boolean = None
+    busy: Boolean = None
+    is_deleted: Boolean = None
+    due_date: Date = Field(None, description="In UTC, like `due_time`")
+    due_time: Time = Field(None, description="HH:MM:SS; nothing for the whole day")
+    duration: Duration = Field(None, description="HH:MM:SS")
+    marked_as_done_time: Timestamp = None
+    location: Object = None
+    participants: List = None
+    attendees: List = None
+    conference_meeting_client: Text = None
+    conference_meeting_url: Text = None
+    conference_meeting_id: Text = None
+    public_description: Text = None
+    note: Text = Field(None, description="HTML")
+    priority: Integer = None
+    outcome: Integer = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None
+
+
+class ActivityType(Entity):
+    """A kind of activity (`GET /api/v1/activityTypes`)."""
+
+    id: Id
+    name: Text = None
+    key_string: Text = Field(None, description="What `activities.type` holds")
+    icon_key: Text = None
+    color: Text = None
+    order_nr: Integer = None
+    active_flag: Boolean = None
+    is_custom_flag: Boolean = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None
+
+
+class CallLog(Entity):
+    """A phone call (`GET /api/v1/callLogs`); the API shows those of the token's user."""
+
+    id: Key
+    user_id: Integer = None
+    activity_id: Integer = None
+    deal_id: Integer = None
+    lead_id: Text = None
+    person_id: Integer = None
+    org_id: Integer = None
+    subject: Text = None
+    outcome: Text = Field(
+        None, description="connected, no_answer, left_message, left_voicemail, wrong_number or busy"
+    )
+    duration: Integer = Field(None, description="Seconds")
+    from_phone_number: Text = None
+    to_phone_number: Text = None
+    has_recording: Boolean = None
+    note: Text = Field(None, description="HTML")
+    start_time: Timestamp = None
+    end_time: Timestamp = None
+
+
+class Note(Entity):
+    """A note on a deal, lead, person, organization, project or task (`GET /api/v1/notes`)."""
+
+    id: Id
+    content: Text = Field(None, description="HTML")
+    deal_id: Integer = None
+    lead_id: Text = None
+    person_id: Integer = None
+    org_id: Integer = None
+    project_id: Integer = None
+    task_id: Integer = None
+    user_id: Integer = None
+    last_update_user_id: Integer = None
+    active_flag: Boolean = None
+    pinned_to_deal_flag: Boolean = None
+    pinned_to_lead_flag: Boolean = None
+    pinned_to_person_flag: Boolean = None
+    pinned_to_organization_flag: Boolean = None
+    pinned_to_project_flag: Boolean = None
+    pinned_to_task_flag: Boolean = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None
+
+
+class NoteComment(Entity):
+    """A comment on a note (`GET /api/v1/notes/{id}/comments`)."""
+
+    uuid: Key
+    note_id: Integer = None
+    content: Text = Field(None, description="HTML")
+    user_id: Integer = None
+    updater_id: Integer = None
+    active_flag: Boolean = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None
+
+
+class File(Entity):
+    """What is known of a file, not what is in it (`GET /api/v1/files`)."""
+
+    id: Id
+    name: Text = None
+    file_name: Text = Field(None, description="Where it is stored")
+    file_type: Text = None
+    file_size: Integer = Field(None, description="Bytes")
+    description: Text = None
+    url: Text = Field(None, description="Where the API hands it out")
+    user_id: Integer = None
+    deal_id: Integer = None
+    lead_id: Text = None
+    person_id: Integer = None
+    org_id: Integer = None
+    product_id: Integer = None
+    activity_id: Integer = None
+    project_id: Integer = None
+    log_id: Integer = None
+    mail_message_id: Text = None
+    mail_template_id: Text = None
+    remote_location: Text = Field(None, description="googledrive …, where it is not with Pipedrive")
+    remote_id: Text = None
+    cid: Text = Field(None, description="Content id, of what is shown within a mail")
+    s3_bucket: Text = None
+    active_flag: Boolean = None
+    inline_flag: Boolean = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None

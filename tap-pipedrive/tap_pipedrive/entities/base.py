@@ -1,0 +1,44 @@
+"""What a model is, and the types of its fields: each cleans a value and describes its column."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, PlainValidator, WithJsonSchema
+
+from tap_pipedrive import values
+
+Text = Annotated[str | None, PlainValidator(values.clean_text), WithJsonSchema(values.TEXT)]
+Integer = Annotated[int | None, PlainValidator(values.clean_integer), WithJsonSchema(values.INTEGER)]
+Number = Annotated[Decimal | int | None, PlainValidator(values.clean_number), WithJsonSchema(values.NUMBER)]
+Boolean = Annotated[bool | None, PlainValidator(values.clean_boolean), WithJsonSchema(values.BOOLEAN)]
+Timestamp = Annotated[
+    datetime | None, PlainValidator(values.clean_timestamp), WithJsonSchema(values.TIMESTAMP)
+]
+Date = Annotated[date | None, PlainValidator(values.clean_date), WithJsonSchema(values.DATE)]
+Time = Annotated[str | None, PlainValidator(values.clean_time), WithJsonSchema(values.TEXT)]
+Duration = Annotated[str | None, PlainValidator(values.clean_duration), WithJsonSchema(values.TEXT)]
+List = Annotated[list[Any] | None, PlainValidator(values.clean_list), WithJsonSchema(values.ARRAY)]
+Object = Annotated[dict[str, Any] | None, PlainValidator(values.clean_object), WithJsonSchema(values.OBJECT)]
+Id = Annotated[
+    int, PlainValidator(values.required(values.clean_integer)), WithJsonSchema({"type": "integer"})
+]
+Key = Annotated[str, PlainValidator(values.required(values.clean_text)), WithJsonSchema({"type": "string"})]
+
+
+class Entity(BaseModel):
+    """A row: the model's fields are its columns."""
+
+    @classmethod
+    def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
+        """Bring a record of the API into the shape of the columns, where the two differ."""
+        return record
+
+    @classmethod
+    def columns(cls) -> dict[str, dict[str, Any]]:
+        """Singer schema of each column."""
+        properties: dict[str, dict[str, Any]] = cls.model_json_schema()["properties"]
+        return {
+            name: {key: value for key, value in schema.items() if key not in ("title", "default")}
+            for name, schema in properties.items()
+        }

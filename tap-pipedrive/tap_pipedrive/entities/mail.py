@@ -1,0 +1,87 @@
+"""The mailbox of the token's user."""
+
+from typing import Any
+
+from pydantic import Field
+
+from tap_pipedrive.entities.base import Boolean, Entity, Id, Integer, List, Object, Text, Timestamp
+
+
+class MailThread(Entity):
+    """A conversation (`GET /api/v1/mailbox/mailThreads`, a folder at a time)."""
+
+    id: Id
+    account_id: Text = Field(None, description="The mailbox")
+    user_id: Integer = None
+    subject: Text = None
+    snippet: Text = None
+    snippet_draft: Text = None
+    snippet_sent: Text = None
+    parties: Object = Field(None, description="`from` and `to`: lists of those who wrote and were written to")
+    drafts_parties: List = None
+    folders: List = None
+    version: Integer = None
+    message_count: Integer = None
+    mail_tracking_status: Text = None
+    deal_id: Integer = None
+    deal_status: Text = None
+    lead_id: Text = None
+    read_flag: Boolean = None
+    archived_flag: Boolean = None
+    deleted_flag: Boolean = None
+    external_deleted_flag: Boolean = None
+    shared_flag: Boolean = None
+    synced_flag: Boolean = None
+    smart_bcc_flag: Boolean = None
+    mail_link_tracking_enabled_flag: Boolean = None
+    first_message_to_me_flag: Boolean = None
+    all_messages_sent_flag: Boolean = None
+    has_draft_flag: Boolean = None
+    has_sent_flag: Boolean = None
+    has_attachments_flag: Boolean = None
+    has_inline_attachments_flag: Boolean = None
+    has_real_attachments_flag: Boolean = None
+    first_message_timestamp: Timestamp = None
+    last_message_timestamp: Timestamp = None
+    last_message_sent_timestamp: Timestamp = None
+    last_message_received_timestamp: Timestamp = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None
+
+
+class MailMessage(Entity):
+    """A message of a conversation, without its body (`GET /api/v1/mailbox/mailThreads/{id}/mailMessages`)."""
+
+    id: Id
+    mail_thread_id: Integer = None
+    account_id: Text = Field(None, description="The mailbox")
+    user_id: Integer = None
+    subject: Text = None
+    snippet: Text = None
+    from_parties: List = Field(None, description="The API's `from`, a reserved word in SQL")
+    to_parties: List = None
+    cc_parties: List = None
+    bcc_parties: List = None
+    body_url: Text = None
+    draft: Text = None
+    mail_tracking_status: Text = None
+    read_flag: Boolean = None
+    draft_flag: Boolean = None
+    sent_flag: Boolean = None
+    sent_from_pipedrive_flag: Boolean = None
+    deleted_flag: Boolean = None
+    synced_flag: Boolean = None
+    smart_bcc_flag: Boolean = None
+    mail_link_tracking_enabled_flag: Boolean = None
+    has_body_flag: Boolean = None
+    has_attachments_flag: Boolean = None
+    has_inline_attachments_flag: Boolean = None
+    has_real_attachments_flag: Boolean = None
+    message_time: Timestamp = None
+    add_time: Timestamp = None
+    update_time: Timestamp = None
+
+    @classmethod
+    def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
+        """`from` and `to` are words of SQL, so all four lists of addresses get longer names."""
+        return record | {f"{role}_parties": record.get(role) for role in ("from", "to", "cc", "bcc")}
