@@ -21,6 +21,12 @@ Schema = dict[str, Any]
 Pins = dict[str, dict[str, str]]
 """By key: the `name` and `type` that a field had when its columns were made."""
 
+Options = Mapping[int, str]
+"""Labels by option id."""
+
+Clean = Callable[[Any], Any]
+Cells = Callable[[Any, Options], Sequence[Any]]
+
 RAW, OVERFLOW = "custom_fields", "custom_fields_overflow"
 """Columns for the raw object, and for what has no column of its own; no field may take their names."""
 
@@ -40,8 +46,7 @@ class Definition:
     key: str
     name: str
     type: str
-    options: Mapping[int, str]
-    """Labels by option id."""
+    options: Options
 
 
 @dataclass(frozen=True)
@@ -49,43 +54,48 @@ class Kind:
     """What becomes of a field type: its columns (suffix and schema), and a value's cells for them."""
 
     columns: tuple[tuple[str, Schema], ...]
-    read: Callable[[Any, Mapping[int, str]], tuple[Any, ...]]
+    read: Cells
     flat: tuple[str, ...] = ()
     """Suffixes of the keys over which v1 spreads the parts of one value."""
 
-    clean: Callable[[Any], Any] | None = None
+    clean: Clean | None = None
     """The short way, for a type with one column and no options."""
 
 
-def _scalar(clean: Callable[[Any], Any], schema: Schema) -> Kind:
+def _scalar(clean: Clean, schema: Schema) -> Kind:
     return Kind((("", schema),), lambda value, _: (clean(value),), clean=clean)
 
 
-def _parts(
-    *columns: tuple[str, tuple[str, ...], Callable[[Any], Any], Schema], flat: tuple[str, ...]
-) -> Kind:
+def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str, ...]) -> Kind:
     """A type whose value is an object: (column suffix, names of the part, cleaning, schema).
 
     A bare value is its first part; a part has several names where the API versions differ.
     """
 
-    def read(value: Any, _: Mapping[int, str]) -> tuple[Any, ...]:
-        parts = value if isinstance(value, dict) else {columns[0][1][0]: value}
-        return tuple(
-            clean(next((parts[name] for name in names if parts.get(name) is not None), None))
-            for _, names, clean, _ in columns
-        )
+    first = columns[0][1][0]
+    parts = tuple((names, clean) for _, names, clean, _ in columns)
+
+    def read(value: Any, _: Options) -> list[Any]:
+        sent = value if isinstance(value, dict) else {first: value}
+        cells = []
+        for names, clean in parts:
+            for name in names:
+                part = sent.get(name)
+                if part is not None:
+                    break
+            cells.append(None if part is None else clean(part))
+        return cells
 
     return Kind(tuple((suffix, schema) for suffix, _, _, schema in columns), read, flat)
 
 
-def _read_option(value: Any, options: Mapping[int, str]) -> tuple[str | None, int | None]:
+def _read_option(value: Any, options: Options) -> tuple[str | None, int | None]:
     """Label and id of an option; an option that was deleted has no label any more."""
     option = values.clean_integer(value)
     return (None if option is None else options.get(option)), option
 
 
-def _read_options(value: Any, options: Mapping[int, str]) -> tuple[list[Any] | None, list[Any] | None]:
+def _read_options(value: Any, options: Options) -> tuple[list[Any] | None, list[Any] | None]:
     """Labels and ids of a set; v1 writes `"12,34"`, v2 `[12, 34]`."""
     if value is None or value == "":
         return None, None
@@ -94,7 +104,7 @@ def _read_options(value: Any, options: Mapping[int, str]) -> tuple[list[Any] | N
     return [label for label, _ in found], [option for _, option in found]
 
 
-def _read_anything(value: Any, _: Mapping[int, str]) -> tuple[str | None]:
+def _read_anything(value: Any, _: Options) -> tuple[str | None]:
     """A type that the tap does not know: text as it is, the rest as JSON."""
     if isinstance(value, dict | list):
         return (msgspec.json.Encoder(decimal_format="number").encode(value).decode(),)
@@ -177,7 +187,7 @@ class CustomFields:
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
         self.known = {field.key for field in definitions}
-        self._readers: dict[str, tuple[tuple[str, ...], Kind, Mapping[int, str]]] = {}
+        self._readers: dict[str, tuple[tuple[str, ...], Clean | None, Cells, Options]] = {}
         order = {key: position for position, key in enumerate(pins)}
         for field in sorted(definitions, key=lambda field: order[field.key]) if mode != "json" else ():
             kind = KINDS.get(field.type, _UNKNOWN)
@@ -185,7 +195,7 @@ class CustomFields:
             columns = {names[field.key] + suffix: {**schema, **about} for suffix, schema in kind.columns}
             if len(self.columns) + len(columns) > max_columns:
                 continue
-            self._readers[field.key] = (tuple(columns), kind, field.options)
+            self._readers[field.key] = (tuple(columns), kind.clean, kind.read, field.options)
             self.columns |= columns
         self.names = {key: columns[0] for key, (columns, *_) in self._readers.items()}
         """(First) column by key of each field that has one."""
@@ -206,15 +216,17 @@ class CustomFields:
         for key, value in raw.items():
             if value is None:
                 continue
-            if key not in self._readers:
+            reader = self._readers.get(key)
+            if not reader:
                 beyond[key] = value
                 continue
-            columns, kind, options = self._readers[key]
+            columns, clean, read, options = reader
             try:
-                if kind.clean:
-                    row[columns[0]] = kind.clean(value)
+                if clean:
+                    row[columns[0]] = clean(value)
                 else:
-                    row.update(zip(columns, kind.read(value, options), strict=True))
+                    for column, cell in zip(columns, read(value, options), strict=True):
+                        row[column] = cell
             except (ValueError, TypeError, ArithmeticError) as error:
                 rejects.append((columns[0], value, str(error)))
         if self._mode != "json":

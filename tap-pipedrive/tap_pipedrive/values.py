@@ -115,11 +115,16 @@ def clean_timestamp(value: Any) -> datetime | None:
         return None
     if not isinstance(value, str):
         raise ValueError(f"expected a time, got {type(value).__name__}")
-    if not value or _ZERO_DATE.match(value):
-        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        if not value or _ZERO_DATE.match(value):
+            return None
+        raise
     if len(value) < len("2026-01-01T00:00"):
         raise ValueError("not a date with a time")
-    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is UTC:
+        return moment
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
@@ -132,12 +137,16 @@ def clean_date(value: Any) -> date | None:
         return None
     if not isinstance(value, str):
         raise ValueError(f"expected a date, got {type(value).__name__}")
-    if not value or _ZERO_DATE.match(value):
-        return None
     day, rest = value[:10], value[10:]
-    if rest.strip("T Z0:.+"):
+    try:
+        cleaned = date.fromisoformat(day)
+    except ValueError:
+        if not value or _ZERO_DATE.match(value):
+            return None
+        raise
+    if rest and rest.strip("T Z0:.+"):
         raise ValueError("a date with a time of day")
-    return date.fromisoformat(day)
+    return cleaned
 
 
 def clean_time(value: Any) -> str | None:
