@@ -41,7 +41,7 @@ TYPES = {
 }
 
 
-def _column_type(schema: Mapping[str, Any]) -> str:
+def column_type(schema: Mapping[str, Any]) -> str:
     """What target-postgres makes of a column's schema."""
     kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     return TIMES.get(schema.get("format", ""), TYPES[kinds[0]])
@@ -72,7 +72,7 @@ class Account:
         with psycopg.connect(self.url) as connection:
             connection.execute("create schema pipedrive")
             for table, stream in TABLES.items():
-                columns = {name: _column_type(schema) for name, schema in stream.entity.columns().items()}
+                columns = {name: column_type(schema) for name, schema in stream.entity.columns().items()}
                 if table == "deals":
                     columns |= custom_deal_columns
                 declared = [
@@ -102,6 +102,11 @@ class Account:
                     ),
                     [Jsonb(value) if isinstance(value, list | dict) else value for value in row.values()],
                 )
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that answers nothing."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(statement.encode())
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """All rows of a statement."""

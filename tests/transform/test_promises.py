@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.entities import Deal
-
 from .conftest import TABLES, Built
 
 MAIN_BI = """
@@ -73,11 +71,6 @@ def test_every_stream_is_a_source_with_one_staging_model(empty: Built) -> None:
         if node["resource_type"] == "model" and node["schema"] == "staging"
     }
     assert staged == {f"stg_pipedrive__{table}": [table] for table in TABLES}
-
-
-def test_the_source_tells_built_in_columns_of_deals_from_custom_ones(empty: Built) -> None:
-    deals = empty.account.manifest()["sources"]["source.pipedrive_warehouse.pipedrive.deals"]
-    assert list(deals["columns"]) == list(Deal.columns())
 
 
 def test_models_land_in_schemas_of_plain_names(empty: Built) -> None:

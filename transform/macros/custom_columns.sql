@@ -1,12 +1,7 @@
 {% macro custom_columns(table, taken) %}
     {% if not execute %}{{ return([]) }}{% endif %}
 
-    {% set built_in = (
-        graph.sources.values()
-        | selectattr('source_name', 'equalto', 'pipedrive')
-        | selectattr('name', 'equalto', table)
-        | first
-    ).columns %}
+    {% set built_in = source_columns(table) %}
     {% set custom = [] %}
     {% for column in adapter.get_columns_in_relation(source('pipedrive', table)) %}
         {% if column.name not in built_in and not column.name.startswith('_sdc_') %}

@@ -13,7 +13,7 @@ deals as (
 ),
 
 raw_deals as (
-    select * from {{ source('pipedrive', 'deals') }}
+    select * from {{ raw_table('deals') }}
 ),
 
 deals_with_custom_fields as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'activities') }}
+    select * from {{ raw_table('activities') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'activity_types') }}
+    select * from {{ raw_table('activity_types') }}
 ),
 
 renamed as (

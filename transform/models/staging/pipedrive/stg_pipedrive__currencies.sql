@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'currencies') }}
+    select * from {{ raw_table('currencies') }}
 ),
 
 renamed as (

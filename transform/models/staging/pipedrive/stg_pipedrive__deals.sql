@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'deals') }}
+    select * from {{ raw_table('deals') }}
 ),
 
 renamed as (

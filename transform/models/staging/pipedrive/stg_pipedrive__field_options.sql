@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'field_options') }}
+    select * from {{ raw_table('field_options') }}
 ),
 
 renamed as (

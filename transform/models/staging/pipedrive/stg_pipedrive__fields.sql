@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'fields') }}
+    select * from {{ raw_table('fields') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'lead_labels') }}
+    select * from {{ raw_table('lead_labels') }}
 ),
 
 renamed as (

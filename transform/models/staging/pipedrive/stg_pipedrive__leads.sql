@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'leads') }}
+    select * from {{ raw_table('leads') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'notes') }}
+    select * from {{ raw_table('notes') }}
 ),
 
 renamed as (

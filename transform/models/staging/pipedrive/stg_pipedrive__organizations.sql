@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'organizations') }}
+    select * from {{ raw_table('organizations') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'persons') }}
+    select * from {{ raw_table('persons') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'pipelines') }}
+    select * from {{ raw_table('pipelines') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'products') }}
+    select * from {{ raw_table('products') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'rejected_values') }}
+    select * from {{ raw_table('rejected_values') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'stages') }}
+    select * from {{ raw_table('stages') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('pipedrive', 'users') }}
+    select * from {{ raw_table('users') }}
 ),
 
 renamed as (

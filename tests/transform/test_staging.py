@@ -1,0 +1,118 @@
+"""The staging views: what they make of a raw row, and of tables and columns that nobody selected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from .conftest import TABLES, Account, Built, column_type
+
+
+@pytest.fixture(scope="module")
+def bare(new_account: Callable[..., Account]) -> Built:
+    """An account from which nothing was ever loaded."""
+    account = new_account("bare")
+    account.execute("drop schema pipedrive cascade")
+    return Built(account, account.build())
+
+
+@pytest.fixture(scope="module")
+def rows(new_account: Callable[..., Account]) -> Account:
+    """An account with a row for each case, of which a stream and a column are not selected."""
+    account = new_account("rows")
+    account.execute("drop table pipedrive.files")
+    account.execute("alter table pipedrive.deals drop column title")
+    account.insert(
+        "deals",
+        {"id": 1, "status": "open", "is_deleted": False, "add_time": "2026-01-31 23:30:00"},
+        {"id": 2, "status": "open", "is_deleted": True},
+        {"id": 3, "status": "deleted", "is_deleted": False},
+        {"id": 4, "status": "won", "_sdc_deleted_at": "2026-01-01 00:00:00"},
+        {"id": 5},
+    )
+    account.insert(
+        "notes",
+        {"id": 1, "active_flag": True},
+        {"id": 2, "active_flag": False},
+        {"id": 3},
+        {"id": 4, "active_flag": True, "_sdc_deleted_at": "2026-01-01 00:00:00"},
+    )
+    account.insert(
+        "activities",
+        {"id": 1, "due_date": "2026-03-01", "due_time": "23:45:00"},
+        {"id": 2, "due_date": "2026-03-01"},
+        {"id": 3},
+        {"id": 4, "due_time": "10:00:00"},
+    )
+    account.build()
+    return account
+
+
+def test_the_source_lists_what_the_tap_sends(empty: Built) -> None:
+    for name, stream in TABLES.items():
+        source = empty.account.manifest()["sources"][f"source.pipedrive_warehouse.pipedrive.{name}"]
+        listed = {column["name"]: column["data_type"] for column in source["columns"].values()}
+        assert listed == {column: column_type(schema) for column, schema in stream.entity.columns().items()}
+
+
+def test_without_any_raw_table_everything_builds_empty(empty: Built, bare: Built) -> None:
+    assert set(bare.statuses.values()) == {"success", "pass"}
+    shape = (
+        "select relname, attname, format_type(atttypid, atttypmod) from pg_attribute "
+        "join pg_class on attrelid = pg_class.oid where relnamespace = 'staging'::regnamespace "
+        "and attnum > 0 order by relname, attnum"
+    )
+    assert bare.account.query(shape) == empty.account.query(shape)
+
+
+def test_a_stream_that_is_selected_later_fills_its_view(rows: Account) -> None:
+    assert rows.query("select file_id from staging.stg_pipedrive__files") == []
+    rows.execute(
+        "create table pipedrive.files (id bigint, name text, "
+        "_sdc_extracted_at timestamp, _sdc_deleted_at timestamp)"
+    )
+    rows.insert("files", {"id": 1, "name": "a.pdf"}, {"id": 2, "_sdc_deleted_at": "2026-01-01"})
+    rows.build()
+    assert rows.query(
+        "select file_id, name, deal_id, is_deleted from staging.stg_pipedrive__files order by 1"
+    ) == [(1, "a.pdf", None, False), (2, None, None, True)]
+
+
+def test_a_column_that_is_not_selected_is_null(rows: Account) -> None:
+    assert rows.query("select distinct title, pg_typeof(title)::text from marts.fct_deals") == [
+        (None, "text")
+    ]
+
+
+def test_a_deal_is_deleted_in_any_of_three_ways(rows: Account) -> None:
+    assert rows.query(
+        "select deal_id, is_deleted, is_archived from staging.stg_pipedrive__deals order by 1"
+    ) == [(1, False, False), (2, True, False), (3, True, False), (4, True, False), (5, False, False)]
+
+
+def test_raw_times_are_utc(rows: Account) -> None:
+    assert rows.query("select created_at, won_at from staging.stg_pipedrive__deals where deal_id = 1") == [
+        (datetime(2026, 1, 31, 23, 30, tzinfo=UTC), None)
+    ]
+
+
+def test_a_note_is_deleted_when_it_is_inactive_or_gone(rows: Account) -> None:
+    assert rows.query("select note_id, is_deleted from staging.stg_pipedrive__notes order by 1") == [
+        (1, False),
+        (2, True),
+        (3, False),
+        (4, True),
+    ]
+
+
+def test_an_activity_is_due_at_its_time_or_for_the_whole_day(rows: Account) -> None:
+    assert rows.query(
+        "select activity_id, due_at, is_all_day from staging.stg_pipedrive__activities order by 1"
+    ) == [
+        (1, datetime(2026, 3, 1, 23, 45, tzinfo=UTC), False),
+        (2, datetime(2026, 3, 1, tzinfo=UTC), True),
+        (3, None, False),
+        (4, None, False),
+    ]

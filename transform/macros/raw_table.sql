@@ -1,0 +1,29 @@
+{# Looks at the database when it runs, as a stream or a column that somebody
+   deselects has no table or column there, and gets it when it is selected. #}
+{% macro raw_table(name) %}
+    {% set table = source('pipedrive', name) %}
+    {% if not execute %}{{ return(table) }}{% endif %}
+
+    {% set declared = {'_sdc_extracted_at': 'timestamp', '_sdc_deleted_at': 'timestamp'} %}
+    {% for column in source_columns(name).values() %}
+        {% do declared.update({column.name: column.data_type}) %}
+    {% endfor %}
+
+    {% set found = adapter.get_columns_in_relation(table) | map(attribute='name') | list %}
+    {% set columns = ['*'] if found else [] %}
+    {% for column, data_type in declared.items() if column not in found %}
+        {% do columns.append('null::' ~ data_type ~ ' as ' ~ adapter.quote(column)) %}
+    {% endfor %}
+    {% if columns == ['*'] %}{{ return(table) }}{% endif %}
+    {{ return('(select ' ~ columns | join(', ') ~ (' from ' ~ table if found else ' where false') ~ ') as ' ~ name) }}
+{% endmacro %}
+
+
+{% macro source_columns(name) %}
+    {{ return((
+        graph.sources.values()
+        | selectattr('source_name', 'equalto', 'pipedrive')
+        | selectattr('name', 'equalto', name)
+        | first
+    ).columns) }}
+{% endmacro %}

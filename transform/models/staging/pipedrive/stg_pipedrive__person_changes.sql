@@ -1,0 +1,35 @@
+with
+
+source as (
+    select * from {{ raw_table('person_changes') }}
+),
+
+renamed as (
+    select
+        -- ids
+        change_id as person_change_id,
+        person_id,
+        field_key,
+        actor_user_id,
+
+        -- strings
+        old_value,
+        new_value,
+        change_source,
+        change_source_user_agent as user_agent,
+
+        -- numerics
+        sequence,
+
+        -- booleans
+        coalesce(is_bulk_update_flag, false) as is_bulk_update,
+
+        -- timestamps
+        time at time zone 'UTC' as changed_at,
+
+        -- load
+        _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
+    from source
+)
+
+select * from renamed
