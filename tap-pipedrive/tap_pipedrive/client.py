@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
@@ -40,7 +40,20 @@ LONGEST_WAIT_SECONDS = 60
 
 RETRIED_STATUSES = {408, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 
+
+class _Envelope(msgspec.Struct):
+    """What every answer has around its data."""
+
+    data: msgspec.Raw = msgspec.Raw(b"")
+    additional_data: Any = None
+    success: Any = None
+    error: Any = None
+    error_info: Any = None
+
+
+_open = msgspec.json.Decoder(_Envelope, float_hook=Decimal).decode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 logger = logging.getLogger("tap-pipedrive")
@@ -48,10 +61,24 @@ logger = logging.getLogger("tap-pipedrive")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A good answer: the decoded JSON object, and the server's clock then (None if it did not say)."""
+    """A good answer. Its data are decoded where they are needed: a page that waits its turn stays small."""
 
-    body: dict[str, Any]
+    raw: bytes | msgspec.Raw
+    """The data as JSON, known to be well-formed."""
+
+    additional_data: Any
+    """What comes beside the data: where the next page is."""
+
     served_at: datetime | None
+    """The server's clock then; None if it did not say."""
+
+    @property
+    def data(self) -> Any:
+        """The data, decoded: numbers with all their digits."""
+        try:
+            return _decode(self.raw)
+        except msgspec.DecodeError:  # a whole number of thousands of digits, which Python refuses to read
+            return json.loads(bytes(self.raw), parse_float=Decimal, parse_int=Decimal)
 
 
 class TryAgain(Exception):
@@ -83,8 +110,11 @@ class Client:
             spent[endpoint] += count * TOKEN_PRICES[endpoint]
         return dict(spent)
 
-    def get(self, endpoint: str, params: Mapping[str, str | int]) -> Answer:
-        """GET an endpoint such as `/api/v2/deals`, trying again where that may help."""
+    def get(self, endpoint: str, params: Mapping[str, str | int], **ids: Any) -> Answer:
+        """GET an endpoint such as `/api/v1/deals/{id}/changelog`, trying again where that may help.
+
+        `ids` fill the template; prices, counts and messages go by the template.
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
@@ -94,19 +124,19 @@ class Client:
             reraise=True,
         )
         try:
-            return retrying(self._try, endpoint, params)
+            return retrying(self._try, endpoint, params, ids)
         except TryAgain as problem:
             raise Unavailable(
                 f"GET {endpoint} failed {ATTEMPTS} times, at last with {problem}: check {self.url} and "
                 "Pipedrive's status page, then run again; the next run goes on where this one stopped."
             ) from None
 
-    def _try(self, endpoint: str, params: Mapping[str, str | int]) -> Answer:
+    def _try(self, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]) -> Answer:
         self._window.wait()
         status = 0
         try:
             response = self._session().get(
-                self._address(endpoint),
+                self._address(endpoint, ids),
                 params=params,
                 auth=self.auth,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -124,7 +154,7 @@ class Client:
                 self.requests[endpoint, status] += 1
         self._window.learn(response.headers)
         if status == 200:
-            return Answer(_read(response.content), _clock(response.headers.get("Date")))
+            return _read(response.content, _clock(response.headers.get("Date")))
         raise _problem(endpoint, response)
 
     def _session(self) -> requests.Session:
@@ -133,29 +163,38 @@ class Client:
         session: requests.Session = self._sessions.session
         return session
 
-    def _address(self, endpoint: str) -> str:
+    def _address(self, endpoint: str, ids: Mapping[str, Any]) -> str:
         """The shared host api.pipedrive.com knows v1 as `/v1` only; company hosts know `/api/v1`."""
         if urlsplit(self.url).hostname == "api.pipedrive.com" and endpoint.startswith("/api/v1/"):
             endpoint = endpoint.removeprefix("/api")
-        return self.url + endpoint
+        return self.url + endpoint.format_map(
+            {name: quote(str(value), safe="") for name, value in ids.items()}
+        )
 
 
-def _read(content: bytes) -> dict[str, Any]:
-    """Decode a body exactly: numbers keep all their digits; what no database can store is replaced."""
+def _read(content: bytes, served_at: datetime | None) -> Answer:
+    """Check a body, and keep its data: numbers with all their digits; what no database can store is replaced."""
     try:
-        body = _decode(content)
+        content.decode()
+        envelope = _open(content)
         if rb"\u0000" in content:
-            body = _storable(body)
+            envelope = _open(_repaired(content))
+    except msgspec.ValidationError:
+        raise TryAgain("a body that is no JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # lone surrogates, for one
         try:
-            body = _storable(json.loads(content, parse_float=Decimal))
+            envelope = _open(_repaired(content))
         except (ValueError, RecursionError):
             raise TryAgain("a body that is not JSON or cut off") from None
-    if not isinstance(body, dict):
-        raise TryAgain(f"a body of JSON {type(body).__name__} instead of an object")
-    if body.get("success") is False or "data" not in body:
-        raise TryAgain(f"an answer without data: {_text(body) or 'no error text'}")
-    return body
+    if envelope.success is False or not bytes(envelope.data):
+        text = _text({"error": envelope.error, "error_info": envelope.error_info})
+        raise TryAgain(f"an answer without data: {text or 'no error text'}")
+    return Answer(envelope.data, envelope.additional_data, served_at)
+
+
+def _repaired(content: bytes) -> bytes:
+    """The same JSON without characters that cannot be stored."""
+    return _encode(_storable(json.loads(content, parse_float=Decimal, parse_constant=str)))
 
 
 def _storable(value: Any) -> Any:
@@ -200,7 +239,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     elif status in (400, 422):
         problem = Refused(f"{said}: if this goes on, report it with this line.")
     elif status in (402, 403, 404, 405, 410, 415):
-        problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.")
+        problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.", status)
     elif status in RETRIED_STATUSES:
         problem = TryAgain(answered, _retry_after(headers))
     elif 300 <= status < 400:

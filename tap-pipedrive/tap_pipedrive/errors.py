@@ -33,6 +33,10 @@ class Refused(PipedriveError):
 class NotAllowed(PipedriveError):
     """402, 403, 404, 410 or 415: the plan, the add-ons or the token's rights do not cover this."""
 
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class BudgetSpent(PipedriveError):
     """429 of the daily kind: the company's API tokens for today are used up."""

@@ -5,14 +5,22 @@ A walk never takes a page on trust: a page that is no list, a cursor that comes 
 row count are noticed, and either repaired or an error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from tap_pipedrive.client import Answer, Client
 from tap_pipedrive.errors import PipedriveError, Refused
+from tap_pipedrive.settings import Settings
 from tap_pipedrive.values import clean_timestamp
+
+if TYPE_CHECKING:
+    from tap_pipedrive.children import Journal
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PAGE = 500
 """Rows per page: the most that Pipedrive gives; a page costs the same whatever its size."""
@@ -24,11 +32,13 @@ Place = Mapping[str, Any]
 """Where a walk goes on: kept in the state between runs. Empty: at the beginning."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
     """Rows as the API sent them."""
 
-    rows: Sequence[Any]
+    read: Callable[[], Sequence[Any]]
+    """Decodes the rows."""
+
     place: Place
     """Where to go on after them; empty after the last page."""
 
@@ -38,17 +48,41 @@ class Page:
     in_order: bool = False
     """Whether all older changes came before them: then the newest of them is a place to resume as well."""
 
+    reached: datetime | None = None
+    """With these rows all is listed that changed before this moment: where the rows do not show it themselves."""
+
+    refusal: PipedriveError | None = None
+    """Why rows are missing, if any are."""
+
+    size: int = 0
+    """Bytes that it holds while it waits."""
+
+    @cached_property
+    def rows(self) -> Sequence[Any]:
+        """The rows, decoded when they are first asked for."""
+        return self.read()
+
 
 class Source(Protocol):
     """What a walk reads from: the tap."""
 
     client: Client
+    settings: Settings
 
     def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         """Field definitions of an entity, read once a run."""
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         """Column name of each custom field of an entity, by key."""
+
+    def is_selected(self, stream: str) -> bool:
+        """Whether a stream is part of this run."""
+
+    def journal(self, stream: str, since: datetime | None) -> "Journal":
+        """What a stream's rows say about their children, at least of those that changed since a moment."""
+
+    def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a function that asks the API to each item, several at a time; results come in order."""
 
 
 class Listing(Protocol):
@@ -62,25 +96,53 @@ class Listing(Protocol):
     def name(self) -> str:
         """Name of the partition in the state; empty for a stream's only listing."""
 
+    @property
+    def bookmark(self) -> str | None:
+        """What the bookmark is about, where it is not the stream's own replication key."""
+
+    @property
+    def may_run_ahead(self) -> bool:
+        """Whether it can be read before its turn: it needs nothing that other streams find out."""
+
+    def is_wanted(self, source: Source) -> bool:
+        """Whether the settings ask for it."""
+
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
         """Walk the list: all of it from a place on, or, oldest change first, what changed since a moment."""
 
 
 @dataclass(frozen=True)
-class CursorListing:
+class HttpListing:
+    """What the three ways of paging share."""
+
+    path: str
+    name: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, Any] = field(default_factory=dict)
+    """What fills the template of the path."""
+
+    bookmark: ClassVar[str | None] = None
+    may_run_ahead: ClassVar[bool] = True
+
+    def is_wanted(self, source: Source) -> bool:
+        """Always."""
+        return True
+
+    def _get(self, source: Source, params: Mapping[str, str | int]) -> Answer:
+        return source.client.get(self.path, {**self.params, **params}, **self.ids)
+
+
+@dataclass(frozen=True)
+class CursorListing(HttpListing):
     """A v2 list: keyset cursors, `updated_since` where the endpoint has it.
 
     Sorted by `update_time`, a row that changes during the walk moves behind it and comes again; sorted by
     `id`, it is the next run's, whose `updated_since` is no later than this walk's beginning.
     """
 
-    path: str
-    name: str = ""
-    params: Mapping[str, str] = field(default_factory=dict)
-
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
         """Follow the cursors. A cursor from the state that Pipedrive refuses starts the walk anew."""
-        params: dict[str, str | int] = {**self.params, "limit": PAGE}
+        params: dict[str, str | int] = {"limit": PAGE}
         if since:
             params |= {"updated_since": rfc3339(since), "sort_by": "update_time", "sort_direction": "asc"}
         cursor = place.get("cursor")
@@ -90,27 +152,32 @@ class CursorListing:
         seen: set[str] = set()
         while True:
             try:
-                answer = source.client.get(self.path, params | ({"cursor": cursor} if cursor else {}))
+                answer = self._get(source, params | ({"cursor": cursor} if cursor else {}))
             except Refused:
                 if not resumed:
                     raise
                 cursor, resumed = None, False
                 continue
             resumed = False
-            following = _dig(answer.body, "additional_data", "next_cursor")
+            following = _dig(answer.additional_data, "next_cursor")
             if following is not None and not isinstance(following, str):
                 raise PipedriveError(f"GET {self.path} answered a cursor that is no text: report this line.")
             if following in seen:
                 raise PipedriveError(f"GET {self.path} answered the same cursor twice: run again.")
-            place = {"cursor": following} if following else {}
-            yield Page(_rows(answer, self.path), place, answer.served_at, in_order=since is not None)
+            yield Page(
+                partial(_rows, answer, self.path),
+                {"cursor": following} if following else {},
+                answer.served_at,
+                in_order=since is not None,
+                size=len(answer.raw),
+            )
             if not following:
                 return
             seen.add(cursor := following)
 
 
 @dataclass(frozen=True)
-class OffsetListing:
+class OffsetListing(HttpListing):
     """A v1 list, counted by rows (`start`, `limit`).
 
     Rows shift when others come, go or change during the walk, so a row count alone loses rows. Read whole, the
@@ -118,23 +185,24 @@ class OffsetListing:
     starts the walk anew. Read since a moment, each page begins at the second of the last row seen.
     """
 
-    path: str
-    name: str = ""
     has_updated_since: bool = True
+    is_sortable: bool = True
+    limit: int = PAGE
+    """The most rows that the endpoint gives."""
 
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
         """Walk by `id`, by change time, or, where the list cannot be asked for changes, newest first."""
         if since is None:
-            return self._counted(source.client, {"sort": "id ASC"}, place)
+            return self._counted(source, {"sort": "id ASC"} if self.is_sortable else {}, place)
         if self.has_updated_since:
-            return self._changed(source.client, since)
-        return self._newest_first(source.client, since)
+            return self._changed(source, since)
+        return self._newest_first(source, since)
 
-    def _changed(self, client: Client, since: datetime) -> Iterator[Page]:
+    def _changed(self, source: Source, since: datetime) -> Iterator[Page]:
         second = since.replace(microsecond=0)
         while True:
             params = {"sort": "update_time ASC", "updated_since": rfc3339(second)}
-            for page in self._counted(client, params, {}):
+            for page in self._counted(source, params, {}):
                 yield replace(page, in_order=True)
                 latest = _last_change(page.rows)
                 if page.place and latest and latest > second:
@@ -143,21 +211,22 @@ class OffsetListing:
             else:
                 return
 
-    def _newest_first(self, client: Client, since: datetime) -> Iterator[Page]:
-        for page in self._counted(client, {"sort": "update_time DESC"}, {}):
-            yield replace(page, rows=[row for row in page.rows if not _is_older(row, since)])
+    def _newest_first(self, source: Source, since: datetime) -> Iterator[Page]:
+        for page in self._counted(source, {"sort": "update_time DESC"}, {}):
+            rows = [row for row in page.rows if not _is_older(row, since)]
+            yield replace(page, read=partial(list, rows))
             oldest = _last_change(page.rows, descending=True)
             if oldest and oldest < since:
                 return
 
-    def _counted(self, client: Client, params: Mapping[str, str], place: Place) -> Iterator[Page]:
+    def _counted(self, source: Source, params: Mapping[str, str], place: Place) -> Iterator[Page]:
         start, last_id = place.get("start", 0), place.get("last_id")
         if not isinstance(start, int) or start < 0 or "last_id" not in place:
             start = 0
         restarts = 0
         while True:
             seam = 1 if start else 0
-            answer = client.get(self.path, {**params, "start": start - seam, "limit": PAGE})
+            answer = self._get(source, {**params, "start": start - seam, "limit": self.limit})
             rows = _rows(answer, self.path)
             if seam and _id(rows[0] if rows else None) != last_id:
                 restarts += 1
@@ -167,72 +236,37 @@ class OffsetListing:
                     )
                 start, last_id = 0, None
                 continue
-            following = _next_start(answer, self.path, start - seam, rows[seam:], len(rows))
+            fresh = rows[seam:]
+            following = _next_start(
+                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= self.limit
+            )
+            if following is not None:
+                start, last_id = following, _id(rows[-1])
+            place = {} if following is None else {"start": start, "last_id": last_id}
+            yield Page(partial(list, fresh), place, answer.served_at, size=len(answer.raw))
             if following is None:
-                yield Page(rows[seam:], {}, answer.served_at)
                 return
-            start, last_id = following, _id(rows[-1])
-            yield Page(rows[seam:], {"start": start, "last_id": last_id}, answer.served_at)
 
 
 @dataclass(frozen=True)
-class WholeListing:
+class WholeListing(HttpListing):
     """A list that comes in one piece."""
 
-    path: str
-    name: str = ""
+    inside: str = ""
+    """Key under which the rows lie within `data`; empty: `data` are the rows."""
 
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
         """One page, unless Pipedrive says that there are more."""
         start, first = 0, None
         while True:
-            answer = source.client.get(self.path, {"start": start} if start else {})
-            rows = _rows(answer, self.path)
+            answer = self._get(source, {"start": start} if start else {})
+            rows = _rows(answer, self.path, self.inside)
             fresh = rows if not start or _id(rows[0] if rows else None) != first else []
-            following = _next_start(answer, self.path, start, fresh, len(rows), paged=False)
-            yield Page(fresh, {}, answer.served_at)
+            following = _next_start(answer, self.path, start, fresh, len(rows), is_full=False)
+            yield Page(partial(list, fresh), {}, answer.served_at, size=len(answer.raw))
             if following is None:
                 return
             start, first = following, _id(rows[0])
-
-
-@dataclass(frozen=True)
-class DefinitionListing:
-    """An entity's field definitions, which the tap has read already, to know its custom fields."""
-
-    path: str
-    name: str
-    """The entity."""
-
-    def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """One page: a row per field."""
-        names = source.column_names(self.name)
-        rows = [
-            {**field, "entity": self.name, "column_name": names.get(str(field.get("field_code")))}
-            for field in source.definitions(self.name)
-        ]
-        yield Page(rows, {}, None)
-
-
-@dataclass(frozen=True)
-class OptionListing(DefinitionListing):
-    """The options of an entity's fields."""
-
-    def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """One page: a row per option."""
-        rows = [
-            {
-                **option,
-                "entity": self.name,
-                "field_code": field.get("field_code"),
-                "option_id": option.get("id"),
-            }
-            for field in source.definitions(self.name)
-            if isinstance(field.get("options"), list)
-            for option in field["options"]
-            if isinstance(option, dict)
-        ]
-        yield Page(rows, {}, None)
 
 
 def rfc3339(moment: datetime) -> str:
@@ -240,16 +274,16 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-def _dig(body: Mapping[str, Any], *keys: str) -> Any:
-    value: Any = body
+def _dig(body: Any, *keys: str) -> Any:
+    value = body
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _rows(answer: Answer, path: str) -> list[Any]:
+def _rows(answer: Answer, path: str, inside: str = "") -> list[Any]:
     """The rows of an answer; v1 says `null` when there are none."""
-    rows = answer.body["data"]
+    rows = _dig(answer.data, inside) if inside else answer.data
     if rows is None:
         return []
     if not isinstance(rows, list):
@@ -260,18 +294,18 @@ def _rows(answer: Answer, path: str) -> list[Any]:
 
 
 def _next_start(
-    answer: Answer, path: str, start: int, fresh: Sequence[Any], count: int, *, paged: bool = True
+    answer: Answer, path: str, start: int, fresh: Sequence[Any], count: int, *, is_full: bool
 ) -> int | None:
     """Where the next page begins, None after the last.
 
     Some v1 endpoints put the envelope under `additional_data.pagination`, others under `additional_data`,
     some without `next_start`. Where even the flag is missing, a full page means that there may be more.
     """
-    envelope = _dig(answer.body, "additional_data", "pagination") or _dig(answer.body, "additional_data")
+    envelope = _dig(answer.additional_data, "pagination") or answer.additional_data
     envelope = envelope if isinstance(envelope, dict) else {}
     more = envelope.get("more_items_in_collection")
     if more is None:
-        more = paged and count >= PAGE
+        more = is_full
     if not more:
         return None
     following = envelope.get("next_start")
@@ -288,10 +322,10 @@ def _id(row: Any) -> Any:
     return row.get("id") if isinstance(row, dict) else None
 
 
-def changed_at(row: Any) -> datetime | None:
+def changed_at(row: Any, column: str = "update_time") -> datetime | None:
     """Second of a row's `update_time`; None where there is none, or nonsense."""
     try:
-        moment = clean_timestamp(row.get("update_time")) if isinstance(row, dict) else None
+        moment = clean_timestamp(row.get(column)) if isinstance(row, dict) else None
     except ValueError:
         return None
     return moment and moment.replace(microsecond=0)

@@ -141,10 +141,11 @@ class FakeClient:
         self.served_at = served_at
         self.asked: list[dict[str, Any]] = []
 
-    def get(self, endpoint: str, params: Mapping[str, Any]) -> Answer:
-        self.asked.append(dict(params))
+    def get(self, endpoint: str, params: Mapping[str, Any], **ids: Any) -> Answer:
+        self.asked.append({**params, **ids})
         assert len(self.asked) < 200, "the walk does not end"
-        return Answer(self.answer(endpoint, params), self.served_at)
+        body = self.answer(endpoint, params)
+        return Answer(msgspec.json.encode(body["data"]), body.get("additional_data"), self.served_at)
 
 
 class FakeSource:

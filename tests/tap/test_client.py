@@ -29,7 +29,7 @@ def client(url: str) -> Client:
 
 
 def ask(server: Fake) -> Any:
-    return client(server.url).get("/api/v2/deals", {"limit": 500}).body["data"]
+    return client(server.url).get("/api/v2/deals", {"limit": 500}).data
 
 
 # Answers that may be better next time

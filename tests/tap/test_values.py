@@ -197,7 +197,7 @@ exact_numbers = st.one_of(
 def test_numbers_go_through_digit_by_digit(sent: list[Decimal | int]) -> None:
     """From the bytes of an answer to the bytes of a RECORD line, through the real client's decoder."""
     with fake([Say(body=encode_exactly({"success": True, "data": sent}))]) as server:
-        rows = _client(server.url).get("/api/v2/deals", {}).body["data"]
+        rows = _client(server.url).get("/api/v2/deals", {}).data
     out = io.TextIOWrapper(io.BytesIO())
     with redirect_stdout(out):
         Writer().write_records("deals", [{"n": values.clean_number(row)} for row in rows], version=1)
@@ -227,13 +227,13 @@ def _client(url: str) -> Any:
 )
 def test_what_no_database_can_store_is_replaced(sent: bytes, read: Any) -> None:
     with fake([Say(body=b'{"success":true,"data":' + sent + b"}")]) as server:
-        assert _client(server.url).get("/api/v2/deals", {}).body["data"] == read
+        assert _client(server.url).get("/api/v2/deals", {}).data == read
 
 
 def test_replacing_a_nul_leaves_the_numbers_beside_it_exact() -> None:
     body = rb'{"success":true,"data":["\ud800\u0000", 12345678901234567.12345678901234567]}'
     with fake([Say(body=body)]) as server:
-        assert _client(server.url).get("/api/v2/deals", {}).body["data"][1] == Decimal(
+        assert _client(server.url).get("/api/v2/deals", {}).data[1] == Decimal(
             "12345678901234567.12345678901234567"
         )
 
