@@ -19,6 +19,8 @@ DEFAULT_BURST = 20
 """Requests per window on the smallest plan; the `x-ratelimit-limit` header tells of more."""
 
 TOKEN_PRICES = {
+    "/api/v1/deals/{id}/changelog": 20,
+    "/api/v2/deals/products": 10,
     "/api/v1/activityTypes": 20,
     "/api/v1/currencies": 20,
     "/api/v1/leadLabels": 10,
@@ -37,6 +39,7 @@ TOKEN_PRICES = {
     "/api/v2/persons": 10,
     "/api/v2/pipelines": 5,
     "/api/v2/productFields": 10,
+    "/api/v2/projectFields": 10,
     "/api/v2/products": 10,
     "/api/v2/stages": 5,
 }

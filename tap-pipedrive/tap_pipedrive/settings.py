@@ -55,6 +55,17 @@ class Settings(BaseModel):
         description="What is beyond goes into the JSON column `custom_fields_overflow`; Postgres allows "
         "1,600 columns in all.",
     )
+    history: Literal["stage", "all", "none"] = Field(
+        "stage",
+        title="History of deals",
+        description="What `deal_changes` holds: moves between stages, changes of all fields, or nothing. Each "
+        "deal that has changed costs a call of 20 tokens; deals that never moved cost none.",
+    )
+    concurrency: Annotated[int, Field(ge=1, le=16)] = Field(
+        4,
+        title="Requests in flight",
+        description="How many requests may be under way at once, within Pipedrive's rate limit.",
+    )
     reconcile: bool = Field(
         False,
         title="Reconcile",

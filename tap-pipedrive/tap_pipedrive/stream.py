@@ -4,24 +4,25 @@ What reaches into the Singer SDK beyond its public interface is here and in `tap
 """
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import to_builtins
+from singer_sdk import metrics
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
+from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.catalog import match_selection
 from tap_pipedrive.custom_fields import KINDS, CustomFields, Pins
 from tap_pipedrive.entities import Entity
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
-from tap_pipedrive.listings import Listing, Page, changed_at, rfc3339
+from tap_pipedrive.listings import Listing, Page
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
-from tap_pipedrive.values import clean_timestamp
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
@@ -33,9 +34,6 @@ PROGRESS_SECONDS = 10
 
 FORGIVEN_REJECTS = 10
 """Rows per stream with values that do not fit which never fail a run, whatever their share."""
-
-CLOCK_TOLERANCE = timedelta(hours=1)
-"""A bookmark further ahead of Pipedrive's clock than this is a mistake."""
 
 
 class PipedriveStream(Stream):
@@ -68,7 +66,10 @@ class PipedriveStream(Stream):
         # The SDK announces an error that it passes on; one sentence is enough, and `__main__` writes it.
         self.logger.addFilter(lambda record: "An unhandled error occurred" not in str(record.msg))
         self.row_count = 0
+        self._is_complete = True
+        self._refusals: list[PipedriveError] = []
         self._began: datetime | None = None
+        self._reported = time.monotonic()
         self._custom_fields: CustomFields | None = None
         self._undefined: set[str] = set()
         self.reader = RowReader(
@@ -148,12 +149,50 @@ class PipedriveStream(Stream):
             catalog = Catalog({self.name: entry})
         super().apply_catalog(catalog)
 
+    @property
+    def selected(self) -> bool:
+        """Whether it is part of the run. The SDK would look its columns up for that, which costs tokens."""
+        catalog = self._tap_input_catalog
+        if self._metadata is None and not (catalog and catalog.get_stream(self.name)):
+            return catalog is None and self.selected_by_default
+        return bool(super().selected)
+
+    @selected.setter
+    def selected(self, value: bool | None) -> None:
+        Stream.selected.fset(self, value)  # type: ignore[attr-defined]  # the SDK's setter
+
     # How a run goes
 
     @property
     def replication_method(self) -> str:
         """How the stream is read in this run; reconciling, everything is read."""
-        return FULL_TABLE if self._tap.settings.reconcile else super().replication_method
+        if self._tap.settings.reconcile and not self.keeps_vanished:
+            return FULL_TABLE
+        return INCREMENTAL if self.replication_key or self._bookmarks else FULL_TABLE
+
+    @property
+    def _bookmarks(self) -> bool:
+        return any(listing.bookmark for listing in self.listings)
+
+    def walks(self) -> list[Walk]:
+        """What a run reads."""
+        return [
+            self._walk(listing, is_whole=self._tap.settings.reconcile and not self.keeps_vanished)
+            for listing in self.listings
+            if listing.is_wanted(self._tap)
+        ]
+
+    def _walk(self, listing: Listing, *, is_whole: bool = False) -> Walk:
+        bookmark = listing.bookmark or self.replication_key
+        context = {"listing": listing.name} if listing.name else None
+        return Walk(
+            self.name,
+            listing,
+            self.get_context_state(context) if bookmark else {},
+            bookmark=bookmark,
+            is_whole=is_whole,
+            settings=self._tap.settings,
+        )
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
         """All rows, without messages or state; a run goes page by page instead, see `_sync_records`."""
@@ -162,7 +201,7 @@ class PipedriveStream(Stream):
                 yield from self._read(page)[0]
 
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
-        """None: the SDK's signpost is the host's clock, ours is Pipedrive's, see `_pages`."""
+        """None: the SDK's signpost is the host's clock, ours is Pipedrive's, see `Walk`."""
 
     def _sync_records(
         self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
@@ -172,146 +211,89 @@ class PipedriveStream(Stream):
         Overrides a private method of the SDK, which goes record by record (selection, conformance, maps and a
         flush for each) at a tenth of the speed, and whose states in a first load are no places to resume.
         """
-        spent = sum(self._tap.client.tokens_spent().values())
-        started = reported = time.monotonic()
-        is_complete = bool(self.listings)
-        with self.get_record_counter() as counter, self.get_sync_timer():
-            for listing in self.listings:
-                if self._tap.is_stopped(before=self.name):
-                    is_complete = False
-                    break
-                try:
-                    for page in self._pages(listing):
-                        count = self._write_page(page)
-                        counter.increment(count)
-                        if time.monotonic() - reported > PROGRESS_SECONDS:
-                            reported = time.monotonic()
-                            self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
-                except NotAllowed as error:
-                    is_complete = False
-                    self._tap.refused[self.name] = error
-                    self.logger.warning("%s: %s", self.name, error)
-                except BudgetSpent as error:
-                    is_complete = False
-                    self._tap.stop(self.name, error)
+        walks = self._tap.walks(self)
+        started = time.monotonic()
+        try:
+            with self.get_record_counter() as counter, self.get_sync_timer():
+                for walk, pages in walks:
+                    self._follow(walk, pages, counter)
+                    if walk.is_resumed:  # what changed since the first load began
+                        again = self._walk(walk.listing)
+                        self._follow(again, again.pages(self._tap), counter)
+        except NotAllowed as error:
+            self._is_complete = False
+            self._tap.refused[self.name] = error
+            self.logger.warning("%s: %s", self.name, error)
+        except BudgetSpent as error:
+            self._is_complete = False
+            self._tap.stop(self.name, error)
         seconds = time.monotonic() - started
-        log = self.logger.info if self.listings else self.logger.debug
+        log = self.logger.info if walks else self.logger.debug
         log(
-            "%s: %s rows in %.1f s (%s rows/s), %d tokens",
+            "%s: %s rows in %.1f s (%s rows/s)",
             self.name,
             f"{self.row_count:,}",
             seconds,
             f"{self.row_count / max(seconds, 0.001):,.0f}",
-            sum(self._tap.client.tokens_spent().values()) - spent,
         )
         self._report_oddities()
-        if is_complete and self._tap.settings.reconcile and not self.keeps_vanished:
-            self._mark_vanished()
+        passes = [walk for walk, _ in walks]
+        if (
+            walks
+            and self._is_complete
+            and not self.keeps_vanished
+            and all(walk.since is None for walk in passes)
+        ):
+            self._conclude_pass(passes)
         yield from ()
 
-    def _pages(self, listing: Listing) -> Iterator[Page]:
-        """Walk a listing; when the consumer comes back for the next page, the state moves behind the last one.
+    def _follow(self, walk: Walk, pages: Iterable[Page], counter: metrics.Counter) -> None:
+        """Write what a walk finds; rows that may have children are noted for their streams."""
+        journal = self._tap.journals.get(self.name)
+        for page in walk.follow(pages, self._save_state):
+            counter.increment(self._write_page(page))
+            if journal:
+                journal.note(page.rows)
+            if page.refusal:
+                self._refusals.append(page.refusal)
+            if time.monotonic() - self._reported > PROGRESS_SECONDS:
+                self._reported = time.monotonic()
+                self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
+        self._began = min(self._began or walk.began, walk.began) if walk.began else self._began
+        if journal and not walk.is_resumed:
+            journal.close(walk.listing.name, walk.since, walk.began)
 
-        The first load goes by id, and on in another run from its place. Its bookmark is the moment it began:
-        what changed since is the next run's, or, when this was that other run, read at once. Later runs go by
-        time of change, from the bookmark on.
-        """
-        incremental = self.replication_method == INCREMENTAL
-        context = {"listing": listing.name} if listing.name else None
-        state = self.get_context_state(context) if self.replication_key else {}
-        bookmark = self._bookmark(state) if incremental else None
-        since = self._look_back(bookmark) if bookmark else None
-        began, place = self._place(state) if incremental and since is None else (None, {})
-        resumed = began is not None
-        newest, previous, in_order = bookmark, None, True
-        for page in listing.pages(self._tap, since=since, place=place):
-            began = began or self._clock(page.served_at, bookmark)
-            self._began = min(self._began or began, began)
-            yield page
-            if incremental and since is None:
-                state["first_load"] = {"began": rfc3339(began), **page.place}
-            elif incremental:
-                times = [moment for row in page.rows if (moment := changed_at(row))]
-                in_order = in_order and page.in_order and times == sorted(times)
-                in_order = in_order and not (previous and times and times[0] < previous)
-                previous = times[-1] if times else previous
-                newest = max([*times, newest or began])
-                if in_order:
-                    self._set_bookmark(state, min(newest, began))
-            self._tap.state_writer.write_state(self.tap_state)
-        if self.replication_key and began:
-            state.pop("first_load", None)
-            self._set_bookmark(state, min(newest or began, began))
-            self._tap.state_writer.write_state(self.tap_state)
-            if resumed:
-                yield from self._pages(listing)
+    def _save_state(self) -> None:
+        self._tap.state_writer.write_state(self.tap_state)
 
-    def _bookmark(self, state: Mapping[str, Any]) -> datetime | None:
-        bookmark = self._time_in_state(state.get("replication_key_value"))
-        start = self._tap.settings.start_date
-        return max(bookmark, start) if bookmark and start else bookmark or start
-
-    def _look_back(self, bookmark: datetime) -> datetime:
-        try:
-            return bookmark - timedelta(seconds=self._tap.settings.lookback_seconds)
-        except OverflowError:
-            return bookmark
-
-    def _place(self, state: Mapping[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
-        """When an unfinished first load began, and where it goes on."""
-        first_load = state.get("first_load", {})
-        if not isinstance(first_load, dict):
-            raise PipedriveError(f"The state's first_load of {self.name} is no object: clear the state.")
-        place = {key: value for key, value in first_load.items() if key != "began"}
-        return self._time_in_state(first_load.get("began")), place
-
-    def _time_in_state(self, value: Any) -> datetime | None:
-        try:
-            return clean_timestamp(value)
-        except ValueError:
-            raise PipedriveError(
-                f"The state of {self.name} has {str(value)[:40]!r} where a time should be: correct or clear it."
-            ) from None
-
-    def _set_bookmark(self, state: dict[str, Any], moment: datetime) -> None:
-        state |= {"replication_key": self.replication_key, "replication_key_value": rfc3339(moment)}
-
-    def _clock(self, served_at: datetime | None, bookmark: datetime | None) -> datetime:
-        """When a walk began, by Pipedrive's clock: the host's may be wrong."""
-        if served_at is None:
-            return datetime.now(UTC) - timedelta(days=1)
-        if bookmark and bookmark > served_at + CLOCK_TOLERANCE:
-            raise PipedriveError(
-                f"The bookmark of {self.name}, {rfc3339(bookmark)}, is later than Pipedrive's clock, "
-                f"{rfc3339(served_at)}, so that changes would be missed: correct start_date or clear the state."
-            )
-        return served_at
-
-    def _mark_vanished(self) -> None:
-        """Have the target mark the rows that this complete pass has not seen.
+    def _conclude_pass(self, walks: Sequence[Walk]) -> None:
+        """After a complete pass: remember its size, and have the target mark the rows that it has not seen.
 
         The version of a row is the time when Pipedrive sent it, so that rows which another run writes meanwhile
         are newer than the pass. The SDK would send the message before the first row: a run that dies then would
         leave a table of rows marked as deleted.
         """
+        seen = self.row_count + sum(walk.rows_before for walk in walks)
         before = self.stream_state.get("complete_pass_rows")
+        before = before if isinstance(before, int) else 0
         least = self._tap.settings.reconcile_min_ratio
-        if self.reader.lost_rows or not self._began:
+        if not self._tap.settings.reconcile:
+            self.stream_state["complete_pass_rows"] = max(seen, before)
+        elif self.reader.lost_rows or self._refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
-            return
-        if isinstance(before, int) and self.row_count < least * before:
+        elif seen < least * before:
             self.logger.warning(
                 "%s: no rows are marked as deleted, as only %s were seen of %s in the last complete pass, less "
                 "than reconcile_min_ratio (%s) allows. If the token has not lost rights, lower it for one run.",
                 self.name,
-                f"{self.row_count:,}",
+                f"{seen:,}",
                 f"{before:,}",
                 least,
             )
-            return
-        self._write_activate_version_message(int(self._began.timestamp()))
-        self.stream_state["complete_pass_rows"] = self.row_count
-        self._tap.state_writer.write_state(self.tap_state)
+        else:
+            self._write_activate_version_message(int(self._began.timestamp()))
+            self.stream_state["complete_pass_rows"] = seen
+        self._save_state()
 
     # From pages to messages
 
@@ -399,6 +381,13 @@ class PipedriveStream(Stream):
                 "%s: Pipedrive sent keys that have no column here, please report them: %s",
                 self.name,
                 ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items())),
+            )
+        if self._refusals:
+            self.logger.warning(
+                "%s: what %d requests would have answered is missing; the last: %s",
+                self.name,
+                len(self._refusals),
+                self._refusals[-1],
             )
         if reader.rejected_rows:
             self.logger.warning(

@@ -1,14 +1,10 @@
 """The streams, as a table: one class each, attributes only. `STREAMS` at the foot is their order in a run."""
 
 from tap_pipedrive import entities
-from tap_pipedrive.definitions import FIELD_ENDPOINTS
-from tap_pipedrive.listings import (
-    CursorListing,
-    DefinitionListing,
-    OffsetListing,
-    OptionListing,
-    WholeListing,
-)
+from tap_pipedrive.children import ChildListing, Parents
+from tap_pipedrive.definitions import FIELD_ENDPOINTS, DefinitionListing, OptionListing
+from tap_pipedrive.history import ChangeListing
+from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.stream import PipedriveStream
 
 COUNTS = (
@@ -87,7 +83,7 @@ class Fields(PipedriveStream):
     entity = entities.FieldDefinition
     primary_keys = ("entity", "field_code")
     keeps_vanished = True
-    listings = tuple(DefinitionListing(path, entity) for entity, path in FIELD_ENDPOINTS.items())
+    listings = tuple(DefinitionListing(entity) for entity in FIELD_ENDPOINTS)
     ignored_keys = frozenset({"options", "ui_visibility", "important_fields", "required_fields"})
 
 
@@ -98,7 +94,7 @@ class FieldOptions(PipedriveStream):
     entity = entities.FieldOption
     primary_keys = ("entity", "field_code", "option_id")
     keeps_vanished = True
-    listings = tuple(OptionListing(path, entity) for entity, path in FIELD_ENDPOINTS.items())
+    listings = tuple(OptionListing(entity) for entity in FIELD_ENDPOINTS)
     ignored_keys = frozenset({"id"})
 
 
@@ -190,6 +186,56 @@ class Notes(PipedriveStream):
     ignored_keys = frozenset({"deal", "lead", "person", "organization", "project", "task", "user"})
 
 
+class Projects(PipedriveStream):
+    """Projects, live and archived (an add-on)."""
+
+    name = "projects"
+    entity = entities.Project
+    custom_fields_of = "project"
+    selected_by_default = False
+    listings = (CursorListing("/api/v2/projects", "live"), CursorListing("/api/v2/projects/archived", "archived"))
+
+
+class DealProducts(PipedriveStream):
+    """Line items of deals."""
+
+    name = "deal_products"
+    entity = entities.DealProduct
+    listings = (
+        ChildListing(
+            CursorListing("/api/v2/deals/products"),
+            Parents("deals", count="products_count"),
+            key="deal_id",
+            batch=100,
+            many="deal_ids",
+        ),
+    )
+
+
+class DealChanges(PipedriveStream):
+    """Changes of deals: who moved which deal when from where to where, or, if the settings say so, all of them."""
+
+    name = "deal_changes"
+    entity = entities.DealChange
+    primary_keys = ("change_id",)
+    keeps_vanished = True
+    listings = (
+        ChangeListing(
+            CursorListing("/api/v1/deals/{id}/changelog"),
+            Parents("deals", moved="stage_change_time", only_if_changed=True),
+            key="deal_id",
+            name="stage",
+            only_field="stage_id",
+        ),
+        ChangeListing(
+            CursorListing("/api/v1/deals/{id}/changelog"),
+            Parents("deals", only_if_changed=True),
+            key="deal_id",
+            name="all",
+        ),
+    )
+
+
 class RejectedValues(PipedriveStream):
     """Values that did not fit their column, as they came; the other streams fill it."""
 
@@ -215,5 +261,8 @@ STREAMS: tuple[type[PipedriveStream], ...] = (
     Leads,
     Activities,
     Notes,
+    Projects,
+    DealProducts,
+    DealChanges,
     RejectedValues,
 )

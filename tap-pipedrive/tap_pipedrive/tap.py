@@ -4,9 +4,10 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import FrameType
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, TypeVar
 
 import click
 from pydantic import ValidationError
@@ -16,16 +17,22 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
 
 from tap_pipedrive import metrics
+from tap_pipedrive.ahead import LookAhead, Pool
+from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.children import ChildListing, Journal
 from tap_pipedrive.client import Client
 from tap_pipedrive.custom_fields import Definition
 from tap_pipedrive.definitions import FIELD_ENDPOINTS, custom_fields
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
-from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.listings import CursorListing, Page
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import Settings, config_schema, sentences
 from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS, RejectedValues
 from tap_pipedrive.writer import Writer
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class TapPipedrive(Tap):
@@ -55,6 +62,10 @@ class TapPipedrive(Tap):
         self._definitions: dict[str, list[dict[str, Any]]] = {}
         self._custom_fields: dict[str, dict[str, Definition]] = {}
         self._is_discovering = self._no_custom_fields = False
+        self._walks: dict[str, list[tuple[Walk, Iterator[Page]]]] = {}
+        self._pool = Pool(1)
+        self.journals: dict[str, Journal] = {}
+        """What the streams of this run said of their rows' children, by stream."""
         self._stopped: BudgetSpent | None = None
         self._undone: list[str] = []
         self.refused: dict[str, NotAllowed] = {}
@@ -168,6 +179,8 @@ class TapPipedrive(Tap):
 
     def _read_custom_fields(self, entity: str) -> dict[str, Definition]:
         """Look the fields up. A catalog is shown without them where there is no API to ask, and says so."""
+        if entity == "project" and self._is_discovering:
+            return {}  # an add-on: asking whether it is there would cost each discovery 10 tokens
         if not self._no_custom_fields:
             try:
                 return custom_fields(self.definitions(entity), FIELD_ENDPOINTS[entity])
@@ -200,6 +213,7 @@ class TapPipedrive(Tap):
 
         The SDK calls this method final, but knows no other end of a run.
         """
+        self._plan()
         super().sync_all()
         metrics.log_requests(self.metrics_logger, self.client)
         metrics.log_rejects(
@@ -228,16 +242,62 @@ class TapPipedrive(Tap):
             sum(self.client.tokens_spent().values()),
         )
 
+    def _plan(self) -> None:
+        """Line up what the run reads, so that requests of several streams can be under way at once."""
+        streams = [stream for stream in self.streams.values() if stream.selected]
+        self._pool = Pool(self.settings.concurrency)
+        ahead = LookAhead(self._pool)
+        for stream in streams:
+            walks = stream.walks()
+            parents = {
+                walk.listing.parents.stream for walk in walks if isinstance(walk.listing, ChildListing)
+            }
+            self.journals |= {parent: self._new_journal(parent) for parent in parents - self.journals.keys()}
+            self._walks[stream.name] = [
+                (walk, ahead.add(walk.pages(self)) if walk.listing.may_run_ahead else walk.pages(self))
+                for walk in walks
+            ]
+
+    def walks(self, stream: PipedriveStream) -> list[tuple[Walk, Iterator[Page]]]:
+        """What a run reads of a stream, and the pages as they come."""
+        return self._walks.get(stream.name) or [(walk, walk.pages(self)) for walk in stream.walks()]
+
+    def is_selected(self, stream: str) -> bool:
+        """Whether a stream is part of this run."""
+        selected: bool = self.streams[stream].selected
+        return selected
+
+    def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a function that asks the API to each item, several at a time; results come in order."""
+        return self._pool.in_order(function, items)
+
+    def journal(self, stream: str, since: datetime | None) -> Journal:
+        """What a stream's rows say about their children, at least of those that changed since a moment.
+
+        Its own walk has said it, unless it began later, was resumed, or is not part of this run.
+        """
+        listings = [listing for listing in self.streams[stream].listings if listing.is_wanted(self)]
+        if stream not in self.journals or not self.journals[stream].covers(listings, since):
+            journal = self._new_journal(stream)
+            for listing in listings:
+                began = None
+                for page in listing.pages(self, since=since, place={}):
+                    began = began or page.served_at
+                    journal.note(page.rows)
+                journal.close(listing.name, since, began)
+            self.journals[stream] = journal
+        return self.journals[stream]
+
+    def _new_journal(self, stream: str) -> Journal:
+        """A journal of what all child streams need to know of a stream's rows."""
+        listings = [listing for child in self.streams.values() for listing in child.listings]
+        parents = [listing.parents for listing in listings if isinstance(listing, ChildListing)]
+        return Journal([need for need in parents if need.stream == stream])
+
     def stop(self, stream: str, reason: BudgetSpent) -> None:
-        """Read nothing more in this run: the daily tokens are used up."""
+        """Note what the tokens did not suffice for."""
         self._stopped = reason
         self._undone.append(stream)
-
-    def is_stopped(self, *, before: str) -> bool:
-        """Whether the run has stopped, so that this stream is left undone too."""
-        if self._stopped and before not in self._undone:
-            self._undone.append(before)
-        return self._stopped is not None
 
     def reject(self, rejected: Iterable[Row]) -> None:
         """Keep values that did not fit, before the state moves behind their rows."""

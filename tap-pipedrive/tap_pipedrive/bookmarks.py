@@ -1,0 +1,154 @@
+"""Where the reading of a list stands: its bookmark in the state, and how it moves.
+
+The state is written after the rows that it stands for, and at every message of it a run can die: the next one
+reads on from there, twice rather than never.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.listings import Listing, Page, Source, changed_at, rfc3339
+from tap_pipedrive.settings import Settings
+from tap_pipedrive.values import clean_timestamp
+
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""A bookmark further ahead of Pipedrive's clock than this is a mistake."""
+
+SAVE_SECONDS = 1
+"""How often the state is written where a page is only the few rows of one parent."""
+
+
+class Walk:
+    """One reading of one listing, from where the state says that it goes on.
+
+    The first load goes by id, and on in another run from its place; its bookmark is the moment it began. Later
+    runs go by time of change, from the bookmark on. Raises PipedriveError when the state is not as written, or
+    ahead of Pipedrive's clock.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        listing: Listing,
+        state: dict[str, Any],
+        *,
+        bookmark: str | None,
+        is_whole: bool,
+        settings: Settings,
+    ) -> None:
+        """`bookmark` names what is bookmarked, if anything is; `is_whole`: everything is read all the same."""
+        self.stream = stream
+        self.listing = listing
+        self.since: datetime | None = None
+        """Only what changed since then is read; None: everything."""
+        self.place: Mapping[str, Any] = {}
+        self.began: datetime | None = None
+        """When the reading began, by Pipedrive's clock."""
+        self.rows_before = 0
+        """Rows that earlier runs of the same first load have read."""
+        self._state = state
+        self._name = bookmark
+        self._is_whole = is_whole
+        self._bookmark: datetime | None = None
+        if bookmark and not is_whole:
+            self._bookmark = self._read_bookmark(settings.start_date)
+            if self._bookmark:
+                self.since = _back(self._bookmark, settings.lookback_seconds)
+            else:
+                self._read_place()
+        self.is_resumed = self.began is not None
+        """Whether another run began it."""
+        self._rows = self.rows_before
+        self._newest, self._in_order = self._bookmark, True
+        self._previous: datetime | None = None
+        self._saved = 0.0
+
+    def pages(self, source: Source) -> Iterator[Page]:
+        """Ask the API, beginning where the state says."""
+        return self.listing.pages(source, since=self.since, place=self.place)
+
+    def follow(self, pages: Iterable[Page], save: Callable[[], None]) -> Iterator[Page]:
+        """Pass pages on; when the consumer comes back for the next, the state moves behind the last."""
+        try:
+            for page in pages:
+                self.began = self.began or self._clock(page.served_at)
+                yield page
+                self._move(page)
+                if page.reached is None or time.monotonic() - self._saved > SAVE_SECONDS:
+                    save()
+                    self._saved = time.monotonic()
+        except PipedriveError:
+            save()
+            raise
+        if self._name and self.began:
+            self._state.pop("first_load", None)
+            self._set(min(self._newest or self.began, self.began))
+        save()
+
+    def _move(self, page: Page) -> None:
+        if self._name is None or self._is_whole or self.began is None:
+            return
+        if page.reached:
+            self._newest = None
+            self._set(min(page.reached, self.began))
+        elif self.since is None:
+            self._rows += len(page.rows)
+            self._state["first_load"] = {"began": rfc3339(self.began), "rows": self._rows, **page.place}
+        else:
+            self._follow_changes(page, self.began)
+
+    def _follow_changes(self, page: Page, began: datetime) -> None:
+        """Behind the newest change, as long as the rows come in its order."""
+        times = [moment for row in page.rows if (moment := changed_at(row))]
+        self._in_order = self._in_order and page.in_order and times == sorted(times)
+        self._in_order = self._in_order and not (self._previous and times and times[0] < self._previous)
+        self._previous = times[-1] if times else self._previous
+        self._newest = max([*times, self._newest or began])
+        if self._in_order:
+            self._set(min(self._newest, began))
+
+    def _set(self, moment: datetime) -> None:
+        self._state |= {"replication_key": self._name, "replication_key_value": rfc3339(moment)}
+
+    def _read_bookmark(self, start_date: datetime | None) -> datetime | None:
+        bookmark = self._time_in_state(self._state.get("replication_key_value"))
+        return max(bookmark, start_date) if bookmark and start_date else bookmark or start_date
+
+    def _read_place(self) -> None:
+        """When an unfinished first load began, and where it goes on."""
+        first_load = self._state.get("first_load", {})
+        if not isinstance(first_load, dict):
+            raise PipedriveError(f"The state's first_load of {self.stream} is no object: clear the state.")
+        self.place = {key: value for key, value in first_load.items() if key not in ("began", "rows")}
+        self.began = self._time_in_state(first_load.get("began"))
+        rows = first_load.get("rows")
+        self.rows_before = rows if isinstance(rows, int) else 0
+
+    def _time_in_state(self, value: Any) -> datetime | None:
+        try:
+            return clean_timestamp(value)
+        except ValueError:
+            raise PipedriveError(
+                f"The state of {self.stream} has {str(value)[:40]!r} where a time should be: correct or clear it."
+            ) from None
+
+    def _clock(self, served_at: datetime | None) -> datetime:
+        """When a walk began, by Pipedrive's clock: the host's may be wrong."""
+        if served_at is None:
+            return datetime.now(UTC) - timedelta(days=1)
+        if self._bookmark and self._bookmark > served_at + CLOCK_TOLERANCE:
+            raise PipedriveError(
+                f"The bookmark of {self.stream}, {rfc3339(self._bookmark)}, is later than Pipedrive's clock, "
+                f"{rfc3339(served_at)}, so that changes would be missed: correct start_date or clear the state."
+            )
+        return served_at
+
+
+def _back(moment: datetime, seconds: int) -> datetime:
+    try:
+        return moment - timedelta(seconds=seconds)
+    except OverflowError:
+        return moment
