@@ -11,11 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -34,7 +34,7 @@ from tap_pipedrive.errors import (
 from tap_pipedrive.limits import TOKEN_PRICES, BurstWindow
 
 ATTEMPTS = 5
-CONNECT_SECONDS, READ_SECONDS = 10, 60
+CONNECT_SECONDS, READ_SECONDS = TIMEOUTS = 10, 60
 LONGEST_WAIT_SECONDS = 60
 """A `Retry-After` beyond this is the daily budget's: nobody sleeps for hours."""
 
@@ -55,6 +55,8 @@ _open = msgspec.json.Decoder(_Envelope, float_hook=Decimal).decode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+T = TypeVar("T")
 
 logger = logging.getLogger("tap-pipedrive")
 
@@ -89,14 +91,41 @@ class TryAgain(Exception):
         self.wait = wait
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the API answers, and the header that lets a request in: an `auth` of requests.
+
+    As an `auth`, since a `~/.netrc` would overrule a header.
+    """
+
+    url: str
+    header: str
+    value: str = field(repr=False)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Let a request in."""
+        request.headers[self.header] = self.value
+        return request
+
+
+class Auth(Protocol):
+    """A way in; safe to share between threads."""
+
+    when_refused: str
+    """What to tell the user after a 401."""
+
+    def access(self) -> Access:
+        """What is good now."""
+
+    def renewed(self, refused: Access) -> Access | None:
+        """Another access after a 401, or None where there is no other."""
+
+
 class Client:
     """Pipedrive's API for one account. Raises the errors of `errors.py`; safe to share between threads."""
 
-    def __init__(
-        self, url: str, auth: Callable[[requests.PreparedRequest], requests.PreparedRequest]
-    ) -> None:
-        self.url = url
-        self.auth = auth
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests sent, by endpoint and status (0: no answer)."""
         self._window = BurstWindow()
@@ -115,36 +144,33 @@ class Client:
 
         `ids` fill the template; prices, counts and messages go by the template.
         """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TryAgain),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=_wait,
-            before_sleep=lambda attempt: _log_retry(endpoint, attempt),
-            sleep=time.sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(self._try, endpoint, params, ids)
-        except TryAgain as problem:
-            raise Unavailable(
-                f"GET {endpoint} failed {ATTEMPTS} times, at last with {problem}: check {self.url} and "
-                "Pipedrive's status page, then run again; the next run goes on where this one stopped."
-            ) from None
+        return retrying(f"GET {endpoint}", self._auth.access().url, lambda: self._try(endpoint, params, ids))
 
     def _try(self, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]) -> Answer:
+        access = self._auth.access()
+        response = self._send(access, endpoint, params, ids)
+        if response.status_code == 401 and (other := self._auth.renewed(access)):
+            response = self._send(other, endpoint, params, ids)
+        if response.status_code == 200:
+            return _read(response.content, _clock(response.headers.get("Date")))
+        raise _problem(endpoint, response, self._auth.when_refused)
+
+    def _send(
+        self, access: Access, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]
+    ) -> requests.Response:
         self._window.wait()
         status = 0
         try:
             response = self._session().get(
-                self._address(endpoint, ids),
+                _address(access.url, endpoint, ids),
                 params=params,
-                auth=self.auth,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                auth=access,
+                timeout=TIMEOUTS,
                 allow_redirects=False,  # a redirect would carry the token to another host
             )
             status = response.status_code
         except requests.RequestException as error:
-            raise TryAgain(_without_url(error)) from None
+            raise TryAgain(without_url(error)) from None
         except ValueError:  # requests looks at a redirect's target even when it is not to follow it
             raise PipedriveError(
                 f"GET {endpoint} answered a redirect to nowhere: set api_url right."
@@ -153,9 +179,7 @@ class Client:
             with self._lock:
                 self.requests[endpoint, status] += 1
         self._window.learn(response.headers)
-        if status == 200:
-            return _read(response.content, _clock(response.headers.get("Date")))
-        raise _problem(endpoint, response)
+        return response
 
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "session"):
@@ -163,13 +187,12 @@ class Client:
         session: requests.Session = self._sessions.session
         return session
 
-    def _address(self, endpoint: str, ids: Mapping[str, Any]) -> str:
-        """The shared host api.pipedrive.com knows v1 as `/v1` only; company hosts know `/api/v1`."""
-        if urlsplit(self.url).hostname == "api.pipedrive.com" and endpoint.startswith("/api/v1/"):
-            endpoint = endpoint.removeprefix("/api")
-        return self.url + endpoint.format_map(
-            {name: quote(str(value), safe="") for name, value in ids.items()}
-        )
+
+def _address(url: str, endpoint: str, ids: Mapping[str, Any]) -> str:
+    """The shared host api.pipedrive.com knows v1 as `/v1` only; company hosts know `/api/v1`."""
+    if urlsplit(url).hostname == "api.pipedrive.com" and endpoint.startswith("/api/v1/"):
+        endpoint = endpoint.removeprefix("/api")
+    return url + endpoint.format_map({name: quote(str(value), safe="") for name, value in ids.items()})
 
 
 def _read(content: bytes, served_at: datetime | None) -> Answer:
@@ -215,7 +238,7 @@ def _clock(date: str | None) -> datetime | None:
         return None
 
 
-def _problem(endpoint: str, response: requests.Response) -> Exception:
+def _problem(endpoint: str, response: requests.Response, when_refused: str) -> Exception:
     """What to raise for an answer that is no success."""
     status, headers = response.status_code, response.headers
     try:
@@ -226,9 +249,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     said = f"GET {endpoint} answered {answered}"
     problem: Exception
     if status == 401:
-        problem = Unauthorized(
-            f"{said}: Pipedrive does not accept the API token; set a valid one in TAP_PIPEDRIVE_API_TOKEN."
-        )
+        problem = Unauthorized(f"{said}: {when_refused}")
     elif status == 429:
         problem = _too_many(answered, said, _text(body), headers)
     elif status == 403 and body is None:
@@ -241,7 +262,7 @@ def _problem(endpoint: str, response: requests.Response) -> Exception:
     elif status in (402, 403, 404, 405, 410, 415):
         problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.", status)
     elif status in RETRIED_STATUSES:
-        problem = TryAgain(answered, _retry_after(headers))
+        problem = TryAgain(answered, seconds_to_wait(headers))
     elif 300 <= status < 400:
         host = re.match("https?://([A-Za-z0-9.:-]+)", headers.get("Location", ""))
         problem = PipedriveError(
@@ -257,7 +278,7 @@ def _too_many(answered: str, said: str, text: str, headers: Mapping[str, str]) -
 
     The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body.
     """
-    wait = _retry_after(headers)
+    wait = seconds_to_wait(headers)
     if (
         "daily" in text.lower()
         or (wait or 0) > LONGEST_WAIT_SECONDS
@@ -276,7 +297,7 @@ def _text(body: Any) -> str:
     return "; ".join(" ".join(str(word).split())[:300] for word in words if word)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: `Retry-After` is a number, or a moment by the server's clock."""
     header = headers.get("Retry-After")
     until, now = _clock(header), _clock(headers.get("Date"))
@@ -291,7 +312,7 @@ def _seconds(header: str | None) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def _without_url(error: requests.RequestException) -> str:
+def without_url(error: requests.RequestException) -> str:
     """What happened, without the request: its text could hold what nobody should read in a log."""
     kinds = {
         requests.exceptions.ConnectTimeout: f"no connection within {CONNECT_SECONDS} s",
@@ -305,6 +326,25 @@ def _without_url(error: requests.RequestException) -> str:
     return next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
 
 
+def retrying(request: str, url: str, call: Callable[[], T]) -> T:
+    """What a call returns, tried again when it raises TryAgain. Raises Unavailable after the last try."""
+    tries = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(TryAgain),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=_wait,
+        before_sleep=lambda attempt: _log_retry(request, attempt),
+        sleep=time.sleep,
+        reraise=True,
+    )
+    try:
+        return tries(call)
+    except TryAgain as problem:
+        raise Unavailable(
+            f"{request} failed {ATTEMPTS} times, at last with {problem}: check {url} and Pipedrive's status page, "
+            "then run again; the next run goes on where this one stopped."
+        ) from None
+
+
 def _wait(attempt: tenacity.RetryCallState) -> float:
     """What the server asks for, else longer and longer with jitter."""
     problem = attempt.outcome.exception() if attempt.outcome else None
@@ -314,7 +354,7 @@ def _wait(attempt: tenacity.RetryCallState) -> float:
     return tenacity.wait_exponential_jitter(multiplier=0.5, max=30)(attempt)
 
 
-def _log_retry(endpoint: str, attempt: tenacity.RetryCallState) -> None:
+def _log_retry(request: str, attempt: tenacity.RetryCallState) -> None:
     problem = attempt.outcome.exception() if attempt.outcome else None
     wait = attempt.next_action.sleep if attempt.next_action else 0
-    logger.warning("GET %s: %s; trying again in %.1f s", endpoint, problem, wait)
+    logger.warning("%s: %s; trying again in %.1f s", request, problem, wait)

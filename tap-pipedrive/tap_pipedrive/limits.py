@@ -28,6 +28,7 @@ TOKEN_PRICES = {
     "/api/v1/leads/archived": 40,
     "/api/v1/notes": 20,
     "/api/v1/users": 20,
+    "/api/v1/users/me": 2,
     "/api/v2/activities": 10,
     "/api/v2/activityFields": 10,
     "/api/v2/dealFields": 10,

@@ -5,9 +5,21 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from tap_pipedrive.values import MAX_IDENTIFIER
+
+APP = ("client_id", "client_secret", "refresh_token")
+"""What an app needs to come in, together."""
 
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -17,16 +29,42 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    api_token: str = Field(
+    api_token: str | None = Field(
+        None,
         title="API token",
         description="A user's personal API token: Personal preferences > API in Pipedrive. "
         "The tap sees what this user may see, so take one with admin rights.",
         json_schema_extra={"secret": True},
     )
+    client_id: str | None = Field(
+        None,
+        title="OAuth client ID",
+        description="Instead of an API token: the client ID of an app in Pipedrive's Developer Hub.",
+        json_schema_extra={"secret": True},
+    )
+    client_secret: str | None = Field(
+        None,
+        title="OAuth client secret",
+        description="The client secret of the app.",
+        json_schema_extra={"secret": True},
+    )
+    refresh_token: str | None = Field(
+        None,
+        title="OAuth refresh token",
+        description="What Pipedrive granted when an admin installed the app; it ends after 60 days without a run.",
+        json_schema_extra={"secret": True},
+        validate_default=True,
+    )
+    oauth_url: str = Field(
+        "https://oauth.pipedrive.com",
+        title="OAuth URL",
+        description="Where access tokens are granted.",
+    )
     api_url: str = Field(
         "https://api.pipedrive.com",
         title="API URL",
-        description="Where the API answers. `https://YOURCOMPANY.pipedrive.com` is a little faster.",
+        description="Where the API answers. `https://YOURCOMPANY.pipedrive.com` is a little faster; with OAuth, "
+        "Pipedrive says so itself.",
     )
     start_date: datetime | None = Field(
         None,
@@ -91,25 +129,39 @@ class Settings(BaseModel):
         """A line `TAP_PIPEDRIVE_START_DATE=` in .env means: not set."""
         return {name: value for name, value in settings.items() if value not in (None, "")}
 
-    @field_validator("api_token")
+    @field_validator("api_token", "client_id", "client_secret", "refresh_token")
     @classmethod
-    def _is_one_word(cls, token: str) -> str:
-        if not re.match(r"^[!-~]+$", token.strip()):
-            raise ValueError("is no API token: it has blanks or characters that no token has")
-        return token.strip()
+    def _is_one_word(cls, secret: str | None) -> str | None:
+        return secret and one_word(secret)
 
-    @field_validator("api_url")
+    @field_validator("refresh_token")
+    @classmethod
+    def _completes_one_way_in(cls, refresh_token: str | None, others: ValidationInfo) -> str | None:
+        """Exactly one way in, judged at its last setting, so that other settings' errors are told with it."""
+        given = {**others.data, "refresh_token": refresh_token}
+        if not given.keys() >= {"api_token", *APP}:
+            return refresh_token  # one of them is wrong in itself, and says so
+        missing = [name for name in APP if not given[name]]
+        if given["api_token"] and len(missing) < len(APP):
+            named = next(name for name in APP if given[name])
+            raise PydanticCustomError(
+                "way_in", f"Settings api_token and {named} are two ways in: remove one."
+            )
+        if not given["api_token"] and len(missing) == len(APP):
+            raise PydanticCustomError(
+                "way_in",
+                "Setting api_token is missing: set it, or TAP_PIPEDRIVE_API_TOKEN in .env; or, to come in as an "
+                "app, client_id, client_secret and refresh_token.",
+            )
+        if missing and not given["api_token"]:
+            named = " and ".join(f"{name} (TAP_PIPEDRIVE_{name.upper()} in .env)" for name in missing)
+            raise PydanticCustomError("way_in", f"An app also needs {named}: set what is missing.")
+        return refresh_token
+
+    @field_validator("api_url", "oauth_url")
     @classmethod
     def _is_web_address(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname or "", parts.port
-        except ValueError:
-            host = ""
-        plain = re.fullmatch(r"https?://[^/?#@\s]+/?", url)
-        if not plain or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host):
-            raise ValueError("is not an address like https://yourcompany.pipedrive.com")
-        return url.rstrip("/")
+        return web_address(url)
 
     @field_validator("start_date", mode="before")
     @classmethod
@@ -140,6 +192,26 @@ class Settings(BaseModel):
         return names
 
 
+def one_word(text: Any) -> str:
+    """A token or the like, without blanks around it. Raises ValueError for what cannot be one."""
+    if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text.strip()):
+        raise ValueError("has blanks, or characters that no token has")
+    return text.strip()
+
+
+def web_address(url: Any) -> str:
+    """A scheme and a host, maybe a port, without a slash at the end. Raises ValueError for anything else."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except (ValueError, AttributeError, TypeError):
+        host = ""
+    plain = isinstance(url, str) and re.fullmatch(r"https?://[^/?#@\s]+/?", url)
+    if not plain or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", host):
+        raise ValueError("is not an address like https://yourcompany.pipedrive.com")
+    return str(url).rstrip("/")
+
+
 def config_schema() -> dict[str, Any]:
     """The settings as the JSON Schema that the Singer SDK and Meltano read."""
     schema = Settings.model_json_schema()
@@ -150,7 +222,7 @@ def config_schema() -> dict[str, Any]:
             setting["type"] = [setting["type"], "null"]
         if setting["type"] == "object":
             setting.setdefault("default", {})
-    return {"type": "object", "properties": schema["properties"], "required": schema["required"]}
+    return {"type": "object", "properties": schema["properties"], "required": schema.get("required", [])}
 
 
 def sentences(error: ValidationError) -> list[str]:
@@ -158,8 +230,8 @@ def sentences(error: ValidationError) -> list[str]:
     found = []
     for problem in error.errors(include_url=False, include_input=False):
         setting = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "missing":
-            found.append(f"Setting {setting} is missing: set it, or TAP_PIPEDRIVE_{setting.upper()} in .env.")
+        if problem["type"] == "way_in":
+            found.append(problem["msg"])
         elif problem["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             found.append(f"Setting {setting} is unknown: the settings are {known}.")

@@ -12,12 +12,12 @@ from typing import IO, Any, ClassVar, TypeVar
 import click
 from pydantic import ValidationError
 from singer_sdk import Tap
-from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
 from tap_pipedrive import metrics
 from tap_pipedrive.ahead import LookAhead, Pool
+from tap_pipedrive.auth import auth_of, log_owner
 from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.children import ChildListing, Journal
 from tap_pipedrive.client import Client
@@ -71,9 +71,7 @@ class TapPipedrive(Tap):
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
         super().__init__(setup_mapper=False, **kwargs)
-        self.client = Client(
-            self.settings.api_url, APIKeyAuthenticator(key="x-api-token", value=self.settings.api_token)
-        )
+        self.client = Client(auth_of(self.settings))
         if setup_mapper:
             self.setup_mapper()
 
@@ -88,7 +86,7 @@ class TapPipedrive(Tap):
             errors = sentences(error)
             if raise_errors:
                 raise PipedriveError(" ".join(errors)) from None
-            self.settings = Settings.model_construct(api_token="")
+            self.settings = Settings.model_construct()
             self._no_custom_fields = True
             self.logger.warning("The catalog is without custom fields: %s", " ".join(errors))
             return errors
@@ -213,6 +211,7 @@ class TapPipedrive(Tap):
 
         The SDK calls this method final, but knows no other end of a run.
         """
+        log_owner(self.client)
         self._plan()
         super().sync_all()
         metrics.log_requests(self.metrics_logger, self.client)

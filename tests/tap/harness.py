@@ -197,6 +197,7 @@ class Asked:
     line: str
     number: int
     """Counted from 0."""
+    body: str = ""
 
 
 @dataclass
@@ -226,7 +227,9 @@ def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Asked(parts.path, dict(parse_qsl(parts.query)), headers, self.requestline, len(asked))
+            body = self.rfile.read(int(headers.get("content-length", 0))).decode()
+            params = dict(parse_qsl(parts.query))
+            request = Asked(parts.path, params, headers, self.requestline, len(asked), body)
             asked.append(request)
             answer = next_answer(request)
             if isinstance(answer, str):
@@ -246,6 +249,8 @@ def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
             self.wfile.write(answer.body)
             if length != len(answer.body):
                 self.close_connection = True
+
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *args: Any) -> None:
             """Silent."""

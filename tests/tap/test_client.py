@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 from pipedrive_sandbox.testing import Sandbox
-from singer_sdk.authenticators import APIKeyAuthenticator
 from tap_pipedrive import errors
+from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.client import ATTEMPTS, Client
 from tap_pipedrive.limits import DEFAULT_BURST, BurstWindow
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("sleeps")
 
 
 def client(url: str) -> Client:
-    return Client(url, APIKeyAuthenticator(key="x-api-token", value=SECRET))
+    return Client(ApiToken(url, SECRET))
 
 
 def ask(server: Fake) -> Any:
@@ -367,7 +367,7 @@ def test_the_sandbox_never_has_to_refuse(burst: int, monkeypatch: pytest.MonkeyP
 
         monkeypatch.setattr(time, "time", lambda: really() + ahead[0])
         monkeypatch.setattr(time, "sleep", sleep)
-        one = Client(sandbox.url, APIKeyAuthenticator(key="x-api-token", value=sandbox.token))
+        one = Client(ApiToken(sandbox.url, sandbox.token))
         began = time.time()
         for _ in range(150):
             one.get("/api/v2/stages", {})

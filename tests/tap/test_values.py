@@ -18,7 +18,7 @@ from tap_pipedrive import values
 from tap_pipedrive.entities import Deal, Person
 from tap_pipedrive.writer import Writer, encode
 
-from .harness import Say, account, encode_exactly, fake, loads, run, select
+from .harness import TOKEN, Say, account, encode_exactly, fake, loads, run, select
 
 settings.register_profile("tap", deadline=None, max_examples=150)
 settings.load_profile("tap")
@@ -208,9 +208,10 @@ def test_numbers_go_through_digit_by_digit(sent: list[Decimal | int]) -> None:
 
 
 def _client(url: str) -> Any:
+    from tap_pipedrive.auth import ApiToken
     from tap_pipedrive.client import Client
 
-    return Client(url, lambda request: request)
+    return Client(ApiToken(url, TOKEN))
 
 
 @pytest.mark.parametrize(

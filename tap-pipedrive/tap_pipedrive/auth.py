@@ -1,0 +1,258 @@
+"""Who asks: a user's API token or an app with OAuth2, and whose account it is."""
+
+import logging
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import requests
+
+from tap_pipedrive.client import (
+    RETRIED_STATUSES,
+    TIMEOUTS,
+    Access,
+    Auth,
+    Client,
+    TryAgain,
+    retrying,
+    seconds_to_wait,
+    without_url,
+)
+from tap_pipedrive.errors import Blocked, PipedriveError, Unauthorized
+from tap_pipedrive.settings import Settings, one_word, web_address
+
+MARGIN_SECONDS = 60
+"""An access token is renewed so long before it expires; a short-lived one when a tenth of its life is left."""
+
+LONGEST_LIFE = 86_400
+"""Seconds after which an access token is renewed whose `expires_in` says more, or nothing that makes sense."""
+
+ADMIN_APPS = {"sales": "deals", "global": "the account"}
+"""Apps whose admins see everything that the tap reads, by their names in `access` of GET /api/v1/users/me."""
+
+logger = logging.getLogger("tap-pipedrive")
+
+
+def auth_of(settings: Settings) -> Auth:
+    """The way in that the settings hold."""
+    if settings.client_id and settings.client_secret and settings.refresh_token:
+        return OAuth(
+            settings.api_url,
+            settings.oauth_url,
+            settings.client_id,
+            settings.client_secret,
+            settings.refresh_token,
+        )
+    return ApiToken(settings.api_url, settings.api_token or "")
+
+
+class ApiToken:
+    """A user's personal API token, which is good until somebody renews it."""
+
+    when_refused = "Pipedrive does not accept the API token; set a valid one in TAP_PIPEDRIVE_API_TOKEN."
+
+    def __init__(self, url: str, token: str) -> None:
+        self._access = Access(url, "x-api-token", token)
+
+    def access(self) -> Access:
+        """Always the same."""
+        return self._access
+
+    def renewed(self, refused: Access) -> None:
+        """There is no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What the authorization server has given: access, until when (by `time.monotonic`)."""
+
+    access: Access
+    until: float
+
+
+class OAuth:
+    """An app's way in: access tokens from POST /oauth/token, renewed before they expire or when one is refused.
+
+    The server also says where the account's API answers (`api_domain`): access tokens go there and nowhere else.
+    Raises Unauthorized when the refresh token or the app is refused, Unavailable when there is no good answer.
+    """
+
+    when_refused = (
+        "Pipedrive does not accept the app's access token, though it is new; install the app again and set its "
+        "new TAP_PIPEDRIVE_REFRESH_TOKEN."
+    )
+
+    def __init__(
+        self, api_url: str, oauth_url: str, client_id: str, client_secret: str, refresh_token: str
+    ) -> None:
+        self._api_url = api_url
+        self._endpoint = f"{oauth_url}/oauth/token"  # with a slash at the end Pipedrive redirects
+        self._client = client_id, client_secret
+        self._refresh_token = refresh_token
+        self._grant: _Grant | None = None
+        self._lock = threading.Lock()
+
+    def access(self) -> Access:
+        """What is good now."""
+        with self._lock:
+            if self._grant is None or time.monotonic() >= self._grant.until:
+                self._grant = self._ask()
+            return self._grant.access
+
+    def renewed(self, refused: Access) -> Access:
+        """Another access in the place of one that the API refused; of many threads that meet it, one asks."""
+        with self._lock:
+            if self._grant is None or self._grant.access is refused:
+                self._grant = self._ask()
+            return self._grant.access
+
+    def _ask(self) -> _Grant:
+        return retrying(f"POST {self._endpoint}", "oauth_url", self._try)
+
+    def _try(self) -> _Grant:
+        try:
+            response = requests.post(
+                self._endpoint,
+                data={"grant_type": "refresh_token", "refresh_token": self._refresh_token},
+                auth=self._client,
+                timeout=TIMEOUTS,
+                allow_redirects=False,  # a redirect would carry the secrets to another host
+            )
+        except requests.RequestException as error:
+            raise TryAgain(without_url(error)) from None
+        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+            raise PipedriveError(
+                f"POST {self._endpoint} answered a redirect to nowhere: set oauth_url right."
+            ) from None
+        body = _object(response.content)
+        if response.status_code == 200:
+            return self._read(body)
+        raise self._problem(response, body)
+
+    def _read(self, body: Mapping[str, Any]) -> _Grant:
+        try:
+            token = one_word(body.get("access_token"))
+        except ValueError:
+            raise TryAgain("an answer without an access token") from None
+        lifetime = body.get("expires_in")
+        seconds = (
+            lifetime if isinstance(lifetime, int | float) and 0 < lifetime < LONGEST_LIFE else LONGEST_LIFE
+        )
+        self._keep_refresh_token(body.get("refresh_token"))
+        logger.info("Pipedrive has granted an access token for %.0f s", seconds)
+        access = Access(self._api_domain(body.get("api_domain")), "Authorization", f"Bearer {token}")
+        return _Grant(access, time.monotonic() + seconds - min(MARGIN_SECONDS, seconds / 10))
+
+    def _api_domain(self, domain: Any) -> str:
+        if domain is None:
+            return self._api_url
+        try:
+            url = web_address(domain)
+        except ValueError:
+            url = ""
+        if not url or (self._endpoint.startswith("https:") and not url.startswith("https:")):
+            raise PipedriveError(
+                f"POST {self._endpoint} names an api_domain that is no safe address, so that the access token "
+                "is sent nowhere: check oauth_url."
+            )
+        return url
+
+    def _keep_refresh_token(self, token: Any) -> None:
+        try:
+            token = one_word(token)
+        except ValueError:
+            return
+        if token != self._refresh_token:
+            self._refresh_token = token
+            logger.warning(
+                "Pipedrive has replaced the refresh token: this run goes on with the new one, but the next may "
+                "need a new TAP_PIPEDRIVE_REFRESH_TOKEN; install the app again to get it."
+            )
+
+    def _problem(self, response: requests.Response, body: Mapping[str, Any]) -> Exception:
+        words = " ".join(
+            str(body.get("message") or body.get("error") or response.reason or "no text").split()
+        )
+        answered = f"{response.status_code} ({self._without_secrets(words)[:300]})"
+        said = f"POST {self._endpoint} answered {answered}"
+        if response.status_code in RETRIED_STATUSES | {429}:
+            return TryAgain(answered, seconds_to_wait(response.headers))
+        if response.status_code not in (400, 401):
+            return PipedriveError(
+                f"{said}: set oauth_url to the address of Pipedrive's authorization server."
+            )
+        if re.search("invalid.client", words, re.IGNORECASE):
+            return Unauthorized(
+                f"{said}: Pipedrive does not accept the app; set TAP_PIPEDRIVE_CLIENT_ID and "
+                "TAP_PIPEDRIVE_CLIENT_SECRET as they stand in Pipedrive's Developer Hub."
+            )
+        return Unauthorized(
+            f"{said}: Pipedrive does not accept the refresh token, which ends when the app is uninstalled or "
+            "not used for 60 days; install the app again and set the new TAP_PIPEDRIVE_REFRESH_TOKEN."
+        )
+
+    def _without_secrets(self, words: str) -> str:
+        """The server's own words, should they repeat what was sent."""
+        basic = b64encode(":".join(self._client).encode()).decode()
+        for secret in (*self._client, self._refresh_token, basic):
+            words = words.replace(secret, "…")
+        return words
+
+
+def _object(content: bytes) -> Mapping[str, Any]:
+    """A body of JSON; what is none is as good as empty."""
+    try:
+        body = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def log_owner(client: Client) -> None:
+    """Log whose token it is (GET /api/v1/users/me), and warn when its user may see only part of the account.
+
+    What is missing in the answer is not said; only a token that is refused ends the run.
+    """
+    try:
+        me = client.get("/api/v1/users/me", {}).data
+    except (Unauthorized, Blocked):
+        raise
+    except PipedriveError as error:
+        logger.info("Whose token it is remains unknown: %s", error)
+        return
+    if not isinstance(me, dict) or not me:
+        logger.info("Whose token it is remains unknown: GET /api/v1/users/me does not say.")
+        return
+    admin_of = _admin_rights(me)
+    lacking = [ADMIN_APPS[app] for app in ADMIN_APPS if admin_of.get(app) is False]
+    logger.info(
+        "Reading the account %s (%s) as %s, %s",
+        _words(me.get("company_name")),
+        _words(me.get("company_domain")),
+        _words(me.get("name")),
+        "no admin" if lacking else "an admin" if any(map(admin_of.get, ADMIN_APPS)) else "rights unknown",
+    )
+    if lacking:
+        logger.warning(
+            "The token's user is no admin of %s, so that Pipedrive may leave out records and say nothing: take "
+            "the token of a user who administers deals and the account.",
+            " and ".join(lacking),
+        )
+
+
+def _admin_rights(me: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether the user is an admin, by app; older answers know one `is_admin` for all."""
+    access = me.get("access")
+    entries = [entry for entry in access if isinstance(entry, dict)] if isinstance(access, list) else []
+    rights = {str(entry.get("app")): bool(entry["admin"]) for entry in entries if "admin" in entry}
+    return rights or ({"global": bool(me["is_admin"])} if "is_admin" in me else {})
+
+
+def _words(value: Any) -> str:
+    """A name as it can stand in a log line."""
+    return "".join(letter for letter in str(value or "?")[:100] if letter.isprintable())
