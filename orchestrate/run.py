@@ -59,7 +59,8 @@ def main(deals: int) -> None:
     started = time.monotonic()
     environment = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value} | os.environ
     environment.setdefault("XDG_STATE_HOME", str(RUN / "state"))  # Meltano's own logs
-    is_demo = not environment.get("TAP_PIPEDRIVE_API_TOKEN")
+    ways_in = ("TAP_PIPEDRIVE_API_TOKEN", "TAP_PIPEDRIVE_REFRESH_TOKEN")
+    is_demo = not any(environment.get(name) for name in ways_in)
     with ExitStack() as cleanup:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
