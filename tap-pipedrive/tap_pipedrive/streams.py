@@ -1,6 +1,10 @@
-"""The streams, as a table: one class each, attributes only. `STREAMS` at the foot is their order in a run."""
+"""The streams, as a table: one class each, attributes only. `STREAMS` at the foot is their order in a run.
+
+Those here are on by default, the others are in `optional_streams.py`.
+"""
 
 from tap_pipedrive import entities
+from tap_pipedrive import optional_streams as optional
 from tap_pipedrive.children import ChildListing, Parents
 from tap_pipedrive.definitions import FIELD_ENDPOINTS, DefinitionListing, OptionListing
 from tap_pipedrive.history import ChangeListing
@@ -186,16 +190,6 @@ class Notes(PipedriveStream):
     ignored_keys = frozenset({"deal", "lead", "person", "organization", "project", "task", "user"})
 
 
-class Projects(PipedriveStream):
-    """Projects, live and archived (an add-on)."""
-
-    name = "projects"
-    entity = entities.Project
-    custom_fields_of = "project"
-    selected_by_default = False
-    listings = (CursorListing("/api/v2/projects", "live"), CursorListing("/api/v2/projects/archived", "archived"))
-
-
 class DealProducts(PipedriveStream):
     """Line items of deals."""
 
@@ -252,6 +246,12 @@ STREAMS: tuple[type[PipedriveStream], ...] = (
     ActivityTypes,
     Currencies,
     LeadLabels,
+    optional.LeadSources,
+    optional.Roles,
+    optional.PermissionSets,
+    optional.Filters,
+    optional.Goals,
+    optional.Webhooks,
     Fields,
     FieldOptions,
     Organizations,
@@ -261,8 +261,27 @@ STREAMS: tuple[type[PipedriveStream], ...] = (
     Leads,
     Activities,
     Notes,
-    Projects,
+    optional.ProjectBoards,
+    optional.ProjectPhases,
+    optional.ProjectTemplates,
+    optional.Projects,
+    optional.Tasks,
+    optional.Files,
+    optional.CallLogs,
+    optional.MailThreads,
     DealProducts,
+    optional.DealInstallments,
+    optional.ProductVariations,
+    optional.NoteComments,
+    optional.MailMessages,
+    optional.OrganizationFollowers,
+    optional.PersonFollowers,
+    optional.DealFollowers,
+    optional.DealParticipants,
+    optional.DealDiscounts,
+    optional.OrganizationRelationships,
     DealChanges,
+    optional.PersonChanges,
+    optional.OrganizationChanges,
     RejectedValues,
 )
