@@ -25,6 +25,7 @@ from tap_pipedrive.custom_fields import Definition
 from tap_pipedrive.definitions import FIELD_ENDPOINTS, custom_fields
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
 from tap_pipedrive.listings import CursorListing, Page
+from tap_pipedrive.migrate import migrated
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import Settings, config_schema, sentences
 from tap_pipedrive.stream import PipedriveStream
@@ -74,6 +75,10 @@ class TapPipedrive(Tap):
         self.client = Client(auth_of(self.settings))
         if setup_mapper:
             self.setup_mapper()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Begin where a state says, which may be one of singer-io's tap-pipedrive."""
+        super().load_state(migrated(state))
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings. Overrides a private method of the SDK, whose messages speak JSON Schema."""

@@ -1,0 +1,59 @@
+"""The state of singer-io's tap-pipedrive as a starting point: its bookmarks, under the names of this tap."""
+
+import logging
+from typing import Any
+
+TAKEN_OVER = {
+    "activities": ("update_time", "activities", ""),
+    "dealflow": ("log_time", "deal_changes", "stage"),
+    "deals": ("update_time", "deals", "live"),
+    "files": ("update_time", "files", ""),
+    "notes": ("update_time", "notes", ""),
+    "organizations": ("update_time", "organizations", ""),
+    "persons": ("update_time", "persons", ""),
+    "products": ("update_time", "products", ""),
+}
+"""By its stream: the key of its bookmark, the stream here, and the listing that it has read.
+
+What it has never read has no bookmark, and is read from the beginning: archived deals, for one.
+"""
+
+READ_WHOLE = {"activity_types", "deal_fields", "filters", "pipelines", "stages", "users"}
+"""Its streams whose bookmarks are not needed: each run reads the whole of what they hold."""
+
+ITS_KEYS = {"update_time", "log_time", "modified"}
+"""Where its bookmarks have their time; those of this tap have it elsewhere."""
+
+logger = logging.getLogger("tap-pipedrive")
+
+
+def migrated(state: dict[str, Any]) -> dict[str, Any]:
+    """A state of this tap from one of singer-io's tap-pipedrive; any other state comes back as it is."""
+    bookmarks = state.get("bookmarks")
+    if not isinstance(bookmarks, dict):
+        return state
+    its = {
+        name: mark for name, mark in bookmarks.items() if isinstance(mark, dict) and mark.keys() & ITS_KEYS
+    }
+    if not its:
+        return state
+    ours = {name: mark for name, mark in bookmarks.items() if name not in its}
+    taken = []
+    for name in its.keys() & TAKEN_OVER.keys():
+        key, stream, listing = TAKEN_OVER[name]
+        if its[name].get(key) is not None and stream not in ours:
+            ours[stream] = _bookmark(its[name][key], listing)
+            taken.append(stream)
+    strange = sorted(its.keys() - TAKEN_OVER.keys() - READ_WHOLE)
+    logger.info(
+        "The state is that of singer-io's tap-pipedrive: %s go on from its bookmarks, so that tables made by this "
+        "tap hold only what changed since; the rest is read from the beginning%s.",
+        ", ".join(sorted(taken)) or "no streams",
+        f"; nothing here corresponds to {', '.join(strange)}" if strange else "",
+    )
+    return {"bookmarks": ours}
+
+
+def _bookmark(moment: Any, listing: str) -> dict[str, Any]:
+    bookmark = {"replication_key_value": moment}
+    return {"partitions": [{"context": {"listing": listing}, **bookmark}]} if listing else bookmark
