@@ -129,6 +129,7 @@ class Client:
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests sent, by endpoint and status (0: no answer)."""
         self._window = BurstWindow()
+        self._over: PipedriveError | None = None
         self._lock = threading.Lock()
         self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
 
@@ -153,12 +154,17 @@ class Client:
             response = self._send(other, endpoint, params, ids)
         if response.status_code == 200:
             return _read(response.content, _clock(response.headers.get("Date")))
-        raise _problem(endpoint, response, self._auth.when_refused)
+        problem = _problem(endpoint, response, self._auth.when_refused)
+        if isinstance(problem, Unauthorized | Blocked | BudgetSpent):
+            self._over = problem  # what other threads would still send makes it worse
+        raise problem
 
     def _send(
         self, access: Access, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]
     ) -> requests.Response:
         self._window.wait()
+        if self._over:
+            raise self._over
         status = 0
         try:
             response = self._session().get(

@@ -187,8 +187,8 @@ class OffsetListing(HttpListing):
 
     has_updated_since: bool = True
     is_sortable: bool = True
-    limit: int = PAGE
-    """The most rows that the endpoint gives."""
+    limit: int | None = None
+    """Rows per page, where the endpoint gives fewer."""
 
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
         """Walk by `id`, by change time, or, where the list cannot be asked for changes, newest first."""
@@ -223,10 +223,10 @@ class OffsetListing(HttpListing):
         start, last_id = place.get("start", 0), place.get("last_id")
         if not isinstance(start, int) or start < 0 or "last_id" not in place:
             start = 0
-        restarts = 0
+        restarts, limit = 0, self.limit or PAGE
         while True:
             seam = 1 if start else 0
-            answer = self._get(source, {**params, "start": start - seam, "limit": self.limit})
+            answer = self._get(source, {**params, "start": start - seam, "limit": limit})
             rows = _rows(answer, self.path)
             if seam and _id(rows[0] if rows else None) != last_id:
                 restarts += 1
@@ -238,7 +238,7 @@ class OffsetListing(HttpListing):
                 continue
             fresh = rows[seam:]
             following = _next_start(
-                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= self.limit
+                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= limit
             )
             if following is not None:
                 start, last_id = following, _id(rows[-1])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import to_builtins
 from singer_sdk import metrics
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import SameRecordTransform, StreamMap
 from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
@@ -160,6 +160,15 @@ class PipedriveStream(Stream):
     @selected.setter
     def selected(self, value: bool | None) -> None:
         Stream.selected.fset(self, value)  # type: ignore[attr-defined]  # the SDK's setter
+        self._tap.register_schema(self)
+        self._stream_maps = []
+
+    @property
+    def stream_maps(self) -> list[StreamMap]:
+        """The user's maps; the mapper knows only what is part of the run, until somebody asks for another."""
+        if self.name not in self._tap.mapper.stream_maps:
+            self._tap.register_schema(self)
+        return super().stream_maps
 
     # How a run goes
 
@@ -168,21 +177,15 @@ class PipedriveStream(Stream):
         """How the stream is read in this run; reconciling, everything is read."""
         if self._tap.settings.reconcile and not self.keeps_vanished:
             return FULL_TABLE
-        return INCREMENTAL if self.replication_key or self._bookmarks else FULL_TABLE
-
-    @property
-    def _bookmarks(self) -> bool:
-        return any(listing.bookmark for listing in self.listings)
+        if self.forced_replication_method is None and any(listing.bookmark for listing in self.listings):
+            return INCREMENTAL
+        return super().replication_method
 
     def walks(self) -> list[Walk]:
         """What a run reads."""
-        return [
-            self._walk(listing, is_whole=self._tap.settings.reconcile and not self.keeps_vanished)
-            for listing in self.listings
-            if listing.is_wanted(self._tap)
-        ]
+        return [self._walk(listing) for listing in self.listings if listing.is_wanted(self._tap)]
 
-    def _walk(self, listing: Listing, *, is_whole: bool = False) -> Walk:
+    def _walk(self, listing: Listing) -> Walk:
         bookmark = listing.bookmark or self.replication_key
         context = {"listing": listing.name} if listing.name else None
         return Walk(
@@ -190,7 +193,7 @@ class PipedriveStream(Stream):
             listing,
             self.get_context_state(context) if bookmark else {},
             bookmark=bookmark,
-            is_whole=is_whole,
+            is_whole=self.replication_method == FULL_TABLE,
             settings=self._tap.settings,
         )
 

@@ -19,8 +19,8 @@ from packaging.utils import canonicalize_name
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from tap_pipedrive import custom_fields
+from tap_pipedrive.definitions import OptionListing
 from tap_pipedrive.limits import TOKEN_PRICES
-from tap_pipedrive.listings import OptionListing
 from tap_pipedrive.settings import Settings, config_schema
 from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS

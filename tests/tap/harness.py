@@ -11,14 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from tap_pipedrive.children import Journal
 from tap_pipedrive.client import Answer
+from tap_pipedrive.settings import Settings
 from tap_pipedrive.tap import TapPipedrive
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 TOKEN = "sandbox-token"
 Record = dict[str, Any]
@@ -153,12 +159,23 @@ class FakeSource:
 
     def __init__(self, client: FakeClient) -> None:
         self.client: Any = client
+        self.settings = Settings(api_token=TOKEN)
+        self.journals: dict[str, Journal] = {}
 
     def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         return []
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         return {}
+
+    def is_selected(self, stream: str) -> bool:
+        return True
+
+    def journal(self, stream: str, since: datetime | None) -> Journal:
+        return self.journals[stream]
+
+    def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return map(function, items)
 
 
 # A server that says anything

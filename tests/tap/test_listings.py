@@ -154,7 +154,7 @@ def test_any_envelope_ends_in_rows_or_a_sentence(bodies: list[tuple[int, Any]], 
 @pytest.mark.parametrize("listing", [CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")])
 def test_what_is_no_list_is_a_sentence(listing: Listing, data: Any) -> None:
     with pytest.raises(PipedriveError, match=r"/x .*list"):
-        walk(listing, script({"data": data}))
+        [page.rows for page in walk(listing, script({"data": data}))]
 
 
 # Offsets
