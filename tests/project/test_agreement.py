@@ -95,6 +95,13 @@ def test_meltano_declares_every_setting_that_the_sdk_adds_as_an_undeclared_one_i
     assert declared == list(schema["properties"])
 
 
+def test_meltano_selects_what_the_tap_selects_by_default() -> None:
+    """Left alone, Meltano selects everything."""
+    selected = plugin("extractors", "tap-pipedrive")["select"]
+    defaults = [vars(stream)["name"] for stream in STREAMS if stream.selected_by_default]
+    assert selected == [f"{name}.*" for name in defaults]
+
+
 def test_meltano_knows_the_capabilities() -> None:
     declared = plugin("extractors", "tap-pipedrive")["capabilities"]
     assert set(declared) == {each.value for each in TapPipedrive.capabilities}
