@@ -20,12 +20,10 @@ TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(scope="session")
 def target() -> Path:
-    """The target as Meltano installed it."""
-    program = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
-    if not program.exists():
-        meltano = Path(sys.executable).with_name("meltano")
-        subprocess.run([meltano, "install", "loader", "target-postgres"], cwd=ROOT, check=True)
-    return program
+    """The target as Meltano installs it."""
+    meltano = Path(sys.executable).with_name("meltano")
+    subprocess.run([meltano, "install", "loader", "target-postgres"], cwd=ROOT, check=True)
+    return ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 
 
 @pytest.fixture(scope="session")

@@ -36,11 +36,20 @@ class Break(NamedTuple):
     what: Literal["tap", "line", "target"] = "tap"
 
 
-def loader_config() -> dict[str, Any]:
-    """How meltano.yml configures the target."""
+def _loader() -> dict[str, Any]:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
     (loader,) = project["plugins"]["loaders"]
-    return dict(loader["config"])
+    return dict(loader)
+
+
+def loader_config() -> dict[str, Any]:
+    """How meltano.yml configures the target."""
+    return dict(_loader()["config"])
+
+
+def loader_environment() -> dict[str, str]:
+    """What meltano.yml adds to the target's environment."""
+    return dict(_loader()["env"])
 
 
 def connection_settings(database: str) -> dict[str, Any]:
@@ -121,7 +130,13 @@ class Pipe:
             logs[0].open("wb") as tap_log,
             logs[1].open("wb") as target_log,
             subprocess.Popen(self._tap_command(), stdout=PIPE, stderr=tap_log, env=environment) as tap,
-            subprocess.Popen(self._target_command(), stdin=PIPE, stdout=PIPE, stderr=target_log) as target,
+            subprocess.Popen(
+                self._target_command(),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=target_log,
+                env=os.environ | loader_environment(),
+            ) as target,
         ):
             lines = _forward(tap, target, break_after)
             printed, _ = target.communicate()
