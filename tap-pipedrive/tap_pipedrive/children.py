@@ -145,15 +145,28 @@ class ChildListing:
         journal = source.journal(self.parents.stream, since)
         changed = journal.changed(self.parents, since)
         batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
-        refused = 0
+        refused: list[
+            Page
+        ] = []  # held back until one is answered: if none is, the bookmark stays before them
+        is_answered = False
         for batch, (rows, refusal) in zip(
             batches, source.in_flight(partial(self._ask, source), batches), strict=True
         ):
-            refused = refused + 1 if refusal else MANY_REFUSALS
-            if refusal and refused == MANY_REFUSALS:
-                raise refusal
             reached = datetime.fromtimestamp(batch[-1][0], UTC) if batch[-1][0] != ALL_TIME else None
-            yield Page(partial(list, rows), {}, journal.began, reached=reached, refusal=refusal)
+            page = Page(partial(list, rows), {}, journal.began, reached=reached, refusal=refusal)
+            is_answered = is_answered or refusal is None
+            if is_answered:
+                yield from refused
+                refused.clear()
+                yield page
+                continue
+            refused.append(page)
+            if refusal and len(refused) == MANY_REFUSALS:
+                raise refusal
+        for page in refused:
+            if isinstance(page.refusal, NotAllowed) and page.refusal.status == 403:
+                raise page.refusal
+        yield from refused  # what is gone
         yield Page(list, {}, journal.began, reached=journal.began)
 
     def _ask(
