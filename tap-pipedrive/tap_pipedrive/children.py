@@ -80,11 +80,12 @@ class Journal:
         counts = self._counts.get(parents.count or "")
         births = self._times["add_time"] if parents.only_if_changed else None
         times = self._times[parents.moved] if parents.moved else None
+        may_lack = parents.moved == "update_time"  # some that have changed have none
         latest: dict[int, int] = {}
         for position, parent in enumerate(self._ids):
             latest.pop(parent, None)  # a row seen again is as it is now, not as it was
             moved = times[position] if times else ALL_TIME
-            is_new = births is not None and moved <= births[position]
+            is_new = births is not None and moved <= births[position] and not (moved == ALL_TIME and may_lack)
             if moved >= start and not is_new and (counts is None or counts[position] != 0):
                 latest[parent] = moved
         return sorted((moved, parent) for parent, moved in latest.items())
