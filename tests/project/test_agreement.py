@@ -19,8 +19,10 @@ from packaging.utils import canonicalize_name
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from tap_pipedrive import custom_fields
+from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
 from tap_pipedrive.limits import TOKEN_PRICES
+from tap_pipedrive.listings import OffsetListing
 from tap_pipedrive.settings import Settings, config_schema
 from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS
@@ -186,34 +188,51 @@ def is_incremental(stream: type[PipedriveStream]) -> bool:
     return isinstance(stream.replication_key, str)  # on the SDK's class it is a property
 
 
+def how_read(stream: type[PipedriveStream]) -> str:
+    """How a stream is read, as the READMEs show it; the name of the stream whose changed rows it hangs on."""
+    children = [each for each in stream.listings if isinstance(each, ChildListing) and each.bookmark]
+    if children:
+        return children[0].parents.stream
+    return "incremental" if is_incremental(stream) else "whole" if stream.listings else "as they occur"
+
+
+def prices(stream: type[PipedriveStream]) -> list[int]:
+    """Tokens per request, and what of they are read with one, where it is not a page of the usual size."""
+    listings = [each for each in stream.listings if not isinstance(each, OptionListing)]
+    numbers = [TOKEN_PRICES[each.path] for each in listings] or [0]
+    numbers += [each.batch for each in listings if isinstance(each, ChildListing) and each.batch > 1]
+    numbers += [each.limit for each in listings if isinstance(each, OffsetListing) and each.limit]
+    return list(dict.fromkeys(numbers))
+
+
 def facts(stream: type[PipedriveStream]) -> tuple[str, set[str], list[str], str, list[int]]:
-    """Name, endpoints, key, how it is read, and tokens per page, as the READMEs show them."""
-    paid = [each for each in stream.listings if not isinstance(each, OptionListing)]
-    prices = list(dict.fromkeys(TOKEN_PRICES[each.path] for each in paid)) or [0]
-    read = "incremental" if is_incremental(stream) else "whole" if stream.listings else "as they occur"
-    return name_of(stream), {each.path for each in paid}, list(stream.primary_keys), read, prices
+    """Name, endpoints, key, how it is read, and tokens, as the READMEs show them."""
+    paths = {each.path for each in stream.listings if not isinstance(each, OptionListing)}
+    return name_of(stream), paths, list(stream.primary_keys), how_read(stream), prices(stream)
 
 
 @READMES
-def test_readme_has_the_table_of_streams(readme: Path) -> None:
+@pytest.mark.parametrize(("mark", "is_default"), [("streams", True), ("optional streams", False)])
+def test_readme_has_the_tables_of_streams(readme: Path, mark: str, is_default: bool) -> None:
     words = {"inteira": "whole", "conforme ocorrem": "as they occur"}
     theirs = [
         (
             quoted(name)[0],
             {each for each in quoted(endpoints) if each.startswith("/")},
             quoted(key),
-            words.get(read, read),
+            quoted(read)[0] if quoted(read) else words.get(read, read),
             [int(number) for number in re.findall(r"\d+", tokens)],
         )
-        for name, endpoints, key, read, tokens in table(readme, "streams")
+        for name, endpoints, key, read, tokens in table(readme, mark)
     ]
-    assert theirs == [facts(stream) for stream in STREAMS]
+    assert theirs == [facts(stream) for stream in STREAMS if stream.selected_by_default is is_default]
 
 
 def test_tap_readme_names_the_streams() -> None:
     section = TAP.read_text().partition("## Streams\n")[2].partition("\n## ")[0]
-    every, incremental, *_ = section.strip().split("\n\n")
-    assert quoted(every) == [name_of(stream) for stream in STREAMS]
+    default, optional, incremental, *_ = section.strip().split("\n\n")
+    assert quoted(default) == [name_of(stream) for stream in STREAMS if stream.selected_by_default]
+    assert quoted(optional) == [name_of(stream) for stream in STREAMS if not stream.selected_by_default]
     named = quoted(incremental.partition(" are incremental")[0])
     assert named == [name_of(stream) for stream in STREAMS if is_incremental(stream)]
 
