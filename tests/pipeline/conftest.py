@@ -11,7 +11,8 @@ import pytest
 from pipedrive_sandbox.generate import generate
 from pipedrive_sandbox.testing import NOW, Sandbox
 
-from .expected import INCREMENTAL, Expected, expected
+from .contract import INCREMENTAL
+from .expected import Expected, expected
 from .pipe import ROOT, Pipe
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"

@@ -1,7 +1,7 @@
 """What the raw tables must hold, worked out from the account's truth and the documentation alone.
 
-Nothing here comes from the tap: the columns are written down as a contract, the names of custom fields follow
-the documented rules, and the values are what Pipedrive knows, in the types of the warehouse.
+Nothing here comes from the tap: the columns are those of the contract, the names of custom fields follow the
+documented rules, and the values are what Pipedrive knows, in the types of the warehouse.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -18,187 +18,24 @@ from typing import Any
 
 from pipedrive_sandbox.testing import Sandbox
 
+from .contract import (
+    ADDRESS,
+    CHILDREN,
+    CLOCK,
+    CONTRACT,
+    CUSTOM,
+    FIELDS_OF,
+    HASHED,
+    INCREMENTAL,
+    KEYS,
+    NOT_LOADED,
+    OPTIONAL,
+    RENAMED,
+    TIMESTAMP,
+)
+
 Row = dict[str, Any]
 Key = tuple[Any, ...]
-
-TIMESTAMP = "timestamp without time zone"
-CLOCK = "HH:MM:SS"
-"""A time of day or a duration, as text."""
-
-COUNTS = (
-    "activities_count done_activities_count undone_activities_count files_count notes_count followers_count"
-    " email_messages_count next_activity_id last_activity_id"
-)
-DEAL_COUNTS = (
-    "open_deals_count closed_deals_count won_deals_count lost_deals_count related_open_deals_count"
-    " related_closed_deals_count related_won_deals_count related_lost_deals_count"
-)
-
-CONTRACT: dict[str, dict[str, str]] = {
-    "users": {
-        "bigint": "id lang role_id",
-        "text": "name email phone default_currency locale timezone_name timezone_offset icon_url",
-        "jsonb": "access",
-        "boolean": "is_admin is_you is_deleted activated active_flag has_created_company",
-        TIMESTAMP: "last_login created modified",
-    },
-    "pipelines": {
-        "bigint": "id order_nr",
-        "text": "name",
-        "boolean": "is_deal_probability_enabled is_deleted",
-        TIMESTAMP: "add_time update_time",
-    },
-    "stages": {
-        "bigint": "id order_nr pipeline_id days_to_rotten",
-        "text": "name",
-        "numeric": "deal_probability",
-        "boolean": "is_deal_rot_enabled is_deleted",
-        TIMESTAMP: "add_time update_time",
-    },
-    "activity_types": {
-        "bigint": "id order_nr",
-        "text": "name key_string icon_key color",
-        "boolean": "active_flag is_custom_flag",
-        TIMESTAMP: "add_time update_time",
-    },
-    "currencies": {
-        "bigint": "id decimal_points",
-        "text": "code name symbol",
-        "boolean": "active_flag is_custom_flag",
-    },
-    "lead_labels": {"text": "id name color", TIMESTAMP: "add_time update_time"},
-    "fields": {
-        "text": "entity field_code field_name field_type description column_name",
-        "boolean": "is_custom_field is_optional_response_field",
-        "jsonb": "subfields",
-    },
-    "field_options": {
-        "text": "entity field_code option_id label color",
-        TIMESTAMP: "add_time update_time",
-    },
-    "organizations": {
-        "bigint": f"id owner_id industry employee_count visible_to people_count {COUNTS} {DEAL_COUNTS}",
-        "text": "name website linkedin smart_bcc_email",
-        "numeric": "annual_revenue",
-        "jsonb": "address label_ids",
-        "boolean": "is_deleted",
-        TIMESTAMP: "add_time update_time",
-    },
-    "persons": {
-        "bigint": f"id owner_id org_id picture_id visible_to {COUNTS} {DEAL_COUNTS}"
-        " participant_open_deals_count participant_closed_deals_count",
-        "text": "name first_name last_name primary_email primary_phone job_title notes smart_bcc_email",
-        "jsonb": "emails phones im postal_address label_ids",
-        "boolean": "is_deleted",
-        "date": "birthday",
-        TIMESTAMP: "add_time update_time last_incoming_mail_time last_outgoing_mail_time",
-    },
-    "products": {
-        "bigint": "id owner_id visible_to billing_frequency_cycles",
-        "text": "name code description unit category billing_frequency",
-        "numeric": "tax",
-        "boolean": "is_linkable is_deleted",
-        "jsonb": "prices",
-        TIMESTAMP: "add_time update_time",
-    },
-    "deals": {
-        "bigint": "id owner_id creator_user_id person_id org_id pipeline_id stage_id lost_reason_id channel"
-        f" visible_to products_count participants_count {COUNTS}",
-        "text": "title status currency lost_reason origin origin_id channel_id source_lead_id smart_bcc_email",
-        "numeric": "value probability arr mrr acv",
-        "jsonb": "label_ids",
-        "boolean": "is_archived is_deleted",
-        "date": "expected_close_date local_won_date local_lost_date local_close_date",
-        TIMESTAMP: "add_time update_time stage_change_time close_time won_time first_won_time lost_time"
-        " archive_time last_incoming_mail_time last_outgoing_mail_time",
-    },
-    "leads": {
-        "bigint": "owner_id creator_id person_id organization_id channel source_deal_id visible_to"
-        " next_activity_id",
-        "text": "id title currency source_name origin origin_id channel_id cc_email",
-        "numeric": "value",
-        "jsonb": "label_ids",
-        "boolean": "is_archived was_seen",
-        "date": "expected_close_date",
-        TIMESTAMP: "add_time update_time",
-    },
-    "activities": {
-        "bigint": "id owner_id creator_user_id deal_id person_id org_id project_id priority outcome",
-        "text": "subject type lead_id note public_description conference_meeting_client"
-        " conference_meeting_url conference_meeting_id",
-        "boolean": "done busy is_deleted",
-        "jsonb": "location participants attendees",
-        "date": "due_date",
-        CLOCK: "due_time duration",
-        TIMESTAMP: "add_time update_time marked_as_done_time",
-    },
-    "notes": {
-        "bigint": "id deal_id person_id org_id project_id task_id user_id last_update_user_id",
-        "text": "content lead_id",
-        "boolean": "active_flag pinned_to_deal_flag pinned_to_lead_flag pinned_to_person_flag"
-        " pinned_to_organization_flag pinned_to_project_flag pinned_to_task_flag",
-        TIMESTAMP: "add_time update_time",
-    },
-    "rejected_values": {"text": "stream record_id field value error", TIMESTAMP: "seen_at"},
-}
-"""Built-in columns of every raw table, by kind: the type in Postgres, or CLOCK."""
-
-KEYS = {
-    "fields": ("entity", "field_code"),
-    "field_options": ("entity", "field_code", "option_id"),
-    "rejected_values": ("stream", "record_id", "field"),
-}
-"""Primary keys other than `id`."""
-
-NOT_LOADED = {
-    "persons": {"marketing_status", "doi_status"},  # need an add-on
-    "fields": {"options", "ui_visibility", "important_fields", "required_fields"},  # options: own table
-    "field_options": {"id"},  # as text in option_id
-}
-"""Keys of the truth that have no column of their name."""
-
-INCREMENTAL = ("organizations", "persons", "products", "deals", "leads", "activities", "notes")
-
-FIELDS_OF = {
-    "organizations": "organization",
-    "persons": "person",
-    "products": "product",
-    "deals": "deal",
-    "leads": "deal",
-}
-
-ADDRESS = (
-    "street_number",
-    "route",
-    "sublocality",
-    "subpremise",
-    "locality",
-    "admin_area_level_1",
-    "admin_area_level_2",
-    "country",
-    "postal_code",
-    "formatted_address",
-)
-
-CUSTOM: dict[str, dict[str, str]] = {
-    "double": {"": "numeric"},
-    "monetary": {"": "numeric", "_currency": "text"},
-    "enum": {"": "text", "_id": "bigint"},
-    "set": {"": "jsonb", "_ids": "jsonb"},
-    "user": {"": "bigint"},
-    "org": {"": "bigint"},
-    "people": {"": "bigint"},
-    "date": {"": "date"},
-    "daterange": {"": "date", "_until": "date"},
-    "time": {"": CLOCK, "_timezone": "text"},
-    "timerange": {"": CLOCK, "_until": CLOCK, "_timezone": "text"},
-    "address": {"": "text", **{f"_{part}": "text" for part in ADDRESS}},
-    "varchar": {"": "text"},
-    "varchar_auto": {"": "text"},
-    "text": {"": "text"},
-    "phone": {"": "text"},
-}
-"""Suffix and kind of the columns of a custom field, by its type."""
 
 
 @dataclass
@@ -220,10 +57,16 @@ class Expected:
         return self.tables[table]
 
 
-def expected(sandbox: Sandbox, before: Expected | None = None) -> Expected:
-    """The tables as a load of everything makes them; fields known `before` keep their column names."""
+def expected(
+    sandbox: Sandbox, before: Expected | None = None, *, everything: bool = False, history: str = "stage"
+) -> Expected:
+    """The tables as a first load makes them; fields known `before` keep their column names.
+
+    `everything`: with the tables that are loaded only when they are selected.
+    """
+    contract = CONTRACT | OPTIONAL if everything else CONTRACT
     definitions: dict[str, list[Row]] = {}
-    for definition in sandbox.truth("fields"):
+    for definition in truth(sandbox, "fields", everything=everything):
         if definition["is_custom_field"]:
             definitions.setdefault(definition["entity"], []).append(definition)
     names = {
@@ -231,15 +74,18 @@ def expected(sandbox: Sandbox, before: Expected | None = None) -> Expected:
             definitions.get(entity, []), set(built_in(table)), before.names[table] if before else {}
         )
         for table, entity in FIELDS_OF.items()
+        if table in contract
     }
     tables = {}
-    for table in CONTRACT:
+    for table in contract:
         fields = definitions.get(FIELDS_OF.get(table, ""), [])
         columns = built_in(table)
         if table in FIELDS_OF:
             columns |= custom_columns(fields, names[table]) | {"custom_fields_overflow": "jsonb"}
         rows = {}
-        for record in records(sandbox, table, names):
+        for record in records(sandbox, table, names, truth(sandbox, table, everything=everything)):
+            if table == "deal_changes" and history == "stage" and record["field_key"] != "stage_id":
+                continue
             left_out = record.keys() - columns.keys() - NOT_LOADED.get(table, set()) - {"custom_fields"}
             assert not left_out, f"{table}: keys without a column: {left_out}"
             raw = dict(record)
@@ -247,7 +93,7 @@ def expected(sandbox: Sandbox, before: Expected | None = None) -> Expected:
                 value = record["custom_fields"].get(field["field_code"])
                 for suffix, cell in cells(field, value, is_v1=table == "leads").items():
                     raw[names[table][field["field_code"]] + suffix] = cell
-            row = {name: CONVERT[kind](raw.get(name)) for name, kind in columns.items()}
+            row = {name: CONVERT[kind](raw.get(name)) for name, kind in columns.items() if name not in HASHED}
             rows[tuple(row[part] for part in KEYS.get(table, ("id",)))] = row
         types = {name: "text" if kind == CLOCK else kind for name, kind in columns.items()}
         tables[table] = Table(types, rows)
@@ -257,16 +103,28 @@ def expected(sandbox: Sandbox, before: Expected | None = None) -> Expected:
 def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
     """The tables after an incremental run that asks for what changed since a moment (UTC, without zone).
 
-    Small tables are read whole. Rows that no listing shows any more stay as they were, and so do the columns of
-    deleted fields, and rows that changed without a new `update_time`.
+    Small tables are read whole; what hangs on a record comes again when the record has changed. Rows that no
+    listing shows any more stay as they were, and so do the columns of deleted fields, and rows that changed
+    without a new `update_time`.
     """
+
+    def comes_again(table: str, row: Row) -> bool:
+        if table in CHILDREN:
+            parents, reference, time_of_change = CHILDREN[table]
+            changed = now[parents].rows[(row[reference],)][time_of_change]
+        elif table in (*INCREMENTAL, "files"):
+            changed = row["update_time"]
+        else:
+            return True
+        return changed is not None and changed >= since
+
     tables = {}
     for name, table in now.tables.items():
         columns = before[name].columns | table.columns
-        empty = dict.fromkeys(columns)
+        empty = dict.fromkeys(columns.keys() - HASHED)
         rows = {key: empty | row for key, row in before[name].rows.items()}
         for key, row in table.rows.items():
-            if name not in INCREMENTAL or (row["update_time"] is not None and row["update_time"] >= since):
+            if comes_again(name, row):
                 rows[key] = rows.get(key, empty) | row
         tables[name] = Table(columns, rows)
     return Expected(tables, {name: before.names[name] | now.names[name] for name in now.names})
@@ -274,7 +132,7 @@ def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
 
 def built_in(table: str) -> dict[str, str]:
     """Kind by built-in column."""
-    return {name: kind for kind, listed in CONTRACT[table].items() for name in listed.split()}
+    return {name: kind for kind, listed in (CONTRACT | OPTIONAL)[table].items() for name in listed.split()}
 
 
 def custom_columns(fields: Iterable[Row], names: Mapping[str, str]) -> dict[str, str]:
@@ -286,21 +144,38 @@ def custom_columns(fields: Iterable[Row], names: Mapping[str, str]) -> dict[str,
     }
 
 
-def records(sandbox: Sandbox, table: str, names: Mapping[str, Mapping[str, str]]) -> Iterable[Row]:
-    """The truth about a table's rows, with what its columns hold beside the API's keys."""
+def truth(sandbox: Sandbox, table: str, *, everything: bool) -> list[Row]:
+    """What Pipedrive knows and the token's user may read; fields of projects only where projects are read."""
     if table == "rejected_values":
-        return
-    me = sandbox.api("/api/v1/users/me").granted()["data"]["id"] if table == "users" else None
+        return []
+    rows: list[Row] = sandbox.truth(table)
+    if table in ("fields", "field_options") and everything:
+        rows = rows + sandbox.truth(f"project_{table}")
+    if table in ("call_logs", "mail_threads", "mail_messages"):
+        rows = [row for row in rows if row["user_id"] == me(sandbox)]
+    return rows
+
+
+def me(sandbox: Sandbox) -> int:
+    """Id of the token's user."""
+    found: int = sandbox.api("/api/v1/users/me").granted()["data"]["id"]
+    return found
+
+
+def records(
+    sandbox: Sandbox, table: str, names: Mapping[str, Mapping[str, str]], rows: Iterable[Row]
+) -> Iterable[Row]:
+    """The truth about a table's rows, with what its columns hold beside the API's keys."""
     tables = {entity: table for table, entity in FIELDS_OF.items() if table != "leads"}
-    for record in sandbox.truth(table):
+    if table.endswith("_changes"):
+        rows = numbered(rows, "org_id" if table == "organization_changes" else CHILDREN[table][1])
+    for record in rows:
         match table:
             case "users":
-                yield record | {"is_you": record["id"] == me}
+                yield record | {"is_you": record["id"] == me(sandbox)}
             case "fields":
                 columns = names.get(tables.get(record["entity"], ""), {})
                 yield record | {"column_name": columns.get(record["field_code"])}
-            case "field_options":
-                yield record | {"option_id": record["id"]}
             case "persons":
                 mail, phone = primary(record["emails"]), primary(record["phones"])
                 yield record | {"primary_email": mail, "primary_phone": phone}
@@ -310,8 +185,23 @@ def records(sandbox: Sandbox, table: str, names: Mapping[str, Mapping[str, str]]
             case "leads":
                 money = record["value"] or {"amount": None, "currency": None}
                 yield record | {"value": money["amount"], "currency": money["currency"]}
+            case "goals":
+                nested = [(name, record[name]) for name in NOT_LOADED["goals"]]
+                yield record | {
+                    f"{name}_{part}": value for name, parts in nested for part, value in parts.items()
+                }
+            case "organization_relationships":
+                yield record | {"active_flag": record["active_flag"] == "true"}
             case _:
-                yield record
+                yield record | {column: record[key] for column, key in RENAMED.get(table, {}).items()}
+
+
+def numbered(changes: Iterable[Row], parent: str) -> Iterator[Row]:
+    """Changes with their place in their record's history, from the oldest on."""
+    places: Counter[int] = Counter()
+    for change in sorted(changes, key=lambda change: change["time"]):
+        places[change[parent]] += 1
+        yield change | {"sequence": places[change[parent]]}
 
 
 def primary(contacts: list[Row] | None) -> Any:
@@ -401,9 +291,9 @@ def digits(value: Any) -> str | None:
 
 
 def flag(value: Any) -> bool | None:
-    """A truth value."""
-    assert value is None or isinstance(value, bool)
-    return value
+    """A truth value; v1 gives some as a number."""
+    assert value in (None, True, False)
+    return None if value is None else bool(value)
 
 
 def moment(value: str | None) -> datetime | None:

@@ -117,6 +117,8 @@ class Pipe:
         """The tap's settings."""
         self.loader = loader_config() | connection_settings(database)
         """The target's settings."""
+        self.everything = False
+        """Whether streams that are off by default are loaded too."""
         self._target = target
         self._folder = folder
 
@@ -161,9 +163,20 @@ class Pipe:
 
     def _tap_command(self) -> list[str | Path]:
         command: list[str | Path] = [TAP, "--config", self._written("tap.json", self.api)]
-        return (
-            command if self.state is None else [*command, "--state", self._written("state.json", self.state)]
-        )
+        if self.state is not None:
+            command += ["--state", self._written("state.json", self.state)]
+        if self.everything:
+            command += ["--catalog", self._written("catalog.json", self._all_selected(command))]
+        return command
+
+    def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
+        printed = subprocess.run([*command, "--discover"], capture_output=True, check=True).stdout
+        catalog: dict[str, Any] = json.loads(printed)
+        for stream in catalog["streams"]:
+            for item in stream["metadata"]:
+                if not item["breadcrumb"]:
+                    item["metadata"]["selected"] = True
+        return catalog
 
     def _target_command(self) -> list[str | Path]:
         return [self._target, "--config", self._written("target.json", self.loader)]

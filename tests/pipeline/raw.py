@@ -12,7 +12,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 
-from .expected import CONTRACT, KEYS, Expected, Key, Row, Table, document
+from .contract import KEYS
+from .expected import Expected, Key, Row, Table, document
 
 SCHEMA = "pipedrive"
 
@@ -67,9 +68,9 @@ def differences(database: str, expected: Expected) -> list[str]:
     """Everything in which the raw schema differs from the expectation, in words; the first 20."""
     found = []
     actual = read(database)
-    for name in sorted(actual.keys() ^ CONTRACT.keys()):
+    for name in sorted(actual.keys() ^ expected.tables.keys()):
         found.append(f"table {name} is {'unexpected' if name in actual else 'missing'}")
-    for name in sorted(actual.keys() & CONTRACT.keys()):
+    for name in sorted(actual.keys() & expected.tables.keys()):
         found += [f"{name}: {difference}" for difference in _compare(actual[name], expected[name])]
     return found[:20]
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from pipedrive_sandbox.testing import Sandbox
 
 from .conftest import TOKEN
-from .expected import INCREMENTAL, Expected, after_run, expected, moment
+from .contract import INCREMENTAL
+from .expected import Expected, after_run, expected, moment
 from .pipe import Pipe
 from .raw import differences
 

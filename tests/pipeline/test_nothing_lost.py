@@ -6,7 +6,8 @@ from datetime import timedelta
 from pipedrive_sandbox.testing import NOW, Sandbox
 
 from .conftest import TOKEN, crowd
-from .expected import INCREMENTAL, Expected, expected, moment
+from .contract import INCREMENTAL
+from .expected import Expected, expected, moment
 from .pipe import Pipe
 from .raw import differences, read
 

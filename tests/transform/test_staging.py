@@ -30,7 +30,7 @@ def rows(new_account: Callable[..., Account]) -> Account:
         {"id": 2, "status": "open", "is_deleted": True},
         {"id": 3, "status": "deleted", "is_deleted": False},
         {"id": 4, "status": "won", "_sdc_deleted_at": "2026-01-01 00:00:00"},
-        {"id": 5},
+        {"id": 5, "status": "lost"},
     )
     account.insert(
         "notes",
