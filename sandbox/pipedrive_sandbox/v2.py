@@ -37,7 +37,7 @@ def shown(call: Call, rows: Iterable[Record], values: Record) -> list[Record]:
         copy = {key: row[key] for key in call.endpoint.shows} if call.endpoint.shows else row.copy()
         for key in left_out:
             copy.pop(key, None)
-        if chosen is not None or call.leaves_unset_out or options:
+        if "custom_fields" in copy and (chosen is not None or call.leaves_unset_out or options):
             copy["custom_fields"] = {
                 key: _option(options[key], value) if key in options else value
                 for key, value in row["custom_fields"].items()
