@@ -95,6 +95,7 @@ class OAuth:
         self._client = client_id, client_secret
         self._refresh_token = refresh_token
         self._grant: _Grant | None = None
+        self._over: PipedriveError | None = None
         self._lock = threading.Lock()
 
     def access(self) -> Access:
@@ -112,7 +113,13 @@ class OAuth:
             return self._grant.access
 
     def _ask(self) -> _Grant:
-        return retrying(f"POST {self._endpoint}", "oauth_url", self._try)
+        if self._over:
+            raise self._over
+        try:
+            return retrying(f"POST {self._endpoint}", "oauth_url", self._try)
+        except PipedriveError as problem:
+            self._over = problem  # what other threads would still ask ends the same way
+            raise
 
     def _try(self) -> _Grant:
         try:

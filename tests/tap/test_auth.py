@@ -251,6 +251,15 @@ def test_many_threads_that_meet_a_401_at_once_ask_once() -> None:
     assert len(grants) == 2
 
 
+@pytest.mark.parametrize(("answer", "asked"), [(Say(400, b""), 1), (Say(503, b""), 5)])
+def test_many_threads_that_get_no_token_ask_no_more_than_one(answer: Say, asked: int) -> None:
+    with fake([answer]) as server, ThreadPoolExecutor(8) as pool:
+        one = client(server)
+        for attempt in [pool.submit(one.get, "/api/v2/deals", {}) for _ in range(8)]:
+            assert isinstance(attempt.exception(), errors.Unauthorized | errors.Unavailable)
+    assert paths(server) == ["/oauth/token"] * asked
+
+
 def test_a_new_access_token_that_is_refused_ends_the_run(sleeps: list[float]) -> None:
     with fake(lambda asked: granted() if "oauth" in asked.path else say({}, 401)) as server:
         with pytest.raises(errors.Unauthorized, match="install the app again") as caught:
