@@ -18,8 +18,8 @@ lint: .venv/ready     ## style and types
 format: .venv/ready
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-bench: .venv/ready    ## measurements, see benchmarks/
-	@.venv/bin/python benchmarks/sandbox_page.py
+bench: .venv/ready    ## measurements, see benchmarks/; BENCH=quick takes three minutes
+	@.venv/bin/python benchmarks/bench.py $(BENCH)
 
 stop:                 ## stop the embedded Postgres
 	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down

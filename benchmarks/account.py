@@ -1,0 +1,106 @@
+"""The account that is read: a sandbox in a process of its own, or a recording of one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from measure import BIN, HERE, Command, Cost, Failed, environment, run
+
+BIG_LISTS = ("deals", "persons", "organizations", "activities", "notes")
+UNLIMITED = 1_000_000
+
+
+class Account:
+    """A server that speaks Pipedrive, and a folder for the tap's files."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+        self.config = folder / "tap.json"
+        self.config.write_text(json.dumps({"api_url": url, "api_token": "sandbox-token"}))
+
+    def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Use a control of the sandbox."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data=data, headers={"Content-Type": "application/json"})
+        with urlopen(request, timeout=600) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def spent(self) -> dict[str, int]:
+        """API tokens spent since the last call, by endpoint."""
+        endpoints = self.control("/sandbox/stats")["endpoints"]
+        self.control("/sandbox/stats/reset", {})
+        return {endpoint: numbers["tokens"] for endpoint, numbers in endpoints.items()}
+
+    def select(self, *streams: str) -> None:
+        """Have the tap read these streams only."""
+        catalog = self.folder / "catalog.json"
+        run(
+            [BIN / "tap-pipedrive", "--config", self.config, "--discover"], stdout=catalog, folder=self.folder
+        )
+        found = json.loads(catalog.read_text())
+        for stream in found["streams"]:
+            for entry in stream["metadata"]:
+                if not entry["breadcrumb"]:
+                    entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
+        catalog.write_text(json.dumps(found))
+
+    def tap(self, state: Path | None = None) -> Command:
+        """The tap's command, with what was selected."""
+        command = [BIN / "tap-pipedrive", "--config", self.config]
+        if (catalog := self.folder / "catalog.json").exists():
+            command += ["--catalog", catalog]
+        return command + (["--state", state] if state else [])
+
+    def read(self) -> Cost:
+        """Run the tap alone."""
+        (cost,) = run(self.tap(), folder=self.folder)
+        return cost
+
+
+@contextmanager
+def sandbox(folder: Path, deals: int, *options: str) -> Iterator[Account]:
+    """An account of that size; unset custom fields are left out, as Pipedrive does."""
+    command = [BIN / "pipedrive-sandbox", "serve", "--port", "0", "--deals", str(deals)]
+    command += ["--unset-fields", "absent", "--daily-budget", "1000000000", *options]
+    with served(folder, command) as url:
+        yield Account(url, folder)
+
+
+@contextmanager
+def recording(folder: Path, deals: int) -> Iterator[Account]:
+    """The deals of such an account from memory: what the server takes does not count."""
+    (folder / "pages").mkdir()
+    with sandbox(folder, deals, "--burst", str(UNLIMITED)) as account:
+        replay = [BIN / "python", HERE / "replay.py", account.url, folder / "pages"]
+        with served(folder, replay) as url:
+            recorded = Account(url, folder)
+            recorded.select("deals")
+            recorded.read()
+            yield recorded
+
+
+@contextmanager
+def served(folder: Path, command: Sequence[str | Path]) -> Iterator[str]:
+    """A server for a while; it writes its address into a file when it is ready."""
+    ready = folder / f"{Path(command[0]).name}.ready"
+    ready.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [*command, "--ready-file", ready], env=environment(), stdout=subprocess.DEVNULL
+    )
+    try:
+        while not ready.exists() or not ready.read_text():
+            if process.poll() is not None:
+                raise Failed(f"{command} did not start")
+            time.sleep(0.05)
+        yield json.loads(ready.read_text())["url"]
+    finally:
+        process.terminate()
+        process.wait()
