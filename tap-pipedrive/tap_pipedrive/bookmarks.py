@@ -51,7 +51,7 @@ class Walk:
         """Rows that earlier runs of the same first load have read."""
         self._state = state
         self._name = bookmark
-        self._is_whole = is_whole
+        self.is_whole = is_whole
         self._bookmark: datetime | None = None
         if bookmark and not is_whole:
             self._bookmark = self._read_bookmark(settings.start_date)
@@ -89,7 +89,7 @@ class Walk:
         save()
 
     def _move(self, page: Page) -> None:
-        if self._name is None or self._is_whole or self.began is None:
+        if self._name is None or self.is_whole or self.began is None:
             return
         if page.reached:
             self._newest = None

@@ -183,9 +183,14 @@ class PipedriveStream(Stream):
 
     def walks(self) -> list[Walk]:
         """What a run reads."""
-        return [self._walk(listing) for listing in self.listings if listing.is_wanted(self._tap)]
+        is_whole = self.replication_method == FULL_TABLE
+        return [
+            self._walk(listing, is_whole=is_whole)
+            for listing in self.listings
+            if listing.is_wanted(self._tap)
+        ]
 
-    def _walk(self, listing: Listing) -> Walk:
+    def _walk(self, listing: Listing, *, is_whole: bool) -> Walk:
         bookmark = listing.bookmark or self.replication_key
         context = {"listing": listing.name} if listing.name else None
         return Walk(
@@ -193,14 +198,14 @@ class PipedriveStream(Stream):
             listing,
             self.get_context_state(context) if bookmark else {},
             bookmark=bookmark,
-            is_whole=self.replication_method == FULL_TABLE,
+            is_whole=is_whole,
             settings=self._tap.settings,
         )
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
         """All rows, without messages or state; a run goes page by page instead, see `_sync_records`."""
-        for listing in self.listings:
-            for page in listing.pages(self._tap, place={}):
+        for walk in self.walks():
+            for page in walk.pages(self._tap):
                 yield from self._read(page)[0]
 
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
@@ -216,20 +221,15 @@ class PipedriveStream(Stream):
         """
         walks = self._tap.walks(self)
         started = time.monotonic()
-        try:
-            with self.get_record_counter() as counter, self.get_sync_timer():
-                for walk, pages in walks:
-                    self._follow(walk, pages, counter)
-                    if walk.is_resumed:  # what changed since the first load began
-                        again = self._walk(walk.listing)
-                        self._follow(again, again.pages(self._tap), counter)
-        except NotAllowed as error:
-            self._is_complete = False
-            self._tap.refused[self.name] = error
-            self.logger.warning("%s: %s", self.name, error)
-        except BudgetSpent as error:
-            self._is_complete = False
-            self._tap.stop(self.name, error)
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for walk, pages in walks:
+                self._follow(walk, pages, counter)
+            for walk, _ in walks:
+                # What changed since a first load began in another run; in a complete pass, also what went from
+                # one list to the other behind its back.
+                if walk.is_resumed or (walk.is_whole and self.replication_key and len(walks) > 1):
+                    again = self._walk(walk.listing, is_whole=False)
+                    self._follow(again, again.pages(self._tap), counter)
         seconds = time.monotonic() - started
         log = self.logger.info if walks else self.logger.debug
         log(
@@ -240,28 +240,34 @@ class PipedriveStream(Stream):
             f"{self.row_count / max(seconds, 0.001):,.0f}",
         )
         self._report_oddities()
-        passes = [walk for walk, _ in walks]
-        if (
-            walks
-            and self._is_complete
-            and not self.keeps_vanished
-            and all(walk.since is None for walk in passes)
-        ):
+        passes = [walk for walk, _ in walks if walk.since is None]
+        if walks and self._is_complete and not self.keeps_vanished and len(passes) == len(walks):
             self._conclude_pass(passes)
         yield from ()
 
     def _follow(self, walk: Walk, pages: Iterable[Page], counter: metrics.Counter) -> None:
         """Write what a walk finds; rows that may have children are noted for their streams."""
         journal = self._tap.journals.get(self.name)
-        for page in walk.follow(pages, self._save_state):
-            counter.increment(self._write_page(page))
-            if journal:
-                journal.note(page.rows)
-            if page.refusal:
-                self._refusals.append(page.refusal)
-            if time.monotonic() - self._reported > PROGRESS_SECONDS:
-                self._reported = time.monotonic()
-                self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
+        try:
+            for page in walk.follow(pages, self._save_state):
+                counter.increment(self._write_page(page))
+                if journal:
+                    journal.note(page.rows)
+                if page.refusal:
+                    self._refusals.append(page.refusal)
+                if time.monotonic() - self._reported > PROGRESS_SECONDS:
+                    self._reported = time.monotonic()
+                    self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
+        except NotAllowed as error:
+            self._is_complete = False
+            if self.name not in self._tap.refused:
+                self.logger.warning("%s: %s", self.name, error)
+            self._tap.refused[self.name] = error
+            return
+        except BudgetSpent as error:
+            self._is_complete = False
+            self._tap.stop(self.name, error)
+            return
         self._began = min(self._began or walk.began, walk.began) if walk.began else self._began
         if journal and not walk.is_resumed:
             journal.close(walk.listing.name, walk.since, walk.began)

@@ -68,7 +68,7 @@ class TapPipedrive(Tap):
         self.journals: dict[str, Journal] = {}
         """What the streams of this run said of their rows' children, by stream."""
         self._stopped: BudgetSpent | None = None
-        self._undone: list[str] = []
+        self._undone: dict[str, None] = {}
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
         super().__init__(setup_mapper=False, **kwargs)
@@ -301,7 +301,7 @@ class TapPipedrive(Tap):
     def stop(self, stream: str, reason: BudgetSpent) -> None:
         """Note what the tokens did not suffice for."""
         self._stopped = reason
-        self._undone.append(stream)
+        self._undone.setdefault(stream)
 
     def reject(self, rejected: Iterable[Row]) -> None:
         """Keep values that did not fit, before the state moves behind their rows."""

@@ -441,3 +441,23 @@ def test_an_unsorted_answer_is_no_place_to_resume() -> None:
             unseen = [row["update_time"] for row in rows if row["id"] not in seen]
             bookmark = state["bookmarks"]["persons"]["replication_key_value"]
             assert all(bookmark <= moment for moment in unseen)
+
+
+@pytest.mark.parametrize(("first", "then"), [("archive", "unarchive"), ("unarchive", "archive")])
+@pytest.mark.parametrize("listing", ["deals", "deals/archived"])
+def test_a_complete_pass_sees_what_goes_from_one_list_to_the_other_behind_its_back(
+    living: Sandbox, first: str, then: str, listing: str
+) -> None:
+    """Else a deal that moves from the list that is read last to the one that was read would count as gone."""
+    chosen = select(discover(living.url), "deals")
+    deals = [deal["id"] for deal in living.truth("deals") if not deal["is_deleted"]][:20]
+    for deal in deals:
+        living.post(f"/sandbox/deals/{deal}/{first}", {})
+    state = run(living.url, catalog=chosen).good().state
+    living.post("/sandbox/clock", {"advance_seconds": 600})
+    for deal in deals:
+        call = {"method": "POST", "path": f"/sandbox/deals/{deal}/{then}"}
+        living.post("/sandbox/faults", {"kind": "change", "path": rf"/{listing}\?", "at": [1], "call": call})
+    done = run(living.url, catalog=chosen, state=state, reconcile=True, concurrency=1).good()
+    assert done.of("ACTIVATE_VERSION")
+    assert {row["id"] for row in done.records("deals")} == {deal["id"] for deal in living.truth("deals")}
