@@ -39,6 +39,7 @@ class Journal:
         needs = list(needs)
         times = {need.moved for need in needs if need.moved}
         times |= {"add_time" for need in needs if need.only_if_changed}
+        times.add("update_time")
         self.began: datetime | None = None
         """When the earliest of the walks began."""
         self._ids = array("q")
@@ -75,19 +76,23 @@ class Journal:
         return True
 
     def changed(self, parents: "Parents", since: datetime | None) -> list[tuple[int, int]]:
-        """(Second of change, id) of the parents to ask about, by time of change."""
+        """(Second of change, id) of the parents to ask about, by time of change.
+
+        None comes later than its `update_time`: a run that goes on from there has to find it in the parents' list.
+        """
         start = int(since.timestamp()) if since else ALL_TIME
         counts = self._counts.get(parents.count or "")
         births = self._times["add_time"] if parents.only_if_changed else None
         times = self._times[parents.moved] if parents.moved else None
         may_lack = parents.moved == "update_time"  # some that have changed have none
+        updates = self._times["update_time"]
         latest: dict[int, int] = {}
         for position, parent in enumerate(self._ids):
             latest.pop(parent, None)  # a row seen again is as it is now, not as it was
             moved = times[position] if times else ALL_TIME
             is_new = births is not None and moved <= births[position] and not (moved == ALL_TIME and may_lack)
             if moved >= start and not is_new and (counts is None or counts[position] != 0):
-                latest[parent] = moved
+                latest[parent] = min(moved, updates[position])
         return sorted((moved, parent) for parent, moved in latest.items())
 
 
