@@ -18,12 +18,11 @@ from tap_pipedrive.client import (
     Access,
     Auth,
     Client,
-    TryAgain,
     retrying,
     seconds_to_wait,
     without_url,
 )
-from tap_pipedrive.errors import Blocked, PipedriveError, Unauthorized
+from tap_pipedrive.errors import Blocked, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.settings import Settings, one_word, web_address
 
 MARGIN_SECONDS = 60

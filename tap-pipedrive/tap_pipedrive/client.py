@@ -3,6 +3,7 @@
 One `Client` serves all streams of a run. It knows URLs and status codes, no entities.
 """
 
+import itertools
 import json
 import logging
 import math
@@ -28,10 +29,12 @@ from tap_pipedrive.errors import (
     NotAllowed,
     PipedriveError,
     Refused,
+    TryAgain,
     Unauthorized,
     Unavailable,
 )
-from tap_pipedrive.limits import TOKEN_PRICES, BurstWindow
+from tap_pipedrive.limits import Limits
+from tap_pipedrive.prices import TOKEN_PRICES
 
 ATTEMPTS = 5
 CONNECT_SECONDS, READ_SECONDS = TIMEOUTS = 10, 60
@@ -83,14 +86,6 @@ class Answer:
             return json.loads(bytes(self.raw), parse_float=Decimal, parse_int=Decimal)
 
 
-class TryAgain(Exception):
-    """An answer, or none, that may be better next time; `wait` is what the server asks for, in seconds."""
-
-    def __init__(self, what: str, wait: float | None = None) -> None:
-        super().__init__(what)
-        self.wait = wait
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """Where the API answers, and the header that lets a request in: an `auth` of requests.
@@ -124,11 +119,13 @@ class Auth(Protocol):
 class Client:
     """Pipedrive's API for one account. Raises the errors of `errors.py`; safe to share between threads."""
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(self, auth: Auth, limits: Limits | None = None) -> None:
         self._auth = auth
+        self.limits = limits or Limits()
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests sent, by endpoint and status (0: no answer)."""
-        self._window = BurstWindow()
+        self.retries: Counter[str] = Counter()
+        """Requests that were tried again, by endpoint."""
         self._over: PipedriveError | None = None
         self._lock = threading.Lock()
         self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
@@ -145,26 +142,48 @@ class Client:
 
         `ids` fill the template; prices, counts and messages go by the template.
         """
-        return retrying(f"GET {endpoint}", self._auth.access().url, lambda: self._try(endpoint, params, ids))
+        tries = itertools.count()
+
+        def attempt() -> Answer:
+            if next(tries):
+                with self._lock:
+                    self.retries[endpoint] += 1
+            return self._try(endpoint, params, ids)
+
+        return retrying(f"GET {endpoint}", self._auth.access().url, attempt)
 
     def _try(self, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]) -> Answer:
-        access = self._auth.access()
-        response = self._send(access, endpoint, params, ids)
-        if response.status_code == 401 and (other := self._auth.renewed(access)):
-            response = self._send(other, endpoint, params, ids)
-        if response.status_code == 200:
-            return _read(response.content, _clock(response.headers.get("Date")))
-        problem = _problem(endpoint, response, self._auth.when_refused)
-        if isinstance(problem, Unauthorized | Blocked | BudgetSpent):
+        try:
+            access = self._auth.access()
+            try:
+                return self._ask(access, endpoint, params, ids)
+            except Unauthorized:
+                if not (other := self._auth.renewed(access)):
+                    raise
+                return self._ask(other, endpoint, params, ids)
+        except (Unauthorized, Blocked, BudgetSpent) as problem:
             self._over = problem  # what other threads would still send makes it worse
-        raise problem
+            raise
+
+    def _ask(
+        self, access: Access, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]
+    ) -> Answer:
+        self._check_that_it_goes_on()
+        with self.limits.request(endpoint) as exchange:
+            self._check_that_it_goes_on()
+            response = self._send(access, endpoint, params, ids)
+            exchange.answered(response.status_code, response.headers)
+            if response.status_code == 200:
+                return _read(response.content, _clock(response.headers.get("Date")))
+            raise _problem(endpoint, response, self._auth.when_refused)
+
+    def _check_that_it_goes_on(self) -> None:
+        if self._over:
+            raise self._over
 
     def _send(
         self, access: Access, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]
     ) -> requests.Response:
-        self._window.wait()
-        if self._over:
-            raise self._over
         status = 0
         try:
             response = self._session().get(
@@ -184,7 +203,6 @@ class Client:
         finally:
             with self._lock:
                 self.requests[endpoint, status] += 1
-        self._window.learn(response.headers)
         return response
 
     def _session(self) -> requests.Session:

@@ -6,7 +6,7 @@ PipedriveError                ends the run
 ├── Unavailable               no good answer after all tries
 ├── Refused                   a request that Pipedrive finds wrong (400)
 ├── NotAllowed                plan or rights do not cover a listing: its stream ends empty
-└── BudgetSpent               the company's daily tokens are used up: the run stops cleanly
+└── BudgetSpent               the day's or the run's tokens are used up: the run stops cleanly
 """
 
 
@@ -39,4 +39,15 @@ class NotAllowed(PipedriveError):
 
 
 class BudgetSpent(PipedriveError):
-    """429 of the daily kind: the company's API tokens for today are used up."""
+    """API tokens are used up: the day's, their share for this tap, or those of this run."""
+
+
+class TryAgain(Exception):
+    """An answer, or none, that may be better next time; `wait` is what the server asks for, in seconds.
+
+    For the client alone, which ends it with one of the errors above.
+    """
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait

@@ -1,104 +1,127 @@
-"""What the API may be asked, and what it costs: token prices and the burst window."""
+"""Before and after each request: the burst window, the tokens of the day and of the run, the circuit breaker."""
 
-import re
+import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from tap_pipedrive.errors import BudgetSpent, TryAgain
+from tap_pipedrive.ledger import FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Ticket, Told, told
+from tap_pipedrive.prices import TOKEN_PRICES
+from tap_pipedrive.settings import Settings
+from tap_pipedrive.shared import MemoryStore, RedisStore
 
-WINDOW_SECONDS = 2
-"""Length of Pipedrive's rolling burst window."""
-
-MARGIN_SECONDS = 0.15
-"""Requests do not arrive as evenly as they leave: after a full window wait a little longer."""
-
-DEFAULT_BURST = 20
-"""Requests per window on the smallest plan; the `x-ratelimit-limit` header tells of more."""
-
-TOKEN_PRICES = {
-    "/api/v1/callLogs": 20,
-    "/api/v1/deals/{id}/participants": 10,
-    "/api/v1/files": 20,
-    "/api/v1/filters": 20,
-    "/api/v1/goals/find": 20,
-    "/api/v1/leadSources": 2,
-    "/api/v1/mailbox/mailThreads": 20,
-    "/api/v1/mailbox/mailThreads/{id}/mailMessages": 20,
-    "/api/v1/notes/{id}/comments": 20,
-    "/api/v1/organizationRelationships": 20,
-    "/api/v1/organizations/{id}/changelog": 20,
-    "/api/v1/permissionSets": 20,
-    "/api/v1/persons/{id}/changelog": 20,
-    "/api/v1/roles": 20,
-    "/api/v1/webhooks": 10,
-    "/api/v2/boards": 10,
-    "/api/v2/deals/installments": 10,
-    "/api/v2/deals/{id}/discounts": 10,
-    "/api/v2/deals/{id}/followers": 10,
-    "/api/v2/organizations/{id}/followers": 10,
-    "/api/v2/persons/{id}/followers": 10,
-    "/api/v2/phases": 10,
-    "/api/v2/products/{id}/variations": 10,
-    "/api/v2/projectTemplates": 10,
-    "/api/v2/projects": 10,
-    "/api/v2/projects/archived": 10,
-    "/api/v2/tasks": 10,
-    "/api/v1/deals/{id}/changelog": 20,
-    "/api/v2/deals/products": 10,
-    "/api/v1/activityTypes": 20,
-    "/api/v1/currencies": 20,
-    "/api/v1/leadLabels": 10,
-    "/api/v1/leads": 20,
-    "/api/v1/leads/archived": 40,
-    "/api/v1/notes": 20,
-    "/api/v1/users": 20,
-    "/api/v1/users/me": 2,
-    "/api/v2/activities": 10,
-    "/api/v2/activityFields": 10,
-    "/api/v2/dealFields": 10,
-    "/api/v2/deals": 10,
-    "/api/v2/deals/archived": 20,
-    "/api/v2/organizationFields": 10,
-    "/api/v2/organizations": 10,
-    "/api/v2/personFields": 10,
-    "/api/v2/persons": 10,
-    "/api/v2/pipelines": 5,
-    "/api/v2/productFields": 10,
-    "/api/v2/projectFields": 10,
-    "/api/v2/products": 10,
-    "/api/v2/stages": 5,
-}
-"""API tokens per request, whatever the size of the page (`x-token-cost` in Pipedrive's OpenAPI documents)."""
+logger = logging.getLogger("tap-pipedrive")
 
 
-_SIZE = re.compile("[1-9][0-9]{0,8}")
-
-
-class BurstWindow:
-    """Keeps requests within Pipedrive's rolling window; safe to share between threads."""
+class Exchange:
+    """A request that may be sent, and what came back."""
 
     def __init__(self) -> None:
-        self._window = RateLimitItemPerSecond(DEFAULT_BURST, WINDOW_SECONDS)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._lock = threading.Lock()
+        self.status = 0
+        self.told = Told()
 
-    def wait(self) -> None:
-        """Return when one more request may be sent."""
-        with self._lock:  # one waits, the others queue behind it: no thundering herd
-            while not self._limiter.hit(self._window):
-                reset = self._limiter.get_window_stats(self._window).reset_time
-                time.sleep(max(reset - time.time(), 0) + MARGIN_SECONDS)
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note an answer, good or bad."""
+        self.status, self.told = status, told(headers)
 
-    def learn(self, headers: Mapping[str, str]) -> None:
-        """Take over the window's size that an answer announces."""
-        announced = headers.get("x-ratelimit-limit", "")
-        if not _SIZE.fullmatch(announced) or int(announced) == self._window.amount:
-            return
-        with self._lock:
-            used = self._window.amount - self._limiter.get_window_stats(self._window).remaining
-            self._window = RateLimitItemPerSecond(int(announced), WINDOW_SECONDS)
-            for _ in range(min(used, int(announced))):  # what was sent already counts in the new window too
-                self._limiter.hit(self._window)
+
+class Limits:
+    """Keeps the requests of a run within all limits; safe to share between threads.
+
+    `daily_token_share`: the company's tokens left today are never brought below the rest of it.
+    `token_budget`: tokens that this run may spend; None: no limit.
+    """
+
+    def __init__(
+        self,
+        store: MemoryStore | None = None,
+        *,
+        daily_token_share: float = 1,
+        token_budget: int | None = None,
+    ) -> None:
+        self.breaker_openings = 0
+        """How often requests of this run opened the circuit breaker."""
+        self._store = store or MemoryStore()
+        self._share = daily_token_share
+        self._budget = token_budget
+        self._spent = 0
+        self._queue = threading.Lock()
+        self._first = threading.Lock()
+        self._is_taught = False
+        self._has_told_share = False
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is known of the limits."""
+        return self._store.ledger
+
+    @contextmanager
+    def request(self, endpoint: str) -> Iterator[Exchange]:
+        """Enter when a request may be sent; leave when it is over, with what it raised.
+
+        Raises BudgetSpent, and TryAgain while the breaker is open.
+        """
+        exchange = Exchange()
+        with ExitStack() as stack:
+            if not self._is_taught:  # the first one goes alone: its answer tells how many may go at once
+                stack.enter_context(self._first)
+                if self._is_taught:
+                    stack.close()
+            ticket = self._admit(TOKEN_PRICES[endpoint])
+            is_up = None
+            try:
+                yield exchange
+            except TryAgain:
+                is_up = 400 <= exchange.status < 500
+                raise
+            finally:
+                self._settle(ticket, exchange, is_up)
+
+    def _admit(self, price: int) -> Ticket:
+        with self._queue:  # one waits, the others queue behind it: no thundering herd
+            while True:
+                if self._budget is not None and self._spent + price > self._budget:
+                    raise BudgetSpent(
+                        f"{self._spent:,} of the {self._budget:,} API tokens of token_budget are spent, and the "
+                        f"next request costs {price}: run again, or raise it."
+                    )
+                ticket = self._store.step(
+                    lambda ledger, now: ledger.admit(now, price, self._share, is_first=not self._is_taught)
+                )
+                if isinstance(ticket, Ticket):
+                    self._spent += price
+                    return ticket
+                time.sleep(ticket)
+
+    def _settle(self, ticket: Ticket, exchange: Exchange, is_up: bool | None) -> None:
+        if is_up is None and exchange.status:
+            is_up = True
+        opened = self._store.step(lambda ledger, now: ledger.settle(now, ticket, exchange.told, is_up=is_up))
+        if opened:
+            self.breaker_openings += 1
+            logger.warning(
+                "%d requests in a row failed: nothing is sent for %d s.", FAILURES_TO_OPEN, OPEN_SECONDS
+            )
+        self._is_taught = self._is_taught or exchange.status > 0
+        if (
+            exchange.status == 200
+            and self._share < 1
+            and self.ledger.limit is None
+            and not self._has_told_share
+        ):
+            self._has_told_share = True
+            logger.info(
+                "Pipedrive does not say how many API tokens are left today, so daily_token_share cannot be kept; "
+                "token_budget can."
+            )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of a run. Raises PipedriveError when the package for Redis is wanted and missing."""
+    store = MemoryStore()
+    if settings.redis_url:
+        token = settings.api_token or settings.refresh_token or ""
+        store = RedisStore(settings.redis_url, settings.api_url, token)
+    return Limits(store, daily_token_share=settings.daily_token_share, token_budget=settings.token_budget)

@@ -104,6 +104,25 @@ class Settings(BaseModel):
         title="Requests in flight",
         description="How many requests may be under way at once, within Pipedrive's rate limit.",
     )
+    daily_token_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        0.5,
+        title="Share of the day's tokens",
+        description="The tap stops before the company's API tokens left today fall below the rest, which is for "
+        "other tools; the next run goes on where this one stopped.",
+    )
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        title="Tokens per run",
+        description="The most API tokens that one run may spend. Default: no limit of its own.",
+    )
+    redis_url: str | None = Field(
+        None,
+        title="Redis URL",
+        description="Several processes that use one token keep its limits together in this Redis, such as "
+        "`redis://localhost:6379`; without it, each for itself. Needs `pip install 'tap-pipedrive[redis]'`.",
+        json_schema_extra={"secret": True},
+    )
     reconcile: bool = Field(
         False,
         title="Reconcile",
@@ -162,6 +181,20 @@ class Settings(BaseModel):
     @classmethod
     def _is_web_address(cls, url: str) -> str:
         return web_address(url)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_address(cls, url: str | None) -> str | None:
+        try:
+            parts = urlsplit(url or "redis://localhost")
+            is_address = bool(parts.hostname if parts.scheme in ("redis", "rediss") else parts.path) and (
+                parts.port is None or parts.port > 0
+            )
+        except ValueError:
+            is_address = False
+        if not is_address or parts.scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("is not an address like redis://localhost:6379")
+        return url
 
     @field_validator("start_date", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from tap_pipedrive.client import Client
 from tap_pipedrive.custom_fields import Definition
 from tap_pipedrive.definitions import FIELD_ENDPOINTS, custom_fields
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
+from tap_pipedrive.limits import limits_of
 from tap_pipedrive.listings import CursorListing, Page
 from tap_pipedrive.migrate import migrated
 from tap_pipedrive.rows import Row
@@ -72,9 +73,13 @@ class TapPipedrive(Tap):
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
         super().__init__(setup_mapper=False, **kwargs)
-        self.client = Client(auth_of(self.settings))
+        self.client = Client(auth_of(self.settings), limits_of(self.settings))
         if setup_mapper:
-            self.setup_mapper()
+            try:
+                self.setup_mapper()
+            except BudgetSpent as error:  # before the columns are known: nothing is read
+                self._stopped, self._no_custom_fields = error, True
+                self.setup_mapper()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Begin where a state says, which may be one of singer-io's tap-pipedrive."""
@@ -216,9 +221,13 @@ class TapPipedrive(Tap):
 
         The SDK calls this method final, but knows no other end of a run.
         """
-        log_owner(self.client)
-        self._plan()
-        super().sync_all()
+        selected = [stream for stream in self.streams.values() if stream.selected and stream.listings]
+        if self._stopped:
+            self._undone = dict.fromkeys(stream.name for stream in selected)
+        else:
+            log_owner(self.client)
+            self._plan()
+            super().sync_all()
         metrics.log_requests(self.metrics_logger, self.client)
         metrics.log_rejects(
             self.metrics_logger,
@@ -230,7 +239,6 @@ class TapPipedrive(Tap):
                 }
             ),
         )
-        selected = [stream for stream in self.streams.values() if stream.selected and stream.listings]
         if self.refused and all(stream.name in self.refused for stream in selected):
             raise PipedriveError(
                 f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
@@ -239,12 +247,29 @@ class TapPipedrive(Tap):
             self.logger.warning(
                 "%s Left undone: %s; the next run goes on there.", self._stopped, ", ".join(self._undone)
             )
+        spent, ledger = self._tokens_by_stream(), self.client.limits.ledger
         self.logger.info(
             "Read %s rows with %d requests, %d API tokens",
             f"{sum(stream.row_count for stream in self.streams.values()):,}",
             sum(self.client.requests.values()),
-            sum(self.client.tokens_spent().values()),
+            sum(spent.values()),
         )
+        self.logger.info(
+            "API tokens by stream: %s; left today: %s",
+            ", ".join(f"{name} {tokens:,}" for name, tokens in spent.most_common()) or "none",
+            "not known" if ledger.left is None else f"{ledger.left:,} of {ledger.limit or 0:,}",
+        )
+
+    def _tokens_by_stream(self) -> Counter[str]:
+        """API tokens spent, by what they were spent on: a list that streams share is its first stream's."""
+        owners = dict.fromkeys(FIELD_ENDPOINTS.values(), "custom fields")
+        for stream in self.streams.values():
+            for listing in stream.listings:
+                owners.setdefault(listing.path, stream.name)
+        spent: Counter[str] = Counter()
+        for endpoint, tokens in self.client.tokens_spent().items():
+            spent[owners.get(endpoint, "account")] += tokens
+        return spent
 
     def _plan(self) -> None:
         """Line up what the run reads, so that requests of several streams can be under way at once."""

@@ -21,8 +21,8 @@ from pydantic_core import PydanticUndefined
 from tap_pipedrive import custom_fields
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
-from tap_pipedrive.limits import TOKEN_PRICES
 from tap_pipedrive.listings import OffsetListing
+from tap_pipedrive.prices import TOKEN_PRICES
 from tap_pipedrive.settings import Settings, config_schema
 from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS

@@ -13,7 +13,6 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import errors
 from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.client import ATTEMPTS, Client
-from tap_pipedrive.limits import DEFAULT_BURST, BurstWindow
 from tap_pipedrive.settings import Settings
 
 from .harness import RESET, Fake, Say, account, discover, fake, run, say, select
@@ -319,63 +318,6 @@ def test_a_whole_run_logs_no_token(spoilt: Say | str | None, caplog: pytest.LogC
     assert SECRET not in repr(done.error)
     assert SECRET not in repr(done.messages)
     assert not any(SECRET in asked.line for asked in server.asked)
-
-
-# The burst window
-
-
-@pytest.fixture
-def passing(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that only sleeping moves; what it shows is its one element."""
-    now = [1_000_000.0]
-    monkeypatch.setattr(time, "time", lambda: now[0])
-    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    return now
-
-
-@pytest.mark.parametrize(
-    "sizes",
-    [[20], [40], [5], [100], [20, 40], [40, 20], [100, 5], [10, 20, 10, 40]],
-    ids=lambda sizes: "-".join(map(str, sizes)),
-)
-def test_never_more_requests_in_two_seconds_than_the_server_allows(
-    sizes: list[int], passing: list[float]
-) -> None:
-    """Sizes change while requests go on, as when the customer changes the plan."""
-    window = BurstWindow()
-    sent: list[float] = []
-    told = DEFAULT_BURST
-    for size in sizes:
-        for _ in range(150):
-            window.wait()
-            sent.append(passing[0])
-            assert len([moment for moment in sent if moment > passing[0] - 2]) <= told
-            window.learn({"x-ratelimit-limit": str(size)})
-            told = size
-    assert sent[-1] - sent[0] <= 2.2 * sum(150 / size + 1 for size in sizes), "slower than need be"
-
-
-@pytest.mark.parametrize("burst", [20, 30, 80])
-def test_the_sandbox_never_has_to_refuse(burst: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time passes by sleeping, for the tap and for the sandbox alike."""
-    ahead = [0.0]
-    really = time.time
-    with Sandbox(deals=50, burst=burst) as sandbox:
-
-        def sleep(seconds: float) -> None:
-            ahead[0] += seconds
-            sandbox.post("/sandbox/clock", {"advance_seconds": seconds})
-
-        monkeypatch.setattr(time, "time", lambda: really() + ahead[0])
-        monkeypatch.setattr(time, "sleep", sleep)
-        one = Client(ApiToken(sandbox.url, sandbox.token))
-        began = time.time()
-        for _ in range(150):
-            one.get("/api/v2/stages", {})
-        took = time.time() - began
-        statuses = [seen["status"] for seen in sandbox.requests()]
-    assert statuses == [200] * 150
-    assert took <= 2 * (150 // burst + 1) + 1, "the larger window is used"
 
 
 # Runs

@@ -24,8 +24,8 @@ from tap_pipedrive import optional_streams
 from tap_pipedrive import stream as stream_module
 from tap_pipedrive import streams as streams_module
 from tap_pipedrive.definitions import FIELD_ENDPOINTS
-from tap_pipedrive.limits import TOKEN_PRICES
 from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.prices import TOKEN_PRICES
 from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.tap import TapPipedrive
@@ -134,7 +134,7 @@ def paths() -> set[str]:
 
 
 def test_every_endpoint_has_a_price_and_no_other() -> None:
-    assert paths() | {"/api/v1/users/me"} == TOKEN_PRICES.keys(), "which tells whose token it is"
+    assert paths() | {"/api/v1/users/me"} == TOKEN_PRICES.keys()
 
 
 def test_prices_are_the_documented_ones() -> None:

@@ -1,0 +1,201 @@
+"""What is known about the limits of one token, and what follows for the next request.
+
+Three limits, one record, no input or output: a request is admitted against all of them in one step and
+settled in another, so that a store can make each step atomic, for threads as for processes (`shared.py`).
+Libraries for the single limits do not give that: `limits` knows no margin for requests that overtake each
+other, and `pybreaker` holds a lock during the request and tries a host anew once per process.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from tap_pipedrive.errors import BudgetSpent, TryAgain
+
+DEFAULT_BURST = 20
+"""Requests per window on the smallest plan; the `x-ratelimit-limit` header tells of more."""
+
+WINDOW_SECONDS = 2.0
+"""Length of Pipedrive's rolling burst window."""
+
+MARGIN_SECONDS = 0.15
+"""Requests do not arrive as evenly as they leave: each counts a little longer here than there."""
+
+REMEMBERED_SECONDS = 6.0
+"""How long requests are remembered, to tell our own from those that others send with the token."""
+
+FAILURES_TO_OPEN = 5
+"""So many failures in a row, whoever met them, open the circuit breaker."""
+
+OPEN_SECONDS = 60.0
+"""So long nothing is sent then; after that one request tries, and the others wait for its outcome."""
+
+TRIAL_SECONDS = 5.0
+"""How long the others wait before they look for that outcome."""
+
+
+class Ticket(NamedTuple):
+    """Leave to send one request."""
+
+    price: int
+    sent_at: float
+    mark: int
+    """Tokens of all requests that had been answered by then."""
+
+
+class Told(NamedTuple):
+    """What the headers of an answer say; None where they are silent or talk nonsense."""
+
+    burst: int | None = None
+    burst_left: int | None = None
+    tokens: int | None = None
+    tokens_left: int | None = None
+
+
+_NUMBER = re.compile("[0-9]{1,9}")
+
+
+def told(headers: Mapping[str, str]) -> Told:
+    """Read the limits in an answer's headers. Those of the day are undocumented and may be missing."""
+    said = Told(
+        *(
+            int(text) if _NUMBER.fullmatch(text := headers.get(name, "")) else None
+            for name in (
+                "x-ratelimit-limit",
+                "x-ratelimit-remaining",
+                "x-daily-ratelimit-token-limit",
+                "x-daily-ratelimit-token-remaining",
+            )
+        )
+    )
+    if not said.burst or (said.burst_left or 0) > said.burst:
+        said = said._replace(burst=None, burst_left=None)
+    if said.tokens == 0 or (said.tokens and (said.tokens_left or 0) > said.tokens):
+        said = said._replace(tokens=None, tokens_left=None)
+    return said
+
+
+class Ledger(msgspec.Struct):
+    """The limits of one token. Times are seconds since 1970."""
+
+    burst: int = DEFAULT_BURST
+    sent: list[float] = []
+    """When the latest requests left."""
+
+    others: int = 0
+    """Places in the window that others had taken when an answer told of it last."""
+
+    window_seen: float = 0
+    """When that was."""
+
+    limit: int | None = None
+    """The company's tokens per day."""
+
+    left: int | None = None
+    """What is left of them at least, when all requests on their way have been charged."""
+
+    reserved: int = 0
+    """Tokens of all requests so far."""
+
+    answered: int = 0
+    """Tokens of those that are no longer on their way."""
+
+    mark: int = 0
+    """`Ticket.mark` of the request whose answer was learnt from last."""
+
+    failures: int = 0
+    """Requests in a row without a usable answer."""
+
+    open_until: float = 0
+    """When the breaker, if there are enough failures, lets a request try."""
+
+    on_trial: bool = False
+    """Whether that request is on its way."""
+
+    def admit(self, now: float, price: int, share: float, *, is_first: bool) -> Ticket | float:
+        """Let a request go, or tell in how many seconds to ask again. Raises BudgetSpent and TryAgain.
+
+        The first request of a run is not refused for what was known of the day before it: it may be over.
+        """
+        reserve = self._reserve(share)
+        if not is_first and self.left is not None and self.left - price < reserve:
+            raise BudgetSpent(
+                f"{max(self.left, 0):,} of {self.limit or 0:,} API tokens are left today, and "
+                f"daily_token_share ({share:g}) keeps {reserve:,} for other tools: run again tomorrow or raise it."
+            )
+        if self._is_open and now < self.open_until - MARGIN_SECONDS:
+            wait = min(self.open_until - now, TRIAL_SECONDS if self.on_trial else OPEN_SECONDS)
+            raise TryAgain(f"nothing is sent after {FAILURES_TO_OPEN} failures in a row", wait)
+        if wait := self._wait(now):
+            return wait
+        if self._is_open:
+            self.on_trial, self.open_until = True, now + OPEN_SECONDS
+        self.sent = [*self._sent_within(REMEMBERED_SECONDS, now), now]
+        self.reserved += price
+        if self.left is not None:
+            self.left -= price
+        return Ticket(price, now, self.answered)
+
+    def settle(self, now: float, ticket: Ticket, said: Told, *, is_up: bool | None) -> bool:
+        """Take in how a request ended; `is_up`: whether the host works, None if nobody knows.
+
+        Return whether this opened the breaker.
+        """
+        if ticket.mark >= self.mark and said != Told():  # an answer that others overtook is of the past
+            self.mark = ticket.mark
+            self._learn_window(now, ticket, said)
+            self._learn_tokens(ticket, said)
+        self.answered += ticket.price
+        if is_up is None:
+            return False
+        self.failures = 0 if is_up else self.failures + 1
+        opens = self._is_open and (self.failures == FAILURES_TO_OPEN or self.on_trial)
+        self.on_trial = False
+        if self._is_open:
+            self.open_until = now + OPEN_SECONDS
+        return opens
+
+    @property
+    def _is_open(self) -> bool:
+        return self.failures >= FAILURES_TO_OPEN
+
+    def _reserve(self, share: float) -> int:
+        """Tokens of the day that are other tools'."""
+        return self.limit - int(share * self.limit) if self.limit else 0
+
+    def _sent_within(self, seconds: float, now: float) -> list[float]:
+        """Requests of the last seconds; without those of a future that a clock, set back, left behind."""
+        return [sent for sent in self.sent if now - seconds < sent < now + 1]
+
+    def _wait(self, now: float) -> float:
+        """Seconds until the window has a place; 0 if it has one. One place is never left to others."""
+        span = WINDOW_SECONDS + MARGIN_SECONDS
+        ours = self._sent_within(span, now)
+        others = self.others if now - self.window_seen < WINDOW_SECONDS else 0
+        too_many = len(ours) + min(others, self.burst - 1) - self.burst
+        return ours[too_many] + span - now if too_many >= 0 else 0
+
+    def _learn_window(self, now: float, ticket: Ticket, said: Told) -> None:
+        """A larger window is taken from requests that left after the smaller one was known: it may have shrunk."""
+        if said.burst is None or (said.burst > self.burst and ticket.sent_at < self.window_seen):
+            return
+        self.burst, self.others, self.window_seen = said.burst, 0, now
+        span = WINDOW_SECONDS + MARGIN_SECONDS + (now - ticket.sent_at)
+        if said.burst_left is not None and span < REMEMBERED_SECONDS:
+            ours = len(self._sent_within(span, now))
+            self.others = max(said.burst - said.burst_left - ours, 0)
+
+    def _learn_tokens(self, ticket: Ticket, said: Told) -> None:
+        """Correct our own count.
+
+        An answer does not tell of requests that the server counted after it. Those that had not been answered
+        when this one left may be among them; with these taken off, what is left is never overrated, even by an
+        answer that comes late.
+        """
+        self.limit = said.tokens or self.limit
+        if said.tokens_left is not None:
+            self.left = said.tokens_left - (self.reserved - ticket.mark - ticket.price)
+        elif self.left is None and self.limit:
+            self.left = self.limit - self.reserved
