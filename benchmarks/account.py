@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,12 @@ class Account:
 
     def tap(self, state: Path | None = None) -> Command:
         """The tap's command, with what was selected."""
-        command = [BIN / "tap-pipedrive", "--config", self.config]
+        command: list[str | Path] = [BIN / "tap-pipedrive", "--config", self.config]
         if (catalog := self.folder / "catalog.json").exists():
             command += ["--catalog", catalog]
-        return command + (["--state", state] if state else [])
+        if state:
+            command += ["--state", state]
+        return command
 
     def read(self) -> Cost:
         """Run the tap alone."""
@@ -68,7 +70,7 @@ class Account:
 @contextmanager
 def sandbox(folder: Path, deals: int, *options: str) -> Iterator[Account]:
     """An account of that size; unset custom fields are left out, as Pipedrive does."""
-    command = [BIN / "pipedrive-sandbox", "serve", "--port", "0", "--deals", str(deals)]
+    command: list[str | Path] = [BIN / "pipedrive-sandbox", "serve", "--port", "0", "--deals", str(deals)]
     command += ["--unset-fields", "absent", "--daily-budget", "1000000000", *options]
     with served(folder, command) as url:
         yield Account(url, folder)
@@ -79,7 +81,7 @@ def recording(folder: Path, deals: int) -> Iterator[Account]:
     """The deals of such an account from memory: what the server takes does not count."""
     (folder / "pages").mkdir()
     with sandbox(folder, deals, "--burst", str(UNLIMITED)) as account:
-        replay = [BIN / "python", HERE / "replay.py", account.url, folder / "pages"]
+        replay: Command = [BIN / "python", HERE / "replay.py", account.url, folder / "pages"]
         with served(folder, replay) as url:
             recorded = Account(url, folder)
             recorded.select("deals")
@@ -88,7 +90,7 @@ def recording(folder: Path, deals: int) -> Iterator[Account]:
 
 
 @contextmanager
-def served(folder: Path, command: Sequence[str | Path]) -> Iterator[str]:
+def served(folder: Path, command: Command) -> Iterator[str]:
     """A server for a while; it writes its address into a file when it is ready."""
     ready = folder / f"{Path(command[0]).name}.ready"
     ready.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ import click
 import msgspec
 import requests
 from tap_pipedrive.definitions import FIELD_ENDPOINTS
-from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.listings import CursorListing, Listing
 from tap_pipedrive.streams import STREAMS
 
 BURST, WINDOW_SECONDS = 20, 2.15
@@ -71,16 +71,16 @@ def download(url: str, names: tuple[str, ...]) -> None:
     No faster than 20 requests in 2 seconds allow.
     """
     window = Window()
-    streams = [stream for stream in STREAMS if stream.name in names]
+    streams = [stream for stream in STREAMS if vars(stream)["name"] in names]
     entities = {stream.custom_fields_of for stream in streams if stream.custom_fields_of}
-    lists = [listing for stream in streams for listing in stream.listings]
+    lists: list[Listing] = [listing for stream in streams for listing in stream.listings]
     lists += [CursorListing(FIELD_ENDPOINTS[entity]) for entity in entities]
     with ThreadPoolExecutor(len(lists)) as threads:
         for walk in [threads.submit(_walk, window, url, listing) for listing in lists]:
             walk.result()
 
 
-def _walk(window: Window, url: str, listing: object) -> None:
+def _walk(window: Window, url: str, listing: Listing) -> None:
     session = requests.Session()
     session.headers["x-api-token"] = "sandbox-token"
     params = {**getattr(listing, "params", {}), "limit": "500"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,8 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
         place = folder / f"deals-{size}"
         place.mkdir()
         with recording(place, size) as account:
-            taps.append(min((account.read() for _ in range(3)), key=lambda cost: cost.cpu))
+            runs = [account.read() for _ in range(3)]
+            taps.append(Cost(*(min(each) for each in zip(*map(astuple, runs), strict=True))))
     run([BIN / "python", HERE / "bare.py", "loop", place / "pages"], folder=place)
     bare_wall, bare_cpu = json.loads((place / "0.log").read_text())
     more = sizes[1] - sizes[0]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -61,7 +62,7 @@ def run(
     processes: list[subprocess.Popen[bytes]] = []
     begun = time.perf_counter()
     with (stdin or Path(os.devnull)).open("rb") as first, (stdout or Path(os.devnull)).open("wb") as last:
-        source: object = first
+        source: IO[bytes] | None = first
         for command, log in zip(commands, logs, strict=True):
             is_last = len(processes) == len(commands) - 1
             with log.open("wb") as errors:
@@ -73,7 +74,7 @@ def run(
                     env=env or environment(),
                     cwd=at,
                 )
-            if source is not first:
+            if source and source is not first:
                 source.close()  # its reader is another process
             source = process.stdout
             processes.append(process)
@@ -82,7 +83,7 @@ def run(
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise Failed(f"{process.args}: exit {process.returncode}\n{log.read_text()[-3000:]}")
+            raise Failed(f"{process.args!r}: exit {process.returncode}\n{log.read_text()[-3000:]}")
         costs.append(
             Cost(time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from account import BIG_LISTS, sandbox
-from measure import BIN, HERE, Cost, run, table
+from measure import BIN, HERE, Command, Cost, run, table
 
 LATENCY_SECONDS = 0.15
 
@@ -17,7 +17,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
         account.read()  # the sandbox renders each page once
         account.control("/sandbox/latency", {"seconds": LATENCY_SECONDS})
         account.spent()
-        download = [BIN / "python", HERE / "bare.py", "download", account.url, *BIG_LISTS]
+        download: Command = [BIN / "python", HERE / "bare.py", "download", account.url, *BIG_LISTS]
         costs: dict[str, tuple[Cost, int]] = {}
         for name, command in (("bare downloader, a thread a list", download), ("tap", account.tap())):
             (cost,) = run(command, folder=folder)

@@ -123,7 +123,7 @@ def with_meltano(account: Account, target: Target, folder: Path) -> tuple[Cost, 
             **{f"TARGET_POSTGRES_{name.upper()}": str(value) for name, value in target.connection().items()},
         }
     )
-    command = [BIN / "meltano", "run", "tap-pipedrive", "target-postgres"]
+    command: Command = [BIN / "meltano", "run", "tap-pipedrive", "target-postgres"]
     (first,), (second,) = (run(command, folder=folder, env=env, at=project) for _ in range(2))
     return first, second
 

@@ -91,14 +91,20 @@ class Walk:
     def _move(self, page: Page) -> None:
         if self._name is None or self.is_whole or self.began is None:
             return
-        if page.reached:
-            self._newest = None
-            self._set(min(page.reached, self.began))
+        if self.listing.bookmark:
+            self._follow_parents(page, self.began)
         elif self.since is None:
             self._rows += len(page.rows)
             self._state["first_load"] = {"began": rfc3339(self.began), "rows": self._rows, **page.place}
         else:
             self._follow_changes(page, self.began)
+
+    def _follow_parents(self, page: Page, began: datetime) -> None:
+        """Behind the parents whose children came; where these have no time of change, there is no place to go on."""
+        if page.reached:
+            self._newest = None
+            reached = min(page.reached, began)
+            self._set(max(reached, self._bookmark or reached))  # the lookback's parents are no step back
 
     def _follow_changes(self, page: Page, began: datetime) -> None:
         """Behind the newest change, as long as the rows come in its order."""

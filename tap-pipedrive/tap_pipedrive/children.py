@@ -62,8 +62,9 @@ class Journal:
                 counts.append(1 if count is None else count)
 
     def close(self, listing: str, since: datetime | None, began: datetime | None) -> None:
-        """A listing was walked to its end: all of it, or what changed since a moment."""
-        self._walked[listing] = since
+        """A listing was walked to its end, once more perhaps: all of it, or what changed since a moment."""
+        before = self._walked.get(listing, since)
+        self._walked[listing] = min(before, since) if before and since else None
         if began:
             self.began = min(self.began or began, began)
 

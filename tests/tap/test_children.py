@@ -165,6 +165,16 @@ def test_deals_are_not_read_again_for_their_children(living: Sandbox, catalog: R
         living.post("/sandbox/change", {"share": 0.1, "seed": number, "entities": ["deals"]})
 
 
+def test_a_reconciling_run_reads_deals_once_and_what_changed_meanwhile(
+    living: Sandbox, catalog: Record
+) -> None:
+    state = run(living.url, catalog=catalog).good().state
+    living.post("/sandbox/stats/reset")
+    run(living.url, catalog=catalog, state=state, reconcile=True).good()
+    asked = [seen["query"] for seen in living.requests() if seen["path"] == "/api/v2/deals"]
+    assert sum("updated_since" not in query for query in asked) == 1
+
+
 def test_several_children_need_one_reading_of_their_parents(shared: Sandbox) -> None:
     chosen = select(discover(shared.url), "deal_products", "deal_changes", "deal_followers")
     before = len([1 for seen in shared.requests() if seen["path"] == "/api/v2/deals"])

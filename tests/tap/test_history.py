@@ -235,7 +235,13 @@ def test_keys_are_the_same_in_every_process(shared: Sandbox, catalog: Record, tm
     (tmp_path / "config.json").write_text(json.dumps({"api_url": shared.url, "api_token": shared.token}))
     (tmp_path / "catalog.json").write_text(json.dumps(catalog, default=str))
     tap = Path(sys.executable).with_name("tap-pipedrive")
-    command = [tap, "--config", tmp_path / "config.json", "--catalog", tmp_path / "catalog.json"]
+    command: list[str | Path] = [
+        tap,
+        "--config",
+        tmp_path / "config.json",
+        "--catalog",
+        tmp_path / "catalog.json",
+    ]
     found = []
     for seed in "0", "1":
         environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": "Asia/Tokyo" if seed == "1" else "UTC"}

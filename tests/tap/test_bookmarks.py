@@ -1,0 +1,391 @@
+"""Bookmarks: never back, never beyond what was read, and after every message of them nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipedrive_sandbox.testing import Sandbox
+from tap_pipedrive import listings
+from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.children import ChildListing
+from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.listings import CursorListing, Listing, OffsetListing, Page
+from tap_pipedrive.settings import Settings
+from tap_pipedrive.streams import DealProducts
+
+from .harness import TOKEN, FakeClient, FakeSource, Record, Run, discover, replay, run, select
+
+START = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def moment(state: Record) -> datetime | None:
+    value = state.get("replication_key_value")
+    return datetime.fromisoformat(value) if value else None
+
+
+class Killed(Exception):
+    """The end of a run, at a state that it wrote."""
+
+
+# An account of rows that change while they are read
+
+
+@dataclass
+class Living:
+    """Rows with a version each; every request takes time and may change one of them."""
+
+    times: list[datetime | None]
+    script: Iterator[tuple[int, int]]
+    """For each request: seconds that pass before it, and the row that changes then, if there is such a row."""
+    now: datetime = START
+    versions: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.versions = [0] * len(self.times)
+
+    def rows(self) -> list[Record]:
+        return [
+            {"id": id_, "version": version, "update_time": at and at.isoformat()}
+            for id_, (version, at) in enumerate(zip(self.versions, self.times, strict=True))
+        ]
+
+    def tick(self) -> None:
+        seconds, victim = next(self.script, (0, -1))
+        self.now += timedelta(seconds=seconds)
+        if 0 <= victim < len(self.times):
+            self.versions[victim] += 1
+            self.times[victim] = self.now
+
+    def chosen(self, params: Mapping[str, Any]) -> list[Record]:
+        """The rows that a request is about, in its order."""
+        self.tick()
+        rows = self.rows()
+        if since := params.get("updated_since"):
+            start = datetime.fromisoformat(since)
+            rows = [row for row in rows if row["update_time"] and self._time(row) >= start]
+            return sorted(rows, key=lambda row: (self._time(row), row["id"]))
+        return rows
+
+    @staticmethod
+    def _time(row: Record) -> datetime:
+        return datetime.fromisoformat(row["update_time"])
+
+    def by_cursor(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
+        """Like v2: a cursor is the last row's place in the order, nothing is stored."""
+        rows = self.chosen(params)
+        place = (lambda row: [row["update_time"], row["id"]]) if "updated_since" in params else None
+        keys = [str(place(row) if place else f"{row['id']:04}") for row in rows]
+        if cursor := params.get("cursor"):
+            rows = [row for row, key in zip(rows, keys, strict=True) if key > cursor]
+            keys = [key for key in keys if key > cursor]
+        size = params["limit"]
+        following = keys[size - 1] if len(rows) > size else None
+        return {"data": rows[:size], "additional_data": {"next_cursor": following}}
+
+    def by_count(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
+        """Like v1: rows are counted from the start of the list as it is now."""
+        rows = self.chosen(params)
+        start, end = params["start"], params["start"] + params["limit"]
+        more = {"start": start, "more_items_in_collection": end < len(rows), "next_start": end}
+        return {"data": rows[start:end] or None, "additional_data": {"pagination": more}}
+
+
+class Clocked(FakeClient):
+    """Dates its answers by the account's clock."""
+
+    def __init__(self, account: Living, answer: Any) -> None:
+        super().__init__(answer)
+        self._account = account
+
+    def get(self, endpoint: str, params: Mapping[str, Any], **ids: Any) -> Any:
+        return replace(super().get(endpoint, params, **ids), served_at=self._account.now)
+
+
+def read_once(
+    listing: Listing,
+    source: FakeSource,
+    state: Record,
+    held: dict[int, int],
+    lookback: int,
+    saves: int,
+) -> list[Record]:
+    """One run, killed at one of its states; returns the states. What came after the last of them is lost."""
+    states: list[Record] = []
+    kept = dict(held)
+
+    def save() -> None:
+        states.append(deepcopy(state))
+        kept.update(held)
+        if len(states) == saves:
+            raise Killed
+
+    chosen = Settings(api_token=TOKEN, lookback_seconds=lookback)
+    make = partial(Walk, "rows", listing, state, bookmark="update_time", is_whole=False, settings=chosen)
+    try:
+        walk = make()
+        again = [walk]
+        for one in again:
+            for page in one.follow(one.pages(source), save):
+                held.update({row["id"]: row["version"] for row in page.rows})
+            if one.is_resumed:
+                again.append(make())
+    except Killed:
+        held.clear()
+        held.update(kept)
+    return states
+
+
+seconds = st.integers(-5, -1) | st.none()
+steps = st.tuples(st.integers(0, 3), st.integers(-6, 9))
+LISTINGS: dict[str, tuple[Listing, Any]] = {
+    "cursor": (CursorListing("/api/v2/rows"), Living.by_cursor),
+    "count": (OffsetListing("/api/v1/rows"), Living.by_count),
+}
+
+
+@pytest.mark.parametrize("paging", LISTINGS)
+@settings(max_examples=150, deadline=None)
+@given(
+    times=st.lists(seconds, max_size=10),
+    changes=st.lists(steps, max_size=60),
+    ends=st.lists(st.integers(1, 6), max_size=4),
+    lookback=st.sampled_from([0, 2]),
+)
+def test_whenever_runs_end_and_whatever_changes_nothing_is_lost(
+    paging: str,
+    times: list[int | None],
+    changes: list[tuple[int, int]],
+    ends: list[int],
+    lookback: int,
+) -> None:
+    started = [None if at is None else START + timedelta(seconds=at) for at in times]
+    account = Living(started, iter(changes))
+    listing, answer = LISTINGS[paging]
+    held: dict[int, int] = {}
+    state: Record = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listings, "PAGE", 3)
+        for end in [*ends, 0, 0]:
+            if not end:
+                account.script = iter(())
+            client = Clocked(account, partial(answer, account))
+            before = moment(state)
+            states = read_once(listing, FakeSource(client), state, held, lookback, end)
+            marks = [mark for one in [state, *states] if (mark := moment(one))]
+            assert all(old <= new for old, new in pairwise([*([before] if before else []), *marks[1:]]))
+            assert all(mark <= account.now for mark in marks)
+            state = deepcopy(states[-1])
+    assert held == dict(enumerate(account.versions))
+
+
+# What hangs on parents
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A child's list, as far as its bookmark is concerned."""
+
+    reached: tuple[datetime | None, ...]
+    served_at: datetime
+    path: str = "/children"
+    name: str = ""
+    bookmark: str = "rows.update_time"
+    may_run_ahead: bool = False
+
+    def is_wanted(self, source: Any) -> bool:
+        return True
+
+    def pages(self, source: Any, *, since: datetime | None = None, place: Any) -> Iterator[Page]:
+        for second in self.reached:
+            if since is None or (second and second >= since):
+                yield Page(list, {}, self.served_at, reached=second)
+        yield Page(list, {}, self.served_at, reached=self.served_at)
+
+
+@settings(deadline=None)
+@given(
+    ages=st.lists(st.integers(-30, 90), min_size=1, max_size=8).map(sorted),
+    unknown=st.integers(0, 2),
+    lookback=st.sampled_from([0, 60]),
+    ends=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+)
+def test_a_childs_bookmark_is_never_beyond_a_parent_that_was_not_asked_and_never_goes_back(
+    ages: list[int], unknown: int, lookback: int, ends: list[int]
+) -> None:
+    """Parents of the future, too."""
+    moved = [START - timedelta(seconds=60 - age) for age in ages]
+    listing = Batches((*[None] * unknown, *moved), START)
+    state: Record = {}
+    asked: set[int] = set()
+    for end in ends:
+        before = moment(state)
+        chosen = Settings(api_token=TOKEN, lookback_seconds=lookback)
+        walk = Walk("c", listing, state, bookmark="rows.update_time", is_whole=False, settings=chosen)
+        assert not walk.is_resumed, "there is no place within a child's first load but its bookmark"
+        skipped = (
+            len(moved)
+            + unknown
+            - sum(
+                walk.since is None or (second is not None and second >= walk.since)
+                for second in listing.reached
+            )
+        )
+        pages = walk.follow(listing.pages(None, since=walk.since, place=walk.place), lambda: None)
+        for number, _ in zip(range(end + 1), pages, strict=False):
+            if mark := moment(state):
+                assert mark <= START
+                assert before is None or mark >= before
+                before = mark
+                unread = [at for place, at in enumerate(listing.reached) if place not in asked]
+                assert None not in unread
+                assert all(at is None or at >= mark for at in unread)
+            asked.add(number + skipped)
+
+
+# The real thing, cut after any of its states
+
+
+CHILDREN = ("deal_products", "deal_changes", "person_changes")
+
+
+@pytest.fixture
+def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pages, many calls, and a state after each of them."""
+    monkeypatch.setattr(listings, "PAGE", 13)
+    monkeypatch.setattr("tap_pipedrive.bookmarks.SAVE_SECONDS", -1)
+    (listing,) = DealProducts.listings
+    assert isinstance(listing, ChildListing)
+    monkeypatch.setattr(DealProducts, "listings", (replace(listing, batch=4),))
+
+
+@pytest.fixture
+def living() -> Iterator[Sandbox]:
+    """An account of the test's own, which may be asked as fast as it answers."""
+    with Sandbox(deals=40, burst=1000) as sandbox:
+        yield sandbox
+
+
+def children_of(sandbox: Sandbox) -> dict[str, set[tuple[Any, ...]]]:
+    """What must be there of each child stream, line items with what changes of them."""
+    items = sandbox.truth("deal_products")
+    what = ("time", "field_key", "old_value", "new_value")
+    return {
+        "deal_products": {(row["id"], row["deal_id"], int(row["quantity"] * 1000)) for row in items},
+        "deal_changes": {
+            (row["deal_id"], *(row[column] for column in what))
+            for row in sandbox.truth("deal_changes")
+            if row["field_key"] == "stage_id"
+        },
+        "person_changes": {
+            (row["person_id"], *(row[column] or None for column in what))
+            for row in sandbox.truth("person_changes")
+        },
+    }
+
+
+def held_of(messages: list[Record]) -> dict[str, set[tuple[Any, ...]]]:
+    tables = {name: table.values() for name, table in replay(messages).items()}
+    what = ("time", "field_key", "old_value", "new_value")
+    return {
+        "deal_products": {
+            (row["id"], row["deal_id"], int(row["quantity"] * 1000))
+            for row in tables.get("deal_products", ())
+        },
+        "deal_changes": {
+            (row["deal_id"], *(row[column] for column in what)) for row in tables.get("deal_changes", ())
+        },
+        "person_changes": {
+            (row["person_id"], *(row[column] for column in what)) for row in tables.get("person_changes", ())
+        },
+    }
+
+
+def cuts(done: Run, step: int) -> list[tuple[list[Record], Record]]:
+    """The messages up to some of the states, and that state."""
+    places = [place for place, message in enumerate(done.messages) if message["type"] == "STATE"]
+    return [(done.messages[: place + 1], done.messages[place]["value"]) for place in places[::step]]
+
+
+@pytest.mark.usefixtures("cut_small")
+def test_a_first_load_of_children_cut_after_any_state_is_completed(living: Sandbox) -> None:
+    chosen = select(discover(living.url), "deals", "persons", *CHILDREN)
+    first = run(living.url, catalog=chosen).good()
+    assert held_of(first.messages) == children_of(living)
+    points = cuts(first, 7)
+    assert len(points) > 8
+    for kept, state in points:
+        second = run(living.url, catalog=chosen, state=state).good()
+        assert held_of(kept + second.messages) == children_of(living)
+
+
+@pytest.mark.usefixtures("cut_small")
+def test_an_incremental_run_of_children_cut_after_any_state_is_completed(living: Sandbox) -> None:
+    chosen = select(discover(living.url), "deals", "persons", *CHILDREN)
+    first = run(living.url, catalog=chosen).good()
+    for seed in range(5):
+        living.post("/sandbox/clock", {"advance_seconds": 900})
+        living.post(
+            "/sandbox/change",
+            {
+                "share": 0.2,
+                "seed": seed,
+                "kinds": ["update"],
+                "entities": ["deals", "persons", "deal_products"],
+            },
+        )
+    second = run(living.url, catalog=chosen, state=first.state).good()
+    living.post("/sandbox/clock", {"advance_seconds": 900})
+    living.post("/sandbox/change", {"share": 0.2, "seed": 9, "kinds": ["update"], "entities": ["deals"]})
+    points = cuts(second, 2)
+    assert len(points) > 5
+    for kept, state in points:
+        third = run(living.url, catalog=chosen, state=state).good()
+        assert held_of(first.messages + kept + third.messages) == children_of(living)
+
+
+@pytest.mark.usefixtures("cut_small")
+def test_a_childs_bookmark_never_goes_back_in_a_real_run(living: Sandbox) -> None:
+    """Even where each run ends at its first call."""
+    chosen = select(discover(living.url), "deals", "deal_products")
+    state = run(living.url, catalog=chosen).good().state
+    values = [state["bookmarks"]["deal_products"]["replication_key_value"]]
+    for seed in range(4):
+        living.post("/sandbox/clock", {"advance_seconds": 20})
+        living.post(
+            "/sandbox/change", {"share": 0.3, "seed": seed, "kinds": ["update"], "entities": ["deals"]}
+        )
+        living.delete("/sandbox/faults")
+        living.post("/sandbox/faults", {"kind": "daily429", "path": "/deals/products", "at": [5 - seed]})
+        done = run(living.url, catalog=chosen, state=state, concurrency=1, lookback_seconds=600).good()
+        values += [
+            message["value"]["bookmarks"]["deal_products"]["replication_key_value"]
+            for message in done.of("STATE")
+        ]
+        state = done.state
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("broken", ["yesterday", 5, ["2026-01-01T00:00:00Z"]])
+def test_a_broken_state_of_a_child_is_a_sentence(living: Sandbox, broken: Any) -> None:
+    chosen = select(discover(living.url), "deals", "deal_products")
+    state = {"bookmarks": {"deal_products": {"replication_key_value": broken}}}
+    done = run(living.url, catalog=chosen, state=state)
+    assert isinstance(done.error, PipedriveError)
+    assert "deal_products" in str(done.error)
+
+
+def test_a_childs_bookmark_of_the_future_is_a_sentence(living: Sandbox) -> None:
+    chosen = select(discover(living.url), "deals", "deal_products")
+    state = {"bookmarks": {"deal_products": {"replication_key_value": "2099-01-01T00:00:00Z"}}}
+    done = run(living.url, catalog=chosen, state=state)
+    assert isinstance(done.error, PipedriveError)
+    assert "later than Pipedrive's clock" in str(done.error)
