@@ -6,10 +6,10 @@ from tap_pipedrive.entities.base import Boolean, Entity, Key, List, Text, Timest
 
 
 class FieldDefinition(Entity):
-    """A field of an entity, built-in or custom (`GET /api/v2/dealFields` and its four siblings)."""
+    """A field of an entity, built-in or custom (`GET /api/v2/dealFields` and its five siblings)."""
 
     entity: Key = Field(
-        description="deal, person, organization, product or activity; leads use the deals' fields"
+        description="deal, person, organization, product, activity or project; leads use the deals' fields"
     )
     field_code: Key = Field(description="The API's name; a 40-character key for custom fields")
     field_name: Text = Field(None, description="What people see; may change, and need not be unique")
@@ -22,7 +22,7 @@ class FieldDefinition(Entity):
 
 
 class FieldOption(Entity):
-    """An option of a field (`options` of `GET /api/v2/dealFields` and its four siblings)."""
+    """An option of a field (`options` of `GET /api/v2/dealFields` and its five siblings)."""
 
     entity: Key
     field_code: Key
