@@ -39,8 +39,9 @@ class Pool:
                     future.set_exception(error)
 
         if len(self._threads) < self.size:
-            self._threads.append(threading.Thread(target=self._work, daemon=True))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._work, daemon=True)
+            thread.start()
+            self._threads.append(thread)
         self._tasks.put(task)
         return future
 
@@ -125,9 +126,9 @@ class LookAhead:
         for line in ahead:
             has_room = not line.waiting or self._bytes < MOST_BYTES
             if self._in_flight < self._pool.size and not line.is_fetching and has_room:
+                self._pool.submit(self._fetch, line)
                 line.is_fetching = True
                 self._in_flight += 1
-                self._pool.submit(self._fetch, line)
 
     def _fetch(self, line: _Line) -> None:
         page: Page | None = None
@@ -143,5 +144,5 @@ class LookAhead:
                 line.waiting.append((page, error))
                 self._bytes += page.size if page else 0
                 line.is_over = page is None
+            self._changed.notify_all()  # first: where no thread can be started, the reader is to hear of it
             self._go_on()
-            self._changed.notify_all()

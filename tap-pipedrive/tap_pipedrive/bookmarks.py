@@ -100,7 +100,7 @@ class Walk:
             self._follow_changes(page, self.began)
 
     def _follow_parents(self, page: Page, began: datetime) -> None:
-        """Behind the parents whose children came; where these have no time of change, there is no place to go on."""
+        """Behind the parents whose children came; those without a time of change are no place to go on."""
         if page.reached:
             self._newest = None
             reached = min(page.reached, began)
