@@ -134,7 +134,7 @@ def paths() -> set[str]:
 
 
 def test_every_endpoint_has_a_price_and_no_other() -> None:
-    assert paths() | {"/api/v1/users/me"} == TOKEN_PRICES.keys()
+    assert paths() | {"/api/v1/users/me"} == TOKEN_PRICES.keys(), "which tells whose token it is"
 
 
 def test_prices_are_the_documented_ones() -> None:
