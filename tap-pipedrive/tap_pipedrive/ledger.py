@@ -93,6 +93,9 @@ class Ledger(msgspec.Struct):
     limit: int | None = None
     """The company's tokens per day."""
 
+    left_told: int | None = None
+    """What Pipedrive said last that is left of them today."""
+
     left: int | None = None
     """What is left of them at least, when all requests on their way have been charged."""
 
@@ -196,6 +199,7 @@ class Ledger(msgspec.Struct):
         """
         self.limit = said.tokens or self.limit
         if said.tokens_left is not None:
+            self.left_told = said.tokens_left
             self.left = said.tokens_left - (self.reserved - ticket.mark - ticket.price)
         elif self.left is None and self.limit:
             self.left = self.limit - self.reserved

@@ -29,8 +29,8 @@ def log_requests(logger: Logger, client: Client) -> None:
         _log(logger, "counter", TapMetric.TOKEN_COST, tokens, {metrics.Tag.ENDPOINT.value: endpoint})
     for endpoint, count in sorted(client.retries.items()):
         _log(logger, "counter", TapMetric.RETRIES, count, {metrics.Tag.ENDPOINT.value: endpoint})
-    if client.limits.ledger.left is not None:
-        _log(logger, "gauge", TapMetric.TOKENS_LEFT, client.limits.ledger.left, {})
+    if client.limits.ledger.left_told is not None:
+        _log(logger, "gauge", TapMetric.TOKENS_LEFT, client.limits.ledger.left_told, {})
     if client.limits.breaker_openings:
         _log(logger, "counter", TapMetric.BREAKER_OPEN, client.limits.breaker_openings, {})
 

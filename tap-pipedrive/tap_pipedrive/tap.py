@@ -257,7 +257,7 @@ class TapPipedrive(Tap):
         self.logger.info(
             "API tokens by stream: %s; left today: %s",
             ", ".join(f"{name} {tokens:,}" for name, tokens in spent.most_common()) or "none",
-            "not known" if ledger.left is None else f"{ledger.left:,} of {ledger.limit or 0:,}",
+            "not known" if ledger.left_told is None else f"{ledger.left_told:,} of {ledger.limit or 0:,}",
         )
 
     def _tokens_by_stream(self) -> Counter[str]:

@@ -1,0 +1,385 @@
+"""API tokens: the day's share that is never exceeded, the run's budget, and runs that end cleanly for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipedrive_sandbox.testing import Sandbox
+from tap_pipedrive import errors, listings
+from tap_pipedrive.auth import ApiToken
+from tap_pipedrive.client import Client
+from tap_pipedrive.ledger import Ledger, Ticket, Told, told
+from tap_pipedrive.limits import Limits
+
+from .harness import Asked, Run, Say, Tables, discover, fake, replay, run, say, select
+
+TAP = str(Path(sys.executable).with_name("tap-pipedrive"))
+LIMIT = "x-daily-ratelimit-token-limit"
+LEFT = "x-daily-ratelimit-token-remaining"
+
+
+def left_today(sandbox: Sandbox) -> int:
+    return int(sandbox.api("/api/v1/users/me").headers[LEFT]) + 2
+
+
+def client(url: str, **limits: Any) -> Client:
+    return Client(ApiToken(url, "sandbox-token"), Limits(**limits))
+
+
+def spend(one: Client, endpoint: str = "/api/v2/deals", at_most: int = 500) -> errors.BudgetSpent | None:
+    """Ask until the money is out."""
+    for _ in range(at_most):
+        try:
+            one.get(endpoint, {"limit": 1})
+        except errors.BudgetSpent as problem:
+            return problem
+    return None
+
+
+# The day's share
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize(
+    ("share", "day"), [(0.5, 1_000), (0.1, 3_000), (0.29, 1_000), (0.999, 500), (1, 400)]
+)
+def test_the_share_is_used_up_and_never_exceeded(share: float, day: int, threads: int) -> None:
+    with Sandbox(deals=50, daily_budget=day) as sandbox:
+        one = client(sandbox.url, daily_token_share=share)
+        with ThreadPoolExecutor(threads) as pool:
+            ends = list(pool.map(lambda _: spend(one), range(threads)))
+        assert all(isinstance(end, errors.BudgetSpent) for end in ends)
+        spent = sandbox.stats()["tokens"]
+        assert {seen["status"] for seen in sandbox.requests()} == {200}
+    assert spent <= day * share
+    assert spent >= day * share - 10 * threads - 10, "what was on its way counts as spent"
+
+
+def test_others_may_spend_meanwhile() -> None:
+    with Sandbox(deals=50, daily_budget=2_000) as sandbox:
+        one = client(sandbox.url, daily_token_share=0.5)
+        for _ in range(19):
+            one.get("/api/v2/deals", {"limit": 1})
+            for _ in range(4):
+                sandbox.api("/api/v2/deals", limit=1)
+        assert spend(one)
+        assert 1_000 <= left_today(sandbox) <= 1_010
+
+
+def test_no_share_is_one_request_from_which_it_learns() -> None:
+    with Sandbox(deals=50) as sandbox:
+        one = client(sandbox.url, daily_token_share=0)
+        one.get("/api/v2/stages", {})
+        for _ in range(3):
+            with pytest.raises(errors.BudgetSpent, match="daily_token_share"):
+                one.get("/api/v2/stages", {})
+        assert len(sandbox.requests()) == 1
+
+
+def test_once_spent_nothing_more_is_sent_whatever_it_costs() -> None:
+    with Sandbox(deals=50) as sandbox:
+        one = client(sandbox.url, token_budget=25)
+        assert spend(one)
+        before = len(sandbox.requests())
+        for endpoint in ("/api/v2/stages", "/api/v2/deals", "/api/v1/users/me"):
+            with pytest.raises(errors.BudgetSpent):
+                one.get(endpoint, {})
+        assert len(sandbox.requests()) == before
+
+
+def test_a_new_day_in_mid_run_is_followed() -> None:
+    with Sandbox(deals=50, daily_budget=1_000) as sandbox:
+        one = client(sandbox.url, daily_token_share=0.5)
+        for day in range(3):
+            for _ in range(40):
+                one.get("/api/v2/deals", {"limit": 1})
+            sandbox.post("/sandbox/clock", {"advance_seconds": 86_400})
+            assert day == 2 or left_today(sandbox) > 900
+            one.get("/api/v2/deals", {"limit": 1})
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_headers_that_are_missing_now_and_then(every: int) -> None:
+    """Our own count goes on from the last ones."""
+    spent = [0]
+
+    def script(asked: Asked) -> Say:
+        spent[0] += 10
+        told = {LIMIT: "1000", LEFT: str(1_000 - spent[0])} if asked.number % every == 0 else {}
+        return Say(headers=told)
+
+    with fake(script) as server:
+        assert spend(client(server.url, daily_token_share=0.5))
+    assert spent[0] == 500
+
+
+def test_only_the_first_answer_has_headers() -> None:
+    with fake(lambda asked: Say(headers={LIMIT: "1000", LEFT: "900"} if asked.number == 0 else {})) as server:
+        assert spend(client(server.url, daily_token_share=0.5))
+    assert len(server.asked) == 41
+
+
+def test_a_limit_without_a_rest_is_counted_down_by_ourselves() -> None:
+    with fake([Say(headers={LIMIT: "1000"})]) as server:
+        assert spend(client(server.url, daily_token_share=0.5))
+    assert len(server.asked) == 50
+
+
+NONSENSE = ["", "-5", "many", "1e3", "12.5", "\xb2", "9" * 5_000]
+
+
+@pytest.mark.parametrize("limit", [*NONSENSE, "0", "100"])
+@pytest.mark.parametrize("left", [*NONSENSE, "500"])
+def test_nonsense_in_the_headers_stops_nobody(limit: str, left: str) -> None:
+    limits = Limits(daily_token_share=0.5)
+    for _ in range(3):
+        with limits.request("/api/v2/deals") as exchange:
+            exchange.answered(200, {LIMIT: limit, LEFT: left})
+
+
+def test_without_headers_the_share_cannot_be_kept_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Sandbox(deals=50, daily_headers=False) as sandbox:
+        one = client(sandbox.url, daily_token_share=0.5)
+        for _ in range(5):
+            one.get("/api/v2/stages", {})
+        assert len(sandbox.requests()) == 5
+        client(sandbox.url, daily_token_share=1).get("/api/v2/stages", {})
+    said = [line for line in caplog.records if "daily_token_share cannot be kept" in line.getMessage()]
+    assert [line.levelno for line in said] == [logging.INFO]
+
+
+class Company:
+    """Pipedrive's side: a day that others use too, and answers that overtake each other."""
+
+    def __init__(self, day: int, others: Callable[[], int]) -> None:
+        self.left = day
+        self.day = day
+        self.others = others
+
+    def serve(self, ticket: Ticket) -> Told:
+        self.left -= ticket.price + self.others()
+        return Told(tokens=self.day, tokens_left=self.left)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([0.1, 0.5, 0.9, 1]), st.booleans())
+def test_whatever_the_order_of_answers_the_share_is_kept(
+    chance: random.Random, share: float, headers_fail: bool
+) -> None:
+    """Requests wait on the way there and on the way back, in any order; some answers have no headers."""
+    ledger, company = Ledger(), Company(2_000, lambda: 0)
+    now, is_first = 0.0, True
+    sent: list[Ticket] = []
+    served: list[tuple[Ticket, Told]] = []
+    for _ in range(600):
+        now += 10
+        move = chance.choice(["send", "send", "serve", "settle"])
+        if move == "send" and len(sent) + len(served) < (1 if is_first else 8):
+            try:
+                ticket = ledger.admit(now, chance.choice([2, 10, 20, 40]), share, is_first=is_first)
+            except errors.BudgetSpent:
+                continue
+            assert isinstance(ticket, Ticket)
+            sent.append(ticket)
+        elif move == "serve" and sent:
+            ticket = sent.pop(chance.randrange(len(sent)))
+            answer = company.serve(ticket)
+            assert company.left >= company.day - int(share * company.day)
+            silent = headers_fail and not is_first and chance.random() < 0.5
+            served.append((ticket, Told() if silent else answer))
+        elif move == "settle" and served:
+            ticket, answer = served.pop(chance.randrange(len(served)))
+            ledger.settle(now, ticket, answer, is_up=True)
+            is_first = False
+
+
+# The run's budget
+
+
+@pytest.mark.parametrize(("budget", "requests"), [(100, 10), (105, 10), (10, 1), (9, 0), (1, 0)])
+def test_a_run_spends_no_more_than_its_budget(budget: int, requests: int) -> None:
+    with Sandbox(deals=50, daily_headers=False) as sandbox:
+        problem = spend(client(sandbox.url, token_budget=budget))
+        assert len(sandbox.requests()) == requests
+    assert "token_budget" in str(problem)
+    assert f"{budget} API tokens" in str(problem)
+
+
+def test_failed_tries_count_as_they_may_cost(sleeps: list[float]) -> None:
+    with fake([say({}, 503)]) as server, pytest.raises(errors.BudgetSpent):
+        client(server.url, token_budget=30).get("/api/v2/deals", {})
+    assert len(server.asked) == 3
+
+
+# Runs
+
+
+@pytest.fixture
+def catalog(living: Sandbox) -> dict[str, Any]:
+    return select(discover(living.url), "users", "stages", "organizations", "deals", "notes")
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
+
+
+def test_runs_with_small_budgets_end_with_the_whole_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each goes on where the one before stopped, and none loses a row."""
+    monkeypatch.setattr(listings, "PAGE", 25)
+    pieces: Tables = {}
+    state, is_stopped, runs = None, True, 0
+    with Sandbox(deals=300) as sandbox:
+        catalog = select(discover(sandbox.url), "users", "stages", "organizations", "deals", "notes")
+        whole = replay(run(sandbox.url, catalog=catalog).good().messages)
+        while is_stopped and runs < 20:
+            done = run(sandbox.url, catalog=catalog, state=state, token_budget=250).good()
+            replay(done.messages, pieces)
+            state, runs = done.state, runs + 1
+            is_stopped = done.tap is None or done.tap._stopped is not None
+    assert not is_stopped
+    assert runs > 2
+    assert {name: set(rows) for name, rows in pieces.items()} == {
+        name: set(rows) for name, rows in whole.items()
+    }
+
+
+@pytest.fixture
+def command(tmp_path: Path, living: Sandbox) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line, which has an exit code."""
+
+    def start(**changes: Any) -> subprocess.CompletedProcess[str]:
+        config = tmp_path / "config.json"
+        config.write_text(json.dumps({"api_url": living.url, "api_token": living.token, **changes}))
+        call = [TAP, "--config", str(config)]
+        return subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("setting", "spent"),
+    [({"token_budget": 4}, 0), ({"daily_token_share": 0}, 10), ({"token_budget": 25}, 20)],
+    ids=["nothing", "share", "in the middle of it"],
+)
+def test_money_that_ends_while_definitions_are_read_is_a_clean_stop(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    living: Sandbox,
+    setting: dict[str, Any],
+    spent: int,
+) -> None:
+    ended = command(**setting)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert living.stats()["tokens"] == spent
+    loud = [line for line in ended.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
+    assert len(loud) == 1
+    assert next(iter(setting)) in loud[0]
+    assert "Left undone: users, pipelines, stages, " in loud[0]
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_days_429_while_definitions_are_read_is_one_too(
+    command: Callable[..., subprocess.CompletedProcess[str]], living: Sandbox
+) -> None:
+    living.post("/sandbox/faults", {"kind": "daily429"})
+    ended = command()
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr.count("WARNING") == 1
+    assert len(living.requests()) == 1
+
+
+def test_the_share_ends_a_run_in_the_middle(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(deals=60, daily_budget=400) as sandbox:
+        done = run(sandbox.url).good()
+        assert left_today(sandbox) >= 200
+    assert done.of("STATE")
+    assert len(warnings(caplog)) == 1
+    assert "the next run goes on there" in warnings(caplog)[0]
+
+
+def summary(caplog: pytest.LogCaptureFixture) -> str:
+    return next(line.getMessage() for line in caplog.records if "API tokens by stream" in line.getMessage())
+
+
+def test_the_summary_says_what_was_spent_on_what(
+    living: Sandbox, catalog: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    living.post("/sandbox/stats/reset")
+    run(living.url, catalog=catalog, concurrency=1).good()
+    text = summary(caplog)
+    by_stream, _, left = text.removeprefix("API tokens by stream: ").partition("; left today: ")
+    tokens = {name: int(number) for name, number in (part.rsplit(" ", 1) for part in by_stream.split(", "))}
+    assert sum(tokens.values()) == living.stats()["tokens"]
+    assert tokens["deals"] == 30
+    assert tokens["users"] == 20
+    assert tokens["custom fields"] == 20
+    assert tokens["account"] == 2
+    assert left == f"{left_today(living):,} of 300,000"
+
+
+def test_metrics_say_the_same(
+    living: Sandbox, catalog: dict[str, Any], caplog: pytest.LogCaptureFixture, sleeps: list[float]
+) -> None:
+    caplog.set_level(logging.INFO)
+    living.post("/sandbox/faults", {"kind": "status", "path": "/stages", "at": [1, 2]})
+    living.post("/sandbox/stats/reset")
+    run(living.url, catalog=catalog, concurrency=1).good()
+    points = [
+        json.loads(line.getMessage().removeprefix("METRIC: "))
+        for line in caplog.records
+        if line.getMessage().startswith("METRIC: ")
+    ]
+
+    def of(metric: str) -> dict[str, int]:
+        return {
+            point["tags"].get("endpoint", ""): point["value"] for point in points if point["metric"] == metric
+        }
+
+    assert of("api_token_cost")["/api/v2/deals"] == 10
+    assert of("api_tokens_left") == {"": left_today(living)}
+    assert of("api_retries") == {"/api/v2/stages": 2}
+    assert of("api_breaker_open") == {}
+
+
+def test_a_budget_can_be_set_for_a_run_with_nothing_to_hide(living: Sandbox) -> None:
+    done: Run = run(living.url, token_budget=10**9, daily_token_share=1).good()
+    assert done.records("deals")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"daily_token_share": -0.1},
+        {"daily_token_share": 1.1},
+        {"daily_token_share": math.nan},
+        {"token_budget": 0},
+        {"token_budget": -1},
+        {"token_budget": 1.5},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_a_sentence(setting: dict[str, Any]) -> None:
+    problem = run("http://127.0.0.1:1", **setting).error
+    assert isinstance(problem, errors.PipedriveError)
+    assert str(problem).startswith(f"Setting {next(iter(setting))}: ")
+
+
+def test_headers_are_read_as_they_are() -> None:
+    assert told({LIMIT: "30000", LEFT: "0"}) == Told(tokens=30_000, tokens_left=0)
+    assert told({LEFT: "7"}) == Told(tokens_left=7)
+    assert told({LIMIT: "10", LEFT: "11"}) == Told()

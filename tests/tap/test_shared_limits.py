@@ -1,0 +1,393 @@
+"""Limits that several processes share through Redis: kept together, and each for itself when it is away."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+from tap_pipedrive import shared
+from tap_pipedrive.auth import ApiToken
+from tap_pipedrive.client import Client
+from tap_pipedrive.errors import BudgetSpent, PipedriveError, Unavailable
+from tap_pipedrive.ledger import Ledger
+from tap_pipedrive.limits import Limits
+from tap_pipedrive.shared import RedisStore
+
+from .harness import Say, discover, fake, run, say, select
+from .valkey import PASSWORD, Valkey
+
+TAP = str(Path(sys.executable).with_name("tap-pipedrive"))
+TOKEN = "c0ffee5ecret70ken"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Valkey]:
+    with Valkey() as valkey:
+        yield valkey
+
+
+@pytest.fixture
+def redis(server: Valkey) -> Valkey:
+    """Empty."""
+    server.client().flushall()
+    return server
+
+
+def client(sandbox: Sandbox, redis: Valkey, **limits: Any) -> Client:
+    store = RedisStore(redis.url, sandbox.url, sandbox.token)
+    return Client(ApiToken(sandbox.url, sandbox.token), Limits(store, **limits))
+
+
+def in_redis(redis: Valkey) -> Ledger:
+    (key,) = redis.client().keys()
+    ledger: Ledger = shared._decode(redis.client().get(key))  # type: ignore[arg-type]
+    return ledger
+
+
+def redis_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line.getMessage() for line in caplog.records if "Redis" in line.getMessage()]
+
+
+# What is in Redis
+
+
+def test_redis_holds_numbers_under_a_hash_for_an_hour(redis: Valkey) -> None:
+    with Sandbox(deals=50, tokens=[TOKEN]) as sandbox:
+        catalog = select(discover(sandbox.url, api_token=TOKEN), "users", "deals")
+        run(sandbox.url, token=TOKEN, catalog=catalog, redis_url=redis.url).good()
+        (key,) = redis.client().keys()
+        text = redis.client().get(key)
+        assert isinstance(text, bytes)
+        assert isinstance(key, bytes)
+        assert key.startswith(b"tap-pipedrive:")
+        assert len(key) == len("tap-pipedrive:") + 32
+        assert 3_000 < redis.client().ttl(key) <= 3_600
+        for secret in (TOKEN, sandbox.url, PASSWORD):
+            assert secret not in f"{key!r} {text!r}"
+    for value in json.loads(text).values():
+        numbers = value if isinstance(value, list) else [value]
+        assert all(number is None or isinstance(number, int | float) for number in numbers)
+
+
+def test_other_tokens_and_hosts_have_limits_of_their_own(redis: Valkey) -> None:
+    for host, token in [("https://a.example", "x"), ("https://b.example", "x"), ("https://a.example", "y")]:
+        with Limits(RedisStore(redis.url, host, token)).request("/api/v2/stages"):
+            pass
+    assert len(redis.client().keys()) == 3
+
+
+@pytest.mark.parametrize("text", [b"", b"null", b"{", b'{"burst":"many"}', b"\xff", b"[]"])
+def test_what_somebody_else_left_there_is_replaced(redis: Valkey, text: bytes) -> None:
+    store = RedisStore(redis.url, "https://a.example", "x")
+    redis.client().set(store._key, text)
+    with Limits(store).request("/api/v2/stages"):
+        pass
+    assert in_redis(redis).reserved == 5
+
+
+# Together
+
+
+def test_threads_of_several_clients_never_exceed_the_window(redis: Valkey) -> None:
+    """In real time, as Redis's clock cannot be moved: three windows' worth of requests."""
+    with Sandbox(deals=50, burst=40) as sandbox:
+        clients = [client(sandbox, redis) for _ in range(3)]
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda number: clients[number % 3].get("/api/v2/stages", {}), range(120)))
+        statuses = Counter(seen["status"] for seen in sandbox.requests())
+    assert statuses == {200: 120}
+
+
+def test_a_learnt_window_is_known_to_all(redis: Valkey) -> None:
+    with Sandbox(deals=50, burst=120) as sandbox:
+        client(sandbox, redis).get("/api/v2/stages", {})
+        other = client(sandbox, redis)
+        with other.limits.request("/api/v2/stages"):
+            assert other.limits.ledger.burst == 120
+
+
+@pytest.mark.parametrize("headers", [True, False], ids=["headers", "first only"])
+def test_the_share_is_kept_together(redis: Valkey, headers: bool) -> None:
+    """Even when Pipedrive only tells once, and not to all."""
+    day, spent, lock = 1_000, [0], threading.Lock()
+
+    def script(asked: Any) -> Any:
+        with lock:
+            spent[0] += 10
+            left = day - spent[0]
+        time.sleep(0.01 * (asked.number % 3))  # answers overtake each other
+        told = {"x-daily-ratelimit-token-limit": str(day), "x-daily-ratelimit-token-remaining": str(left)}
+        return Say(headers={"x-ratelimit-limit": "1000"} | (told if headers or asked.number == 0 else {}))
+
+    def spend(one: Client) -> None:
+        with suppress(BudgetSpent):
+            for _ in range(200):
+                one.get("/api/v2/deals", {})
+
+    with fake(script) as server:
+        clients = [
+            Client(
+                ApiToken(server.url, "x"),
+                Limits(RedisStore(redis.url, server.url, "x"), daily_token_share=0.5),
+            )
+            for _ in range(2)
+        ]
+        clients[0].get("/api/v2/deals", {})
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(spend, clients * 3))
+    assert 400 <= spent[0] <= 500 + 10, "each run's first request may always be sent"
+
+
+def test_the_breaker_of_one_stops_the_other(redis: Valkey, sleeps: list[float]) -> None:
+    with fake([say({}, 503)]) as server:
+        stores = [RedisStore(redis.url, server.url, "x") for _ in range(2)]
+        one, other = (Client(ApiToken(server.url, "x"), Limits(store)) for store in stores)
+        with pytest.raises(Unavailable):
+            one.get("/api/v2/stages", {})
+        asked = len(server.asked)
+        with pytest.raises(Unavailable, match="nothing is sent"):
+            other.get("/api/v2/stages", {})
+        assert len(server.asked) == asked == 5
+        assert one.limits.breaker_openings == 1
+    (key,) = redis.client().keys()
+    ledger = in_redis(redis)
+    ledger.open_until = 0
+    redis.client().set(key, shared._encode(ledger))
+    with fake([say({"data": []})]) as server:
+        other._auth = ApiToken(server.url, "x")
+        other.get("/api/v2/stages", {})
+    assert in_redis(redis).failures == 0
+
+
+def start(folder: Path, name: str, **settings: Any) -> subprocess.Popen[str]:
+    """A tap of its own, as a process."""
+    config = folder / f"{name}.json"
+    config.write_text(json.dumps(settings))
+    with (folder / f"{name}.out").open("w") as out:
+        return subprocess.Popen([TAP, "--config", str(config)], stdout=out, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("faults", [False, True], ids=["a good day", "a bad day"])
+def test_two_taps_at_once(redis: Valkey, tmp_path: Path, faults: bool) -> None:
+    """Both read everything; Pipedrive never has to refuse one of them, nor is its day used beyond the share."""
+    with Sandbox(deals=60, burst=40, tokens=[TOKEN], daily_budget=30_000) as sandbox:
+        if faults:
+            for number, kind in enumerate(("reset", "status", "truncate", "null")):
+                sandbox.post("/sandbox/faults", {"kind": kind, "at": [7 + 9 * number, 60 + 7 * number]})
+        names = ("a", "b")
+        taps = [
+            start(tmp_path, name, api_url=sandbox.url, api_token=TOKEN, redis_url=redis.url, history="none")
+            for name in names
+        ]
+        said = [tap.communicate(timeout=180)[1] for tap in taps]
+        assert [tap.returncode for tap in taps] == [0, 0], said
+        statuses = Counter(seen["status"] for seen in sandbox.requests())
+        expected = {entity: len(sandbox.truth(entity)) for entity in ("deals", "notes", "activities")}
+    assert set(statuses) <= ({200, 500, 0} if faults else {200})
+    for name in names:
+        records = Counter(
+            json.loads(line)["stream"]
+            for line in (tmp_path / f"{name}.out").read_text().splitlines()
+            if '"RECORD"' in line
+        )
+        assert {entity: records[entity] for entity in expected} == expected
+    for text in said:
+        assert TOKEN not in text
+        assert PASSWORD not in text
+
+
+# Without it
+
+
+def test_no_redis_is_one_warning_and_a_whole_run(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    url = f"redis://user:{PASSWORD}@127.0.0.1:1/0"
+    began = time.monotonic()
+    done = run(living.url, redis_url=url, history="none").good()
+    assert time.monotonic() - began < 20
+    assert done.records("deals")
+    assert len(redis_warnings(caplog)) == 1
+    assert PASSWORD not in caplog.text
+
+
+def test_redis_that_says_nothing_is_waited_for_once(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as deaf:
+        port = deaf.getsockname()[1]
+        began = time.monotonic()
+        one = Client(
+            ApiToken(living.url, living.token),
+            Limits(RedisStore(f"redis://127.0.0.1:{port}", living.url, living.token)),
+        )
+        for _ in range(20):
+            one.get("/api/v2/stages", {})
+    assert time.monotonic() - began < 2
+    assert len(redis_warnings(caplog)) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-NOAUTH Authentication required.\r\n" * 9]
+)
+def test_something_else_at_redis_address(
+    living: Sandbox, caplog: pytest.LogCaptureFixture, answer: bytes
+) -> None:
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as wrong:
+        threading.Thread(target=wrong.serve_forever, daemon=True).start()
+        url = f"redis://127.0.0.1:{wrong.server_address[1]}"
+        one = Client(ApiToken(living.url, living.token), Limits(RedisStore(url, living.url, living.token)))
+        for _ in range(5):
+            one.get("/api/v2/stages", {})
+        wrong.shutdown()
+    assert len(redis_warnings(caplog)) == 1
+
+
+def test_a_wrong_password_is_a_warning_without_it(
+    living: Sandbox, redis: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = redis.url.replace(PASSWORD, "wr0ng-one")
+    one = Client(ApiToken(living.url, living.token), Limits(RedisStore(url, living.url, living.token)))
+    one.get("/api/v2/stages", {})
+    assert len(redis_warnings(caplog)) == 1
+    assert "wr0ng-one" not in caplog.text
+
+
+def test_killed_in_mid_run_and_back_again(
+    living: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "AWAY_SECONDS", 0.2)
+    with Valkey() as redis, Sandbox(deals=50, burst=30) as sandbox:
+        one = client(sandbox, redis, daily_token_share=0.5)
+        for number in range(90):
+            if number == 20:
+                redis.kill()
+            if number == 50:
+                redis.start()
+                known = one.limits.ledger
+            one.get("/api/v2/stages", {})
+        assert in_redis(redis).reserved == 90 * 5 > known.reserved, "it learns what it missed"
+        statuses = Counter(seen["status"] for seen in sandbox.requests())
+    assert statuses == {200: 90}
+    assert len(redis_warnings(caplog)) == 1
+
+
+def test_a_slow_redis_is_left_alone(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """Stopped as by a busy host: it takes connections, and does not answer."""
+    with Valkey() as redis:
+        one = client(living, redis)
+        for number in range(30):
+            if number == 10:
+                os.kill(redis._process.pid, signal.SIGSTOP)
+                began = time.monotonic()
+            one.get("/api/v2/stages", {})
+        took = time.monotonic() - began
+        os.kill(redis._process.pid, signal.SIGCONT)
+    assert took < 5
+    assert len(redis_warnings(caplog)) == 1
+
+
+def test_two_taps_whose_redis_is_killed(tmp_path: Path) -> None:
+    with Valkey() as redis, Sandbox(deals=60, burst=20, tokens=[TOKEN]) as sandbox:
+        taps = [
+            start(tmp_path, name, api_url=sandbox.url, api_token=TOKEN, redis_url=redis.url, history="none")
+            for name in "ab"
+        ]
+        while len(sandbox.requests()) < 12:
+            time.sleep(0.05)
+        redis.kill()
+        said = [tap.communicate(timeout=180)[1] for tap in taps]
+        assert [tap.returncode for tap in taps] == [0, 0], said
+        statuses = Counter(seen["status"] for seen in sandbox.requests())
+    assert set(statuses) <= {200, 429}, "no firewall"
+    assert [text.count("Redis at") for text in said] == [1, 1]
+    assert not any(secret in text for text in said for secret in (TOKEN, PASSWORD))
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:6379", "http://localhost", "redis://", "redis://h:port", "redis://h:99999", "unix://", "x"],
+)
+def test_a_wrong_redis_url_is_a_sentence_without_it(url: str) -> None:
+    problem = run("http://127.0.0.1:1", redis_url=url).error
+    assert isinstance(problem, PipedriveError)
+    assert str(problem) == "Setting redis_url: is not an address like redis://localhost:6379."
+
+
+@pytest.mark.parametrize("option", ["db=many", "nonsense=1", "socket_timeout=x"])
+def test_wrong_options_of_redis_are_a_sentence_too(option: str) -> None:
+    problem = run("http://127.0.0.1:1", redis_url=f"redis://:{PASSWORD}@127.0.0.1:1/0?{option}").error
+    assert isinstance(problem, PipedriveError)
+    assert "redis_url" in str(problem)
+    assert PASSWORD not in str(problem)
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    problem = run("http://127.0.0.1:1", redis_url="redis://localhost").error
+    assert "pip install 'tap-pipedrive[redis]'" in str(problem)
+
+
+def test_without_redis_url_the_package_is_not_loaded() -> None:
+    code = "import sys, tap_pipedrive.tap; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_steps_of_many_processes_do_not_get_lost(redis: Valkey) -> None:
+    """Ten stores, as ten processes would have: each step counts."""
+    stores = [RedisStore(redis.url, "https://a.example", "x") for _ in range(10)]
+
+    def count(ledger: Ledger, _: float) -> None:
+        ledger.reserved += 1
+
+    def step(number: int) -> None:
+        stores[number % 10].step(count)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(step, range(1_000)))
+    assert in_redis(redis).reserved == 1_000
+
+
+@pytest.mark.parametrize("problem", [BudgetSpent("x"), KeyboardInterrupt()], ids=["spent", "interrupt"])
+def test_what_a_step_raises_leaves_redis_as_it_was(redis: Valkey, problem: BaseException) -> None:
+    store = RedisStore(redis.url, "https://a.example", "x")
+
+    def fail(ledger: Ledger, _: float) -> None:
+        ledger.reserved += 1
+        raise problem
+
+    with pytest.raises(type(problem)):
+        store.step(fail)
+    assert redis.client().keys() == []
+
+
+def test_the_log_of_a_whole_run_holds_no_password(
+    living: Sandbox, redis: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    run(living.url, redis_url=redis.url, history="none").good()
+    assert caplog.records
+    assert PASSWORD not in caplog.text
