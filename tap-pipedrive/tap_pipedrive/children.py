@@ -152,22 +152,18 @@ class ChildListing:
         journal = source.journal(self.parents.stream, since)
         changed = journal.changed(self.parents, since)
         batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
-        refused: list[
-            Page
-        ] = []  # held back until one is answered: if none is, the bookmark stays before them
+        refused: list[Page] = []  # held back until one is answered: if none is, the bookmark stays before them
         is_answered = False
-        for batch, (rows, refusal) in zip(
-            batches, source.in_flight(partial(self._ask, source), batches), strict=True
-        ):
+        answers = source.in_flight(partial(self._ask, source), batches)
+        for batch, (rows, refusal) in zip(batches, answers, strict=True):
             reached = datetime.fromtimestamp(batch[-1][0], UTC) if batch[-1][0] != ALL_TIME else None
             page = Page(partial(list, rows), {}, journal.began, reached=reached, refusal=refusal)
             is_answered = is_answered or refusal is None
             if is_answered:
-                yield from refused
+                yield from [*refused, page]
                 refused.clear()
-                yield page
-                continue
-            refused.append(page)
+            else:
+                refused.append(page)
             if refusal and len(refused) == MANY_REFUSALS:
                 raise refusal
         for page in refused:

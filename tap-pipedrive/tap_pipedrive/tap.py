@@ -318,8 +318,9 @@ class TapPipedrive(Tap):
         return self.journals[stream]
 
     def _new_journal(self, stream: str) -> Journal:
-        """A journal of what all child streams need to know of a stream's rows."""
-        listings = [listing for child in self.streams.values() for listing in child.listings]
+        """A journal of what the child streams of this run need to know of a stream's rows."""
+        children = [child for child in self.streams.values() if child.selected]
+        listings = [listing for child in children for listing in child.listings if listing.is_wanted(self)]
         parents = [listing.parents for listing in listings if isinstance(listing, ChildListing)]
         return Journal([need for need in parents if need.stream == stream])
 
