@@ -47,21 +47,22 @@ class Walk:
         self.place: Mapping[str, Any] = {}
         self.began: datetime | None = None
         """When the reading began, by Pipedrive's clock."""
-        self.rows_before = 0
-        """Rows that earlier runs of the same first load have read."""
+        self.rows = 0
+        """Rows read; of a first load, by earlier runs too."""
         self._state = state
         self._name = bookmark
         self.is_whole = is_whole
         self._bookmark: datetime | None = None
+        self._is_first_load = False
         if bookmark and not is_whole:
             self._bookmark = self._read_bookmark(settings.start_date)
+            self._is_first_load = "first_load" in state or "replication_key_value" not in state
+            self._read_place()
             if self._bookmark:
                 self.since = _back(self._bookmark, settings.lookback_seconds)
-            else:
-                self._read_place()
+        self._remembers = not settings.reconcile and (self._is_first_load or self.since is None)
         self.is_resumed = self.began is not None
         """Whether another run began it."""
-        self._rows = self.rows_before
         self._newest, self._in_order = self._bookmark, True
         self._previous: datetime | None = None
         self._saved = 0.0
@@ -86,18 +87,34 @@ class Walk:
         if self._name and self.began:
             self._state.pop("first_load", None)
             self._set(min(self._newest or self.began, self.began))
+        if self._remembers:
+            self.remember(max(self.rows, self.rows_in_last_pass))
         save()
 
+    @property
+    def rows_in_last_pass(self) -> int:
+        """Rows that the last complete reading saw, whenever that was; 0 if there was none."""
+        rows = self._state.get("complete_pass_rows")
+        return rows if isinstance(rows, int) else 0
+
+    def remember(self, rows: int) -> None:
+        """Note how many rows a complete reading has seen."""
+        self._state["complete_pass_rows"] = rows
+
     def _move(self, page: Page) -> None:
+        is_known = page.reached and self._bookmark and page.reached < self._bookmark  # from the run before
+        self.rows += 0 if is_known else len(page.rows)
         if self._name is None or self.is_whole or self.began is None:
             return
+        place: dict[str, Any] = {}
         if self.listing.bookmark:
             self._follow_parents(page, self.began)
         elif self.since is None:
-            self._rows += len(page.rows)
-            self._state["first_load"] = {"began": rfc3339(self.began), "rows": self._rows, **page.place}
+            place = {"began": rfc3339(self.began), **page.place}
         else:
             self._follow_changes(page, self.began)
+        if self._is_first_load and (place or "replication_key_value" in self._state):
+            self._state["first_load"] = {"rows": self.rows, **place}
 
     def _follow_parents(self, page: Page, began: datetime) -> None:
         """Behind the parents whose children came; those without a time of change are no place to go on."""
@@ -124,14 +141,15 @@ class Walk:
         return max(bookmark, start_date) if bookmark and start_date else bookmark or start_date
 
     def _read_place(self) -> None:
-        """When an unfinished first load began, and where it goes on."""
+        """How far an unfinished first load came; where no bookmark says it, when it began and where it goes on."""
         first_load = self._state.get("first_load", {})
         if not isinstance(first_load, dict):
             raise PipedriveError(f"The state's first_load of {self.stream} is no object: clear the state.")
-        self.place = {key: value for key, value in first_load.items() if key not in ("began", "rows")}
-        self.began = self._time_in_state(first_load.get("began"))
         rows = first_load.get("rows")
-        self.rows_before = rows if isinstance(rows, int) else 0
+        self.rows = rows if isinstance(rows, int) else 0
+        if self._bookmark is None:
+            self.place = {key: value for key, value in first_load.items() if key not in ("began", "rows")}
+            self.began = self._time_in_state(first_load.get("began"))
 
     def _time_in_state(self, value: Any) -> datetime | None:
         try:

@@ -196,7 +196,7 @@ class PipedriveStream(Stream):
         return Walk(
             self.name,
             listing,
-            self.get_context_state(context) if bookmark else {},
+            {} if self.keeps_vanished and not bookmark else self.get_context_state(context),
             bookmark=bookmark,
             is_whole=is_whole,
             settings=self._tap.settings,
@@ -241,7 +241,8 @@ class PipedriveStream(Stream):
         )
         self._report_oddities()
         passes = [walk for walk, _ in walks if walk.since is None]
-        if walks and self._is_complete and not self.keeps_vanished and len(passes) == len(walks):
+        is_complete = self._is_complete and not self.keeps_vanished and len(passes) == len(walks)
+        if walks and is_complete and self._tap.settings.reconcile:
             self._conclude_pass(passes)
         yield from ()
 
@@ -276,19 +277,16 @@ class PipedriveStream(Stream):
         self._tap.state_writer.write_state(self.tap_state)
 
     def _conclude_pass(self, walks: Sequence[Walk]) -> None:
-        """After a complete pass: remember its size, and have the target mark the rows that it has not seen.
+        """After a complete pass, have the target mark the rows that it has not seen, and remember its size.
 
         The version of a row is the time when Pipedrive sent it, so that rows which another run writes meanwhile
         are newer than the pass. The SDK would send the message before the first row: a run that dies then would
         leave a table of rows marked as deleted.
         """
-        seen = self.row_count + sum(walk.rows_before for walk in walks)
-        before = self.stream_state.get("complete_pass_rows")
-        before = before if isinstance(before, int) else 0
+        seen = self.row_count
+        before = sum(walk.rows_in_last_pass for walk in walks)
         least = self._tap.settings.reconcile_min_ratio
-        if not self._tap.settings.reconcile:
-            self.stream_state["complete_pass_rows"] = max(seen, before)
-        elif self.reader.lost_rows or self._refusals or not self._began:
+        if self.reader.lost_rows or self._refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif seen < least * before:
             self.logger.warning(
@@ -301,7 +299,8 @@ class PipedriveStream(Stream):
             )
         else:
             self._write_activate_version_message(int(self._began.timestamp()))
-            self.stream_state["complete_pass_rows"] = seen
+            for walk in walks:
+                walk.remember(walk.rows)
         self._save_state()
 
     # From pages to messages

@@ -389,3 +389,55 @@ def test_a_childs_bookmark_of_the_future_is_a_sentence(living: Sandbox) -> None:
     done = run(living.url, catalog=chosen, state=state)
     assert isinstance(done.error, PipedriveError)
     assert "later than Pipedrive's clock" in str(done.error)
+
+
+# What a complete reading saw, which tells a token that lost rights
+
+
+def remembered(state: Record, stream: str) -> int:
+    """Rows of the last complete reading of all lists of a stream."""
+    own = state["bookmarks"][stream]
+    return sum(one.get("complete_pass_rows", 0) for one in own.get("partitions") or [own])
+
+
+@pytest.mark.usefixtures("cut_small")
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [(r"/deals\?", 2), ("/deals/archived", 1), ("/deals/products", 3), ("/deals/products", 6), ("/notes", 2)],
+)
+def test_a_first_load_in_two_runs_is_remembered_in_full(living: Sandbox, path: str, at: int) -> None:
+    chosen = select(discover(living.url), "deals", "notes", "deal_products")
+    living.post("/sandbox/faults", {"kind": "daily429", "path": path, "at": [at]})
+    first = run(living.url, catalog=chosen, concurrency=1).good()
+    second = run(living.url, catalog=chosen, state=first.state, concurrency=1).good()
+    for stream in "deals", "notes", "deal_products":
+        rows = len(living.truth(stream))
+        assert remembered(first.state, stream) < rows or second.records(stream) == []
+        assert rows <= remembered(second.state, stream) <= rows * 1.3, stream
+
+
+@pytest.mark.usefixtures("cut_small")
+@pytest.mark.parametrize("path", ["/deals/archived", "/deals/products", "/persons"])
+def test_a_token_that_sees_a_third_deletes_nothing_even_at_the_first_reconciling_run(path: str) -> None:
+    """Though the first load took two runs."""
+    with Sandbox(deals=60, burst=1000, tokens=["all"], limited_tokens=["some"]) as sandbox:
+        chosen = select(discover(sandbox.url, api_token="all"), "deals", "persons", "deal_products")
+        sandbox.post("/sandbox/faults", {"kind": "daily429", "path": path, "at": [1]})
+        first = run(sandbox.url, catalog=chosen, token="all").good()
+        sandbox.delete("/sandbox/faults")
+        second = run(sandbox.url, catalog=chosen, token="all", state=first.state).good()
+        third = run(sandbox.url, catalog=chosen, token="some", state=second.state, reconcile=True).good()
+        assert third.records("deals")
+        assert third.of("ACTIVATE_VERSION") == []
+        fourth = run(sandbox.url, catalog=chosen, token="all", state=third.state, reconcile=True).good()
+        assert {message["stream"] for message in fourth.of("ACTIVATE_VERSION")} == {
+            "deals",
+            "persons",
+            "deal_products",
+        }
+
+
+def test_a_start_date_is_no_reason_to_forget_what_was_seen(living: Sandbox) -> None:
+    chosen = select(discover(living.url), "persons")
+    done = run(living.url, catalog=chosen, start_date="2025-01-01").good()
+    assert remembered(done.state, "persons") == len(done.records("persons")) > 0
