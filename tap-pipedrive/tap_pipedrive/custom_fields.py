@@ -30,6 +30,9 @@ Cells = Callable[[Any, Options], Sequence[Any]]
 RAW, OVERFLOW = "custom_fields", "custom_fields_overflow"
 """Columns for the raw object, and for what has no column of its own; no field may take their names."""
 
+PARAMETERS = {"version", "deletedate"}
+"""No column's names either: they are parameters of the statement with which target-postgres marks deleted rows."""
+
 ADDRESS_PARTS = (
     "street_number", "route", "sublocality", "subpremise", "locality", "admin_area_level_1",
     "admin_area_level_2", "country", "postal_code", "formatted_address",
@@ -178,7 +181,7 @@ class CustomFields:
         reserved: Sequence[str],
         max_columns: int,
     ) -> None:
-        names = _assign_names(definitions, aliases, pins, {*reserved, RAW, OVERFLOW})
+        names = _assign_names(definitions, aliases, pins, {*reserved, *PARAMETERS, RAW, OVERFLOW})
         for field in definitions:
             pin = {"name": names[field.key], "type": field.type}
             if (old := pins.get(field.key, pin)) != pin:  # its columns stay in the warehouse, and reserved

@@ -74,7 +74,7 @@ class Webhooks(PipedriveStream):
     entity = entities.Webhook
     selected_by_default = False
     listings = (WholeListing("/api/v1/webhooks"),)
-    ignored_keys = frozenset({"company_id", "http_auth_user", "http_auth_password"})
+    ignored_keys = frozenset({"company_id", "http_auth_user", "http_auth_password", "version"})
 
 
 class ProjectBoards(PipedriveStream):
@@ -166,6 +166,7 @@ class MailThreads(PipedriveStream):
         OffsetListing("/api/v1/mailbox/mailThreads", folder, params={"folder": folder}, is_sortable=False)
         for folder in ("inbox", "drafts", "sent", "archive")
     )
+    ignored_keys = frozenset({"version"})
 
 
 class DealInstallments(PipedriveStream):

@@ -165,7 +165,7 @@ OPTIONAL: dict[str, dict[str, str]] = {
     },
     "webhooks": {
         "bigint": "id owner_id user_id admin_id last_http_status",
-        "text": "name subscription_url event_action event_object version type remove_reason",
+        "text": "name subscription_url event_action event_object webhook_version type remove_reason",
         "boolean": "is_active",
         TIMESTAMP: "last_delivery_time add_time remove_time",
     },
@@ -205,7 +205,7 @@ OPTIONAL: dict[str, dict[str, str]] = {
         TIMESTAMP: "start_time end_time",
     },
     "mail_threads": {
-        "bigint": "id user_id version message_count deal_id",
+        "bigint": "id user_id thread_version message_count deal_id",
         "text": "account_id subject snippet snippet_draft snippet_sent mail_tracking_status deal_status lead_id",
         "jsonb": "parties drafts_parties folders",
         "boolean": f"{MAIL_FLAGS} archived_flag external_deleted_flag shared_flag first_message_to_me_flag"
@@ -282,7 +282,7 @@ NOT_LOADED = {
     "field_options": {"id"},  # as text in option_id
     "filters": {"conditions"},  # not in the list
     "goals": {"type", "assignee", "duration", "expected_outcome"},  # columns for their parts
-    "webhooks": {"company_id", "http_auth_user", "http_auth_password"},
+    "webhooks": {"company_id", "http_auth_user", "http_auth_password", "version"},
     "lead_sources": {"id"},  # the sandbox's own, as for followers
     "deal_followers": {"id"},
     "person_followers": {"id"},
@@ -290,6 +290,7 @@ NOT_LOADED = {
     "organization_changes": {"org_id"},
     "note_comments": {"id"},
     "mail_messages": {"from", "to", "cc", "bcc"},  # words of SQL
+    "mail_threads": {"version"},
 }
 """Keys of the truth that have no column of their name."""
 
@@ -301,6 +302,8 @@ RENAMED = {
     "note_comments": {"uuid": "id"},
     "organization_followers": {"organization_id": "org_id"},
     "organization_changes": {"organization_id": "org_id"},
+    "webhooks": {"webhook_version": "version"},
+    "mail_threads": {"thread_version": "version"},
     "mail_messages": {f"{role}_parties": role for role in ("from", "to", "cc", "bcc")},
 }
 """Columns that hold a key of the truth under another name."""

@@ -82,6 +82,19 @@ def test_what_is_gone_is_marked_and_what_comes_back_is_not(
     assert marked(database) == nobody(**gone), "later runs leave the marks alone"
 
 
+def test_every_stream_can_be_reconciled_whatever_fields_are_called(
+    pipe: Pipe, sandbox: Sandbox, database: str
+) -> None:
+    for name in ("Version", "Deletedate", "_sdc_table_version", "_sdc_deleted_at", "Order", "Table"):
+        sandbox.post("/sandbox/fields/deal", {"field_name": name, "field_type": "varchar"})
+    pipe.everything = True
+    pipe.run().succeeded()
+    gone = first_ids(sandbox, "persons", 1)[0]
+    sandbox.delete(f"/sandbox/records/persons/{gone}")
+    reconcile(pipe).succeeded()
+    assert marked(database) == nobody(persons={gone})
+
+
 def test_a_token_that_lost_rights_deletes_nothing(pipe: Pipe, sandbox: Sandbox, database: str) -> None:
     reconcile(pipe).succeeded()
     for entity in ("persons", "organizations", "activities"):

@@ -434,6 +434,14 @@ def test_a_name_of_which_nothing_is_left_is_field_and_the_key() -> None:
     assert make([field("varchar", "日本語")]).names == {KEY: "field_012345"}
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("Version", "varchar"), ("VERSION", "monetary"), ("DeleteDate", "date")]
+)
+def test_a_parameter_of_the_target_is_no_column(name: str, kind: str) -> None:
+    """Else a run with `reconcile` ends in the target's traceback."""
+    assert make([field(kind, name)]).names == {KEY: f"{slug(name)}_012345"}
+
+
 def test_a_hundred_characters_leave_room_for_the_longest_suffix() -> None:
     fields = named([field("address", "A" * 100)])
     assert max(map(len, fields.columns)) == 63

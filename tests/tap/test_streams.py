@@ -23,6 +23,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from tap_pipedrive import optional_streams
 from tap_pipedrive import stream as stream_module
 from tap_pipedrive import streams as streams_module
+from tap_pipedrive.custom_fields import PARAMETERS
 from tap_pipedrive.definitions import FIELD_ENDPOINTS
 from tap_pipedrive.listings import CursorListing
 from tap_pipedrive.prices import TOKEN_PRICES
@@ -124,6 +125,7 @@ def test_column_names_are_what_a_warehouse_takes() -> None:
     for one in STREAMS:
         for column in one.entity.columns():
             assert re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", column), column
+            assert column not in PARAMETERS, "target-postgres cannot mark its table's rows as deleted"
 
 
 # Prices
@@ -188,8 +190,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         ("calculated_type", "calculated_related_org_id", "related_organization_name"),
         "how it looks from the organization that was asked about",
     ),
+    "/api/v1/mailbox/mailThreads": {"version": "thread_version"},
     "/api/v1/webhooks": {
         "company_id": "the account",
+        "version": "webhook_version",
         **dict.fromkeys(("http_auth_user", "http_auth_password"), "secrets have no place in a warehouse"),
     },
     "/api/v2/projects": {"custom_fields": "columns of their own"},

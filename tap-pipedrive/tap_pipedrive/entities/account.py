@@ -135,7 +135,7 @@ class Webhook(Entity):
     subscription_url: Text = None
     event_action: Text = None
     event_object: Text = None
-    version: Text = None
+    webhook_version: Text = Field(None, description="The API's `version`")
     type: Text = Field(None, description="general, application or automation")
     owner_id: Integer = None
     user_id: Integer = None
@@ -146,3 +146,8 @@ class Webhook(Entity):
     last_delivery_time: Timestamp = None
     add_time: Timestamp = None
     remove_time: Timestamp = None
+
+    @classmethod
+    def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
+        """A column `version` would clash with a parameter of the target's, see `PARAMETERS`."""
+        return record | {"webhook_version": record.get("version")}

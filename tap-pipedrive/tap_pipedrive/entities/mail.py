@@ -20,7 +20,7 @@ class MailThread(Entity):
     parties: Object = Field(None, description="`from` and `to`: lists of those who wrote and were written to")
     drafts_parties: List = None
     folders: List = None
-    version: Integer = None
+    thread_version: Integer = Field(None, description="The API's `version`")
     message_count: Integer = None
     mail_tracking_status: Text = None
     deal_id: Integer = None
@@ -47,6 +47,11 @@ class MailThread(Entity):
     last_message_received_timestamp: Timestamp = None
     add_time: Timestamp = None
     update_time: Timestamp = None
+
+    @classmethod
+    def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
+        """A column `version` would clash with a parameter of the target's, see `PARAMETERS`."""
+        return record | {"thread_version": record.get("version")}
 
 
 class MailMessage(Entity):

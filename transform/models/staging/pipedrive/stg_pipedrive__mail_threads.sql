@@ -27,7 +27,7 @@ renamed as (
         nullif(folders, 'null'::jsonb) as folders,
 
         -- numerics
-        version,
+        thread_version,
         message_count,
 
         -- booleans

@@ -17,7 +17,7 @@ renamed as (
         subscription_url,
         event_action,
         event_object,
-        version,
+        webhook_version,
         type as webhook_type,
         remove_reason,
 
