@@ -87,6 +87,8 @@ def _walk(window: Window, url: str, listing: Listing) -> None:
     while True:
         window.wait()
         answer = session.get(url + listing.path, params=params, timeout=60)
+        if answer.status_code == 429:  # a busy machine held a request back until the next window
+            continue
         answer.raise_for_status()
         more = msgspec.json.decode(answer.content)["additional_data"]
         more = more.get("pagination", more)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from account import BIG_LISTS, sandbox
 from measure import BIN, HERE, Command, Cost, run, table
 
 LATENCY_SECONDS = 0.15
+WINDOW_SECONDS = 2.5
+"""After this the burst window has forgotten the run before."""
 
 
 def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
@@ -20,6 +23,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
         download: Command = [BIN / "python", HERE / "bare.py", "download", account.url, *BIG_LISTS]
         costs: dict[str, tuple[Cost, int]] = {}
         for name, command in (("bare downloader, a thread a list", download), ("tap", account.tap())):
+            time.sleep(WINDOW_SECONDS)
             (cost,) = run(command, folder=folder)
             costs[name] = cost, sum(account.spent().values())
     (bare, bare_tokens), (tap, tap_tokens) = costs.values()
