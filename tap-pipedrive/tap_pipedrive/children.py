@@ -152,12 +152,20 @@ class ChildListing:
         journal = source.journal(self.parents.stream, since)
         changed = journal.changed(self.parents, since)
         batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
-        refused: list[Page] = []  # held back until one is answered: if none is, the bookmark stays before them
+        refused: list[
+            Page
+        ] = []  # held back until one is answered: if none is, the bookmark stays before them
         is_answered = False
         answers = source.in_flight(partial(self._ask, source), batches)
-        for batch, (rows, refusal) in zip(batches, answers, strict=True):
-            reached = datetime.fromtimestamp(batch[-1][0], UTC) if batch[-1][0] != ALL_TIME else None
-            page = Page(partial(list, rows), {}, journal.began, reached=reached, refusal=refusal)
+        for asked, (batch, (rows, refusal)) in enumerate(zip(batches, answers, strict=True), 1):
+            page = Page(
+                partial(list, rows),
+                {},
+                journal.began,
+                reached=datetime.fromtimestamp(batch[-1][0], UTC) if batch[-1][0] != ALL_TIME else None,
+                refusal=refusal,
+                share=asked / len(batches),
+            )
             is_answered = is_answered or refusal is None
             if is_answered:
                 yield from [*refused, page]

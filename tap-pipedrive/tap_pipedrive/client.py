@@ -133,7 +133,9 @@ class Client:
     def tokens_spent(self) -> dict[str, int]:
         """API tokens spent so far, by endpoint."""
         spent: Counter[str] = Counter()
-        for (endpoint, _), count in self.requests.items():
+        with self._lock:
+            sent = self.requests.copy()
+        for (endpoint, _), count in sent.items():
             spent[endpoint] += count * TOKEN_PRICES[endpoint]
         return dict(spent)
 

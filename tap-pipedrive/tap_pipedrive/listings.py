@@ -54,6 +54,9 @@ class Page:
     refusal: PipedriveError | None = None
     """Why rows are missing, if any are."""
 
+    share: float | None = None
+    """How much of the walk is done with it, 0 to 1; None where that is not known."""
+
     size: int = 0
     """Bytes that it holds while it waits."""
 

@@ -249,6 +249,7 @@ class PipedriveStream(Stream):
     def _follow(self, walk: Walk, pages: Iterable[Page], counter: metrics.Counter) -> None:
         """Write what a walk finds; rows that may have children are noted for their streams."""
         journal = self._tap.journals.get(self.name)
+        started = time.monotonic()
         try:
             for page in walk.follow(pages, self._save_state):
                 counter.increment(self._write_page(page))
@@ -257,8 +258,7 @@ class PipedriveStream(Stream):
                 if page.refusal:
                     self._refusals.append(page.refusal)
                 if time.monotonic() - self._reported > PROGRESS_SECONDS:
-                    self._reported = time.monotonic()
-                    self.logger.info("%s: %s rows so far", self.name, f"{self.row_count:,}")
+                    self._report_progress(page, time.monotonic() - started)
         except NotAllowed as error:
             self._is_complete = False
             if self.name not in self._tap.refused:
@@ -272,6 +272,18 @@ class PipedriveStream(Stream):
         self._began = min(self._began or walk.began, walk.began) if walk.began else self._began
         if journal and not walk.is_resumed:
             journal.close(walk.listing.name, walk.since, walk.began)
+
+    def _report_progress(self, page: Page, seconds: float) -> None:
+        self._reported = time.monotonic()
+        ahead = f", {seconds / page.share - seconds:,.0f} s to go" if page.share else ""
+        spent = sum(self._tap.client.tokens_spent().values())
+        self.logger.info(
+            "%s: %s rows so far, %s API tokens in all%s",
+            self.name,
+            f"{self.row_count:,}",
+            f"{spent:,}",
+            ahead,
+        )
 
     def _save_state(self) -> None:
         self._tap.state_writer.write_state(self.tap_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import NOW, Sandbox
-from tap_pipedrive import listings
+from tap_pipedrive import listings, stream
 from tap_pipedrive.children import Parents
 from tap_pipedrive.history import ChangeListing
 from tap_pipedrive.listings import CursorListing
@@ -481,3 +482,23 @@ def test_no_log_is_too_odd_to_be_read(log: list[Any]) -> None:
     ours = [row for row in rows if isinstance(row, dict)]
     assert all(row["deal_id"] == 1 and len(row["change_id"]) == 32 for row in ours)
     assert [row["sequence"] for row in ours] == list(range(1, len(ours) + 1))
+
+
+def test_a_long_walk_says_how_far_it_is_and_how_long_it_takes(
+    shared: Sandbox, catalog: Record, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream, "PROGRESS_SECONDS", -1)
+    with caplog.at_level("INFO"):
+        run(shared.url, catalog=catalog).good()
+    said = [one.getMessage() for one in caplog.records if "deal_changes: " in one.getMessage()]
+    ahead = [
+        int(found[1])
+        for text in said
+        if (
+            found := re.fullmatch(
+                r"deal_changes: [\d,]+ rows so far, [\d,]+ API tokens in all, (\d+) s to go", text
+            )
+        )
+    ]
+    assert len(ahead) > 10
+    assert ahead[-1] == 0
