@@ -332,7 +332,8 @@ class PipedriveStream(Stream):
         Else the first values of such a field would stay out of its column until their rows change again.
         """
         known = self._custom_fields.known if self._custom_fields else set()
-        strange = {key for raw in raws for key in raw.keys() - known if raw[key] is not None}
+        strange = set().union(*raws) - known
+        strange = {key for key in strange if any(raw.get(key) is not None for raw in raws)}
         if strange <= self._undefined:
             return False
         self._tap.forget_definitions(entity)
