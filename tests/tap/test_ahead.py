@@ -358,13 +358,19 @@ def test_lists_and_items_share_the_threads_without_a_deadlock() -> None:
 # A run that is to end
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("path", ["/api/v2/persons", "/api/v1/deals/1/changelog"])
-@pytest.mark.parametrize("hangs", [True, False], ids=["no answer comes", "it is to try again in a minute"])
+@pytest.mark.parametrize(
+    ("path", "hangs", "number"),
+    [
+        ("/api/v2/persons", True, signal.SIGTERM),
+        ("/api/v2/persons", False, signal.SIGINT),
+        ("/api/v1/deals/1/changelog", True, signal.SIGINT),
+        ("/api/v1/deals/1/changelog", False, signal.SIGTERM),
+    ],
+)
 def test_a_run_ends_at_once_when_told_to(
     tmp_path: Path, path: str, number: signal.Signals, hangs: bool
 ) -> None:
-    """Whatever it is waiting for; every line that it wrote is whole."""
+    """Whether no answer comes or it is to try again in a minute; every line that it wrote is whole."""
     has_asked, is_over = threading.Event(), threading.Event()
 
     def stuck(request: Asked) -> Say | None:

@@ -320,8 +320,8 @@ def test_a_first_load_of_children_cut_after_any_state_is_completed(living: Sandb
     chosen = select(discover(living.url), "deals", "persons", *CHILDREN)
     first = run(living.url, catalog=chosen).good()
     assert held_of(first.messages) == children_of(living)
-    points = cuts(first, 7)
-    assert len(points) > 8
+    points = cuts(first, 11)
+    assert len(points) > 5
     for kept, state in points:
         second = run(living.url, catalog=chosen, state=state).good()
         assert held_of(kept + second.messages) == children_of(living)

@@ -303,7 +303,7 @@ def test_a_load_that_ends_at_any_call_goes_on_there(
     run(living.url, catalog=catalog).good()
     calls = len(asked(living))
     assert calls > 40
-    for call in range(1, calls + 1, 8):
+    for call in range(1, calls + 1, 15):
         living.post("/sandbox/faults", {"kind": "daily429", "path": LOG, "at": [call]})
         first = run(living.url, catalog=catalog, concurrency=concurrency).good()
         assert "Left undone: deal_changes" in caplog.text
