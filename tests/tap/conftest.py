@@ -19,8 +19,8 @@ def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Sandbox]:
-    """An account that no test changes."""
-    with Sandbox(deals=60) as sandbox:
+    """An account that no test changes, with tokens for all tests of a day."""
+    with Sandbox(deals=60, daily_budget=10**9) as sandbox:
         yield sandbox
 
 
