@@ -37,7 +37,8 @@ SNAPSHOTS = Path(__file__).with_name("catalog")
 DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
 BY_NAME: dict[str, type[PipedriveStream]] = {vars(one)["name"]: one for one in STREAMS}
 
-_sandbox = Sandbox(deals=60, daily_budget=10**9).__enter__()  # the SDK's class asks for streams when it is made
+# Entered here, as the SDK's class asks for the streams when it is made.
+_sandbox = Sandbox(deals=60, daily_budget=10**9).__enter__()
 
 EVERYTHING = select(discover(_sandbox.url), *BY_NAME)
 
