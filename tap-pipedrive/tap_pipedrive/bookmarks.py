@@ -86,6 +86,7 @@ class Walk:
             raise
         if self._name and self.began:
             self._state.pop("first_load", None)
+            self._state.pop("place", None)
             self._set(min(self._newest or self.began, self.began))
         if self._remembers:
             self.remember(max(self.rows, self.rows_in_last_pass))
@@ -118,6 +119,8 @@ class Walk:
 
     def _follow_parents(self, page: Page, began: datetime) -> None:
         """Behind the parents whose children came; those without a time of change are no place to go on."""
+        if page.place:
+            self._state["place"] = dict(page.place)
         if page.reached:
             self._newest = None
             reached = min(page.reached, began)
@@ -141,13 +144,16 @@ class Walk:
         return max(bookmark, start_date) if bookmark and start_date else bookmark or start_date
 
     def _read_place(self) -> None:
-        """How far an unfinished first load came; where no bookmark says it, when it began and where it goes on."""
+        """How far an unfinished reading came; where no bookmark says it, when it began and where it goes on."""
         first_load = self._state.get("first_load", {})
         if not isinstance(first_load, dict):
             raise PipedriveError(f"The state's first_load of {self.stream} is no object: clear the state.")
         rows = first_load.get("rows")
         self.rows = rows if isinstance(rows, int) else 0
-        if self._bookmark is None:
+        if self.listing.bookmark:
+            place = self._state.get("place")
+            self.place = place if isinstance(place, dict) else {}
+        elif self._bookmark is None:
             self.place = {key: value for key, value in first_load.items() if key not in ("began", "rows")}
             self.began = self._time_in_state(first_load.get("began"))
 

@@ -5,6 +5,7 @@ those are asked about, in the order of their change, so that the bookmark moves 
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -148,9 +149,15 @@ class ChildListing:
         return True
 
     def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """Ask about the parents that changed, those that changed first first."""
+        """Ask about the parents that changed, those that changed first first.
+
+        The place tells apart parents that changed together, by a bulk edit for one: they may be more than the
+        tokens of a run suffice for. It stays behind the last minute before the parents were listed, in which
+        others may have changed that were not to be seen yet.
+        """
         journal = source.journal(self.parents.stream, since)
-        changed = journal.changed(self.parents, since)
+        changed = _after(place, journal.changed(self.parents, since))
+        settled = journal.began.timestamp() - source.settings.lookback_seconds if journal.began else ALL_TIME
         batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
         refused: list[
             Page
@@ -158,11 +165,13 @@ class ChildListing:
         is_answered = False
         answers = source.in_flight(partial(self._ask, source), batches)
         for asked, (batch, (rows, refusal)) in enumerate(zip(batches, answers, strict=True), 1):
+            moved, parent = batch[-1]
+            place = {"moved": moved, "id": parent} if moved < settled else place
             page = Page(
                 partial(list, rows),
-                {},
+                place,
                 journal.began,
-                reached=datetime.fromtimestamp(batch[-1][0], UTC) if batch[-1][0] != ALL_TIME else None,
+                reached=datetime.fromtimestamp(moved, UTC) if moved != ALL_TIME else None,
                 refusal=refusal,
                 share=asked / len(batches),
             )
@@ -199,6 +208,14 @@ class ChildListing:
     def of_parent(self, parent: int, rows: Sequence[Any]) -> Sequence[Any]:
         """The rows of one parent, with its id."""
         return [{**row, self.key: parent} if isinstance(row, dict) else row for row in rows]
+
+
+def _after(place: Place, changed: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """The parents behind a place; all, if it is none."""
+    moved, parent = place.get("moved"), place.get("id")
+    if not (isinstance(moved, int) and isinstance(parent, int)):
+        return changed
+    return changed[bisect_right(changed, (moved, parent)) :]
 
 
 def _all_rows(listing: Listing, source: Source) -> list[Any]:

@@ -528,3 +528,29 @@ def test_a_row_that_is_no_object_is_kept_aside(catalog: Record) -> None:
         done = run(server.url, catalog=chosen).good()
     assert items(done).keys() == {1}
     assert len(done.records("rejected_values")) == 3
+
+
+@pytest.mark.parametrize("seconds", [10, 3600])
+def test_a_bulk_edit_of_more_than_a_run_can_pay_for_is_read_in_several(living: Sandbox, seconds: int) -> None:
+    """All of them changed in one second; without a place among them each run would begin anew."""
+    chosen = select(discover(living.url), "deals", "deal_changes")
+    state = run(living.url, catalog=chosen).good().state
+    living.post("/sandbox/clock", {"advance_seconds": 3600})
+    deals = [deal for deal in living.truth("deals") if not (deal["is_deleted"] or deal["is_archived"])][:30]
+    stages = [stage["id"] for stage in living.truth("stages")]
+    for deal in deals:
+        stage = next(stage for stage in stages if stage != deal["stage_id"])
+        living.post(f"/sandbox/deals/{deal['id']}/move", {"stage_id": stage})
+    living.post("/sandbox/clock", {"advance_seconds": seconds})
+    living.post("/sandbox/stats/reset")
+    found: set[int] = set()
+    asked, before = 0, -1
+    while asked > before:
+        done = run(living.url, catalog=chosen, state=state, token_budget=250).good()
+        state = done.state
+        found |= {row["deal_id"] for row in done.records("deal_changes")}
+        living.post("/sandbox/clock", {"advance_seconds": 600})
+        asked, before = len(living.requests("/changelog")), asked
+    assert found == {deal["id"] for deal in deals}
+    twice = 10 if seconds < 60 else 0  # what may have changed unseen is asked again, once
+    assert asked <= len(deals) + twice
