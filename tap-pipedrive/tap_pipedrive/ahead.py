@@ -26,6 +26,7 @@ class Pool:
         self.size = size
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
 
     def submit(self, function: Callable[..., R], *args: Any) -> "Future[R]":
         """Have a function called as soon as a thread is free."""
@@ -38,10 +39,11 @@ class Pool:
                 except BaseException as error:  # noqa: BLE001  whoever waits for the result raises it
                     future.set_exception(error)
 
-        if len(self._threads) < self.size:
-            thread = threading.Thread(target=self._work, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        with self._lock:
+            if len(self._threads) < self.size:
+                thread = threading.Thread(target=self._work, daemon=True)
+                thread.start()
+                self._threads.append(thread)
         self._tasks.put(task)
         return future
 
