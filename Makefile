@@ -10,7 +10,7 @@ run: .venv/ready      ## load, model, and show what came out
 	@.venv/bin/python orchestrate/run.py --deals $(DEALS)
 
 test: .venv/ready     ## every test
-	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: .venv/ready     ## style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

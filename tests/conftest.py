@@ -1,14 +1,34 @@
 """What several test folders share: one Postgres per session, an empty database and a sandbox per test."""
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
+from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
 
+ROOT = Path(__file__).parents[1]
+
 _numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Callable[[str, str], Path]:
+    """Installs a plugin of meltano.yml and tells where its programs are; test processes take turns."""
+
+    def install(kind: str, name: str) -> Path:
+        meltano = Path(sys.executable).with_name("meltano")
+        with FileLock(ROOT / ".venv" / "plugins.lock"):
+            subprocess.run([meltano, "install", kind, name], cwd=ROOT, check=True)
+        plural = {"utility": "utilities"}.get(kind, f"{kind}s")
+        return ROOT / ".meltano" / plural / name / "venv" / "bin"
+
+    return install
 
 
 @pytest.fixture(scope="session")

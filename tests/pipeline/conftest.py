@@ -1,7 +1,5 @@
 """The real path: a sandbox over HTTP, the tap, the target of meltano.yml, Postgres."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +11,16 @@ from pipedrive_sandbox.testing import NOW, Sandbox
 
 from .contract import INCREMENTAL
 from .expected import Expected, expected
-from .pipe import ROOT, Pipe
+from .pipe import Pipe
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 """Looks like a real one, and is easy to find in a log."""
 
 
 @pytest.fixture(scope="session")
-def target() -> Path:
+def target(installed: Callable[[str, str], Path]) -> Path:
     """The target as Meltano installs it."""
-    meltano = Path(sys.executable).with_name("meltano")
-    subprocess.run([meltano, "install", "loader", "target-postgres"], cwd=ROOT, check=True)
-    return ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
+    return installed("loader", "target-postgres") / "target-postgres"
 
 
 @pytest.fixture(scope="session")

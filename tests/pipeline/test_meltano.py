@@ -62,10 +62,12 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def new_project(target: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+def new_project(
+    installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Project]:
     """Makes a project, as after `meltano install`."""
-    if not (ROOT / ".meltano/extractors/tap-pipedrive/venv").exists():
-        subprocess.run([MELTANO, "install", "extractor", "tap-pipedrive"], cwd=ROOT, check=True)
+    installed("extractor", "tap-pipedrive")
+    installed("loader", "target-postgres")
 
     def make() -> Project:
         folder = tmp_path_factory.mktemp("project")

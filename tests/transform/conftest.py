@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,13 +147,9 @@ class Account:
 
 
 @pytest.fixture(scope="session")
-def dbt() -> str:
+def dbt(installed: Callable[[str, str], Path]) -> str:
     """The dbt that Meltano installs for the project."""
-    program = ROOT / ".meltano/utilities/dbt-postgres/venv/bin/dbt"
-    if not program.exists():
-        meltano = Path(sys.executable).with_name("meltano")
-        subprocess.run([meltano, "install", "utility", "dbt-postgres"], cwd=ROOT, check=True)
-    return str(program)
+    return str(installed("utility", "dbt-postgres") / "dbt")
 
 
 @pytest.fixture(scope="session")
