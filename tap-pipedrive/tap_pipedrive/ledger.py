@@ -20,11 +20,11 @@ DEFAULT_BURST = 20
 WINDOW_SECONDS = 2.0
 """Length of Pipedrive's rolling burst window."""
 
-MARGIN_SECONDS = 0.15
-"""Requests do not arrive as evenly as they leave: each counts a little longer here than there."""
+MARGIN_SECONDS = 0.05
+"""Clocks do not agree to the millisecond."""
 
-REMEMBERED_SECONDS = 6.0
-"""How long requests are remembered, to tell our own from those that others send with the token."""
+UNANSWERED_SECONDS = 6.0
+"""How long a request takes a place in the window when no answer comes: its process may have been killed."""
 
 FAILURES_TO_OPEN = 5
 """So many failures in a row, whoever met them, open the circuit breaker."""
@@ -39,6 +39,7 @@ TRIAL_SECONDS = 5.0
 class Ticket(NamedTuple):
     """Leave to send one request."""
 
+    number: int
     price: int
     sent_at: float
     mark: int
@@ -81,8 +82,12 @@ class Ledger(msgspec.Struct):
     """The limits of one token. Times are seconds since 1970."""
 
     burst: int = DEFAULT_BURST
-    sent: list[float] = []
-    """When the latest requests left."""
+    number: int = 0
+    """Requests so far."""
+
+    places: dict[int, float] = {}
+    """Until when the latest of them count in the window: a request arrives between its leaving and its answer, so
+    that two seconds after the answer it has left Pipedrive's window as well, however long it was on its way."""
 
     others: int = 0
     """Places in the window that others had taken when an answer told of it last."""
@@ -135,17 +140,28 @@ class Ledger(msgspec.Struct):
             return wait
         if self._is_open:
             self.on_trial, self.open_until = True, now + OPEN_SECONDS
-        self.sent = [*self._sent_within(REMEMBERED_SECONDS, now), now]
+        self.number += 1
+        self.places = self._places(now) | {self.number: now + UNANSWERED_SECONDS}
         self.reserved += price
         if self.left is not None:
             self.left -= price
-        return Ticket(price, now, self.answered)
+        return Ticket(self.number, price, now, self.answered)
 
-    def settle(self, now: float, ticket: Ticket, said: Told, *, is_up: bool | None) -> bool:
-        """Take in how a request ended; `is_up`: whether the host works, None if nobody knows.
+    def settle(
+        self, now: float, ticket: Ticket, said: Told, *, is_up: bool | None, is_refused: bool = False
+    ) -> bool:
+        """Take in how a request ended.
+
+        `is_up`: whether the host works, None if nobody knows; `is_refused`: by a 429.
 
         Return whether this opened the breaker.
         """
+        if (
+            is_refused and said.burst_left is not None
+        ):  # the window was full without it, and the headers count
+            self.places.pop(ticket.number, None)
+        elif ticket.number in self.places:
+            self.places[ticket.number] = now + WINDOW_SECONDS + MARGIN_SECONDS
         if ticket.mark >= self.mark and said != Told():  # an answer that others overtook is of the past
             self.mark = ticket.mark
             self._learn_window(now, ticket, said)
@@ -168,26 +184,28 @@ class Ledger(msgspec.Struct):
         """Tokens of the day that are other tools'."""
         return self.limit - int(share * self.limit) if self.limit else 0
 
-    def _sent_within(self, seconds: float, now: float) -> list[float]:
-        """Requests of the last seconds; without those of a future that a clock, set back, left behind."""
-        return [sent for sent in self.sent if now - seconds < sent < now + 1]
+    def _places(self, now: float) -> dict[int, float]:
+        """Places of the last seconds; without those that a clock, set back, left far in the future."""
+        longest = UNANSWERED_SECONDS + 1
+        return {number: until for number, until in self.places.items() if abs(until - now) < longest}
 
     def _wait(self, now: float) -> float:
-        """Seconds until the window has a place; 0 if it has one. One place is never left to others."""
-        span = WINDOW_SECONDS + MARGIN_SECONDS
-        ours = self._sent_within(span, now)
+        """Seconds until the window may have a place; 0 if it has one.
+
+        The others have theirs, and a twentieth is free for newcomers; but one place is always ours.
+        """
+        ours = sorted(until for until in self._places(now).values() if until > now)
         others = self.others if now - self.window_seen < WINDOW_SECONDS else 0
-        too_many = len(ours) + min(others, self.burst - 1) - self.burst
-        return ours[too_many] + span - now if too_many >= 0 else 0
+        too_many = len(ours) - max(self.burst - self.burst // 20 - others, 1)
+        return min(ours[too_many] - now, WINDOW_SECONDS) if too_many >= 0 else 0
 
     def _learn_window(self, now: float, ticket: Ticket, said: Told) -> None:
         """A larger window is taken from requests that left after the smaller one was known: it may have shrunk."""
         if said.burst is None or (said.burst > self.burst and ticket.sent_at < self.window_seen):
             return
         self.burst, self.others, self.window_seen = said.burst, 0, now
-        span = WINDOW_SECONDS + MARGIN_SECONDS + (now - ticket.sent_at)
-        if said.burst_left is not None and span < REMEMBERED_SECONDS:
-            ours = len(self._sent_within(span, now))
+        if said.burst_left is not None:
+            ours = sum(until > ticket.sent_at for until in self._places(now).values())
             self.others = max(said.burst - said.burst_left - ours, 0)
 
     def _learn_tokens(self, ticket: Ticket, said: Told) -> None:

@@ -4,13 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from tap_pipedrive.errors import BudgetSpent, TryAgain
 from tap_pipedrive.ledger import FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Ticket, Told, told
 from tap_pipedrive.prices import TOKEN_PRICES
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.shared import MemoryStore, RedisStore
+
+CAREFUL_SECONDS = 10
+"""How long requests go one by one after a refusal."""
 
 logger = logging.getLogger("tap-pipedrive")
 
@@ -48,8 +51,10 @@ class Limits:
         self._budget = token_budget
         self._spent = 0
         self._queue = threading.Lock()
-        self._first = threading.Lock()
+        self._landed = threading.Condition()
+        self._on_their_way = 0
         self._is_taught = False
+        self._careful_until = 0.0
         self._has_told_share = False
 
     @property
@@ -64,23 +69,20 @@ class Limits:
         Raises BudgetSpent, and TryAgain while the breaker is open.
         """
         exchange = Exchange()
-        with ExitStack() as stack:
-            if not self._is_taught:  # the first one goes alone: its answer tells how many may go at once
-                stack.enter_context(self._first)
-                if self._is_taught:
-                    stack.close()
-            ticket = self._admit(TOKEN_PRICES[endpoint])
-            is_up = None
-            try:
-                yield exchange
-            except TryAgain:
-                is_up = 400 <= exchange.status < 500
-                raise
-            finally:
-                self._settle(ticket, exchange, is_up)
+        ticket = self._admit(TOKEN_PRICES[endpoint])
+        is_up = None
+        try:
+            yield exchange
+        except TryAgain:
+            is_up = 400 <= exchange.status < 500
+            raise
+        finally:
+            self._settle(ticket, exchange, is_up)
 
     def _admit(self, price: int) -> Ticket:
         with self._queue:  # one waits, the others queue behind it: no thundering herd
+            with self._landed:
+                self._landed.wait_for(lambda: self._on_their_way < self._most_at_once())
             while True:
                 if self._budget is not None and self._spent + price > self._budget:
                     raise BudgetSpent(
@@ -92,19 +94,38 @@ class Limits:
                 )
                 if isinstance(ticket, Ticket):
                     self._spent += price
+                    with self._landed:
+                        self._on_their_way += 1
                     return ticket
                 time.sleep(ticket)
+
+    def _most_at_once(self) -> int:
+        """Requests on their way: all of them may be refused, and the firewall does not forgive many refusals.
+
+        The first one goes alone, as its answer tells how large the window is; so do those after a refusal, as
+        others with the same token must be near.
+        """
+        is_careful = not self._is_taught or time.time() < self._careful_until
+        return 1 if is_careful else max(self.ledger.burst // 5, 1)
 
     def _settle(self, ticket: Ticket, exchange: Exchange, is_up: bool | None) -> None:
         if is_up is None and exchange.status:
             is_up = True
-        opened = self._store.step(lambda ledger, now: ledger.settle(now, ticket, exchange.told, is_up=is_up))
+        is_refused = exchange.status == 429
+        opened = self._store.step(
+            lambda ledger, now: ledger.settle(now, ticket, exchange.told, is_up=is_up, is_refused=is_refused)
+        )
         if opened:
             self.breaker_openings += 1
             logger.warning(
                 "%d requests in a row failed: nothing is sent for %d s.", FAILURES_TO_OPEN, OPEN_SECONDS
             )
-        self._is_taught = self._is_taught or exchange.status > 0
+        with self._landed:
+            self._is_taught = self._is_taught or exchange.status > 0
+            self._on_their_way -= 1
+            if is_refused:
+                self._careful_until = time.time() + CAREFUL_SECONDS
+            self._landed.notify_all()
         if (
             exchange.status == 200
             and self._share < 1
