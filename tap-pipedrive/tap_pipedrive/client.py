@@ -35,6 +35,7 @@ from tap_pipedrive.errors import (
 )
 from tap_pipedrive.limits import Limits
 from tap_pipedrive.prices import TOKEN_PRICES
+from tap_pipedrive.values import MAX_MAGNITUDE
 
 ATTEMPTS = 5
 CONNECT_SECONDS, READ_SECONDS = TIMEOUTS = 10, 60
@@ -42,6 +43,20 @@ LONGEST_WAIT_SECONDS = 60
 """A `Retry-After` beyond this is the daily budget's: nobody sleeps for hours."""
 
 RETRIED_STATUSES = {408, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+
+
+def _decimal(text: str) -> Decimal | str:
+    """A number with all its digits; one that nothing can store stays text, and fits no column of numbers."""
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return text
+    return number if len(text) <= MAX_MAGNITUDE and abs(number.adjusted()) <= MAX_MAGNITUDE else text
+
+
+def _integer(text: str) -> int | str:
+    """The same for a whole number; Python refuses to read thousands of digits."""
+    return int(text) if len(text) <= MAX_MAGNITUDE else text
 
 
 class _Envelope(msgspec.Struct):
@@ -54,8 +69,8 @@ class _Envelope(msgspec.Struct):
     error_info: Any = None
 
 
-_open = msgspec.json.Decoder(_Envelope, float_hook=Decimal).decode
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_open = msgspec.json.Decoder(_Envelope, float_hook=_decimal).decode
+_decode = msgspec.json.Decoder(float_hook=_decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -82,8 +97,8 @@ class Answer:
         """The data, decoded: numbers with all their digits."""
         try:
             return _decode(self.raw)
-        except msgspec.DecodeError:  # a whole number of thousands of digits, which Python refuses to read
-            return json.loads(bytes(self.raw), parse_float=Decimal, parse_int=Decimal)
+        except msgspec.DecodeError:  # a whole number of thousands of digits
+            return _loads(bytes(self.raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +258,12 @@ def _read(content: bytes, served_at: datetime | None) -> Answer:
 
 def _repaired(content: bytes) -> bytes:
     """The same JSON without characters that cannot be stored."""
-    return _encode(_storable(json.loads(content, parse_float=Decimal, parse_constant=str)))
+    return _encode(_storable(_loads(content)))
+
+
+def _loads(content: bytes) -> Any:
+    """What msgspec does not read: lone surrogates, monstrous numbers."""
+    return json.loads(content, parse_float=_decimal, parse_int=_integer, parse_constant=str)
 
 
 def _storable(value: Any) -> Any:

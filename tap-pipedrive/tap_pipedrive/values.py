@@ -85,6 +85,8 @@ def clean_number(value: Any) -> Decimal | int | None:
     elif value is None or value == "":
         return None
     elif isinstance(value, str):
+        if len(value) > MAX_MAGNITUDE:
+            raise ValueError("not a number that can be stored")
         try:
             number = Decimal(value)
         except ArithmeticError:

@@ -239,6 +239,18 @@ def test_replacing_a_nul_leaves_the_numbers_beside_it_exact() -> None:
         )
 
 
+@pytest.mark.parametrize("beside", ["", r"\ud83d", r"\u0000"])
+@pytest.mark.parametrize(
+    "number", ["9" * 5000, "-" + "9" * 2000, "0." + "1" * 5000, "1e999999999", "1e99999999999999999999"]
+)
+def test_a_number_that_nothing_can_store_becomes_text_wherever_it_stands(number: str, beside: str) -> None:
+    with fake([Say(body=f'{{"success":true,"data":["{beside}",[{number}]]}}'.encode())]) as server:
+        (found,) = _client(server.url).get("/api/v2/deals", {}).data[1]
+    with pytest.raises(ValueError, match="not a number"):
+        values.clean_number(found)
+    assert str(found) == number
+
+
 nonsense = {
     "id": 1,
     "title": {"a": 1},
