@@ -1,16 +1,21 @@
 # Everything needs only Python 3.11 or newer with venv, git and make.
 PYTHON ?= python3
 DEALS ?= 5000
+RUNS ?= 200
+SEED ?= 1
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
-.PHONY: run test lint format bench stop clean
+.PHONY: run test chaos lint format bench stop clean
 
 run: .venv/ready      ## load, model, and show what came out
 	@.venv/bin/python orchestrate/run.py --deals $(DEALS)
 
 test: .venv/ready     ## every test
 	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+
+chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
+	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) .venv/bin/python -m pytest --numprocesses 2 tests/chaos
 
 lint: .venv/ready     ## style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.message import Message
@@ -18,6 +19,7 @@ from urllib.request import Request, urlopen
 
 from .account import Account
 from .clock import Clock
+from .faults import Fault
 from .server import Server, Settings, serve
 
 if TYPE_CHECKING:
@@ -53,6 +55,19 @@ class Reply(NamedTuple):
         if self.status != HTTPStatus.OK:
             raise AssertionError(f"{self.status}: {self.text}")
         return self.json()
+
+
+@dataclass
+class _Trap(Fault):
+    """No trouble, but a function of the test that waits for a request."""
+
+    spring: Callable[[], object] = bool
+
+    def strikes(self, target: str) -> bool:
+        """Count a request, and call the function at its own."""
+        if super().strikes(target):
+            self.spring()
+        return False
 
 
 class Sandbox:
@@ -148,6 +163,13 @@ class Sandbox:
     def delete(self, path: str) -> Any:
         """Delete something by a control and return its answer."""
         return self.send("DELETE", path).granted()
+
+    def at_request(self, number: int, call: Callable[[], object]) -> None:
+        """Have a function called, in the server's thread, when so many requests to the API have come from now on.
+
+        It waits among the faults, and goes with them.
+        """
+        self._server.state.faults.append(_Trap("trap", at=frozenset([number]), spring=call))
 
     def truth(self, entity: str) -> list[dict[str, Any]]:
         """Return all rows of an entity that some list would show an all-seeing user."""

@@ -140,7 +140,7 @@ class Pipe:
                 env=os.environ | loader_environment(),
             ) as target,
         ):
-            lines = _forward(tap, target, break_after)
+            lines = self.forward(tap, target, break_after)
             printed, _ = target.communicate()
         run = Run(
             tap.returncode,
@@ -160,6 +160,35 @@ class Pipe:
             assert not token or token not in seen, f"the token is in the {place}"
         assert not token or not any(token.encode() in line for line in lines), "the token is in a message"
         return run
+
+    def forward(
+        self, tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], break_after: Break | None
+    ) -> list[bytes]:
+        """Hand on the tap's lines until it, or the target, is at its end."""
+        assert tap.stdout
+        assert target.stdin
+        lines, stream, pages = [], b"", 0
+        try:
+            for line in tap.stdout:
+                lines.append(line)
+                target.stdin.write(line)
+                if line.startswith(RECORD):
+                    stream = line[len(RECORD) :].split(b'"', 1)[0]
+                elif break_after and line.startswith(STATE) and stream == break_after.stream.encode():
+                    pages += 1
+                    if pages == break_after.page and break_after.what == "target":
+                        target.kill()
+                    elif pages == break_after.page:
+                        if break_after.what == "line":
+                            half = tap.stdout.readline()
+                            target.stdin.write(half[: len(half) // 2])
+                        tap.kill()
+                        break
+            target.stdin.flush()
+        except BrokenPipeError:  # the target is dead
+            pass
+        tap.stdout.close()
+        return lines
 
     def _tap_command(self) -> list[str | Path]:
         command: list[str | Path] = [TAP, "--config", self._written("tap.json", self.api)]
@@ -185,33 +214,3 @@ class Pipe:
         path = self._folder / name
         path.write_text(json.dumps(content))
         return path
-
-
-def _forward(
-    tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], break_after: Break | None
-) -> list[bytes]:
-    """Hand on the tap's lines until it, or the target, is at its end."""
-    assert tap.stdout
-    assert target.stdin
-    lines, stream, pages = [], b"", 0
-    try:
-        for line in tap.stdout:
-            lines.append(line)
-            target.stdin.write(line)
-            if line.startswith(RECORD):
-                stream = line[len(RECORD) :].split(b'"', 1)[0]
-            elif break_after and line.startswith(STATE) and stream == break_after.stream.encode():
-                pages += 1
-                if pages == break_after.page and break_after.what == "target":
-                    target.kill()
-                elif pages == break_after.page:
-                    if break_after.what == "line":
-                        half = tap.stdout.readline()
-                        target.stdin.write(half[: len(half) // 2])
-                    tap.kill()
-                    break
-        target.stdin.flush()
-    except BrokenPipeError:  # the target is dead
-        pass
-    tap.stdout.close()
-    return lines

@@ -1,0 +1,306 @@
+"""A hard day, drawn from a number: an account, runs that go wrong, and what happens to the account meanwhile."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from pipedrive_sandbox.testing import Sandbox
+from pipedrive_sandbox.warehouse import Warehouse
+
+from ..pipeline.conftest import TOKEN
+from ..pipeline.pipe import Break, Pipe, Run
+from .truth import Moment, Names, complaints
+
+PASSING: tuple[dict[str, Any], ...] = (
+    *({"kind": "status", "status": status} for status in (500, 502, 503, 504, 520, 521, 522, 523, 524)),
+    *({"kind": kind} for kind in ("reset", "truncate", "html", "null", "empty", "burst429")),
+    {"kind": "slow", "seconds": 0.05},
+)
+"""Troubles that the tap tries again, and that end its run when they last."""
+
+LASTING: tuple[dict[str, Any], ...] = (
+    *PASSING[:-1],
+    {"kind": "daily429"},
+    *({"kind": "status", "status": status} for status in (400, 401, 402, 403)),
+)
+
+LISTS = (
+    "v2/organizations", "v2/persons", "v2/products", "v2/deals", "v2/deals/archived", "v2/activities", "v1/leads",
+    "v1/leads/archived", "v1/notes", "v1/users", "v2/stages", "v1/activityTypes", "v2/deals/products",
+)  # fmt: skip
+DEFINITIONS = ("v2/dealFields", "v2/personFields", "v2/organizationFields", "v2/productFields")
+
+HARMLESS = ("update", "move", "close", "create", "archive", "resize")
+"""Changes after which every row is still in some list."""
+
+FIELDS_OF = ("deal", "person", "organization", "product")
+
+
+class Strike(NamedTuple):
+    """A kill -9, between two lines of the tap's, within one, or when so many requests have come."""
+
+    what: str
+    unit: str
+    number: int
+
+
+class WildPipe(Pipe):
+    """A pipe of which parts are killed at any line or request."""
+
+    def __init__(self, sandbox: Sandbox, warehouse: Warehouse, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.strike: Strike | None = None
+        self._catalog: dict[str, Any] = {}
+        self._sandbox = sandbox
+        self._warehouse = warehouse
+
+    def select_everything(self) -> None:
+        """Load all streams from now on; the catalog is looked up once, before there are troubles."""
+        self.everything = True
+        self._tap_command()
+
+    def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
+        self._catalog = self._catalog or super()._all_selected(command)
+        return self._catalog
+
+    def forward(
+        self, tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], _: Break | None
+    ) -> list[bytes]:
+        """Hand on the tap's lines until it, or the target, is at its end."""
+        assert tap.stdout
+        assert target.stdin
+        what, unit, number = self.strike or Strike("nothing", "", 0)
+        kill: dict[str, Callable[[], object]] = {
+            "tap": tap.kill, "line": tap.kill, "target": target.kill, "postgres": self._kill_postgres
+        }  # fmt: skip
+        if unit == "request":
+            self._sandbox.at_request(number, kill[what])
+        lines: list[bytes] = []
+        with suppress(BrokenPipeError):  # the target is dead
+            for line in tap.stdout:
+                lines.append(line)
+                is_hit = unit == "line" and len(lines) == number
+                target.stdin.write(line[: len(line) // 2] if is_hit and what == "line" else line)
+                if is_hit:
+                    kill[what]()
+                if is_hit and what in ("tap", "line"):
+                    break
+            target.stdin.flush()
+        tap.stdout.close()
+        return lines
+
+    def _kill_postgres(self) -> None:
+        postmaster = (self._warehouse.home / "data" / "postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(postmaster), signal.SIGKILL)
+
+
+class Day:
+    """One day, from its number."""
+
+    def __init__(self, seed: int, target: Path, folder: Path, warehouse: Warehouse, database: str) -> None:
+        self._story = [f"make chaos RUNS=1 SEED={seed}"]
+        self._seed = seed
+        self._warehouse = warehouse
+        self._database = database
+        rng = Random(f"day {seed}")
+        self._runs = rng.choice((1, 1, 1, 2, 2, 3))
+        self._everything = rng.random() < 0.2
+        self._history = rng.choice(("stage", "stage", "all"))
+        self._ends_with_reconcile = rng.random() < 0.3
+        self._moments: list[Moment] = []
+        self._columns: set[tuple[str, str]] = set()
+        self._sandbox = Sandbox(deals=rng.randint(60, 150), seed=seed, tokens=[TOKEN])
+        settings = {
+            "api_token": TOKEN,
+            "history": self._history,
+            "lookback_seconds": rng.choice((0, 60)),
+            "concurrency": rng.randint(1, 8),
+            "reconcile_min_ratio": 0.3,
+        }
+        self._pipe = WildPipe(self._sandbox, warehouse, target, folder, database, settings)
+        self._pipe.loader["batch_size_rows"] = rng.choice((20, 200, 5000))
+        self._tell("settings", settings | {"everything": self._everything})
+
+    def _tell(self, what: str, details: Any) -> None:
+        self._story.append(f"{what}: {details}")
+
+    @property
+    def story(self) -> str:
+        """How to live it again, and what happened so far."""
+        return "\n".join(self._story)
+
+    def live(self) -> list[str]:
+        """Some bad runs, then a good one; return what is wrong in the warehouse then."""
+        with self._sandbox as sandbox:
+            self._pipe.api["api_url"] = sandbox.url
+            if self._everything:
+                self._pipe.select_everything()
+            for number in range(1, self._runs + 1):
+                rng = Random(f"day {self._seed}, run {number}")
+                self._look()
+                if number > 1:
+                    self._change(rng)
+                self._run_badly(rng)
+            self._look()
+            self._change(Random(f"day {self._seed}, last"))
+            names = self._names()
+            self._pipe.api["reconcile"] = self._ends_with_reconcile
+            self._tell("good run", {"reconcile": self._ends_with_reconcile})
+            self._pipe.run().succeeded()
+            self._look()
+        return complaints(
+            self._database,
+            self._moments,
+            names,
+            reconciled=self._ends_with_reconcile,
+            former_columns=self._columns,
+        )
+
+    def _look(self) -> None:
+        self._moments.append(Moment(self._sandbox, everything=self._everything, history=self._history))
+
+    def _names(self) -> Names:
+        """The names that the state knows."""
+        streams = (self._pipe.state or {}).get("bookmarks", {})
+        return {
+            stream: {
+                key: pin["name"] for key, pin in state.get("custom_fields", {}).items() if " " not in key
+            }
+            for stream, state in streams.items()
+        }
+
+    # A bad run
+
+    def _run_badly(self, rng: Random) -> None:
+        for fault in self._faults(rng):
+            self._sandbox.post("/sandbox/faults", fault)
+            self._tell("fault", fault)
+        pipe = self._pipe
+        pipe.api["reconcile"] = rng.random() < 0.2
+        pipe.strike = self._strike(rng)
+        run = pipe.run(in_haste=True)
+        self._sandbox.delete("/sandbox/faults")
+        self._warehouse.up()
+        self._tell("run", {
+            "reconcile": pipe.api["reconcile"], "strike": pipe.strike, "exits": (run.tap_exit, run.target_exit),
+            "lines": len(run.lines), "states": len(run.states), "errors": run.errors,
+        })  # fmt: skip
+        pipe.strike = None
+        self._check_manners(run)
+        for line in run.lines:
+            if line.startswith(b'{"type":"SCHEMA"'):
+                message = json.loads(line)
+                self._columns |= {(message["stream"], column) for column in message["schema"]["properties"]}
+
+    def _check_manners(self, run: Run) -> None:
+        """However the tap ends, it says why in one sentence."""
+        assert "Traceback" not in run.tap_log, run.tap_log[-3000:]
+        assert run.tap_exit in (0, 1, -signal.SIGKILL)
+        assert len(run.errors) == (run.tap_exit == 1), run.errors
+
+    def _faults(self, rng: Random) -> Iterator[dict[str, Any]]:
+        for _ in range(rng.choice((0, 1, 3, 6))):
+            yield rng.choice(PASSING) | {"at": rng.sample(range(1, 50), rng.randint(1, 3))}
+        if rng.random() < 0.25:
+            trouble = rng.choice(LASTING)
+            paths = LISTS if trouble.get("status") in (400, 402) else LISTS + DEFINITIONS
+            yield trouble | {"path": f"/api/{rng.choice(paths)}(\\?|$)"}
+        if rng.random() < 0.5:
+            change = {"share": 0.02, "seed": rng.randrange(1000), "kinds": ["delete", "merge"]}
+            yield {"kind": "change", "at": [rng.randint(1, 6)], "call": _call("change", change)}
+        if rng.random() < 0.5:
+            change = {"share": 0.01, "seed": rng.randrange(1000), "kinds": HARMLESS}
+            yield {"kind": "change", "at": rng.sample(range(7, 60), 4), "call": _call("change", change)}
+
+    def _strike(self, rng: Random) -> Strike | None:
+        what = rng.choice(("nothing", "tap", "tap", "line", "target", "target", "postgres"))
+        unit = "line" if what == "line" else rng.choice(("line", "request"))
+        most = 60 if unit == "request" else 2000
+        number = round(math.exp(rng.uniform(0, math.log(most))))
+        return None if what == "nothing" else Strike(what, unit, number)
+
+    # What happens to the account between two runs
+
+    def _change(self, rng: Random) -> None:
+        self._post("clock", {"advance_seconds": rng.choice((0, 1, 60, 3600, 3600, 40 * 86400))})
+        if rng.random() < 0.8:
+            further = {"entities": _ENTITIES} if self._everything else {}
+            self._post("change", {"share": rng.choice((0.02, 0.1)), "seed": rng.randrange(1000), **further})
+        for event in (self._rename, self._delete_field, self._add_field, self._relabel, self._unarchive):
+            if rng.random() < 0.3:
+                event(rng)
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        self._tell("control", (path, body))
+        return self._sandbox.post(f"/sandbox/{path}", body)
+
+    def _field(self, rng: Random) -> dict[str, Any]:
+        fields = [row for row in self._sandbox.truth("fields") if row["is_custom_field"]]
+        chosen: dict[str, Any] = rng.choice(fields)
+        return chosen
+
+    def _rename(self, rng: Random) -> None:
+        one, other = self._field(rng), self._field(rng)
+        name = f"Novo nome {rng.randrange(10)}"
+        if self._pipe.state and rng.random() < 0.5:  # else nobody remembers whose column of this name it was
+            name = other["field_name"]
+        self._tell("renamed", (one["entity"], one["field_code"], one["field_name"], name))
+        self._sandbox.patch(f"/sandbox/fields/{one['entity']}/{one['field_code']}", {"field_name": name})
+
+    def _delete_field(self, rng: Random) -> None:
+        field = self._field(rng)
+        self._tell("deleted", (field["entity"], field["field_code"], field["field_name"]))
+        self._sandbox.delete(f"/sandbox/fields/{field['entity']}/{field['field_code']}")
+        if self._pipe.state and rng.random() < 0.5:
+            self._add_field(rng, entity=field["entity"], name=field["field_name"])
+
+    def _add_field(self, rng: Random, entity: str = "deal", name: str = "Campo novo") -> None:
+        kind = rng.choice(("varchar", "double", "monetary", "daterange"))
+        values: dict[str, Any] = {
+            "varchar": "x", "double": 1.25, "monetary": {"value": 7, "currency": "EUR"},
+            "daterange": {"value": "2026-01-01", "until": "2026-01-31"},
+        }  # fmt: skip
+        made = self._post(f"fields/{entity}", {"field_name": name, "field_type": kind})
+        rows = [row["id"] for row in self._sandbox.truth(f"{entity}s") if not row.get("is_deleted")]
+        for row_id in rng.sample(rows, 3):
+            self._sandbox.patch(
+                f"/sandbox/records/{entity}s/{row_id}",
+                {"custom_fields": {made["field_code"]: values[kind]}},
+            )
+
+    def _relabel(self, rng: Random) -> None:
+        fields = [row for row in self._sandbox.truth("fields") if row["is_custom_field"] and row["options"]]
+        field = rng.choice(fields)
+        path = f"/sandbox/fields/{field['entity']}/{field['field_code']}/options"
+        option = rng.choice(field["options"])
+        self._tell("option", (path, option))
+        if rng.random() < 0.5:
+            self._sandbox.patch(f"{path}/{option['id']}", {"label": "Outro rótulo"})
+        else:
+            self._sandbox.delete(f"{path}/{option['id']}")
+
+    def _unarchive(self, rng: Random) -> None:
+        for entity in ("deals", "leads"):
+            archived = [row["id"] for row in self._sandbox.truth(entity) if row["is_archived"]]
+            if archived:
+                self._post(f"{entity}/{rng.choice(archived)}/unarchive", {})
+
+
+def _call(control: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {"method": "POST", "path": f"/sandbox/{control}", "json": body}
+
+
+_ENTITIES = [
+    "deals", "persons", "organizations", "products", "activities", "leads", "notes", "projects", "tasks", "files",
+    "deal_products", "deal_installments", "deal_discounts", "deal_followers", "deal_participants",
+    "person_followers", "organization_followers", "product_variations", "note_comments",
+]  # fmt: skip

@@ -1,0 +1,21 @@
+"""After any day, however hard, one good run makes the warehouse equal the truth."""
+
+from pathlib import Path
+
+import pytest
+from pipedrive_sandbox.warehouse import Warehouse
+
+from .day import Day
+
+
+def test_one_good_run_heals_a_hard_day(
+    seed: int, target: Path, tmp_path: Path, warehouse: Warehouse, database: str
+) -> None:
+    day = Day(seed, target, tmp_path, warehouse, database)
+    try:
+        found = day.live()
+    except BaseException as error:
+        error.add_note(day.story)
+        raise
+    if found:
+        pytest.fail("\n".join([day.story, *found]))

@@ -1,0 +1,127 @@
+"""What the warehouse may hold after a hard day: the truth, and what no incremental run could know better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from pipedrive_sandbox.testing import Reply, Sandbox
+
+from ..pipeline.contract import CHILDREN, CONTRACT, FIELDS_OF, INCREMENTAL, OPTIONAL
+from ..pipeline.expected import Expected, Key, Row, expected
+from ..pipeline.raw import LOADER_COLUMNS, read
+
+KEPT = {
+    "fields", "field_options", "rejected_values", "deal_changes", "person_changes", "organization_changes"
+}  # fmt: skip
+"""Tables whose rows stay as they were when Pipedrive has them no more, unmarked."""
+
+Names = Mapping[str, Mapping[str, str]]
+"""Columns of custom fields, by table and key."""
+
+
+class Moment:
+    """An account as it was when this was made, for `expected`, which reads no more of a sandbox than this."""
+
+    def __init__(self, sandbox: Sandbox, *, everything: bool, history: str) -> None:
+        self._options = {"everything": everything, "history": history}
+        tables = {*CONTRACT, *(OPTIONAL if everything else ())} - {"rejected_values"}
+        tables |= {"project_fields", "project_field_options"} if everything else set()
+        self._rows = {table: sandbox.truth(table) for table in tables}
+        self._me = sandbox.api("/api/v1/users/me")
+
+    def truth(self, table: str) -> list[Row]:
+        """The rows of a table."""
+        return self._rows[table]
+
+    def api(self, _: str) -> Reply:
+        """Who the token's user is."""
+        return self._me
+
+    def tables(self, names: Names) -> Expected:
+        """The tables that a load at that moment would have made, if the columns had these names."""
+        known = {table: dict(names.get(table, {})) for table in FIELDS_OF}
+        return expected(cast("Sandbox", self), Expected({}, known), **cast("Any", self._options))
+
+
+def complaints(
+    database: str,
+    moments: Sequence[Moment],
+    names: Names,
+    *,
+    reconciled: bool,
+    former_columns: Iterable[tuple[str, str]],
+) -> list[str]:
+    """What is wrong in the warehouse after a good run at the last of these moments, in words; the first 20.
+
+    `names`: those that the state knew before that run. `former_columns`: what earlier runs may have added, by
+    table.
+    """
+    actual = read(database)
+    *earlier, now = [moment.tables(names) for moment in moments]
+    found = [f"table {name} is amiss" for name in actual.keys() ^ now.tables.keys()]
+    former = set(former_columns)
+    for name in actual.keys() & now.tables.keys():
+        stored, wanted = actual[name], now[name].columns | LOADER_COLUMNS
+        found += [
+            f"{name}: column {column} is {stored.columns.get(column)}, not {wanted.get(column)}"
+            for column in sorted(stored.columns.keys() | wanted.keys())
+            if stored.columns.get(column) != wanted.get(column)
+            and (name, column) not in former - {(name, known) for known in wanted}
+        ]
+        is_read_whole = name not in (*INCREMENTAL, *CHILDREN, "files") or (reconciled and name not in KEPT)
+        before = [] if is_read_whole else earlier
+        found += [f"{name}: row {key} {what}" for key, what in _wrong_rows(name, stored.rows, before, now)]
+        for key in stored.rows.keys() - now[name].rows.keys():
+            if reconciled and name not in KEPT and stored.rows[key]["_sdc_deleted_at"] is None:
+                found.append(f"{name}: row {key} is gone, and not marked as deleted")
+            if not any(key in moment[name].rows for moment in earlier):
+                found.append(f"{name}: row {key} never was")
+    return found[:20]
+
+
+def _wrong_rows(
+    name: str, stored: Mapping[Key, Row], earlier: Sequence[Expected], now: Expected
+) -> Iterator[tuple[Key, str]]:
+    """Rows that are neither as they are now nor as they were when they, or what they hang on, last changed."""
+    for key, row in now[name].rows.items():
+        known = [
+            moment[name].rows.get(key)
+            for moment in earlier
+            if _changed_at(moment, name, row) == _changed_at(now, name, row)
+        ]
+        if key not in stored:
+            if None not in known and not _may_lack(now, name, row):
+                yield key, "is missing"
+            continue
+        for column, value in row.items():
+            there = stored[key][column]
+            if there != value and all(version is None or version.get(column) != there for version in known):
+                yield key, f"has {column} {there!r}, not {value!r}"
+        if stored[key]["_sdc_deleted_at"] is not None:
+            yield key, "is marked as deleted"
+
+
+def _may_lack(moment: Expected, name: str, row: Row) -> bool:
+    """Whether nobody asks for a row, by what the lists tell of the record on which it hangs."""
+    if name not in CHILDREN:
+        return False
+    parents, reference, _ = CHILDREN[name]
+    parent = moment[parents].rows.get((row[reference],))
+    if parent is None:
+        return True
+    if name.endswith("_changes"):  # within the second of its creation, a record looks unchanged
+        return bool(parent["add_time"] == row["time"])
+    return name in ("deal_installments", "deal_discounts") and not parent["products_count"]
+
+
+def _changed_at(moment: Expected, name: str, row: Row) -> Any:
+    """When a row, or the one it hangs on, had last changed then."""
+    key: Any
+    if name in CHILDREN:
+        name, reference, column = CHILDREN[name]
+        key = (row[reference],)
+    else:
+        column, key = "update_time", (row["id"],)
+    parent = moment[name].rows.get(key)
+    return parent[column] if parent else "never"
