@@ -6,7 +6,7 @@ What comes out is in order, list by list. What waits stays JSON (see `Answer`) a
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -17,6 +17,9 @@ R = TypeVar("R")
 
 MOST_BYTES = 32 * 2**20
 """JSON that may wait for its turn; each list may have one page more."""
+
+SIGNAL_SECONDS = 1
+"""Nothing waits longer without a look around: a signal that comes right before a wait does not interrupt it."""
 
 
 class Pool:
@@ -54,9 +57,9 @@ class Pool:
             for item in items:
                 waiting.append(self.submit(function, item))
                 if len(waiting) >= self.size:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
@@ -64,6 +67,12 @@ class Pool:
     def _work(self) -> None:
         while True:
             self._tasks.get()()
+
+
+def _result(future: "Future[R]") -> R:
+    while not future.done():
+        wait([future], SIGNAL_SECONDS)
+    return future.result()
 
 
 class _Line:
@@ -104,7 +113,7 @@ class LookAhead:
                 with self._changed:
                     self._go_on()
                     while not line.waiting:
-                        self._changed.wait()
+                        self._changed.wait(SIGNAL_SECONDS)
                     page, error = line.waiting.popleft()
                     self._bytes -= page.size if page else 0
                 if error:
