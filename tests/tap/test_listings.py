@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -13,10 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
+from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.client import Answer
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.listings import CursorListing, Listing, OffsetListing, Page, WholeListing
+from tap_pipedrive.settings import Settings
 
-from .harness import FakeClient, FakeSource, Record, discover, run, select
+from .harness import TOKEN, FakeClient, FakeSource, Record, discover, run, select
 
 SOME_PAGE = 5
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -191,6 +197,8 @@ class Account:
         self.rows: dict[int, Record] = {}
         self.seconds = seconds
         self.clock = START
+        self.tick = timedelta(seconds=1)
+        """How long a change takes."""
         self.envelope = ENVELOPES[envelope]
         self.cap = cap
         self.changes: Iterator[Callable[[Account], None]] = iter(())
@@ -222,13 +230,16 @@ class Account:
         number = max(self.rows, default=0) + 1
         self.rows[number] = {"id": number, "update_time": stamp(self.clock)}
         self.touched.add(number)
-        self.clock += timedelta(seconds=1)
+        self.clock += self.tick
 
     def update(self, number: int) -> None:
         if number in self.rows:
             self.rows[number] = {"id": number, "update_time": stamp(self.clock)}
             self.touched.add(number)
-            self.clock += timedelta(seconds=1)
+            self.clock += self.tick
+
+    def pause(self) -> None:
+        self.clock += timedelta(hours=1)
 
     def delete(self, number: int) -> None:
         self.rows.pop(number, None)
@@ -308,6 +319,14 @@ event = st.one_of(
 )
 
 
+def happening(some: list[tuple[Any, ...]]) -> Callable[[Account], None]:
+    def change(account: Account) -> None:
+        for name, *arguments in some:
+            getattr(account, name)(*arguments)
+
+    return change
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     events=st.lists(st.lists(event, max_size=3), max_size=12),
@@ -326,14 +345,7 @@ def test_every_row_that_stays_unchanged_is_seen_while_others_come_change_and_go(
     """`tie` rows share a second; what changed since the walk began is the next run's."""
     here = V1Account(rows, envelope=envelope, seconds=lambda number: number // tie)
 
-    def happen(some: list[tuple[Any, ...]]) -> Callable[[Account], None]:
-        def change(account: Account) -> None:
-            for name, *arguments in some:
-                getattr(account, name)(*arguments)
-
-        return change
-
-    here.changes = iter([lambda _: None, *(happen(some) for some in events)])
+    here.changes = iter([lambda _: None, *(happening(some) for some in events)])
     before = set(here.rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listings, "PAGE", SOME_PAGE)
@@ -369,6 +381,122 @@ def test_a_walk_goes_on_from_its_place_after_changes_in_between(
             here.insert()
         rest = rows_of(walk(OffsetListing("/x"), here.answer, place=dict(place)))
     assert set(here.rows) <= seen | {row["id"] for row in rest}
+
+
+class V2Account(Account):
+    """A list with keyset cursors, by id or by time of change."""
+
+    def answer(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
+        next(self.changes, lambda _: None)(self)
+        rows = list(self.rows.values())
+        column = params.get("sort_by", "id")
+        if since := params.get("updated_since"):
+            rows = [row for row in rows if row["update_time"] >= stamp(datetime.fromisoformat(since))]
+        rows.sort(key=lambda row: (row[column], row["id"]))
+        if cursor := params.get("cursor"):
+            after = tuple(json.loads(cursor))
+            rows = [row for row in rows if (row[column], row["id"]) > after]
+        limit = int(params["limit"])
+        shown = [dict(row) for row in rows[:limit]]
+        more = {"next_cursor": json.dumps([shown[-1][column], shown[-1]["id"]])} if rows[limit:] else None
+        return {"success": True, "data": shown, "additional_data": more}
+
+
+class Clocked(FakeClient):
+    """Answers dated by an account's clock."""
+
+    def __init__(self, here: Account) -> None:
+        super().__init__(here.answer)
+        self.here = here
+
+    def get(self, endpoint: str, params: Mapping[str, Any], **ids: Any) -> Answer:
+        return replace(super().get(endpoint, params, **ids), served_at=self.here.clock)
+
+
+class Warehouse:
+    """What runs have brought, and the state that the last one left; any run may be cut short."""
+
+    def __init__(self, here: Account, listing: Listing) -> None:
+        self.here = here
+        self.listing = listing
+        self.rows: dict[int, Any] = {}
+        self.state: dict[str, Any] = {}
+
+    def run(self, *, pages: int | None = None, loses_unsaved_rows: bool = False) -> None:
+        """Read, at most so many pages; if the target dies, rows come no further than the state."""
+        state = deepcopy(self.state)
+        waiting: list[Any] = []
+
+        def save() -> None:
+            self.state = deepcopy(state)
+            self._load(waiting)
+            waiting.clear()
+
+        budget = count()
+        for _ in range(2):
+            walk = self._walk(state)
+            for one in walk.follow(walk.pages(FakeSource(Clocked(self.here))), save):
+                waiting += one.rows
+                if pages is not None and next(budget) >= pages:
+                    if not loses_unsaved_rows:
+                        self._load(waiting)
+                    return
+            if not walk.is_resumed:
+                return
+
+    def _walk(self, state: dict[str, Any]) -> Walk:
+        chosen = Settings(api_token=TOKEN, lookback_seconds=0)
+        return Walk("x", self.listing, state, bookmark="update_time", is_whole=False, settings=chosen)
+
+    def _load(self, rows: list[Any]) -> None:
+        self.rows |= {row["id"]: row["update_time"] for row in rows}
+
+
+pause = st.just(("pause",))
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    runs=st.lists(
+        st.tuples(
+            st.integers(0, 7),
+            st.booleans(),
+            st.lists(st.lists(event | st.just(("pause",)), max_size=3), max_size=8),
+        ),
+        max_size=4,
+    ),
+    rows=st.integers(0, 30),
+    tie=st.integers(1, 12),
+    tick=st.integers(0, 1),
+    way=st.sampled_from(
+        [
+            (V2Account, CursorListing("/x")),
+            (V1Account, OffsetListing("/x")),
+            (V1Account, OffsetListing("/x", has_updated_since=False)),
+        ]
+    ),
+)
+def test_runs_that_are_cut_short_again_and_again_have_every_row_in_the_end(
+    runs: list[tuple[int, bool, list[list[tuple[Any, ...]]]]],
+    rows: int,
+    tie: int,
+    tick: int,
+    way: tuple[type[Account], Listing],
+) -> None:
+    """Whatever changes between two pages or two runs, within one second too, without looking back."""
+    here = way[0](rows, seconds=lambda number: number // tie)
+    here.tick = timedelta(seconds=tick)
+    warehouse = Warehouse(here, way[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listings, "PAGE", SOME_PAGE)
+        for pages, loses_unsaved_rows, events in runs:
+            here.changes = iter([happening(some) for some in events])
+            with suppress(PipedriveError):  # rows went faster than they could be read
+                warehouse.run(pages=pages, loses_unsaved_rows=loses_unsaved_rows)
+        here.changes = iter(())
+        warehouse.run()
+    held = {number: warehouse.rows.get(number) for number in here.rows}
+    assert held == {number: row["update_time"] for number, row in here.rows.items()}
 
 
 ENDLESS: list[tuple[str, Listing, datetime | None]] = [
