@@ -192,7 +192,10 @@ class Client:
             exchange.answered(response.status_code, response.headers)
             if response.status_code == 200:
                 return _read(response.content, _clock(response.headers.get("Date")))
-            raise _problem(endpoint, response, self._auth.when_refused)
+            problem = _problem(endpoint, response, self._auth.when_refused)
+            if isinstance(problem, Blocked | BudgetSpent):
+                self._over = problem  # before the limits let another request go
+            raise problem
 
     def _check_that_it_goes_on(self) -> None:
         if self._over:
