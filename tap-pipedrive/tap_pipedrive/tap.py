@@ -193,6 +193,10 @@ class TapPipedrive(Tap):
             try:
                 return custom_fields(self.definitions(entity), FIELD_ENDPOINTS[entity])
             except NotAllowed as error:
+                if self._has_columns_for(entity) and not self._is_discovering:
+                    raise PipedriveError(
+                        f"Custom fields of the entity {entity} have columns, which would not be filled: {error}"
+                    ) from None
                 self.logger.warning("Custom fields of the entity %s are missing: %s", entity, error)
             except PipedriveError as error:
                 if not self._is_discovering:
@@ -200,6 +204,11 @@ class TapPipedrive(Tap):
                 self._no_custom_fields = True
                 self.logger.warning("The catalog is without custom fields: %s", error)
         return {}
+
+    def _has_columns_for(self, entity: str) -> bool:
+        """Whether runs before this one knew custom fields of an entity: rows read without would not come again."""
+        streams = (stream for stream in self.streams.values() if stream.custom_fields_of == entity)
+        return any(stream.stream_state.get("custom_fields") for stream in streams)
 
     def forget_definitions(self, entity: str) -> None:
         """Read them again when they are needed next."""

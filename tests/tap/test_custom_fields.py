@@ -468,6 +468,23 @@ def test_names_survive_a_rename_in_a_real_run(living: Sandbox) -> None:
     assert {column.removesuffix("_currency") for column in added} == {min(added, key=len)}
 
 
+@pytest.mark.parametrize("status", [402, 404])
+def test_fields_that_may_not_be_read_any_more_leave_no_row_without_them(living: Sandbox, status: int) -> None:
+    """Rows would come without their values, and not again; where nothing was ever known, a warning is enough."""
+    catalog = select(discover(living.url), "deals", "users")
+    refused = {"kind": "status", "status": status, "path": "/api/v2/dealFields"}
+    living.post("/sandbox/faults", refused)
+    first = run(living.url, catalog=catalog).good()
+    assert first.records("deals")
+    living.delete("/sandbox/faults")
+    second = run(living.url, catalog=catalog).good()
+    living.post("/sandbox/change", {"share": 0.1, "kinds": ["update"], "entities": ["deals"]})
+    living.post("/sandbox/faults", refused)
+    third = run(living.url, catalog=catalog, state=second.state)
+    assert str(third.error).startswith("Custom fields of the entity deal have columns")
+    assert not third.records("deals")
+
+
 def test_a_deleted_field_keeps_its_name_from_others(living: Sandbox) -> None:
     made = living.post("/sandbox/fields/deal", {"field_name": "Temperature", "field_type": "double"})
     first = run(living.url, catalog=select(discover(living.url), "deals")).good()
