@@ -260,6 +260,11 @@ def is_custom_key(name: str) -> bool:
     return bool(_KEY.match(name))
 
 
+def is_key(text: str) -> bool:
+    """Whether it is the key of a custom field."""
+    return bool(re.fullmatch(_KEY, text))
+
+
 def key_of(schema: Mapping[str, Any]) -> str | None:
     """The custom field to which a column of a catalog belongs, by the column's schema."""
     match = _DESCRIBED.match(schema.get("description") or "")

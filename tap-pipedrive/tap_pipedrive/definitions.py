@@ -6,8 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
-from tap_pipedrive.custom_fields import Definition
-from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.custom_fields import Definition, is_key
 from tap_pipedrive.listings import Page, Place, Source
 from tap_pipedrive.values import clean_integer, clean_text
 
@@ -22,16 +21,15 @@ FIELD_ENDPOINTS = {
 """By entity; leads have the deals' fields."""
 
 
-def custom_fields(fields: Sequence[Mapping[str, Any]], endpoint: str) -> dict[str, Definition]:
-    """The custom ones among an entity's fields, by key."""
+def custom_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Definition]:
+    """The custom ones among an entity's fields, by key.
+
+    One without a proper key or type has no column, and its values are in the overflow.
+    """
     found = {}
     for field in fields:
-        if field.get("is_custom_field"):
-            key, name, kind = (field.get(part) for part in ("field_code", "field_name", "field_type"))
-            if not (isinstance(key, str) and isinstance(kind, str)):
-                raise PipedriveError(
-                    f"GET {endpoint} answered a field without code or type: report this line."
-                )
+        key, name, kind = (field.get(part) for part in ("field_code", "field_name", "field_type"))
+        if field.get("is_custom_field") and isinstance(kind, str) and isinstance(key, str) and is_key(key):
             found[key] = Definition(key, str(name or ""), kind, dict(_options(field.get("options"))))
     return found
 

@@ -191,7 +191,7 @@ class TapPipedrive(Tap):
             return {}  # an add-on: asking whether it is there would cost each discovery 10 tokens
         if not self._no_custom_fields:
             try:
-                return custom_fields(self.definitions(entity), FIELD_ENDPOINTS[entity])
+                return custom_fields(self.definitions(entity))
             except NotAllowed as error:
                 if self._has_columns_for(entity) and not self._is_discovering:
                     raise PipedriveError(

@@ -120,6 +120,8 @@ class Lists:
     """Rows by list, and the run that reads these only."""
 
     rows: dict[str, list[Record]]
+    models: dict[str, Record]
+    """What bad rows are made of."""
     catalog: Record
     records: dict[str, list[Record]]
 
@@ -144,7 +146,9 @@ def good(shared: Sandbox) -> Lists:
     assert all(rows.values())
     catalog = select(discover(shared.url), *STREAMS, "rejected_values")
     done = read({name: kept(name, rows) for name in LISTS}, catalog).good()
-    return Lists(rows, catalog, {stream: done.records(stream) for stream in STREAMS})
+    models = {name: several[-1] for name, several in rows.items()}
+    models["dealFields"] = models["dealFields"] | {"field_code": "f" * 40, "field_name": "Unheard of"}
+    return Lists(rows, models, catalog, {stream: done.records(stream) for stream in STREAMS})
 
 
 def kept(name: str, rows: Mapping[str, list[Record]]) -> list[str]:
@@ -176,16 +180,10 @@ def read(rows: Mapping[str, Sequence[str]], catalog: Record, bodies: Mapping[str
         return run(server.url, catalog=catalog, **SETTINGS)
 
 
-def ended_well_or_in_a_sentence(done: Run) -> bool:
-    """Whether the run ended well. Raises what a user would see as a traceback."""
-    if done.error and not isinstance(done.error, PipedriveError):
-        raise done.error
-    return done.error is None
-
-
-def as_sent(record: Record) -> Record:
-    """A record without what tells where it stands among the others."""
-    return {name: value for name, value in record.items() if name not in ("change_id", "sequence")}
+def holds(record: Record, row: Record) -> bool:
+    """Whether a record is this row: columns may be added, and a change may have another number."""
+    numbers = ("change_id", "sequence")
+    return all(name in numbers or record.get(name, ...) == value for name, value in row.items())
 
 
 @settings(max_examples=60, deadline=None)
@@ -194,20 +192,17 @@ def test_a_row_that_is_anything_takes_no_good_row_with_it(good: Lists, data: st.
     rows: dict[str, list[str]] = {}
     bad: dict[str, int] = {}
     for name in LISTS:
-        anything = data.draw(st.lists(mutated(good.rows[name][-1]) | texts, max_size=3), name)
+        anything = data.draw(st.lists(mutated(good.models[name]) | texts, max_size=3), name)
         rows[name] = kept(name, good.rows)
         bad[name] = len(anything)
         for text in anything:
             rows[name].insert(data.draw(st.integers(0, len(rows[name]))), text)
-    done = read(rows, good.catalog)
-    if not ended_well_or_in_a_sentence(done):
-        assert "without code or type" in str(done.error), done.error
-        return
+    done = read(rows, good.catalog).good()
     for stream in STREAMS[1:]:
         records = done.records(stream)
         lost = [one for one in done.records("rejected_values") if one["stream"] == stream]
         for row in good.records[stream]:
-            assert as_sent(row) in map(as_sent, records), f"{stream}: a good row is lost"
+            assert any(holds(record, row) for record in records), f"{stream}: a good row is lost"
         if stream not in CHILDREN:
             whole = [one for one in lost if one["field"] == WHOLE_RECORD]
             assert len(records) + len(whole) == len(good.records[stream]) + bad[stream]
@@ -222,4 +217,6 @@ def test_a_page_that_is_anything_is_a_sentence_at_most(
     rows = {name: kept(name, good.rows) for name in LISTS}
     if body is None:
         body = f'{{"success":true,"data":{data},"additional_data":{extra}}}'
-    ended_well_or_in_a_sentence(read(rows, good.catalog, {name: body}))
+    done = read(rows, good.catalog, {name: body})
+    if not isinstance(done.error, PipedriveError):
+        done.good()
