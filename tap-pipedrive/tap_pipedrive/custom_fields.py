@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha1
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ ADDRESS_PARTS = (
 )  # fmt: skip
 
 _KEY = re.compile(r"^[0-9a-f]{40}")
-_DESCRIBED = re.compile(r"^Custom field ([0-9a-f]{40})$")
+_DESCRIBED = re.compile(r"^Custom field (.+)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -260,11 +261,6 @@ def is_custom_key(name: str) -> bool:
     return bool(_KEY.match(name))
 
 
-def is_key(text: str) -> bool:
-    """Whether it is the key of a custom field."""
-    return bool(re.fullmatch(_KEY, text))
-
-
 def key_of(schema: Mapping[str, Any]) -> str | None:
     """The custom field to which a column of a catalog belongs, by the column's schema."""
     match = _DESCRIBED.match(schema.get("description") or "")
@@ -322,7 +318,7 @@ def _assign_names(
         if not name or columns & taken or any(demand[column] > 1 for column in columns):
             name = ""
         while not name or _columns(name, field.type) & taken:
-            tail = "_" + field.key[:length]
+            tail = "_" + _digits(field.key)[:length]
             name = _fit(wanted[field.key] or "field", field.type, tail) + tail
             length += 2
         names[field.key] = name
@@ -332,6 +328,11 @@ def _assign_names(
 
 def _columns(name: str, field_type: str) -> set[str]:
     return {name + suffix for suffix, _ in KINDS.get(field_type, _UNKNOWN).columns}
+
+
+def _digits(key: str) -> str:
+    """What tells a field's column from others that want its name: of a key that is no hash, the digits of one."""
+    return key if re.fullmatch(_KEY, key) else sha1(key.encode(), usedforsecurity=False).hexdigest()
 
 
 def _fit(name: str, field_type: str, tail: str = "") -> str:

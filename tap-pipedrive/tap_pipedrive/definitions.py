@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
-from tap_pipedrive.custom_fields import Definition, is_key
+from tap_pipedrive.custom_fields import Definition
 from tap_pipedrive.listings import Page, Place, Source
 from tap_pipedrive.values import clean_integer, clean_text
 
@@ -22,14 +22,15 @@ FIELD_ENDPOINTS = {
 
 
 def custom_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Definition]:
-    """The custom ones among an entity's fields, by key.
+    """The custom ones among an entity's fields, by key; one without a key has no column.
 
-    One without a proper key or type has no column, and its values are in the overflow.
+    One without a type gets a column for text, as do those of types that are not known here.
     """
     found = {}
     for field in fields:
         key, name, kind = (field.get(part) for part in ("field_code", "field_name", "field_type"))
-        if field.get("is_custom_field") and isinstance(kind, str) and isinstance(key, str) and is_key(key):
+        if field.get("is_custom_field") and isinstance(key, str) and key:
+            kind = kind if isinstance(kind, str) else ""
             found[key] = Definition(key, str(name or ""), kind, dict(_options(field.get("options"))))
     return found
 

@@ -494,3 +494,17 @@ def test_a_deleted_field_keeps_its_name_from_others(living: Sandbox) -> None:
     second = run(living.url, catalog=select(discover(living.url), "deals"), state=first.state).good()
     assert "temperature" not in second.columns("deals")
     assert any(column.startswith("temperature_") for column in second.columns("deals"))
+
+
+@given(keys=st.lists(st.text(min_size=1, max_size=50), min_size=1, max_size=6, unique=True))
+def test_fields_whose_keys_are_no_hashes_get_columns_too(keys: list[str]) -> None:
+    """Whatever the keys are made of, equal names are told apart, the same way in whatever order they come."""
+    fields = make([field("enum", "Origem", key) for key in keys])
+    assert len(fields.names) == len(keys) == len(set(fields.names.values()))
+    assert fields.names == make([field("enum", "Origem", key) for key in reversed(keys)]).names
+    assert keys_of(fields) == {
+        column: key for key, name in fields.names.items() for column in (name, f"{name}_id")
+    }
+    assert all(
+        re.fullmatch("origem(_[0-9a-f]+)?(_id)?|custom_fields_overflow", one) for one in fields.columns
+    )
