@@ -411,7 +411,7 @@ def start(url: str, **options: Any) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_with_an_error_and_whole_lines(living: Sandbox, number: signal.Signals) -> None:
     living.post("/sandbox/faults", {"kind": "slow", "path": "/persons", "seconds": 20})
-    process = start(living.url, stdout=subprocess.PIPE)
+    process = start(living.url, stdout=subprocess.PIPE, bufsize=0)  # communicate() would not see a buffer
     assert process.stdout
     lines = [process.stdout.readline()]
     while b'"organizations"' not in lines[-1] or b'"STATE"' in lines[-1]:
