@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -350,7 +349,7 @@ class TapPipedrive(Tap):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Stop on SIGINT and SIGTERM. The SDK's method would exit with 0, as if all had been read."""
         self.logger.error("Interrupted: the next run goes on where this one stopped.")
-        sys.exit(128 + signum)
+        self.writer.exit(128 + signum)
 
 
 def _json_object(file: IO[str] | None, option: str) -> IO[str] | None:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,22 +20,52 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 class Writer(MsgSpecWriter):
     """The SDK's msgspec writer, and whole pages. Raises PipedriveError when nobody reads any more."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_writing = False
+        self._exit_code: int | None = None
+
     def write_message(self, message: Message) -> None:
         """Write a SCHEMA or STATE message."""
-        try:
-            super().write_message(message)
-        except BrokenPipeError:
-            raise _target_gone() from None
+        with self._whole_lines():
+            _write(self.format_message(message))
+            sys.stdout.flush()
 
     def write_records(self, stream: str, rows: Iterable[dict[str, Any]], version: int) -> None:
         """Write one RECORD message per row."""
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
         tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(datetime.now(UTC)))
         lines = [part for row in rows for part in (head, encode(row), tail)]
+        with self._whole_lines():
+            _write(b"".join(lines))
+
+    def exit(self, code: int) -> None:
+        """Exit as soon as what is being written is whole: half a line would cost the target all that it has read.
+
+        Asked a second time, at once: nobody may be reading.
+        """
+        if not self._is_writing or self._exit_code is not None:
+            sys.exit(code)
+        self._exit_code = code
+
+    @contextmanager
+    def _whole_lines(self) -> Iterator[None]:
+        self._is_writing = True
         try:
-            sys.stdout.buffer.write(b"".join(lines))
+            yield
         except BrokenPipeError:
             raise _target_gone() from None
+        finally:
+            self._is_writing = False
+        if self._exit_code is not None:
+            sys.exit(self._exit_code)
+
+
+def _write(text: bytes | bytearray) -> None:
+    """Write all of it: with PYTHONUNBUFFERED standard output has no buffer, and a signal cuts a write short."""
+    rest = memoryview(text)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
 
 
 def _target_gone() -> PipedriveError:

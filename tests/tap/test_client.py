@@ -376,7 +376,9 @@ def test_the_firewall_ends_the_run() -> None:
         done = run(server.url)
     assert isinstance(done.error, errors.Blocked)
     after = [asked.path for asked in server.asked].index("/api/v2/persons")
-    assert len(server.asked[after:]) <= 2 * CONCURRENCY, "what was in flight, and followed before it was known"
+    assert len(server.asked[after:]) <= 2 * CONCURRENCY, (
+        "what was in flight, and followed before it was known"
+    )
 
 
 def test_metrics_count_requests_and_tokens_as_the_server_does(living: Sandbox) -> None:
