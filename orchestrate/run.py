@@ -121,7 +121,16 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
         command = [str(BIN / "pipedrive-sandbox"), "serve", "--port", "0", "--ready-file", str(ready)]
-        command += ["--burst", DEMO_BURST, "--deals", str(deals), "--now", life["born"], "--clock-offset", str(age)]
+        command += [
+            "--burst",
+            DEMO_BURST,
+            "--deals",
+            str(deals),
+            "--now",
+            life["born"],
+            "--clock-offset",
+            str(age),
+        ]
         command += [part for moment in life["lived"] for part in ("--live-at", moment)]
         log = _log_file("sandbox")
         with log.open("wb") as output:
