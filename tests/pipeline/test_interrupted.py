@@ -47,7 +47,8 @@ def test_a_killed_tap_is_resumed_page_by_page(
             assert len(run.ids(died_in)) == 20
             assert not run.ids(died_in) & read[died_in], f"{died_in}: pages were read again"
         for done in complete:
-            assert all("updated_since" in seen["query"] for seen in requests(sandbox, PLACES[done]))
+            if done != "deals":  # these are looked through again for their children, which are not complete
+                assert all("updated_since" in seen["query"] for seen in requests(sandbox, PLACES[done]))
             assert not run.ids(done), f"{done} was complete"
         if stream:
             complete = list(read)
