@@ -12,17 +12,9 @@ from typing import Any
 import msgspec
 import requests
 
-from tap_pipedrive.client import (
-    RETRIED_STATUSES,
-    TIMEOUTS,
-    Access,
-    Auth,
-    Client,
-    retrying,
-    seconds_to_wait,
-    without_url,
-)
+from tap_pipedrive.client import Access, Auth, Client
 from tap_pipedrive.errors import Blocked, PipedriveError, TryAgain, Unauthorized
+from tap_pipedrive.retries import RETRIED_STATUSES, TIMEOUTS, retrying, seconds_to_wait, without_url
 from tap_pipedrive.settings import Settings, one_word, web_address
 
 MARGIN_SECONDS = 60

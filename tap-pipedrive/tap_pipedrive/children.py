@@ -43,6 +43,8 @@ class Journal:
         times.add("update_time")
         self.began: datetime | None = None
         """When the earliest of the walks began."""
+        self.lost = 0
+        """Rows without an id to ask about."""
         self._ids = array("q")
         self._times = {name: array("q") for name in times}
         self._counts = {need.count: array("q") for need in needs if need.count}
@@ -53,6 +55,7 @@ class Journal:
         for row in rows:
             parent = _integer(row.get("id")) if isinstance(row, dict) else None
             if parent is None:
+                self.lost += 1
                 continue
             self._ids.append(parent)
             for name, times in self._times.items():
@@ -187,7 +190,8 @@ class ChildListing:
             if isinstance(page.refusal, NotAllowed) and page.refusal.status == 403:
                 raise page.refusal
         yield from refused  # what is gone
-        yield Page(list, {}, journal.began, reached=journal.began)
+        lost = PipedriveError(f"{journal.lost} rows of {self.parents.stream} have no id to ask about")
+        yield Page(list, {}, journal.began, reached=journal.began, refusal=lost if journal.lost else None)
 
     def _ask(
         self, source: Source, batch: Sequence[tuple[int, int]]

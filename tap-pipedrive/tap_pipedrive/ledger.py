@@ -156,9 +156,8 @@ class Ledger(msgspec.Struct):
 
         Return whether this opened the breaker.
         """
-        if (
-            is_refused and said.burst_left is not None
-        ):  # the window was full without it, and the headers count
+        if is_refused and said.burst_left is not None:
+            # The window was full without it, and the headers count.
             self.places.pop(ticket.number, None)
         elif ticket.number in self.places:
             self.places[ticket.number] = now + WINDOW_SECONDS + MARGIN_SECONDS

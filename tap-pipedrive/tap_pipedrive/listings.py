@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from tap_pipedrive.client import Answer, Client
+from tap_pipedrive.answers import Answer
+from tap_pipedrive.client import Client
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.values import clean_timestamp

@@ -405,7 +405,7 @@ class PipedriveStream(Stream):
             )
         if self._refusals:
             self.logger.warning(
-                "%s: what %d requests would have answered is missing; the last: %s",
+                "%s: something is missing, for %d reasons; the last: %s",
                 self.name,
                 len(self._refusals),
                 self._refusals[-1],

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from tap_pipedrive.answers import Answer
 from tap_pipedrive.children import Journal
-from tap_pipedrive.client import Answer
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.tap import TapPipedrive
 

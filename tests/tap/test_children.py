@@ -455,7 +455,7 @@ def test_one_parent_that_may_not_be_asked_is_left_out_and_said(
     assert {row["deal_id"] for row in done.records("deal_followers")} == set(followed[3:])
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len([line for line in said if "deal_followers" in line]) == 1
-    assert "3 requests" in next(line for line in said if "deal_followers" in line)
+    assert "3 reasons" in next(line for line in said if "deal_followers" in line)
 
 
 def test_a_vanished_organization_does_not_cost_the_others_their_relationships(living: Sandbox) -> None:
@@ -554,3 +554,17 @@ def test_a_bulk_edit_of_more_than_a_run_can_pay_for_is_read_in_several(living: S
     assert found == {deal["id"] for deal in deals}
     twice = 10 if seconds < 60 else 0  # what may have changed unseen is asked again, once
     assert asked <= len(deals) + twice
+
+
+def test_nothing_is_marked_below_a_parent_that_has_no_id() -> None:
+    """Nobody could ask for its children: they are not gone because of that."""
+    whole = [{"id": 1, "products_count": 1}]
+    for deals, marked in ((whole, True), ([*whole, {"title": "no id", "products_count": 1}], False)):
+        with fake(
+            account({"/api/v2/deals": deals, "/api/v2/deals/products": [{"id": 5, "deal_id": 1}]})
+        ) as server:
+            chosen = select(discover(server.url), "deals", "deal_products", "rejected_values")
+            done = run(server.url, catalog=chosen, reconcile=True).good()
+        assert [row["id"] for row in done.records("deal_products")] == [5]
+        streams = [message["stream"] for message in done.of("ACTIVATE_VERSION")]
+        assert ("deal_products" in streams) is marked

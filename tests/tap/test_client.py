@@ -12,7 +12,8 @@ import requests
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import errors
 from tap_pipedrive.auth import ApiToken
-from tap_pipedrive.client import ATTEMPTS, Client
+from tap_pipedrive.client import Client
+from tap_pipedrive.retries import ATTEMPTS
 from tap_pipedrive.settings import Settings
 
 from .harness import RESET, Fake, Say, account, discover, fake, run, say, select

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
+from tap_pipedrive.answers import Answer
 from tap_pipedrive.bookmarks import Walk
-from tap_pipedrive.client import Answer
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.listings import CursorListing, Listing, OffsetListing, Page, WholeListing
 from tap_pipedrive.settings import Settings
