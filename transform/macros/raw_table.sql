@@ -1,11 +1,11 @@
 {# Looks at the database when it runs, as a stream or a column that somebody
    deselects has no table or column there, and gets it when it is selected. #}
-{% macro raw_table(name) %}
-    {% set table = source('pipedrive', name) %}
+{% macro raw_table(name, source_name='pipedrive') %}
+    {% set table = source(source_name, name) %}
     {% if not execute %}{{ return(table) }}{% endif %}
 
     {% set declared = {'_sdc_extracted_at': 'timestamp', '_sdc_deleted_at': 'timestamp'} %}
-    {% for column in source_columns(name).values() %}
+    {% for column in source_columns(name, source_name).values() %}
         {% do declared.update({column.name: column.data_type}) %}
     {% endfor %}
 
@@ -19,10 +19,10 @@
 {% endmacro %}
 
 
-{% macro source_columns(name) %}
+{% macro source_columns(name, source_name='pipedrive') %}
     {{ return((
         graph.sources.values()
-        | selectattr('source_name', 'equalto', 'pipedrive')
+        | selectattr('source_name', 'equalto', source_name)
         | selectattr('name', 'equalto', name)
         | first
     ).columns) }}
