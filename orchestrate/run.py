@@ -31,6 +31,7 @@ from psycopg.sql import SQL, Identifier, Literal
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / ".run"
 DEMO = RUN / "demo.json"
+DEMO_SEEDS = RUN / "seeds"
 BIN = Path(sys.executable).parent
 
 DEMO_DEALS = 5000
@@ -121,6 +122,7 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
         command = [str(BIN / "pipedrive-sandbox"), "serve", "--port", "0", "--ready-file", str(ready)]
+        command += ["--figures", str(DEMO_SEEDS)]
         command += [
             "--burst",
             DEMO_BURST,
@@ -144,6 +146,8 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
             yield {
                 "TAP_PIPEDRIVE_DEMO_API_URL": address["url"],
                 "TAP_PIPEDRIVE_DEMO_API_TOKEN": address["token"],
+                "SEEDS": str(DEMO_SEEDS),
+                "ACQUISITION_CHANNEL_COLUMN": "canal_de_aquisicao",
             }
         finally:
             process.terminate()

@@ -15,6 +15,7 @@ import orjson
 from .account import Account
 from .change import change
 from .clock import Clock, parse
+from .data.figures import write_figures
 from .faults import Fault, fault
 from .features import FEATURES
 from .generate import ALL_TROUBLES, generate
@@ -106,6 +107,11 @@ def main() -> None:
 @click.option("--troubles", type=TROUBLES, multiple=True, help="Only these injected troubles.")
 @click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
 @click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write exchange rates, acquisition costs and category spellings into this folder, as CSV.",
+)
 @click.option("--ready-file", type=click.Path(path_type=Path), help='Write {"url","pid","token"} here.')
 def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
     deals: int,
@@ -132,6 +138,7 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     troubles: Sequence[str],
     without_trouble: Sequence[str],
     manifest: Path | None,
+    figures: Path | None,
     ready_file: Path | None,
 ) -> None:
     """Serve a generated account until interrupted.
@@ -153,6 +160,8 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     account.purge()
     if manifest:
         manifest.write_bytes(orjson.dumps(dataset.manifest, option=orjson.OPT_INDENT_2))
+    if figures:
+        write_figures(figures, deals, seed, anchor, clock.now())
     app = App(client_id, client_secret, refresh_token, access_seconds)
     settings = Settings(
         burst, daily_budget, daily_headers, latency, unset_fields, frozenset(without_features), app

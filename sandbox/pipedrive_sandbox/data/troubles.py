@@ -25,7 +25,7 @@ from .times import DAY
 
 Trouble = Callable[[Draft, Random], Spoilt]
 
-_CATEGORY_SPELLINGS = {
+CATEGORY_SPELLINGS = {
     "Neurologia": ("Neuro", "neurologia", "NEUROLOGIA"),
     "Cardiologia": ("Cardio", "Cardiología"),
     "Clínico Geral": ("Clinico Geral", "Clínica geral", "CG"),
@@ -140,7 +140,7 @@ def inconsistent_categories(draft: Draft, rng: Random) -> Spoilt:
     key = custom_field(draft, "organization", "Especialidade")["field_code"]
     rows = spoil(draft, rng, "organizations", key, 0.08, lambda row: row["custom_fields"][key] is not None)
     for row in rows:
-        row["custom_fields"][key] = pick(rng, _CATEGORY_SPELLINGS[row["custom_fields"][key]])
+        row["custom_fields"][key] = pick(rng, CATEGORY_SPELLINGS[row["custom_fields"][key]])
     return {**ids_of(organizations=rows), "fields": {"organization": [key]}}
 
 

@@ -1,0 +1,87 @@
+"""What the made-up company knows beside its CRM: exchange rates, what it spent, how it spells categories."""
+
+import csv
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from .reference import RATES
+from .times import HISTORY_DAYS
+from .troubles import CATEGORY_SPELLINGS
+
+REPORTING_CURRENCY = "USD"
+SPEND = {
+    "Google Ads": (5.2, "USD"),
+    "Meta Ads": (17.0, "BRL"),
+    "Indicação": (6.0, "BRL"),
+    "Evento": (24.0, "BRL"),
+    "Outbound": (31.0, "BRL"),
+}
+"""By option of the deals' field 'Canal de aquisição': spent per month and deal of the account, and in what."""
+
+Rows = Iterable[tuple[Any, ...]]
+
+
+def write_figures(folder: Path, deals: int, seed: int, born: datetime, now: datetime) -> None:
+    """Writes `exchange_rates.csv`, `acquisition_costs.csv` and `category_synonyms.csv` for an account.
+
+    From two years before it was `born` until `now`; a later `now` only adds rows. The folder is
+    made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    today = now.astimezone(UTC).date()
+    start = born.astimezone(UTC).date() - timedelta(days=HISTORY_DAYS)
+    _write(
+        folder / "exchange_rates.csv",
+        ("rate_date", "currency", "reporting_currency", "rate"),
+        _exchange_rates(seed, start, today),
+    )
+    _write(
+        folder / "acquisition_costs.csv",
+        ("month", "crm", "channel", "amount", "currency"),
+        _acquisition_costs(deals, seed, start, today),
+    )
+    _write(
+        folder / "category_synonyms.csv",
+        ("crm", "entity", "column_name", "spelling", "category"),
+        (
+            ("pipedrive", "organizations", "especialidade", spelling, category)
+            for category, spellings in CATEGORY_SPELLINGS.items()
+            for spelling in (category, *spellings)
+        ),
+    )
+
+
+def _exchange_rates(seed: int, start: date, today: date) -> Rows:
+    """A random walk around the rates of the catalogue, on each day that banks are open."""
+    for currency, worth in RATES.items():
+        if currency == REPORTING_CURRENCY:
+            continue
+        rng = Random(f"{seed}.exchange_rates.{currency}")  # noqa: S311
+        rate = RATES[REPORTING_CURRENCY] / worth
+        for number in range((today - start).days + 1):
+            day = start + timedelta(days=number)
+            rate *= 1 + rng.uniform(-0.006, 0.006)
+            if day.weekday() < 5:
+                yield day, currency, REPORTING_CURRENCY, f"{rate:.6g}"
+
+
+def _acquisition_costs(deals: int, seed: int, start: date, today: date) -> Rows:
+    """What each channel cost in each month; now and then nothing was spent on one."""
+    rng = Random(f"{seed}.acquisition_costs")  # noqa: S311
+    month = start.replace(day=1)
+    while month <= today:
+        for channel, (per_deal, currency) in SPEND.items():
+            amount = deals * per_deal * rng.uniform(0.6, 1.4)
+            if rng.random() < 0.95:
+                yield month, "pipedrive", channel, f"{amount:.2f}", currency
+        month = (month + timedelta(days=31)).replace(day=1)
+
+
+def _write(path: Path, header: tuple[str, ...], rows: Rows) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
