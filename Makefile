@@ -6,10 +6,13 @@ SEED ?= 1
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
-.PHONY: run test chaos lint format bench stop clean
+.PHONY: run docs test chaos lint format bench stop clean
 
 run: .venv/ready      ## load, model, and show what came out
 	@.venv/bin/python orchestrate/run.py --deals $(DEALS)
+
+docs: .venv/ready     ## the site of the models: columns, tests, lineage
+	@.venv/bin/python orchestrate/docs.py
 
 test: .venv/ready     ## every test
 	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)

@@ -59,8 +59,7 @@ def main(deals: int) -> None:
     """Run the pipeline once, and print what it loaded."""
     os.umask(0o077)  # Meltano's run folder holds the token and the password
     started = time.monotonic()
-    environment = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value} | os.environ
-    environment.setdefault("XDG_STATE_HOME", str(RUN / "state"))  # Meltano's own logs
+    environment = settings()
     ways_in = ("TAP_PIPEDRIVE_API_TOKEN", "TAP_PIPEDRIVE_REFRESH_TOKEN")
     is_demo = not any(environment.get(name) for name in ways_in)
     with ExitStack() as cleanup:
@@ -70,7 +69,7 @@ def main(deals: int) -> None:
         if is_embedded:
             environment |= cleanup.enter_context(embedded_postgres())
         _check_database(environment, is_demo=is_demo)
-        _install(environment)
+        install(environment)
         if is_demo:
             environment |= cleanup.enter_context(sandbox(deals))
         since = datetime.now(UTC)
@@ -85,6 +84,12 @@ def main(deals: int) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Leave by the way of exceptions, so that everything that was started is stopped."""
     raise KeyboardInterrupt
+
+
+def settings() -> dict[str, str]:
+    """What .env and the environment say; the environment wins."""
+    dotenv = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
+    return {"XDG_STATE_HOME": str(RUN / "state")} | dotenv | os.environ  # the first: Meltano's own logs
 
 
 @contextmanager
@@ -154,7 +159,7 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
             process.wait()
 
 
-def _install(environment: Mapping[str, str]) -> None:
+def install(environment: Mapping[str, str]) -> None:
     """Install Meltano's plugins, unless that was done since their versions changed."""
     stamp = RUN / "installed"
     sources = [ROOT / "meltano.yml", ROOT / "tap-pipedrive/pyproject.toml", *(ROOT / "plugins").rglob("*.*")]
