@@ -1,0 +1,18 @@
+{# HubSpot writes a property that somebody emptied as an empty text. #}
+{% macro hubspot_text(property) -%}
+    nullif({{ property }} ->> 'value', '')
+{%- endmacro %}
+
+
+{# Properties of type number may hold words, such as N/A. #}
+{% macro hubspot_number(property) -%}
+    case
+        when jsonb_typeof({{ property }} -> 'value') = 'number'
+            then ({{ property }} ->> 'value')::numeric
+    end
+{%- endmacro %}
+
+
+{% macro hubspot_time(property) -%}
+    ({{ hubspot_text(property) }})::timestamptz
+{%- endmacro %}

@@ -1,0 +1,9 @@
+{# Nulls pass, as for all tests but not_null; a limit that is not given is none. #}
+{% test between(model, column_name, minimum=none, maximum=none) %}
+    select {{ column_name }}
+    from {{ model }}
+    where
+        false
+        {% if minimum is not none %}or {{ column_name }} < {{ minimum }}{% endif %}
+        {% if maximum is not none %}or {{ column_name }} > {{ maximum }}{% endif %}
+{% endtest %}

@@ -1,0 +1,5 @@
+{% test matches_regex(model, column_name, regex) %}
+    select {{ column_name }}
+    from {{ model }}
+    where {{ column_name }} !~ '{{ regex }}'
+{% endtest %}
