@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import hot_path
+import models
 import network
 import tokens
 import warehouse
@@ -23,8 +24,11 @@ from measure import HERE, Failed, machine, table
 
 Measurement = tuple[list[list[str]], str]
 
-SIZES = {"full": (5_000, 10_000, 2_000, len(warehouse.ALTERNATIVES)), "quick": (2_000, 1_000, 300, 3)}
-"""Deals on the hot path, end to end, for the tokens; and how many settings of the target are tried."""
+SIZES = {
+    "full": (5_000, 10_000, 2_000, len(warehouse.ALTERNATIVES), 50_000),
+    "quick": (2_000, 1_000, 300, 3, 2_000),
+}
+"""Deals on the hot path, end to end, for the tokens; settings of the target to try; deals to model."""
 
 README = HERE / "README.md"
 
@@ -33,12 +37,13 @@ README = HERE / "README.md"
 @click.argument("size", type=click.Choice(list(SIZES)), default="full")
 def main(size: str) -> None:
     """Measure; only a full run is written into README.md."""
-    hot, pipeline, small, alternatives = SIZES[size]
+    hot, pipeline, small, alternatives, modelled = SIZES[size]
     parts: dict[str, Callable[[Path], Measurement]] = {
         "The hot path": lambda folder: hot_path.measure(folder, hot),
         "A slow network": lambda folder: network.measure(folder, pipeline),
         "Into Postgres": lambda folder: warehouse.measure(folder, pipeline, alternatives),
         "Tokens": lambda folder: tokens.measure(folder, small),
+        "Models": lambda folder: models.measure(folder, modelled),
     }
     about, begun = machine(), time.monotonic()
     goals: list[list[str]] = []
