@@ -5,7 +5,9 @@
 
 {% macro in_reporting_currency(amount, currency, rate) -%}
     case
-        when {{ currency }} = {{ reporting_currency() }} then {{ amount }}
+        when
+            {{ currency }} = {{ reporting_currency() }} or {{ amount }} = 0
+            then {{ amount }}
         else {{ amount }} * {{ rate }}
     end
 {%- endmacro %}
