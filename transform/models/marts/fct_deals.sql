@@ -28,6 +28,14 @@ activities as (
     select * from {{ ref('int_deal_activities_summarized') }}
 ),
 
+line_items as (
+    select * from {{ ref('int_deal_products_summarized') }}
+),
+
+exchange_rates as (
+    select * from {{ ref('int_exchange_rates') }}
+),
+
 labels as (
     select
         record_id,
@@ -65,7 +73,14 @@ deals_with_ages as (
         case
             when is_won and created_at <= won_at
                 then {{ whole_days('created_at', 'won_at') }}
-        end as days_to_win
+        end as days_to_win,
+        case
+            when is_open then {{ reporting_date(run_time()) }}
+            else coalesce(
+                {{ reporting_date('closed_at') }},
+                {{ reporting_date(run_time()) }}
+            )
+        end as exchange_date
     from deals_with_outcome
 ),
 
@@ -93,6 +108,13 @@ deals_joined as (
                     100
                 )
         end as win_probability,
+        exchange_rates.rate,
+        coalesce(line_items.line_item_count, 0) as line_item_count,
+        coalesce(line_items.quantity, 0) as line_item_quantity,
+        case
+            when line_items.currency = deals_with_ages.currency
+                then line_items.amount
+        end as line_item_amount,
         coalesce(activities.activity_count, 0) as known_activity_count,
         coalesce(
             activities.done_activity_count, 0
@@ -100,6 +122,18 @@ deals_joined as (
         coalesce(
             activities.open_activity_count, 0
         ) as known_open_activity_count,
+        (
+            deals_with_ages.is_open
+            and not deals_with_ages.is_archived
+            and stages.has_rotting
+            and greatest(
+                deals_with_ages.created_at,
+                deals_with_ages.updated_at,
+                activities.last_activity_done_at
+            ) + stages.days_to_rotten * interval '24 hours'
+            < {{ run_time() }}
+        ) as is_rotten,
+        activities.first_activity_done_at,
         activities.last_activity_due_at,
         activities.last_activity_done_at,
         activities.next_activity_due_at
@@ -114,6 +148,17 @@ deals_joined as (
     left join channels on deals_with_ages.channel_id::text = channels.option_id
     left join labels on deals_with_ages.deal_id::text = labels.record_id
     left join activities on deals_with_ages.deal_id = activities.deal_id
+    left join line_items on deals_with_ages.deal_id = line_items.deal_id
+    left join exchange_rates
+        on deals_with_ages.currency = exchange_rates.currency
+        and deals_with_ages.exchange_date = exchange_rates.rate_date
+),
+
+deals_weighted as (
+    select
+        *,
+        value * win_probability * 0.01 as weighted_value
+    from deals_joined
 ),
 
 final as (
@@ -145,7 +190,11 @@ final as (
 
         -- numerics
         value,
-        value * win_probability * 0.01 as weighted_value,
+        weighted_value,
+        {{ in_reporting_currency('value', 'currency', 'rate') }}
+            as reporting_value,
+        {{ in_reporting_currency('weighted_value', 'currency', 'rate') }}
+            as reporting_weighted_value,
         win_probability,
         annual_recurring_revenue,
         monthly_recurring_revenue,
@@ -153,7 +202,23 @@ final as (
         stage_position,
         days_open,
         days_to_win,
+        case
+            when is_open
+                then {{ whole_days(
+                    'coalesce(stage_changed_at, created_at)', run_time()
+                ) }}
+        end as days_in_stage,
+        case
+            when is_open
+                then {{ whole_days('last_activity_done_at', run_time()) }}
+        end as days_since_last_activity,
+        round(
+            extract(epoch from first_activity_done_at - created_at) / 3600, 2
+        ) as hours_to_first_activity,
         product_count,
+        line_item_count,
+        line_item_quantity,
+        line_item_amount,
         known_activity_count as activity_count,
         known_done_activity_count as done_activity_count,
         known_open_activity_count as open_activity_count,
@@ -162,6 +227,12 @@ final as (
         is_open,
         is_won,
         is_lost,
+        coalesce(
+            is_open and expected_close_date < {{ reporting_date(run_time()) }},
+            false
+        ) as is_overdue,
+        coalesce(is_rotten, false) as is_rotten,
+        source_lead_id is not null as is_from_lead,
         is_archived,
         is_deleted,
 
@@ -181,10 +252,11 @@ final as (
         first_won_at,
         lost_at,
         archived_at,
+        first_activity_done_at,
         last_activity_due_at,
         last_activity_done_at,
         next_activity_due_at
-    from deals_joined
+    from deals_weighted
 )
 
 select * from final
