@@ -14,3 +14,24 @@
         else {{ text }}
     end
 {%- endmacro %}
+
+
+{# The entities are those that Pipedrive's editor writes; the ampersand comes
+   last, as `&amp;lt;` is how it writes the text `&lt;`. #}
+{% macro without_tags(html) -%}
+    {%- set steps = [
+        ('<(br|/p|/div|/li|/h[1-6]|/tr)[^>]*>', '\n'),
+        ('</?[a-z][^>]*>', ''),
+        ('&nbsp;|\u00a0', ' '),
+        ('&lt;', '<'),
+        ('&gt;', '>'),
+        ('&quot;', '"'),
+        ('&#0*39;|&apos;', "''"),
+        ('&amp;', '&'),
+    ] -%}
+    {%- set text = namespace(sql=html) -%}
+    {%- for pattern, plain in steps -%}
+        {%- set text.sql = "regexp_replace(" ~ text.sql ~ ", '" ~ pattern ~ "', E'" ~ plain ~ "', 'gi')" -%}
+    {%- endfor -%}
+    nullif(btrim({{ text.sql }}, E' \t\r\n'), '')
+{%- endmacro %}

@@ -238,6 +238,7 @@ final as (
 
         -- dates
         expected_close_date,
+        exchange_date,
         {{ reporting_date('created_at') }} as created_date,
         {{ reporting_date('closed_at') }} as closed_date,
         {{ reporting_date('won_at') }} as won_date,
