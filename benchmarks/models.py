@@ -24,7 +24,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
     options = ("--burst", str(UNLIMITED), "--figures", str(folder / "seeds"))
     with Warehouse(folder / "home") as postgres, sandbox(folder, deals, *options) as account:
         account.config.write_text(
-            json.dumps(json.loads(account.config.read_text()) | {"daily_token_share": 1})
+            json.dumps(json.loads(account.config.read_text()) | {"daily_token_share": 1, "history": "all"})
         )
         target = Target(postgres, folder)
         connection = target.connection()
