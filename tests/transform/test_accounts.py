@@ -141,7 +141,7 @@ def test_every_document_fits_its_model(odd: Built) -> None:
     for model in models:
         actual = odd.account.columns(model["schema"], model["name"])
         documented = list(model["columns"])
-        if model["name"] == "deals_wide":
+        if model["name"] in ("deals_wide", "deal_stage_pivot"):
             actual = actual[:1]  # the others are fct_deals' and the account's own
         assert documented == actual, model["name"]
         assert model["description"].startswith("One row per "), model["name"]
