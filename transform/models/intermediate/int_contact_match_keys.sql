@@ -1,0 +1,147 @@
+{# A mailbox of a department is of several people. #}
+{% set departments = 'info|contato|contact|contacto|comercial|vendas|sales|compras|financeiro|adm|admin|administrativo|atendimento|suporte|support|office|rh|fiscal|nfe|hello|mail|email|noreply|no-reply' %}
+
+with
+
+persons as (
+    select * from {{ ref('stg_pipedrive__persons') }}
+    where not is_deleted
+),
+
+contacts as (
+    select * from {{ ref('stg_hubspot__contacts') }}
+    where not is_deleted
+),
+
+tax_ids as (
+    select * from {{ ref('int_tax_ids') }}
+    where entity in ('persons', 'contacts')
+),
+
+contacts_of_both as (
+    select
+        'pipedrive' as crm,
+        'persons' as entity,
+        person_id::text as record_id,
+        name,
+        organization_id::text as company_id,
+        case
+            when jsonb_typeof(emails) = 'array' then emails else '[]'
+        end || jsonb_build_object('value', primary_email) as emails,
+        case
+            when jsonb_typeof(phones) = 'array' then phones else '[]'
+        end || jsonb_build_object('value', primary_phone) as phones
+    from persons
+    union all
+    select
+        'hubspot' as crm,
+        'contacts' as entity,
+        contact_id as record_id,
+        concat_ws(' ', first_name, last_name) as name,
+        null as company_id,
+        jsonb_build_array(jsonb_build_object('value', email)) as emails,
+        jsonb_build_array(jsonb_build_object('value', phone)) as phones
+    from contacts
+),
+
+{# A name of one word only is no more than a first name. #}
+contacts_in_plain_words as (
+    select
+        crm,
+        entity,
+        record_id,
+        company_id,
+        emails,
+        phones,
+        substring(
+            btrim(
+                regexp_replace(
+                    {{ folded('name') }},
+                    '^((dr|dra|sr|sra|prof|profa|mr|mrs|ms)(\(a\))?\.?\s+)+|[^[:alnum:]]+',
+                    ' ', 'g'
+                )
+            ),
+            '^.+ .+$'
+        ) as plain_name
+    from contacts_of_both
+),
+
+contacts_by_email as (
+    select
+        contacts.crm,
+        contacts.entity,
+        contacts.record_id,
+        btrim(lower(emails.email ->> 'value')) as email
+    from contacts_in_plain_words as contacts
+    cross join lateral jsonb_array_elements(contacts.emails) as emails (email)
+),
+
+contacts_by_phone as (
+    select
+        contacts.crm,
+        contacts.entity,
+        contacts.record_id,
+        contacts.plain_name,
+        right(
+            regexp_replace(phones.phone ->> 'value', '\D', '', 'g'), 8
+        ) as last_digits
+    from contacts_in_plain_words as contacts
+    cross join lateral jsonb_array_elements(contacts.phones) as phones (phone)
+),
+
+match_keys as (
+    select
+        crm,
+        entity,
+        record_id,
+        'email' as match_rule,
+        email as match_key
+    from contacts_by_email
+    where email ~ '^[^@]+@.+\..+$' and email !~ '^({{ departments }})@'
+    union
+    select
+        crm,
+        entity,
+        record_id,
+        'phone and name' as match_rule,
+        concat_ws(
+            ' ',
+            last_digits, left(plain_name, 1), substring(plain_name, '[^ ]+$')
+        ) as match_key
+    from contacts_by_phone
+    where
+        plain_name is not null
+        and length(last_digits) = 8
+        and last_digits !~ '^(.)\1*$'
+    union all
+    select
+        crm,
+        entity,
+        record_id,
+        'name and company' as match_rule,
+        company_id || ' ' || plain_name as match_key
+    from contacts_in_plain_words
+    where company_id is not null and plain_name is not null
+    union all
+    select
+        crm,
+        entity,
+        record_id,
+        'tax id' as match_rule,
+        tax_id as match_key
+    from tax_ids
+),
+
+final as (
+    select
+        concat_ws('.', crm, entity, record_id, match_rule, match_key)
+            as record_match_key_id,
+        crm,
+        entity,
+        record_id,
+        match_rule,
+        match_key
+    from match_keys
+)
+
+select * from final
