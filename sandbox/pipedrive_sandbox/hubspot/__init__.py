@@ -1,0 +1,1 @@
+"""The second CRM: a local HubSpot, answering as api.hubapi.com does."""

@@ -1,0 +1,165 @@
+"""What an account defines: properties of its objects, and pipelines with their stages."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+
+class Property(NamedTuple):
+    """A property of an object: HubSpot's name, what people read, and the type of its values."""
+
+    name: str
+    label: str
+    type: str = "string"
+    is_custom: bool = False
+
+    def shown(self) -> Json:
+        """Return the definition, as HubSpot's newer and older endpoints both have it."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "type": self.type,
+            "fieldType": FIELD_TYPES[self.type],
+            "groupName": "custom" if self.is_custom else "information",
+            "description": "",
+            "options": [],
+            "hubspotDefined": not self.is_custom,
+        }
+
+
+FIELD_TYPES = {
+    "string": "text",
+    "number": "number",
+    "datetime": "date",
+    "enumeration": "select",
+    "bool": "booleancheckbox",
+}
+
+SOURCE = Property("hs_analytics_source", "Fonte original", "enumeration")
+OBJECT_ID = Property("hs_object_id", "ID do registro", "number")
+CREATED = Property("createdate", "Data de criação", "datetime")
+MODIFIED = Property("hs_lastmodifieddate", "Data da última modificação", "datetime")
+
+PROPERTIES: dict[str, tuple[Property, ...]] = {
+    "companies": (
+        Property("name", "Nome"),
+        Property("domain", "Nome de domínio"),
+        Property("website", "Site"),
+        Property("phone", "Telefone"),
+        Property("city", "Cidade"),
+        Property("lifecyclestage", "Estágio do ciclo de vida", "enumeration"),
+        Property("especialidade_medica", "Especialidade médica", "enumeration", is_custom=True),
+        SOURCE,
+        OBJECT_ID,
+        CREATED,
+        MODIFIED,
+    ),
+    "contacts": (
+        Property("firstname", "Nome"),
+        Property("lastname", "Sobrenome"),
+        Property("email", "E-mail"),
+        Property("phone", "Telefone"),
+        Property("city", "Cidade"),
+        Property("lifecyclestage", "Estágio do ciclo de vida", "enumeration"),
+        SOURCE,
+        OBJECT_ID,
+        CREATED,
+        Property("lastmodifieddate", "Data da última modificação", "datetime"),
+    ),
+    "deals": (
+        Property("dealname", "Nome do negócio"),
+        Property("amount", "Valor", "number"),
+        Property("amount_in_home_currency", "Valor na moeda da empresa", "number"),
+        Property("deal_currency_code", "Moeda", "enumeration"),
+        Property("closedate", "Data de fechamento", "datetime"),
+        Property("pipeline", "Pipeline", "enumeration"),
+        Property("dealstage", "Etapa do negócio", "enumeration"),
+        Property("hs_is_closed", "Está fechado", "bool"),
+        Property("hs_is_closed_won", "Está fechado e ganho", "bool"),
+        Property("company_domain", "Domínio da empresa", is_custom=True),
+        Property("contact_email", "E-mail do contato", is_custom=True),
+        SOURCE,
+        OBJECT_ID,
+        CREATED,
+        MODIFIED,
+    ),
+}
+"""Properties by object."""
+
+MODIFIED_BY = {"companies": MODIFIED.name, "contacts": "lastmodifieddate", "deals": MODIFIED.name}
+"""The property that says when a record last changed, by object."""
+
+
+class Stage(NamedTuple):
+    """A stage of a pipeline; a probability of 1 or 0 closes a deal, as won or lost."""
+
+    id: str
+    label: str
+    probability: float
+
+    @property
+    def is_won(self) -> bool:
+        """Whether deals here are won."""
+        return self.probability == 1
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether deals here are won or lost."""
+        return self.probability in (0, 1)
+
+
+class Pipeline(NamedTuple):
+    """A pipeline of deals."""
+
+    id: str
+    label: str
+    stages: tuple[Stage, ...]
+
+    def shown(self, position: int) -> Json:
+        """Return the pipeline as `/deals/v1/pipelines` has it."""
+        return {
+            "pipelineId": self.id,
+            "label": self.label,
+            "active": True,
+            "displayOrder": position,
+            "staticDefault": self.id == "default",
+            "stages": [
+                {
+                    "stageId": stage.id,
+                    "label": stage.label,
+                    "probability": stage.probability,
+                    "active": True,
+                    "displayOrder": i,
+                    "closedWon": stage.is_won,
+                }
+                for i, stage in enumerate(self.stages)
+            ],
+        }
+
+
+SALES = Pipeline(
+    "default",
+    "Pipeline de vendas",
+    (
+        Stage("appointmentscheduled", "Compromisso agendado", 0.2),
+        Stage("qualifiedtobuy", "Qualificado para comprar", 0.4),
+        Stage("presentationscheduled", "Apresentação agendada", 0.6),
+        Stage("decisionmakerboughtin", "Tomador de decisão envolvido", 0.8),
+        Stage("contractsent", "Contrato enviado", 0.9),
+        Stage("closedwon", "Negócio fechado", 1),
+        Stage("closedlost", "Negócio perdido", 0),
+    ),
+)
+RETURNS = Pipeline(
+    "75312468",
+    "Retornos",
+    (
+        Stage("1047101", "Retorno agendado", 0.5),
+        Stage("1047102", "Retorno realizado", 1),
+        Stage("1047103", "Retorno cancelado", 0),
+    ),
+)
+PIPELINES = (SALES, RETURNS)
+STAGES = {stage.id: stage for pipeline in PIPELINES for stage in pipeline.stages}

@@ -1,0 +1,197 @@
+"""An account in the making: doctors as companies, patients as contacts, consultations as deals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from faker import Faker
+
+from ..data.draws import pick, weighted
+from ..data.people import slug
+from ..data.times import DAY, Season
+
+PATIENTS_PER_DEAL = 0.8  # a fifth of the consultations are those of patients who come again
+DEALS_PER_DOCTOR = 10
+
+SPECIALTIES = ("Neurologia", "Cardiologia", "Clínico Geral", "Psiquiatria", "Ortopedia")
+STAGES = {
+    "appointmentscheduled": 0.20,
+    "qualifiedtobuy": 0.18,
+    "presentationscheduled": 0.15,
+    "decisionmakerboughtin": 0.12,
+    "contractsent": 0.10,
+    "closedwon": 0.08,
+    "closedlost": 0.17,
+}
+SOURCES = {
+    "ORGANIC_SEARCH": 0.35,
+    "PAID_SEARCH": 0.25,
+    "REFERRALS": 0.15,
+    "SOCIAL_MEDIA": 0.15,
+    "OFFLINE": 0.10,
+}
+CITIES = ("São Paulo", "Rio de Janeiro", "Belo Horizonte", "Curitiba", "Recife", "Brasília")
+MAIL = ("gmail.com", "hotmail.com", "uol.com.br", "yahoo.com.br")
+
+
+@dataclass(eq=False)
+class Row:
+    """A record to be."""
+
+    created: int
+    """Seconds since 1970."""
+    values: dict[str, Any]
+    company: Row | None = None
+    contact: Row | None = None
+    closed: int = 0
+    """When a deal got to its stage, in seconds since 1970."""
+    is_associated: bool = True
+    """Whether a deal is tied to its company and contact, beside naming their domain and e-mail."""
+    id: int = 0
+
+
+@dataclass
+class Draft:
+    """Rows by object, and the randomness of each room."""
+
+    seed: int
+    season: Season
+    rows: dict[str, list[Row]] = field(default_factory=lambda: {"companies": [], "contacts": [], "deals": []})
+    spoilt: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
+    """(object, what of it) to the rows that a trouble has spoilt there, by identity."""
+
+    def rng(self, room: str) -> Random:
+        """Each room's own randomness: what one room draws never shifts another."""
+        return Random(f"{self.seed}/hubspot/{room}")  # noqa: S311 - made-up data, no secret
+
+    def spoil(
+        self,
+        rng: Random,
+        kind: str,
+        what: str,
+        share: float,
+        where: Callable[[Row], bool] = lambda row: True,
+    ) -> list[Row]:
+        """A share of the rows, one at least, of which no other trouble has spoilt that."""
+        spoilt = self.spoilt[kind, what]
+        fit = [row for row in self.rows[kind] if id(row) not in spoilt and where(row)]
+        count = min(len(fit), max(1, round(share * len(self.rows[kind]))))
+        chosen = [fit[place] for place in sorted(rng.sample(range(len(fit)), count))]
+        spoilt.update(map(id, chosen))
+        return chosen
+
+
+class Names:
+    """Brazilian names, and addresses that nobody else has."""
+
+    def __init__(self, seed: int) -> None:
+        self._faker = Faker("pt_BR")
+        self._faker.seed_instance(seed)
+        self._taken: set[str] = set()
+
+    def person(self, is_woman: bool) -> tuple[str, str]:
+        """First and last name."""
+        first = self._faker.first_name_female() if is_woman else self._faker.first_name_male()
+        return first, self._faker.last_name()
+
+    def free(self, before: str, after: str) -> str:
+        """The two put together, with a number between them when that was given before."""
+        text, number = before + after, 1
+        while text in self._taken:
+            number += 1
+            text = f"{before}{number}{after}"
+        self._taken.add(text)
+        return text
+
+
+def clean_account(deals: int, seed: int, now: int) -> Draft:
+    """Everything in order, before the troubles."""
+    draft = Draft(seed, Season(now))
+    names = Names(seed)
+    for _ in range(max(1, deals // DEALS_PER_DOCTOR)):
+        draft.rows["companies"].append(_doctor(draft, names))
+    for _ in range(max(1, round(deals * PATIENTS_PER_DEAL))):
+        draft.rows["contacts"].append(_patient(draft, names))
+    for i in range(deals):
+        draft.rows["deals"].append(_consultation(draft, i))
+    for kind, rows in draft.rows.items():
+        rows.sort(key=lambda row: (row.created, row.values.get("dealname", ""), kind))
+    return draft
+
+
+def _phone(rng: Random) -> str:
+    return f"+55 {pick(rng, ('11', '21', '31', '41', '81'))} 9{rng.randrange(10**8):08d}"
+
+
+def _doctor(draft: Draft, names: Names) -> Row:
+    rng = draft.rng(f"doctor {len(draft.rows['companies'])}")
+    is_woman = rng.random() < 0.5
+    first, last = names.person(is_woman)
+    domain = names.free(slug(first) + slug(last), ".med.br")
+    return Row(
+        draft.season.start - int(rng.random() * 90 * DAY),
+        {
+            "name": f"{'Dra.' if is_woman else 'Dr.'} {first} {last}",
+            "domain": domain,
+            "website": f"https://www.{domain}",
+            "phone": _phone(rng),
+            "city": pick(rng, CITIES),
+            "lifecyclestage": "customer",
+            "especialidade_medica": pick(rng, SPECIALTIES),
+            "hs_analytics_source": weighted(rng, SOURCES),
+        },
+    )
+
+
+def _patient(draft: Draft, names: Names) -> Row:
+    rng = draft.rng(f"patient {len(draft.rows['contacts'])}")
+    first, last = names.person(rng.random() < 0.5)
+    return Row(
+        draft.season.moment(rng),
+        {
+            "firstname": first,
+            "lastname": last,
+            "email": names.free(f"{slug(first)}.{slug(last)}", f"@{pick(rng, MAIL)}"),
+            "phone": _phone(rng),
+            "city": pick(rng, CITIES),
+            "lifecyclestage": "lead",
+            "hs_analytics_source": weighted(rng, SOURCES),
+        },
+        company=pick(rng, draft.rows["companies"]),
+    )
+
+
+def _consultation(draft: Draft, number: int) -> Row:
+    """The first of each patient, then those of patients who come again, to the same doctor."""
+    rng = draft.rng(f"consultation {number}")
+    patients, now = draft.rows["contacts"], draft.season.now
+    patient = patients[number] if number < len(patients) else pick(rng, patients)
+    created = min(now - 60, draft.season.after(rng, patient.created, rng.random() * 3))
+    if number >= len(patients):
+        created = int(created + rng.random() * (now - 60 - created))
+    stage = weighted(rng, STAGES)
+    closed = min(now - 30, draft.season.after(rng, created, 1 + rng.random() * 20))
+    if stage == "closedwon":
+        patient.values["lifecyclestage"] = "customer"
+    elif stage != "closedlost" and patient.values["lifecyclestage"] == "lead":
+        patient.values["lifecyclestage"] = "opportunity"
+    amount = f"{rng.randrange(100_00, 800_01) / 100:.2f}"
+    return Row(
+        created,
+        {
+            "dealname": f"Atendimento - {patient.values['firstname']}",
+            "amount": amount,
+            "amount_in_home_currency": amount,
+            "deal_currency_code": "BRL",
+            "pipeline": "default",
+            "dealstage": stage,
+            "hs_analytics_source": patient.values["hs_analytics_source"],
+        },
+        company=patient.company,
+        contact=patient,
+        closed=max(closed, created),
+    )

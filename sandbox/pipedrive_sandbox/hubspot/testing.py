@@ -1,0 +1,98 @@
+"""A HubSpot inside a test: `with HubspotSandbox(deals=50) as hubspot: ... hubspot.proxy ...`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from ..faults import fault
+from ..testing import NOW, Reply
+from .generate import ALL_TROUBLES, generate
+from .listener import Listener
+from .server import Seen, Server, State
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+TOKEN = "pat-sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
+
+
+class HubspotSandbox:
+    """A HubSpot account that serves from a thread of this process, on free ports."""
+
+    def __init__(
+        self,
+        deals: int = 100,
+        *,
+        seed: int = 1,
+        now: datetime = NOW,
+        troubles: Collection[str] = ALL_TROUBLES,
+    ) -> None:
+        self.portal, self.manifest = generate(deals, seed, now, troubles)
+        self._state = State(self.portal, TOKEN, self.manifest)
+        self._folder = TemporaryDirectory()
+        self.authority = Path(self._folder.name) / "authority.pem"
+        """The certificate authority to trust, as a file."""
+        self._listener = Listener(Server(self._state), self.authority)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.token = TOKEN
+        self.url = ""
+        """Where it serves, e.g. `http://127.0.0.1:43210`."""
+        self.proxy = ""
+        """The HTTPS proxy behind which HubSpot's host is this sandbox."""
+
+    def __enter__(self) -> HubspotSandbox:
+        self._thread.start()
+        starting = self._listener.start("127.0.0.1", 0)
+        self.url, self.proxy = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._listener.stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._folder.cleanup()
+
+    def send(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> Reply:
+        """Send a request to the API."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data, {"Authorization": f"Bearer {token}"}, method=method)  # noqa: S310
+        try:
+            with urlopen(request, timeout=60) as answer:  # noqa: S310
+                return Reply(answer.status, answer.headers, answer.read().decode())
+        except HTTPError as refused:
+            with refused:
+                return Reply(refused.code, refused.headers, refused.read().decode())
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET from the API, and return its answer."""
+        return self.send("GET", f"{path}?{urlencode(params, doseq=True)}" if params else path).granted()
+
+    def truth(self, kind: str) -> list[dict[str, Any]]:
+        """Return all records that a list shows, with every property."""
+        rows: list[dict[str, Any]] = self.get(f"/sandbox/truth/{kind}")
+        return rows
+
+    def requests(self, path: str = "") -> list[Seen]:
+        """Return the requests so far whose path contains `path`."""
+        return [seen for seen in self._state.requests if path in seen.path]
+
+    def trouble(self, **given: Any) -> None:
+        """Set a fault, e.g. `trouble(kind="burst429", path="/deals/", at=[2])`."""
+        self._state.faults.append(fault(given))
