@@ -36,6 +36,8 @@ open_pipeline as (
         1 as position,
         currency,
         sum(value) as value,
+        {{ sum_if_all_converted('reporting_value', 'value') }}
+            as reporting_value,
         'open deals: ' || count(*) as detail
     from deals
     where is_open and not is_archived
@@ -49,6 +51,7 @@ win_rate as (
         round(
             100.0 * count(*) filter (where is_won) / nullif(count(*), 0), 1
         ) as value,
+        null::numeric as reporting_value,
         count(*) filter (where is_won) || ' won of ' || count(*)
         || ' closed in the last 365 days' as detail
     from recently_closed_deals
@@ -61,6 +64,7 @@ days_to_win as (
         percentile_cont(0.5) within group (
             order by days_to_win
         )::numeric as value,
+        null::numeric as reporting_value,
         'deals won in the last 365 days: ' || count(days_to_win) as detail
     from recently_closed_deals
     where is_won
@@ -72,6 +76,8 @@ won_value_by_owner as (
         owner_id,
         max(owner_name) as owner_name,
         sum(value) as value,
+        {{ sum_if_all_converted('reporting_value', 'value') }}
+            as reporting_value,
         count(*) as deal_count
     from recently_closed_deals
     where is_won and owner_id is not null
@@ -83,6 +89,7 @@ best_owner as (
         4 as position,
         currency,
         value,
+        reporting_value,
         coalesce(owner_name, 'user ' || owner_id)
         || ', deals won in the last 365 days: ' || deal_count as detail
     from won_value_by_owner
@@ -95,6 +102,7 @@ activities_done as (
         5 as position,
         null as currency,
         count(*) as value,
+        null::numeric as reporting_value,
         'since Monday, ' || {{ monday }} as detail
     from activities
     where
@@ -123,6 +131,7 @@ final as (
         figures.figure,
         measured.currency,
         measured.value,
+        measured.reporting_value,
         coalesce(measured.detail, 'none yet') as detail
     from figures
     left join measured on figures.position = measured.position
