@@ -29,6 +29,7 @@ renamed as (
         currency,
         lost_reason,
         origin,
+        {{ acquisition_channel_column() }} as acquisition_channel,
         smart_bcc_email,
 
         -- numerics

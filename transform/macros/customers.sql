@@ -1,0 +1,39 @@
+{# The channel column as text, out of the raw deals; null on an account that has
+   no deals yet or names no column. #}
+{% macro acquisition_channel_column() -%}
+    {% set wanted = acquisition_channel_column_name() %}
+    {% set deals = source('pipedrive', 'deals') %}
+    {% set columns = adapter.get_columns_in_relation(deals) if execute and wanted else [] %}
+    {% set column = columns | selectattr('name', 'equalto', wanted) | first %}
+    {% if columns and not column %}
+        {{ exceptions.raise_compiler_error(
+            "The raw table of deals has no column '" ~ wanted ~ "' to take as acquisition_channel_column."
+        ) }}
+    {% endif %}
+    {% if not column -%}
+        null::text
+    {%- elif column.dtype == 'jsonb' -%}
+        {{ adapter.quote(wanted) }} #>> '{}'
+    {%- else -%}
+        {{ adapter.quote(wanted) }}::text
+    {%- endif %}
+{%- endmacro %}
+
+
+{% macro acquisition_channel_column_name() -%}
+    {{ return(var("acquisition_channel_column", env_var("ACQUISITION_CHANNEL_COLUMN", ""))) }}
+{%- endmacro %}
+
+
+{% macro channel_named(text) -%}
+    coalesce(nullif(lower(trim({{ text }})), ''), 'unknown')
+{%- endmacro %}
+
+
+{% macro gross_margin() -%}
+    {% set margin = var("gross_margin", env_var("GROSS_MARGIN", "1")) | string %}
+    {% if not modules.re.fullmatch('0(\\.[0-9]+)?|1(\\.0+)?', margin) %}
+        {{ exceptions.raise_compiler_error("gross_margin is a share from 0 to 1, such as 0.6, not '" ~ margin ~ "'.") }}
+    {% endif %}
+    {{- margin }}::numeric
+{%- endmacro %}
