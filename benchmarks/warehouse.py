@@ -34,7 +34,7 @@ class Target:
     """target-postgres as meltano.yml configures it, each run into an empty database of its own."""
 
     def __init__(self, postgres: Warehouse, folder: Path) -> None:
-        (self.plugin,) = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
+        self.plugin = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"][0]
         self.postgres = postgres
         self.folder = folder
         self.count = 0

@@ -38,8 +38,7 @@ class Break(NamedTuple):
 
 def _loader() -> dict[str, Any]:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
-    (loader,) = project["plugins"]["loaders"]
-    return dict(loader)
+    return dict(next(each for each in project["plugins"]["loaders"] if each["name"] == "target-postgres"))
 
 
 def loader_config() -> dict[str, Any]:

@@ -141,12 +141,14 @@ def env_example() -> list[str]:
 def test_env_example_has_every_setting_and_nothing_that_nobody_reads() -> None:
     names = env_example()
     lock = json.loads((ROOT / "plugins/loaders/target-postgres--meltanolabs.lock").read_text())
-    tap = {
-        f"TAP_PIPEDRIVE_{each['name']}".upper() for each in plugin("extractors", "tap-pipedrive")["settings"]
+    taps = {
+        f"{tap}_{each['name']}".upper().replace("-", "_")
+        for tap in ("tap-pipedrive", "tap-hubspot")
+        for each in plugin("extractors", tap)["settings"]
     }
     target = {f"TARGET_POSTGRES_{each['name']}".upper() for each in lock["settings"]}
     dbt = {each["env"] for each in plugin("utilities", "dbt-postgres")["settings"] if "env" in each}
-    assert not set(names) - tap - target - dbt
+    assert not set(names) - taps - target - dbt
     assert len(names) == len(set(names))
     assert {f"TAP_PIPEDRIVE_{name}".upper() for name in Settings.model_fields} <= set(names)
 
@@ -293,7 +295,12 @@ def requirements(pip_url: str) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("group", "name"),
-    [("extractors", "tap-pipedrive"), ("loaders", "target-postgres"), ("utilities", "dbt-postgres")],
+    [
+        ("extractors", "tap-pipedrive"),
+        ("extractors", "tap-hubspot"),
+        ("loaders", "target-postgres"),
+        ("utilities", "dbt-postgres"),
+    ],
 )
 def test_constraints_hold_what_meltano_installs(group: str, name: str) -> None:
     pip_url = plugin(group, name)["pip_url"]

@@ -32,10 +32,7 @@ renamed as (
         -- load
         source._sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
     from source
-    cross join
-        lateral jsonb_array_elements(
-            nullif(source.stages, 'null'::jsonb)
-        ) as stages (stage)
+    cross join lateral unnest(source.stages) as stages (stage)
 )
 
 select * from renamed
