@@ -1,3 +1,7 @@
+{# A table, as a view has no statistics, without which its joins with itself
+   are planned as nested loops. #}
+{{ config(materialized='table', post_hook='analyze {{ this }}') }}
+
 {# The change log knows what changed, the deal what it is now. Where they
    disagree, as changes are not or not yet read, the deal is right. #}
 with
