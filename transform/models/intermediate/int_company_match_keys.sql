@@ -1,7 +1,10 @@
-{# Legal forms are dropped before accents are: Sá is a name, SA is none. Hosts
-   of many companies tell nothing, but their pages do. #}
-{% set legal_forms = 'ltda|limitada|s[./]?a|mei?|epp|eireli|inc|incorporated|llc|llp|corp|corporation|ltd|limited|plc|gmbh|ag|sas|sarl|srl|spa|s\.?l|b\.?v|n\.?v' %}
-{% set shared_hosts = 'facebook|instagram|linkedin|twitter|youtube|linktr|google|gmail|hotmail|outlook|live|yahoo|icloud|uol|bol|terra' %}
+{# Legal forms go before accents do: Sá is a name, SA is none. #}
+{% set legal_forms = [
+    'ltda', 'limitada', 's[./]?a', 'mei?', 'epp', 'eireli', 'inc',
+    'incorporated', 'llc', 'llp', 'corp', 'corporation', 'ltd', 'limited',
+    'plc', 'gmbh', 'ag', 'sas', 'sarl', 'srl', 'spa', 's\.?l', 'b\.?v',
+    'n\.?v', 'matriz', 'filial',
+] %}
 
 with
 
@@ -15,44 +18,51 @@ companies as (
     where not is_deleted
 ),
 
+websites as (
+    select * from {{ ref('int_company_websites') }}
+),
+
 tax_ids as (
     select * from {{ ref('int_tax_ids') }}
     where entity in ('organizations', 'companies')
 ),
 
-companies_of_both as (
+names as (
     select
         'pipedrive' as crm,
         'organizations' as entity,
         organization_id::text as record_id,
-        name,
-        website
+        lower(name) as name
     from organizations
     union all
     select
         'hubspot' as crm,
         'companies' as entity,
         company_id as record_id,
-        company_name as name,
-        domain as website
+        lower(company_name) as name
     from companies
 ),
 
-companies_in_plain_words as (
+names_without_legal_form as (
     select
         crm,
         entity,
         record_id,
-        {{ folded("regexp_replace(
-            lower(name),
-            '([\s.,/-]+(" ~ legal_forms ~ "|matriz|filial))+[\s.]*$', ''
-        )") }} as plain_name,
-        substring(
-            lower(website),
-            '^\s*(?:\w+://)?(?:[^/?#@]*@)?(?:www\.)?([^/?#:\s]+\.[^/?#:\s]+)'
-        ) as host,
-        substring(website, '^\s*(?:\w+://)?[^/?#]+/([^?#]*[^/?#])') as page
-    from companies_of_both
+        regexp_replace(
+            name, '([\s.,/-]+({{ legal_forms | join('|') }}))+[\s.]*$', ''
+        ) as name
+    from names
+),
+
+plain_names as (
+    select
+        crm,
+        entity,
+        record_id,
+        btrim(
+            regexp_replace({{ folded('name') }}, '[^[:alnum:]]+', ' ', 'g')
+        ) as plain_name
+    from names_without_legal_form
 ),
 
 match_keys as (
@@ -60,22 +70,22 @@ match_keys as (
         crm,
         entity,
         record_id,
-        'website' as match_rule,
-        case
-            when host !~ '(^|\.)({{ shared_hosts }})\.[a-z.]+$' then host
-            when page is not null then host || '/' || lower(page)
-        end as match_key
-    from companies_in_plain_words
+        'name' as match_rule,
+        substring(replace(plain_name, ' ', ''), '^.{4,}$') as match_key
+    from plain_names
     union all
     select
-        crm,
-        entity,
-        record_id,
-        'name' as match_rule,
-        substring(
-            regexp_replace(plain_name, '[^[:alnum:]]', '', 'g'), '^.{4,}$'
+        plain_names.crm,
+        plain_names.entity,
+        plain_names.record_id,
+        'website and name' as match_rule,
+        websites.website || ' ' || substring(
+            plain_names.plain_name, '^(?:(?:dra?|sra?|profa?) )*([^ ]+)'
         ) as match_key
-    from companies_in_plain_words
+    from plain_names
+    inner join websites
+        on plain_names.crm = websites.crm
+        and plain_names.record_id = websites.record_id
     union all
     select
         crm,

@@ -7,7 +7,6 @@
     ('pipedrive', 'organizations', 'id'),
     ('pipedrive', 'persons', 'id'),
     ('pipedrive', 'products', 'id'),
-    ('pipedrive', 'projects', 'id'),
     ('hubspot', 'companies', '"companyId"'),
     ('hubspot', 'contacts', 'id'),
     ('hubspot', 'deals', '"dealId"'),
