@@ -148,13 +148,12 @@ all_days as (
 final as (
     select
         -- ids
-        concat_ws(
-            '/',
+        jsonb_build_array(
             all_days.snapshot_date,
-            coalesce(all_days.pipeline_id::text, 'unknown'),
-            coalesce(all_days.stage_id::text, 'unknown'),
-            coalesce(all_days.currency, 'unknown')
-        ) as pipeline_snapshot_id,
+            all_days.pipeline_id,
+            all_days.stage_id,
+            all_days.currency
+        )::text as pipeline_snapshot_id,
         all_days.pipeline_id,
         all_days.stage_id,
 
