@@ -35,7 +35,7 @@ stop:                 ## stop the embedded Postgres
 clean:                ## undo everything that run and test have made
 	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down --delete
 	@find . -name __pycache__ -prune -exec rm -rf {} +
-	@rm -rf .run .venv .meltano output transform/target transform/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .run .venv .meltano output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 …")'

@@ -21,7 +21,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
     """Rows for the table of goals, and a table of the slowest models."""
     for kind, plugin in (("loader", "target-postgres"), ("utility", "dbt-postgres")):
         run([BIN / "meltano", "install", kind, plugin], folder=folder, at=ROOT)
-    options = ("--burst", str(UNLIMITED), "--figures", str(folder / "seeds"))
+    options = ("--burst", str(UNLIMITED), "--figures", str(ROOT / "transform/demo_seeds"))
     with Warehouse(folder / "home") as postgres, sandbox(folder, deals, *options) as account:
         account.config.write_text(
             json.dumps(json.loads(account.config.read_text()) | {"daily_token_share": 1, "history": "all"})
@@ -61,7 +61,7 @@ def build(folder: Path, connection: dict[str, Any]) -> tuple[Cost, list[tuple[st
             "DBT_LOG_PATH": str(folder / "dbt"),
             "DBT_PROJECT_DIR": str(ROOT / "transform"),
             "DBT_PROFILES_DIR": str(ROOT / "transform"),
-            "SEEDS": str(folder / "seeds"),
+            "DEMO_SEEDS": "true",
             **{f"TARGET_POSTGRES_{name.upper()}": str(value) for name, value in connection.items()},
         }
     )

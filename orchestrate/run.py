@@ -31,7 +31,7 @@ from psycopg.sql import SQL, Identifier, Literal
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / ".run"
 DEMO = RUN / "demo.json"
-DEMO_SEEDS = RUN / "seeds"
+DEMO_SEEDS = ROOT / "transform" / "demo_seeds"
 BIN = Path(sys.executable).parent
 
 DEMO_DEALS = 5000
@@ -151,7 +151,7 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
             yield {
                 "TAP_PIPEDRIVE_DEMO_API_URL": address["url"],
                 "TAP_PIPEDRIVE_DEMO_API_TOKEN": address["token"],
-                "SEEDS": str(DEMO_SEEDS),
+                "DEMO_SEEDS": "true",
                 "ACQUISITION_CHANNEL_COLUMN": "canal_de_aquisicao",
             }
         finally:

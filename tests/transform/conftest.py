@@ -46,6 +46,16 @@ def column_type(schema: Mapping[str, Any]) -> str:
     return TIMES.get(schema.get("format", ""), TYPES[kinds[0]])
 
 
+def project_with(seeds: Path, folder: Path) -> Path:
+    """Make a project like ours, but with these seeds."""
+    folder.mkdir(exist_ok=True)
+    for path in PROJECT.iterdir():
+        link = folder / path.name
+        if not link.exists():
+            link.symlink_to(seeds if path.name == "seeds" else path)
+    return folder
+
+
 class Account:
     """The raw tables of one account in a database of its own, and dbt on it."""
 
@@ -123,7 +133,9 @@ class Account:
         ]
 
     def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run dbt, whatever comes of it."""
+        """Run dbt, whatever comes of it. `SEEDS` names a folder with other seeds than the project's."""
+        if seeds := environment.pop("SEEDS", ""):
+            environment["DBT_PROJECT_DIR"] = str(project_with(Path(seeds), self.target / "project"))
         return subprocess.run(
             [self._dbt, "--no-use-colors", *arguments],
             env=self._environment | environment,
