@@ -138,8 +138,8 @@ all_days as (
         days.day::date as snapshot_date
     from days_with_changes as changes
     cross join lateral generate_series(
-        changes.day,
-        coalesce(changes.next_day - 1, {{ today }}),
+        changes.day::timestamp,
+        coalesce(changes.next_day - 1, {{ today }})::timestamp,
         interval '1 day'
     ) as days (day)
     where changes.deal_count > 0
