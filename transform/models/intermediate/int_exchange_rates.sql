@@ -32,7 +32,9 @@ final as (
         days.day::date as rate_date
     from rates_into_the_reporting_currency as rates
     cross join lateral generate_series(
-        rates.rate_date, rates.next_rate_date - 1, interval '1 day'
+        rates.rate_date::timestamp,
+        (rates.next_rate_date - 1)::timestamp,
+        interval '1 day'
     ) as days (day)
 )
 
