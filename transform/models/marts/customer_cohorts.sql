@@ -43,12 +43,14 @@ months as (
         cohorts.currency,
         cohorts.cohort_month,
         cohorts.customer_count,
-        days.day::date as month,
-        days.position - 1 as months_since
+        series.month::date as month,
+        series.position - 1 as months_since
     from cohorts
     cross join lateral generate_series(
-        cohorts.cohort_month, cohorts.last_month, interval '1 month'
-    ) with ordinality as days (day, position)
+        cohorts.cohort_month::timestamp,
+        cohorts.last_month::timestamp,
+        interval '1 month'
+    ) with ordinality as series (month, position)
 ),
 
 deals_by_month as (
