@@ -160,6 +160,14 @@ def test_what_dbt_reads_from_the_environment_is_in_env_example() -> None:
     assert read <= set(env_example())
 
 
+def test_meltano_reads_dbts_settings_where_dbt_does() -> None:
+    """By itself, `env` only writes: a variable that is set would be overwritten with the default."""
+    settings = [each for each in plugin("utilities", "dbt-postgres")["settings"] if "label" in each]
+    assert settings
+    for each in settings:
+        assert each["env_aliases"] == [each["env"]]
+
+
 def test_a_copied_env_example_sets_nothing() -> None:
     """So that `make run` still runs the demo."""
     assert not any(dotenv_values(ROOT / ".env.example").values())
