@@ -1,5 +1,6 @@
 # Everything needs only Python 3.11 or newer with venv, git and make.
 PYTHON ?= python3
+CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 200
 SEED ?= 1
@@ -8,8 +9,8 @@ export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
 .PHONY: run docs test chaos lint format bench stop clean
 
-run: .venv/ready      ## load, model, and show what came out
-	@.venv/bin/python orchestrate/run.py --deals $(DEALS)
+run: .venv/ready      ## load, model, and show what came out; CRM=hubspot reads the other CRM
+	@.venv/bin/python orchestrate/run.py --crm $(CRM) --deals $(DEALS)
 
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@.venv/bin/python orchestrate/docs.py

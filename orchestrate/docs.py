@@ -17,7 +17,7 @@ def main() -> None:
     with ExitStack() as cleanup:
         if not environment.get("TARGET_POSTGRES_HOST"):
             environment |= cleanup.enter_context(embedded_postgres())
-        install(environment)
+        install(environment, ["dbt-postgres"])
         say("Asking the database for the columns, and writing the site")
         command = [str(BIN / "meltano"), "invoke", "dbt-postgres:docs"]
         result = subprocess.run(

@@ -1,8 +1,8 @@
 """`make run`: from a fresh clone to modelled tables, and what they say.
 
-Reads from the account in .env, or from the sandbox when .env names none; writes to the database in .env, or to
-the embedded Postgres. The work itself is one Meltano job; this program starts what is missing around it, shows
-what is worth seeing of its log (all of it is kept in .run/logs), and prints the result.
+Reads from the account in .env, of Pipedrive or HubSpot, or from the sandbox when .env names none; writes to the
+database in .env, or to the embedded Postgres. The work itself is one Meltano job; this program starts what is missing
+around it, shows what is worth seeing of its log (all of it is kept in .run/logs), and prints the result.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 import psycopg
+from crms import CRMS, Crm
 from dotenv import dotenv_values
 from pipedrive_sandbox.warehouse import Warehouse
 from psycopg.conninfo import conninfo_to_dict
@@ -30,12 +31,10 @@ from psycopg.sql import SQL, Identifier, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / ".run"
-DEMO = RUN / "demo.json"
 DEMO_SEEDS = ROOT / "transform" / "demo_seeds"
 BIN = Path(sys.executable).parent
 
 DEMO_DEALS = 5000
-DEMO_BURST = "480"  # requests in 2 s, as an app on the largest plan: the history costs a request per deal
 DEMO_MARK = "Invented data of the sandbox"
 """Comment on the raw schema that tells a demo's data from an account's."""
 
@@ -55,30 +54,32 @@ class RunError(click.ClickException):
 
 @click.command()
 @click.option("--deals", default=DEMO_DEALS, show_default=True, help="Size of the sandbox's account.")
-def main(deals: int) -> None:
+@click.option("--crm", "chosen", type=click.Choice(list(CRMS)), default="pipedrive", show_default=True)
+def main(deals: int, chosen: str) -> None:
     """Run the pipeline once, and print what it loaded."""
     os.umask(0o077)  # Meltano's run folder holds the token and the password
     started = time.monotonic()
-    environment = settings()
-    ways_in = ("TAP_PIPEDRIVE_API_TOKEN", "TAP_PIPEDRIVE_REFRESH_TOKEN")
-    is_demo = not any(environment.get(name) for name in ways_in)
+    environment, crm = settings(), CRMS[chosen]
+    is_demo = not any(environment.get(name) for name in crm.ways_in)
+    schema = environment.get(crm.schema_variable) or crm.schema
     with ExitStack() as cleanup:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
         is_embedded = not environment.get("TARGET_POSTGRES_HOST")
         if is_embedded:
             environment |= cleanup.enter_context(embedded_postgres())
-        _check_database(environment, is_demo=is_demo)
-        install(environment)
+        _check_database(environment, schema, is_demo=is_demo)
+        install(environment, crm.demo_plugins if is_demo else crm.plugins)
         if is_demo:
-            environment |= cleanup.enter_context(sandbox(deals))
+            environment |= cleanup.enter_context(sandbox(crm, deals))
         since = datetime.now(UTC)
-        tokens = _run_job("demo" if is_demo else "sync", environment)
+        tokens = _run_job(crm, crm.jobs[is_demo], environment, is_first=_is_empty(environment, schema))
         with _connected(environment) as connection:
-            _show_tables(connection, _raw_schema(environment), since)
-            _show_figures(connection)
-        say(f"{tokens} API tokens, {time.monotonic() - started:.0f} s in all")
-        _show_how_to_go_on(environment, is_embedded=is_embedded)
+            _show_tables(connection, schema, since)
+            _show_figures(connection, crm.figures)
+        cost = f"{tokens} API tokens, " if tokens else ""
+        say(f"{cost}{time.monotonic() - started:.0f} s in all")
+        _show_how_to_go_on(environment, crm, is_embedded=is_embedded)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -112,32 +113,24 @@ def embedded_postgres() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def sandbox(deals: int) -> Iterator[dict[str, str]]:
+def sandbox(crm: Crm, deals: int) -> Iterator[dict[str, str]]:
     """The sandbox's account: the same in every run, but for the 1 % that changed since the last."""
     now = datetime.now(UTC).replace(microsecond=0)
     life: dict[str, Any] = {"deals": deals, "born": now.isoformat(), "lived": []}
-    if DEMO.exists():
-        life = json.loads(DEMO.read_text())
+    demo = RUN / f"demo-{crm.name.lower()}.json"
+    if demo.exists():
+        life = json.loads(demo.read_text())
         life["lived"].append(now.isoformat())
     if life["deals"] != deals:
         raise RunError(f"The demo's account has {life['deals']:,} deals: `make clean` first to get another.")
-    DEMO.write_text(json.dumps(life))
-    say(f"Starting the sandbox: a Pipedrive account of {deals:,} deals, as .env names no API token")
+    demo.write_text(json.dumps(life))
+    say(f"Starting the sandbox: a {crm.name} account of {deals:,} deals, as .env names no API token")
     age = (now - datetime.fromisoformat(life["born"])).total_seconds()
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
-        command = [str(BIN / "pipedrive-sandbox"), "serve", "--port", "0", "--ready-file", str(ready)]
-        command += ["--figures", str(DEMO_SEEDS)]
-        command += [
-            "--burst",
-            DEMO_BURST,
-            "--deals",
-            str(deals),
-            "--now",
-            life["born"],
-            "--clock-offset",
-            str(age),
-        ]
+        command = [str(BIN / crm.sandbox[0]), *crm.sandbox[1:], "--figures", str(DEMO_SEEDS)]
+        command += ["--port", "0", "--ready-file", str(ready), "--deals", str(deals)]
+        command += ["--now", life["born"], "--clock-offset", str(age)]
         command += [part for moment in life["lived"] for part in ("--live-at", moment)]
         log = _log_file("sandbox")
         with log.open("wb") as output:
@@ -149,8 +142,7 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
                 time.sleep(0.05)
             address = json.loads(ready.read_text())
             yield {
-                "TAP_PIPEDRIVE_DEMO_API_URL": address["url"],
-                "TAP_PIPEDRIVE_DEMO_API_TOKEN": address["token"],
+                **{name: address[part] for name, part in crm.way_to_sandbox.items()},
                 "DEMO_SEEDS": "true",
                 "ACQUISITION_CHANNEL_COLUMN": "canal_de_aquisicao",
             }
@@ -159,15 +151,19 @@ def sandbox(deals: int) -> Iterator[dict[str, str]]:
             process.wait()
 
 
-def install(environment: Mapping[str, str]) -> None:
-    """Install Meltano's plugins, unless that was done since their versions changed."""
-    stamp = RUN / "installed"
+def install(environment: Mapping[str, str], plugins: Iterable[str]) -> None:
+    """Install plugins of Meltano's, but for those of which that was done since their versions changed."""
+    stamps = {name: RUN / "installed" / name for name in plugins}
     sources = [ROOT / "meltano.yml", ROOT / "tap-pipedrive/pyproject.toml", *(ROOT / "plugins").rglob("*.*")]
-    if stamp.exists() and stamp.stat().st_mtime > max(path.stat().st_mtime for path in sources):
+    changed = max(path.stat().st_mtime for path in sources)
+    missing = [
+        name for name, stamp in stamps.items() if not stamp.exists() or stamp.stat().st_mtime < changed
+    ]
+    if not missing:
         return
-    say("Installing the plugins: tap-pipedrive, target-postgres, dbt")
+    say(f"Installing the plugins: {', '.join(missing)}")
     result = subprocess.run(
-        [BIN / "meltano", "install"],
+        [BIN / "meltano", "install", *missing],
         cwd=ROOT,
         env=dict(environment),
         capture_output=True,
@@ -176,7 +172,9 @@ def install(environment: Mapping[str, str]) -> None:
     )
     if result.returncode:
         raise RunError(f"meltano install failed:\n{(result.stdout + result.stderr)[-2000:]}")
-    stamp.touch()
+    for name in missing:
+        stamps[name].parent.mkdir(exist_ok=True)
+        stamps[name].touch()
 
 
 @contextmanager
@@ -195,13 +193,8 @@ def _connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def _raw_schema(environment: Mapping[str, str]) -> str:
-    return environment.get("TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA") or "pipedrive"
-
-
-def _check_database(environment: Mapping[str, str], *, is_demo: bool) -> None:
+def _check_database(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> None:
     """Find out before tokens are spent whether the rows have somewhere to go; a demo marks its schema."""
-    schema = _raw_schema(environment)
     try:
         with _connected(environment) as connection:
             row = connection.execute(
@@ -224,25 +217,25 @@ def _check_database(environment: Mapping[str, str], *, is_demo: bool) -> None:
         raise RunError(f"The database cannot be used: {problem}. Check TARGET_POSTGRES_* in .env.") from None
 
 
-def _is_empty(environment: Mapping[str, str]) -> bool:
+def _is_empty(environment: Mapping[str, str], schema: str) -> bool:
     """Whether nothing was loaded yet: then a state of earlier runs, into another database, does not count."""
     with _connected(environment) as connection:
         row = connection.execute(
             "select count(*) = 0 from pg_tables where schemaname = %s and tablename = 'deals'",
-            [_raw_schema(environment)],
+            [schema],
         ).fetchone()
     return bool(row and row[0])
 
 
-def _run_job(job: str, environment: Mapping[str, str]) -> str:
+def _run_job(crm: Crm, job: str, environment: Mapping[str, str], *, is_first: bool) -> str:
     """Run the Meltano job, show what matters of its log, and return the API tokens that the tap counted."""
     command: list[str | Path] = [BIN / "meltano", "--log-format=json", "run", job]
-    if _is_empty(environment):
+    if is_first:
         say(f"The warehouse is empty: everything is loaded (meltano run {job})")
         command.insert(-1, "--full-refresh")
     else:
         say(f"Incremental: only what changed since the last run is loaded (meltano run {job})")
-    tokens, problem, last_lines = "0", "", deque[str](maxlen=15)
+    tokens, problem, last_lines = "", "", deque[str](maxlen=15)
     log = _log_file("meltano")
     with (
         log.open("w") as output,
@@ -261,11 +254,11 @@ def _run_job(job: str, environment: Mapping[str, str]) -> str:
                 event, level, logger = _parse(line)
                 if found := TOKENS.search(event):
                     tokens = found[1]
-                if level == "error" and logger.startswith("tap-pipedrive"):
-                    problem = event
+                if logger.startswith(crm.tap) and (level == "error" or event.startswith("CRITICAL ")):
+                    problem = event.removeprefix("CRITICAL ")
                 if not event.startswith("METRIC"):
                     last_lines.append(event[:500])
-                if _is_worth_showing(event, level, logger):
+                if _is_worth_showing(crm, event, level, logger):
                     say(f"  {event}")
         except BaseException:
             process.terminate()
@@ -287,12 +280,11 @@ def _parse(line: str) -> tuple[str, str, str]:
         return line.rstrip(), "info", ""
 
 
-def _is_worth_showing(event: str, level: str, logger: str) -> bool:
+def _is_worth_showing(crm: Crm, event: str, level: str, logger: str) -> bool:
     if level in ("warning", "error", "critical"):
         return "No state was found" not in event
-    if logger.startswith("tap-pipedrive"):
-        return " rows in " in event or " rows so far" in event
-    return any(mark in event for mark in DBT_LINES)
+    marks = crm.progress if logger.startswith(crm.tap) else DBT_LINES
+    return any(mark in event for mark in marks)
 
 
 def _show_tables(connection: psycopg.Connection, schema: str, since: datetime) -> None:
@@ -309,10 +301,12 @@ def _show_tables(connection: psycopg.Connection, schema: str, since: datetime) -
         say(f"{table:<28}{rows:>10,}{written:>14,}")
 
 
-def _show_figures(connection: psycopg.Connection) -> None:
+def _show_figures(connection: psycopg.Connection, mart: str) -> None:
     say("")
     figures = connection.execute(
-        "select figure, currency, value, detail from marts.headline_figures order by position, currency"
+        SQL("select figure, currency, value, detail from marts.{} order by position, currency").format(
+            Identifier(mart)
+        )
     )
     for figure, currency, value, detail in figures.fetchall():
         number = "nothing yet" if value is None else f"{value:,.2f}".removesuffix(".00")
@@ -320,20 +314,18 @@ def _show_figures(connection: psycopg.Connection) -> None:
     say("")
 
 
-def _show_how_to_go_on(environment: Mapping[str, str], *, is_embedded: bool) -> None:
+def _show_how_to_go_on(environment: Mapping[str, str], crm: Crm, *, is_embedded: bool) -> None:
+    query = f"select * from marts.{crm.example} limit 5;"
     if is_embedded:
-        say(
-            "Look at the tables:  .venv/bin/warehouse psql   (then, for one: select * from marts.main_bi limit 5;)"
-        )
+        say(f"Look at the tables:  .venv/bin/warehouse psql   (then, for one: {query})")
         say("Stop the database:   make stop      Remove everything: make clean")
     else:
         user, host, database = (
             environment[f"TARGET_POSTGRES_{name}"] for name in ("USER", "HOST", "DATABASE")
         )
-        say(
-            f"Look at the tables:  psql -h {host} -U {user} {database}   (select * from marts.main_bi limit 5;)"
-        )
-    say("Run it again:        make run        What is in the tables: README.md")
+        say(f"Look at the tables:  psql -h {host} -U {user} {database}   ({query})")
+    again = "make run" if crm is CRMS["pipedrive"] else f"make run CRM={crm.name.lower()}"
+    say(f"Run it again:        {again:<16}What is in the tables: README.md")
 
 
 def _log_file(name: str) -> Path:

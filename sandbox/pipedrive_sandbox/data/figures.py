@@ -1,34 +1,55 @@
 """What the made-up company knows beside its CRM: exchange rates, what it spent, how it spells categories."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from .reference import RATES
 from .times import HISTORY_DAYS
 from .troubles import CATEGORY_SPELLINGS
 
 REPORTING_CURRENCY = "USD"
-SPEND = {
-    "Google Ads": (5.2, "USD"),
-    "Meta Ads": (17.0, "BRL"),
-    "Indicação": (6.0, "BRL"),
-    "Evento": (24.0, "BRL"),
-    "Outbound": (31.0, "BRL"),
-}
-"""By option of the deals' field 'Canal de aquisição': spent per month and deal of the account, and in what."""
 
 Rows = Iterable[tuple[Any, ...]]
 
 
-def write_figures(folder: Path, deals: int, seed: int, born: datetime, now: datetime) -> None:
+class Crm(NamedTuple):
+    """What a CRM's own figures are about."""
+
+    name: str
+    spend: Mapping[str, tuple[float, str]]
+    """By acquisition channel: spent per month and deal of the account, and in what."""
+    categories: tuple[str, str]
+    """Raw table and column of categories that people spell in several ways."""
+    spellings: Mapping[str, Iterable[str]]
+    """By category, its other spellings."""
+
+
+PIPEDRIVE = Crm(
+    name="pipedrive",
+    spend={  # the options of the deals' field 'Canal de aquisição'
+        "Google Ads": (5.2, "USD"),
+        "Meta Ads": (17.0, "BRL"),
+        "Indicação": (6.0, "BRL"),
+        "Evento": (24.0, "BRL"),
+        "Outbound": (31.0, "BRL"),
+    },
+    categories=("organizations", "especialidade"),
+    spellings=CATEGORY_SPELLINGS,
+)
+
+
+def write_figures(
+    folder: Path, deals: int, seed: int, born: datetime, now: datetime, crm: Crm = PIPEDRIVE
+) -> None:
     """Writes `exchange_rates.csv`, `acquisition_costs.csv` and `category_synonyms.csv` for an account.
 
     From two years before it was `born` until `now`; a later `now` only adds rows. The folder is
-    made if need be.
+    made if need be; what is there of another CRM stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     today = now.astimezone(UTC).date()
@@ -41,15 +62,20 @@ def write_figures(folder: Path, deals: int, seed: int, born: datetime, now: date
     _write(
         folder / "acquisition_costs.csv",
         ("month", "crm", "channel", "amount", "currency"),
-        _acquisition_costs(deals, seed, start, today),
+        chain(
+            _others(folder / "acquisition_costs.csv", crm), _acquisition_costs(crm, deals, seed, start, today)
+        ),
     )
     _write(
         folder / "category_synonyms.csv",
         ("crm", "entity", "column_name", "spelling", "category"),
-        (
-            ("pipedrive", "organizations", "especialidade", spelling, category)
-            for category, spellings in CATEGORY_SPELLINGS.items()
-            for spelling in (category, *spellings)
+        chain(
+            _others(folder / "category_synonyms.csv", crm),
+            (
+                (crm.name, *crm.categories, spelling, category)
+                for category, spellings in crm.spellings.items()
+                for spelling in (category, *spellings)
+            ),
         ),
     )
 
@@ -68,16 +94,24 @@ def _exchange_rates(seed: int, start: date, today: date) -> Rows:
                 yield day, currency, REPORTING_CURRENCY, f"{rate:.6g}"
 
 
-def _acquisition_costs(deals: int, seed: int, start: date, today: date) -> Rows:
+def _acquisition_costs(crm: Crm, deals: int, seed: int, start: date, today: date) -> Rows:
     """What each channel cost in each month; now and then nothing was spent on one."""
     rng = Random(f"{seed}.acquisition_costs")  # noqa: S311
     month = start.replace(day=1)
     while month <= today:
-        for channel, (per_deal, currency) in SPEND.items():
+        for channel, (per_deal, currency) in crm.spend.items():
             amount = deals * per_deal * rng.uniform(0.6, 1.4)
             if rng.random() < 0.95:
-                yield month, "pipedrive", channel, f"{amount:.2f}", currency
+                yield month, crm.name, channel, f"{amount:.2f}", currency
         month = (month + timedelta(days=31)).replace(day=1)
+
+
+def _others(path: Path, crm: Crm) -> list[tuple[str, ...]]:
+    """Rows of other CRMs that a file already has."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [tuple(row.values()) for row in csv.DictReader(file) if row["crm"] != crm.name]
 
 
 def _write(path: Path, header: tuple[str, ...], rows: Rows) -> None:

@@ -13,6 +13,8 @@ import click
 import orjson
 
 from ..clock import parse
+from ..data.figures import write_figures
+from .figures import FIGURES
 from .generate import ALL_TROUBLES, generate, live
 from .listener import HOST, Listener
 from .server import Server, State
@@ -43,13 +45,14 @@ TROUBLES = click.Choice(sorted(ALL_TROUBLES))
 @click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
 @click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
 @click.option(
-    "--authority-file",
+    "--figures",
     type=click.Path(path_type=Path),
-    default=Path("hubspot-sandbox.pem"),
-    help="Write the certificate authority here, for clients that come through the proxy.",
+    help="Write exchange rates, acquisition costs and category synonyms here.",
 )
 @click.option(
-    "--ready-file", type=click.Path(path_type=Path), help='Write {"url","proxy","pid","token"} here.'
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    help='Write {"url","proxy","authority","pid","token"} here.',
 )
 def main(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
     deals: int,
@@ -63,7 +66,7 @@ def main(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
     troubles: Sequence[str],
     without_trouble: Sequence[str],
     manifest: Path | None,
-    authority_file: Path,
+    figures: Path | None,
     ready_file: Path | None,
 ) -> None:
     """Serve a generated HubSpot account until interrupted."""
@@ -77,7 +80,9 @@ def main(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
             live(portal, i)
     if manifest:
         manifest.write_bytes(orjson.dumps(spoilt, option=orjson.OPT_INDENT_2))
-    listener = Listener(Server(State(portal, token, spoilt)), authority_file)
+    if figures:
+        write_figures(figures, deals, seed, anchor, portal.clock.now(), FIGURES)
+    listener = Listener(Server(State(portal, token, spoilt)))
     asyncio.run(_serve(listener, host, port, token, ready_file))
 
 
@@ -98,7 +103,8 @@ async def _serve(listener: Listener, host: str, port: int, token: str, ready_fil
         partial = ready_file.with_name(ready_file.name + ".part")
         partial.write_bytes(orjson.dumps(ready))
         partial.replace(ready_file)
-    click.echo(f"HubSpot sandbox at {address.url}, and as https://{HOST} behind the proxy {address.proxy}")
+    click.echo(f"HubSpot sandbox at {address.url}")
+    click.echo(f"As https://{HOST}: HTTPS_PROXY={address.proxy} SSL_CERT_FILE={address.authority}")
     await stopped.wait()
     await listener.stop()
 

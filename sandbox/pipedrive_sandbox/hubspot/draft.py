@@ -170,11 +170,12 @@ def _consultation(draft: Draft, number: int) -> Row:
     rng = draft.rng(f"consultation {number}")
     patients, now = draft.rows["contacts"], draft.season.now
     patient = patients[number] if number < len(patients) else pick(rng, patients)
-    created = min(now - 60, draft.season.after(rng, patient.created, rng.random() * 3))
-    if number >= len(patients):
-        created = int(created + rng.random() * (now - 60 - created))
-    stage = weighted(rng, STAGES)
-    closed = min(now - 30, draft.season.after(rng, created, 1 + rng.random() * 20))
+    created = draft.season.after(rng, patient.created, rng.random() * 3)
+    if number >= len(patients) or created >= now:
+        created = int(patient.created + rng.random() * (now - patient.created))
+    stage, closed = weighted(rng, STAGES), draft.season.after(rng, created, 1 + rng.random() * 20)
+    if closed >= now:  # not there yet, but expected
+        stage = "appointmentscheduled"
     if stage == "closedwon":
         patient.values["lifecyclestage"] = "customer"
     elif stage != "closedlost" and patient.values["lifecyclestage"] == "lead":
@@ -193,5 +194,5 @@ def _consultation(draft: Draft, number: int) -> Row:
         },
         company=patient.company,
         contact=patient,
-        closed=max(closed, created),
+        closed=closed,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import trustme
@@ -23,17 +24,19 @@ class Address(NamedTuple):
     """For clients that can be told an address."""
     proxy: str
     """For those that cannot: an HTTPS proxy behind which HubSpot's host is the sandbox."""
+    authority: str
+    """File of the certificate authority that those have to trust."""
 
 
 class Listener:
     """A server that listens: in the open, and through a proxy as HubSpot's host with a certificate of its own."""
 
-    def __init__(self, server: Server, authority_file: Path) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._authority_file = authority_file
+        self._folder = TemporaryDirectory()
 
     async def start(self, host: str, port: int) -> Address:
-        """Start listening, write the certificate authority's file, and return the addresses. Raises OSError."""
+        """Start listening, and return the addresses. Raises OSError."""
         authority = trustme.CA(organization_name="HubSpot sandbox")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert(HOST).configure_cert(context)
@@ -48,14 +51,16 @@ class Listener:
         (_, open_port, *_), (_, tls_port, *_) = self._runner.addresses
         self._tls_port = tls_port
         self._proxy = await asyncio.start_server(self._tunnel, "127.0.0.1", 0)
-        authority.cert_pem.write_to_path(str(self._authority_file))
         proxy_port = self._proxy.sockets[0].getsockname()[1]
-        return Address(f"http://{host}:{open_port}", f"http://127.0.0.1:{proxy_port}")
+        authority_file = Path(self._folder.name) / "authority.pem"
+        authority.cert_pem.write_to_path(str(authority_file))
+        return Address(f"http://{host}:{open_port}", f"http://127.0.0.1:{proxy_port}", str(authority_file))
 
     async def stop(self) -> None:
         """Stop listening."""
         self._proxy.close()
         await self._runner.cleanup()
+        self._folder.cleanup()
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer CONNECT, and hand bytes to and fro until either side has hung up."""

@@ -7,8 +7,6 @@ import json
 import threading
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -39,10 +37,7 @@ class HubspotSandbox:
     ) -> None:
         self.portal, self.manifest = generate(deals, seed, now, troubles)
         self._state = State(self.portal, TOKEN, self.manifest)
-        self._folder = TemporaryDirectory()
-        self.authority = Path(self._folder.name) / "authority.pem"
-        """The certificate authority to trust, as a file."""
-        self._listener = Listener(Server(self._state), self.authority)
+        self._listener = Listener(Server(self._state))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.token = TOKEN
@@ -50,11 +45,13 @@ class HubspotSandbox:
         """Where it serves, e.g. `http://127.0.0.1:43210`."""
         self.proxy = ""
         """The HTTPS proxy behind which HubSpot's host is this sandbox."""
+        self.authority = ""
+        """File of the certificate authority to trust behind it."""
 
     def __enter__(self) -> HubspotSandbox:
         self._thread.start()
         starting = self._listener.start("127.0.0.1", 0)
-        self.url, self.proxy = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self.url, self.proxy, self.authority = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
         return self
 
     def __exit__(
@@ -67,7 +64,6 @@ class HubspotSandbox:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._folder.cleanup()
 
     def send(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> Reply:
         """Send a request to the API."""
