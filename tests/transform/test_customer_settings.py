@@ -1,0 +1,69 @@
+"""What a company says about its customers: where their channel stands, and what is left of their money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Account
+
+NAMES_THE_COLUMN = "ACQUISITION_CHANNEL_COLUMN"
+SELECTED = ("run", "--select", "stg_pipedrive__deals", "stg_pipedrive__field_options")
+
+
+@pytest.fixture(scope="module")
+def account(new_account: Callable[..., Account]) -> Account:
+    account = new_account("channels", {"source": "text", "Sources": "jsonb", "score": "numeric"})
+    account.insert(
+        "deals",
+        {"id": 1, "channel": 7, "source": " Google ADS ", "Sources": ["Google", "Fair"], "score": 7},
+        {"id": 2, "channel": 8, "source": "", "Sources": []},
+        {"id": 3, "source": "Indicação"},
+    )
+    account.execute("""update pipedrive.deals set "Sources" = 'null' where id = 3""")
+    account.insert(
+        "field_options", {"entity": "deal", "field_code": "channel", "option_id": "7", "label": "Web"}
+    )
+    return account
+
+
+@pytest.mark.parametrize(
+    ("column", "channels"),
+    [
+        ("", ["web", "unknown", "unknown"]),
+        ("source", ["google ads", "unknown", "indicação"]),
+        ("Sources", ['["google", "fair"]', "[]", "unknown"]),
+        ("score", ["7", "unknown", "unknown"]),
+    ],
+)
+def test_any_column_of_the_deals_can_hold_the_channel(
+    account: Account, column: str, channels: list[str]
+) -> None:
+    run = account.dbt(*SELECTED, "int_pipedrive_customer_deals", **{NAMES_THE_COLUMN: column})
+    assert run.returncode == 0, run.stdout
+    found = account.query("select channel from intermediate.int_pipedrive_customer_deals order by deal_id")
+    assert [channel for (channel,) in found] == channels
+
+
+def test_a_column_that_deals_do_not_have_is_one_clear_error(account: Account) -> None:
+    run = account.dbt(*SELECTED, **{NAMES_THE_COLUMN: "no such column"})
+    assert run.returncode != 0
+    assert (
+        "The raw table of deals has no column 'no such column' to take as acquisition_channel_column."
+        in run.stdout
+    )
+
+
+def test_before_the_first_load_the_column_need_not_be_there(new_account: Callable[..., Account]) -> None:
+    account = new_account("channels_to_come")
+    account.execute("drop schema pipedrive cascade")
+    run = account.dbt(*SELECTED, **{NAMES_THE_COLUMN: "source"})
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("margin", ["60", "0,6"])
+def test_a_gross_margin_that_is_no_share_is_one_clear_error(account: Account, margin: str) -> None:
+    run = account.dbt("parse", GROSS_MARGIN=margin)
+    assert run.returncode != 0
+    assert f"gross_margin is a share from 0 to 1, such as 0.6, not '{margin}'." in run.stdout
