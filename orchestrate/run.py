@@ -1,8 +1,8 @@
 """`make run`: from a fresh clone to modelled tables, and what they say.
 
 Reads from the account in .env, of Pipedrive or HubSpot, or from the sandbox when .env names none; writes to the
-database in .env, or to the embedded Postgres. The work itself is one Meltano job; this program starts what is missing
-around it, shows what is worth seeing of its log (all of it is kept in .run/logs), and prints the result.
+database in .env, or to the embedded Postgres. The work itself is one Meltano job; this program starts what is
+missing around it, shows what is worth seeing of its log (all of it is kept in .run/logs), and prints the result.
 """
 
 import json
