@@ -34,6 +34,10 @@ channels as (
     where entity = 'deal' and field_code = 'channel'
 ),
 
+exchange_rates as (
+    select * from {{ ref('int_exchange_rates') }}
+),
+
 labels as (
     select
         record_id,
@@ -65,6 +69,9 @@ leads_joined as (
 
         -- numerics
         leads.value,
+        {{ in_reporting_currency(
+            'leads.value', 'leads.currency', 'exchange_rates.rate'
+        ) }} as reporting_value,
         case
             when leads.created_at <= first_deals.created_at
                 then {{ whole_days(
@@ -95,6 +102,12 @@ leads_joined as (
         on leads.organization_id = organizations.organization_id
     left join channels on leads.channel_id::text = channels.option_id
     left join labels on leads.lead_id = labels.record_id
+    left join exchange_rates
+        on leads.currency = exchange_rates.currency
+        and exchange_rates.rate_date = coalesce(
+            {{ reporting_date('first_deals.created_at') }},
+            {{ reporting_date(run_time()) }}
+        )
 )
 
 select * from leads_joined
