@@ -120,7 +120,9 @@ def live(sandbox: Sandbox, days: int, rng: Random) -> None:
                     for stage in rng.sample(stages, rng.choice((1, 1, 2))):
                         sandbox.post(f"/sandbox/deals/{deal['id']}/move", {"stage_id": stage})
                 case 3:
-                    sandbox.patch(path, {"value": rng.randrange(5) * 1000, "currency": rng.choice(["BRL", "USD"])})
+                    sandbox.patch(
+                        path, {"value": rng.randrange(5) * 1000, "currency": rng.choice(["BRL", "USD"])}
+                    )
                 case 4:
                     sandbox.patch(path, {"status": rng.choice(["won", "lost"])})
                 case 5:

@@ -16,3 +16,13 @@
 {% macro hubspot_time(property) -%}
     ({{ hubspot_text(property) }})::timestamptz
 {%- endmacro %}
+
+
+{# HubSpot's contacts have the bare value, its other objects one with a history;
+   Pipedrive's columns are bare, too. #}
+{% macro property_text(property) -%}
+    case jsonb_typeof({{ property }})
+        when 'object' then {{ property }} ->> 'value'
+        else {{ property }} #>> '{}'
+    end
+{%- endmacro %}

@@ -19,9 +19,7 @@ numbers_as_written as (
         raw_records.crm,
         raw_records.entity,
         raw_records.record_id,
-        coalesce(
-            columns.property ->> 'value', columns.property #>> '{}'
-        ) as written
+        {{ property_text('columns.property') }} as written
     from raw_records
     cross join lateral jsonb_each(raw_records.raw_values)
         as columns (name, property)

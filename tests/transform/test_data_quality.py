@@ -1,0 +1,138 @@
+"""Data quality against the sandbox's manifest: each trouble is found, in every record that it spoilt."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import combinations, count
+from pathlib import Path
+
+import pytest
+from pipedrive_sandbox.data.figures import write_figures
+from pipedrive_sandbox.generate import ALL_TROUBLES, Dataset, generate
+from pipedrive_sandbox.testing import Sandbox
+from pipedrive_sandbox.warehouse import Warehouse
+
+from ..pipeline.pipe import Pipe
+from .conftest import Account
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+FOUND_BY = {
+    "duplicate_organizations": "duplicate",
+    "duplicate_persons": "duplicate",
+    "missing_last_names": "missing_last_name",
+    "inconsistent_categories": "inconsistent_category",
+    "deals_without_organization": "missing_company",
+    "non_ascii": "unsafe_text",
+    "equal_field_names": "ambiguous_field_name",
+    "builtin_field_names": "builtin_field_name",
+    "long_field_names": "unfit_field_name",
+    "deleted_options": "deleted_option",
+    "twenty_phones": "too_many_contact_points",
+    "null_update_time": "missing_update_time",
+    "null_product_id": "missing_product",
+    "many_digits": "excess_decimals",
+}
+LEFT_NO_TRACE = {
+    "same_second": "many updates in one second are a bulk edit, and no defect of the records",
+    "object_lost_reason": "the tap writes the label, as where others have a text",
+    "odd_dates": "the tap writes nothing where Pipedrive says that there is no date",
+}
+
+Issues = dict[tuple[str, str], set[str]]
+"""Ids of failing records, by rule and entity."""
+
+
+def spoilt(dataset: Dataset) -> Issues:
+    """What the manifest says of records that were not deleted."""
+    issues: Issues = defaultdict(set)
+    for trouble, said in dataset.manifest["troubles"].items():
+        if rule := FOUND_BY.get(trouble):
+            for entity, ids in said.get("ids", {}).items():
+                issues[rule, entity] |= {str(id_) for id_ in ids} - deleted(dataset, entity)
+            if rule.endswith("field_name"):
+                codes = said["fields"].items()
+                issues[rule, "fields"] |= {f"{entity}.{code}" for entity, some in codes for code in some}
+    return dict(issues)
+
+
+def deleted(dataset: Dataset, entity: str) -> set[str]:
+    return {
+        str(row["id"])
+        for row in dataset.records[entity]
+        if row.get("is_deleted") or row.get("status") == "deleted" or row.get("active_flag") is False
+    }
+
+
+@pytest.fixture(scope="module")
+def target(installed: Callable[[str, str], Path]) -> Path:
+    """The target as Meltano installs it."""
+    return installed("loader", "target-postgres") / "target-postgres"
+
+
+@pytest.fixture(scope="module")
+def judged(
+    warehouse: Warehouse, target: Path, dbt: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Dataset], Account]]:
+    """Loads an account by tap and target, and lets dbt judge it."""
+    numbers, names = count(1), []
+
+    def judge(dataset: Dataset) -> Account:
+        folder = tmp_path_factory.mktemp("judged")
+        write_figures(folder / "seeds", len(dataset.records["deals"]), 1, NOW, NOW)
+        names.append(f"judged_{next(numbers)}")
+        account = Account(warehouse.create_database(names[-1]), folder, dbt)
+        with Sandbox(dataset=dataset, now=NOW) as sandbox:
+            Pipe(
+                target, folder, account.url, {"api_token": sandbox.token, "api_url": sandbox.url}
+            ).run().succeeded()
+        run = account.dbt(
+            *("build", "--select", "+data_quality", "--exclude-resource-type", "test", "unit_test"),
+            SEEDS=str(folder / "seeds"),
+        )
+        assert run.returncode == 0, run.stdout
+        return account
+
+    yield judge
+    for name in names:
+        warehouse.drop_database(name)
+
+
+def found(account: Account) -> Issues:
+    issues: Issues = defaultdict(set)
+    for rule, entity, record in account.query(
+        "select rule, entity, record_id from marts.data_quality_issues where crm = 'pipedrive'"
+    ):
+        issues[rule, entity].add(record)
+    return dict(issues)
+
+
+def test_every_trouble_has_a_rule_or_a_reason() -> None:
+    assert FOUND_BY.keys() | LEFT_NO_TRACE.keys() == set(ALL_TROUBLES)
+    assert not FOUND_BY.keys() & LEFT_NO_TRACE.keys()
+
+
+@pytest.mark.parametrize(("deals", "seed"), [(60, 3), (700, 1)])
+def test_all_that_was_spoilt_is_found_and_nothing_else(
+    judged: Callable[[Dataset], Account], deals: int, seed: int
+) -> None:
+    dataset = generate(deals, seed, NOW)
+    assert found(judged(dataset)) == spoilt(dataset)
+
+
+def test_in_a_clean_account_nothing_is_found(judged: Callable[[Dataset], Account]) -> None:
+    assert found(judged(generate(700, 1, NOW, ()))) == {}
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_no_trouble_is_taken_for_another(judged: Callable[[Dataset], Account], place: int) -> None:
+    """Of any two troubles, each is there once without the other: no three places of six contain others."""
+    mixed = [
+        name for name, places in zip(ALL_TROUBLES, combinations(range(6), 3), strict=False) if place in places
+    ]
+    dataset = generate(60, 2, NOW, mixed)
+    issues = found(judged(dataset))
+    assert issues == spoilt(dataset)
+    assert {rule for rule, _ in issues} == {FOUND_BY[trouble] for trouble in mixed if trouble in FOUND_BY}

@@ -1,0 +1,99 @@
+with
+
+category_synonyms as (
+    select * from {{ ref('category_synonyms') }}
+),
+
+raw_records as (
+    select * from {{ ref('int_raw_records') }}
+),
+
+columns_with_categories as (
+    select distinct
+        crm,
+        entity,
+        column_name
+    from category_synonyms
+),
+
+spellings as (
+    select
+        crm,
+        entity,
+        column_name,
+        spelling,
+        category
+    from category_synonyms
+    union all
+    select
+        crm,
+        entity,
+        column_name,
+        category as spelling,
+        category
+    from category_synonyms
+),
+
+categories_by_spelling as (
+    select
+        crm,
+        entity,
+        column_name,
+        {{ folded('btrim(spelling)') }} as plain_spelling,
+        min(category) as category
+    from spellings
+    group by crm, entity, column_name, plain_spelling
+),
+
+columns_of_records as (
+    select
+        raw_records.crm,
+        raw_records.entity,
+        raw_records.record_id,
+        columns_with_categories.column_name,
+        raw_records.raw_values -> (
+            case raw_records.crm when 'hubspot' then 'property_' else '' end
+            || columns_with_categories.column_name
+        ) as property
+    from raw_records
+    inner join columns_with_categories
+        on raw_records.crm = columns_with_categories.crm
+        and raw_records.entity = columns_with_categories.entity
+),
+
+categories_as_written as (
+    select
+        crm,
+        entity,
+        record_id,
+        column_name,
+        {{ property_text('property') }} as raw_value
+    from columns_of_records
+),
+
+final as (
+    select
+        concat_ws(
+            '.', written.crm, written.entity, written.record_id,
+            written.column_name
+        ) as record_category_id,
+        written.crm,
+        written.entity,
+        written.record_id,
+        written.column_name,
+        written.raw_value,
+        coalesce(
+            categories_by_spelling.category, btrim(written.raw_value)
+        ) as category,
+        categories_by_spelling.category is not null as is_known
+    from categories_as_written as written
+    left join categories_by_spelling
+        on written.crm = categories_by_spelling.crm
+        and written.entity = categories_by_spelling.entity
+        and written.column_name = categories_by_spelling.column_name
+        and {{ folded('btrim(written.raw_value)') }}
+        = categories_by_spelling.plain_spelling
+    where btrim(written.raw_value) != ''
+)
+
+select * from final
