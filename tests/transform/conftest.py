@@ -99,13 +99,13 @@ class Account:
                     )
                 )
 
-    def insert(self, table: str, *rows: dict[str, Any]) -> None:
+    def insert(self, table: str, *rows: dict[str, Any], schema: str = "pipedrive") -> None:
         """Add rows to a raw table; columns that a row leaves out are null."""
         with psycopg.connect(self.url) as connection:
             for row in rows:
                 connection.execute(
                     sql.SQL("insert into {} ({}) values ({})").format(
-                        sql.Identifier("pipedrive", table),
+                        sql.Identifier(schema, table),
                         sql.SQL(", ").join(map(sql.Identifier, row)),
                         sql.SQL(", ").join(sql.Placeholder() * len(row)),
                     ),

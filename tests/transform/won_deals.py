@@ -1,8 +1,8 @@
-"""What an account sold, told by its generated records: duplicates merged, amounts by rates that are made up."""
+"""What accounts sold, told by their generated records: duplicates merged, amounts by rates that are made up."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipedrive_sandbox.generate import Dataset
+from pipedrive_sandbox.hubspot.portal import Portal
 
 HERE = ZoneInfo("Pacific/Auckland")
 """Where the company is: so far from UTC that many a month is another one."""
@@ -17,22 +18,35 @@ HERE = ZoneInfo("Pacific/Auckland")
 FIRST_RATE, LAST_RATE = date(2025, 1, 1), date(2026, 11, 30)
 """Days of which `rate` is known: some deals are won before."""
 
+Groups = list[list[int]]
 
-class Sale(NamedTuple):
-    """A won deal."""
+
+class Deal(NamedTuple):
+    """A deal of a customer that is not deleted."""
 
     won_at: datetime
+    """When it was won, if it was."""
     born_at: datetime
     deal_id: int
+    crm: str
     customer: str
+    record: str
+    """The organization, person, company or contact itself, before duplicates are merged."""
     channel: str
     currency: str
     value: Decimal
+    is_open: bool
+    is_won: bool
 
     @property
     def day(self) -> date:
         """The day it was won, where the company is."""
         return self.won_at.astimezone(HERE).date()
+
+    @property
+    def month(self) -> date:
+        """The first day of the month it was won."""
+        return month_of(self.day)
 
     @property
     def converted(self) -> Decimal | None:
@@ -72,38 +86,74 @@ def grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[A
     return groups
 
 
-def canonical(data: Dataset, trouble: str) -> dict[int, int]:
+def canonical(groups: Groups) -> dict[int, int]:
     """The id that stands for each duplicate."""
-    groups = data.manifest["troubles"][trouble]["groups"]
     return {id_: min(group) for group in groups for id_ in group}
 
 
-def customers(data: Dataset) -> Callable[[dict[str, Any]], str]:
-    """Tells whose a deal is."""
-    organizations = canonical(data, "duplicate_organizations")
-    persons = canonical(data, "duplicate_persons")
-
-    def customer(deal: dict[str, Any]) -> str:
-        if deal["org_id"]:
-            return f"pipedrive-organization-{organizations.get(deal['org_id'], deal['org_id'])}"
-        return f"pipedrive-person-{persons.get(deal['person_id'], deal['person_id'])}"
-
-    return customer
-
-
-def won(data: Dataset) -> Iterator[Sale]:
-    """The won deals that are not deleted."""
-    customer = customers(data)
+def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
+    """The deals of a Pipedrive account."""
+    troubles = data.manifest["troubles"]
+    organizations = canonical(troubles["duplicate_organizations"]["groups"])
+    persons = canonical(troubles["duplicate_persons"]["groups"])
     (field,) = (field for field in data.fields["deal"] if field["field_code"] == "channel")
     channels = {option["id"]: option["label"].lower() for option in field["options"]}
     for deal in data.records["deals"]:
-        if deal["status"] == "won":
-            yield Sale(
-                datetime.fromisoformat(deal["won_time"]),
-                datetime.fromisoformat(deal["add_time"]),
-                deal["id"],
-                customer(deal),
-                channels.get(deal["channel"], "unknown"),
-                deal["currency"],
-                Decimal(str(deal["value"])),
-            )
+        if deal["is_deleted"]:
+            continue
+        if deal["org_id"]:
+            kind, id_, same = "pipedrive-organization", deal["org_id"], organizations
+        else:
+            kind, id_, same = "pipedrive-person", deal["person_id"], persons
+        yield Deal(
+            datetime.fromisoformat(deal["won_time"] or deal["add_time"]),
+            datetime.fromisoformat(deal["add_time"]),
+            deal["id"],
+            "pipedrive",
+            f"{kind}-{same.get(id_, id_)}",
+            f"{kind}-{id_}",
+            channels.get(deal["channel"], "unknown"),
+            deal["currency"],
+            Decimal(str(deal["value"])),
+            deal["status"] == "open",
+            deal["status"] == "won",
+        )
+
+
+def hubspot_deals(portal: Portal, manifest: dict[str, Any]) -> Iterator[Deal]:
+    """The deals of a HubSpot account, of companies and contacts known by association or by their one address."""
+    companies = canonical(manifest["troubles"]["duplicate_companies"]["groups"])
+    contacts = canonical(manifest["troubles"]["duplicate_contacts"]["groups"])
+    by_domain = alone(portal, "companies", "domain")
+    by_email = alone(portal, "contacts", "email")
+    for deal in portal.truth("deals"):
+        values, others = deal["properties"], deal["associations"]
+        company = next(map(int, others.get("companies", [])), by_domain.get(values["company_domain"]))
+        contact = next(map(int, others.get("contacts", [])), by_email.get(values["contact_email"]))
+        kind, id_, same = (
+            ("hubspot-company", company, companies) if company else ("hubspot-contact", contact, contacts)
+        )
+        if id_ is None:
+            continue
+        yield Deal(
+            datetime.fromisoformat(values["closedate"]),
+            datetime.fromisoformat(values["createdate"]),
+            int(deal["id"]),
+            "hubspot",
+            f"{kind}-{same.get(id_, id_)}",
+            f"{kind}-{id_}",
+            values["hs_analytics_source"].lower(),
+            values["deal_currency_code"],
+            Decimal(values["amount"] or 0),
+            values["hs_is_closed"] == "false",
+            values["hs_is_closed_won"] == "true",
+        )
+
+
+def alone(portal: Portal, kind: str, address: str) -> dict[str | None, int]:
+    """Records by an address that no other has."""
+    rows = portal.truth(kind)
+    shared = Counter(row["properties"][address] for row in rows)
+    return {
+        row["properties"][address]: int(row["id"]) for row in rows if shared[row["properties"][address]] == 1
+    }
