@@ -1,13 +1,10 @@
-{# Materialized, or Postgres makes JSON of each record once per field. #}
+{# Without the offset Postgres makes JSON of each record once per field. #}
 with
 
 fields as (
     select
         *,
-        case entity
-            when 'activity' then 'activities'
-            else entity || 's'
-        end as table_name
+        entity || 's' as table_name
     from {{ ref('stg_pipedrive__fields') }}
     where
         is_custom
@@ -15,9 +12,10 @@ fields as (
         and field_type in ('enum', 'set')
 ),
 
-raw_records as materialized (
+raw_records as (
     select * from {{ ref('int_raw_records') }}
     where crm = 'pipedrive'
+    offset 0
 ),
 
 choices as (

@@ -10,8 +10,7 @@
     'deleted_option': (
         'A custom field holds an option that the field no longer has.',
         {'pipedrive': [
-            'activities', 'deals', 'leads', 'organizations', 'persons',
-            'products',
+            'deals', 'leads', 'organizations', 'persons', 'products',
         ]},
     ),
     'duplicate': (
@@ -39,8 +38,7 @@
         'Category that is not written as in the seed of synonyms.',
         {
             'pipedrive': [
-                'activities', 'deals', 'leads', 'organizations', 'persons',
-                'products',
+                'deals', 'leads', 'organizations', 'persons', 'products',
             ],
             'hubspot': ['companies', 'contacts', 'deals'],
         },
