@@ -64,15 +64,18 @@ def test_every_trouble_has_a_victim(deals: int) -> None:
 
 
 def test_an_account_without_troubles_is_in_order() -> None:
-    portal, manifest = generate(300, 1, NOW, ())
+    portal, manifest = generate(3000, 1, NOW, ())
     assert manifest["troubles"] == {}
     companies, contacts, deals = (
         [row["properties"] for row in portal.truth(kind)] for kind in ("companies", "contacts", "deals")
     )
-    for rows, name in ((companies, "domain"), (contacts, "email")):
-        values = [row[name] for row in rows]
+    for rows, name in ((companies, "domain"), (contacts, "email"), (companies, "name"), (contacts, "phone")):
+        values = [row[name].lower() for row in rows]
         assert len(set(values)) == len(values)
-        assert all(value.isascii() for value in values)
+    assert all(row["domain"].isascii() for row in companies)
+    assert all(row["email"].isascii() for row in contacts)
+    people = [f"{row['firstname']} {row['lastname']}" for row in contacts]
+    assert len(set(people)) == len(people)
     assert all(row["lastname"] for row in contacts)
     assert {row["pipeline"] for row in deals} == {"default"}
     assert {row["deal_currency_code"] for row in deals} == {"BRL"}

@@ -35,6 +35,8 @@ SOURCES = {
     "OFFLINE": 0.10,
 }
 CITIES = ("São Paulo", "Rio de Janeiro", "Belo Horizonte", "Curitiba", "Recife", "Brasília")
+AREAS = ("11", "21", "31", "41", "81")
+SERIAL_STEP, SERIAL_SIZE = 48_271_003, 99_999_989  # a prime: i * step visits every number once
 MAIL = ("gmail.com", "hotmail.com", "uol.com.br", "yahoo.com.br")
 
 
@@ -86,17 +88,28 @@ class Draft:
 
 
 class Names:
-    """Brazilian names, and addresses that nobody else has."""
+    """Brazilian names, addresses and numbers that nobody else has."""
 
     def __init__(self, seed: int) -> None:
         self._faker = Faker("pt_BR")
         self._faker.seed_instance(seed)
         self._taken: set[str] = set()
+        self._phones = 0
 
     def person(self, is_woman: bool) -> tuple[str, str]:
-        """First and last name."""
+        """First and last name, the latter of as many parts as it takes to be the only one."""
         first = self._faker.first_name_female() if is_woman else self._faker.first_name_male()
-        return first, self._faker.last_name()
+        last = self._faker.last_name()
+        while slug(first + last) in self._taken:
+            last += f" {self._faker.last_name()}"
+        self._taken.add(slug(first + last))
+        return first, last
+
+    def phone(self, rng: Random) -> str:
+        """A Brazilian mobile number."""
+        self._phones += 1
+        number = self._phones * SERIAL_STEP % SERIAL_SIZE
+        return f"+55 {pick(rng, AREAS)} 9{number:08d}"
 
     def free(self, before: str, after: str) -> str:
         """The two put together, with a number between them when that was given before."""
@@ -123,10 +136,6 @@ def clean_account(deals: int, seed: int, now: int) -> Draft:
     return draft
 
 
-def _phone(rng: Random) -> str:
-    return f"+55 {pick(rng, ('11', '21', '31', '41', '81'))} 9{rng.randrange(10**8):08d}"
-
-
 def _doctor(draft: Draft, names: Names) -> Row:
     rng = draft.rng(f"doctor {len(draft.rows['companies'])}")
     is_woman = rng.random() < 0.5
@@ -138,7 +147,7 @@ def _doctor(draft: Draft, names: Names) -> Row:
             "name": f"{'Dra.' if is_woman else 'Dr.'} {first} {last}",
             "domain": domain,
             "website": f"https://www.{domain}",
-            "phone": _phone(rng),
+            "phone": names.phone(rng),
             "city": pick(rng, CITIES),
             "lifecyclestage": "customer",
             "especialidade_medica": pick(rng, SPECIALTIES),
@@ -156,7 +165,7 @@ def _patient(draft: Draft, names: Names) -> Row:
             "firstname": first,
             "lastname": last,
             "email": names.free(f"{slug(first)}.{slug(last)}", f"@{pick(rng, MAIL)}"),
-            "phone": _phone(rng),
+            "phone": names.phone(rng),
             "city": pick(rng, CITIES),
             "lifecyclestage": "lead",
             "hs_analytics_source": weighted(rng, SOURCES),

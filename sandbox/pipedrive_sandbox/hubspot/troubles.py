@@ -45,16 +45,17 @@ def _again(draft: Draft, kind: str, row: Row) -> Row:
     return copy
 
 
-def _pass_on(draft: Draft, what: str, row: Row, copy: Row) -> None:
-    """Give every second deal of a row to its copy."""
-    deals = [deal for deal in draft.rows["deals"] if getattr(deal, what) is row]
-    for deal in deals[1::2]:
-        setattr(deal, what, copy)
+def _deals_by(draft: Draft, what: str) -> dict[int, list[Row]]:
+    """Deals by the identity of their company or contact."""
+    found: dict[int, list[Row]] = {}
+    for deal in draft.rows["deals"]:
+        found.setdefault(id(getattr(deal, what)), []).append(deal)
+    return found
 
 
 def duplicate_companies(draft: Draft, rng: Random) -> Spoilt:
     """The same doctor twice: other spelling, same domain; each has some of the consultations."""
-    spellings = _spellings()
+    spellings, deals = _spellings(), _deals_by(draft, "company")
     groups: list[list[Row]] = []
     for row in draft.spoil(rng, "companies", "domain", 0.05):
         copy = _again(draft, "companies", row)
@@ -62,14 +63,15 @@ def duplicate_companies(draft: Draft, rng: Random) -> Spoilt:
         copy.values["name"] = next(spellings)(row.values["name"])
         if copy.values["name"] == row.values["name"]:
             copy.values["name"] = copy.values["name"].upper()
-        _pass_on(draft, "company", row, copy)
+        for deal in deals.get(id(row), [])[1::2]:
+            deal.company = copy
         groups.append([row, copy])
     return {"companies": groups}
 
 
 def duplicate_contacts(draft: Draft, rng: Random) -> Spoilt:
     """The same patient twice: other spelling, same phone number, another e-mail address."""
-    spellings = _spellings()
+    spellings, deals = _spellings(), _deals_by(draft, "contact")
     groups: list[list[Row]] = []
     for row in draft.spoil(rng, "contacts", "name", 0.03):
         copy = _again(draft, "contacts", row)
@@ -78,7 +80,8 @@ def duplicate_contacts(draft: Draft, rng: Random) -> Spoilt:
         copy.values |= {name: spell(row.values[name]) for name in ("firstname", "lastname")}
         copy.values["email"] = f"{slug(row.values['firstname'])}.outro{len(groups)}@{pick(rng, MAIL)}"
         draft.spoilt["contacts", "email"] |= {id(row), id(copy)}
-        _pass_on(draft, "contact", row, copy)
+        for deal in deals.get(id(row), [])[1::2]:
+            deal.contact = copy
         groups.append([row, copy])
     return {"contacts": groups}
 
