@@ -70,7 +70,8 @@ final as (
         deals.first_won_at as first_won_time
         {%- for column in custom %},
         deals.{{ adapter.quote(column) }}::text as {{ adapter.quote(
-            free_name('custom_' ~ column, taken + custom) if column in taken else column
+            free_name('custom_' ~ column, taken + custom)
+            if column in taken else column
         ) }}
         {%- endfor %}
         {%- for stage in stages %},

@@ -40,7 +40,9 @@ activities_counted as (
         count(*) filter (where is_of_due_week and is_overdue) as overdue_count,
         percentile_cont(0.5) within group (
             order by
-                case when is_of_due_week and is_done then done_date - due_date end
+                case
+                    when is_of_due_week and is_done then done_date - due_date
+                end
         )::numeric as median_delay_days
     from activities_by_week
     group by owner_id, activity_type_key, week_start_date

@@ -10,9 +10,11 @@ deals_with_won_values as (
         *,
         date_trunc('month', closed_date)::date as closed_month,
         case when is_won then value else 0 end as won_value,
-        case when is_won then reporting_value else 0 end as reporting_won_value,
+        case when is_won then reporting_value else 0 end
+            as reporting_won_value,
         case when is_lost then value else 0 end as lost_value,
-        case when is_lost then reporting_value else 0 end as reporting_lost_value
+        case when is_lost then reporting_value else 0 end
+            as reporting_lost_value
     from deals
 ),
 
