@@ -6,14 +6,12 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from pipedrive_sandbox.testing import Sandbox
@@ -22,79 +20,13 @@ from pipedrive_sandbox.warehouse import Warehouse
 from ..pipeline.conftest import TOKEN, target
 from ..pipeline.pipe import Pipe
 from .conftest import Account
+from .timeline import DAY, LOCAL, Deal, Row, local_day, months_worked_on
 
 __all__ = ["target"]
 
 BORN = datetime(2025, 5, 1, 15, 30, tzinfo=UTC)
-LOCAL = ZoneInfo("America/Sao_Paulo")
-DAY = timedelta(days=1)
 PHASES = ("stage", "behind", "all", "none")
 MODELS = ("pipeline_snapshot", "pipeline_funnel", "deal_stage_pivot", "dim_dates", "sales_velocity")
-Row = dict[str, Any]
-
-
-def moment(text: str | None) -> datetime | None:
-    """A moment of the API."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
-
-
-def local_day(at: datetime) -> date:
-    """The day of a moment where the company reports."""
-    return at.astimezone(LOCAL).date()
-
-
-@dataclass
-class Deal:
-    """A deal as it is now, and what was read of its log, oldest first."""
-
-    row: Row
-    log: list[Row]
-
-    def at(self, key: str) -> datetime | None:
-        """One of its moments."""
-        return moment(self.row[key])
-
-    @property
-    def born(self) -> datetime:
-        """When it was created."""
-        born = self.at("add_time")
-        assert born
-        return born
-
-    @property
-    def moves(self) -> list[Row]:
-        """Its way from stage to stage."""
-        return [line for line in self.log if line["field_key"] == "stage_id"]
-
-    def visits(self) -> Iterator[tuple[Any, ...]]:
-        """Stage, when it came, who moved it, and whether that is only inferred."""
-        row, moved = self.row, self.at("stage_change_time")
-        creator, stage = row["creator_user_id"], row["stage_id"]
-        if not self.moves and moved and moved > self.born:
-            yield None, self.born, creator, True
-            yield stage, moved, None, True
-            return
-        first = int(self.moves[0]["old_value"]) if self.moves else stage
-        yield first, self.born, creator, False
-        for line in self.moves:
-            yield int(line["new_value"]), moment(line["time"]), line["actor_user_id"], False
-        if self.moves and int(self.moves[-1]["new_value"]) != stage:
-            yield stage, moved, None, True
-
-    def state_before(self, end: datetime) -> Row:
-        """What it was a moment before the end: what it is now, with every later change undone."""
-        state = {key: self.row[key] for key in ("stage_id", "status", "value", "currency")}
-        closed, moved, archived = (self.at(f"{key}_time") for key in ("close", "stage_change", "archive"))
-        told = {line["field_key"] for line in self.log}
-        if "status" not in told and closed and closed >= end:
-            state["status"] = "open"
-        if "stage_id" not in told and moved and moved >= end:
-            state["stage_id"] = None
-        for line in reversed(self.log):
-            if line["field_key"] in state and moment(line["time"]) >= end:  # type: ignore[operator]
-                state[line["field_key"]] = line["old_value"]
-        state["is_archived"] = archived is not None and archived < end
-        return state
 
 
 @dataclass
@@ -314,6 +246,29 @@ def test_the_funnel_counts_the_deals_of_each_month(seen: Seen) -> None:
     }
     gone = {stage["id"] for stage in seen.stages.values() if stage["is_deleted"]}
     assert actual == {key: counts for key, counts in expected.items() if key[0] not in gone or counts[1]}
+
+
+def test_the_velocity_counts_deals_in_every_month_they_were_worked_on(phases: dict[str, Seen]) -> None:
+    seen = phases["all"]
+    expected: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
+    for deal in seen.deals.values():
+        if deal.row["is_deleted"]:
+            continue
+        group = deal.row["pipeline_id"], deal.row["currency"]
+        months = months_worked_on(deal, seen.today)
+        for month in months:
+            expected[*group, month][0] += 1
+        last = expected[*group, months[-1]]
+        last[1] += deal.row["status"] == "won"
+        last[2] += deal.row["status"] == "lost"
+        last[3] += Decimal(str(deal.row["value"])) if deal.row["status"] == "won" else 0
+    actual = {
+        (row["pipeline_id"], row["currency"], row["month"]): [
+            row[name] for name in ("opportunity_count", "won_count", "lost_count", "won_value")
+        ]
+        for row in seen.tables["sales_velocity"]
+    }
+    assert actual == expected
 
 
 def column(stage: Row) -> str:

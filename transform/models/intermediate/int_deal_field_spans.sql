@@ -20,7 +20,9 @@ changes as (
         sequence,
         changed_at
     from {{ ref('stg_pipedrive__deal_changes') }}
-    where changed_at is not null
+    where
+        field_key in ('stage_id', 'status', 'value', 'currency')
+        and changed_at is not null
 ),
 
 first_changes as (
