@@ -6,6 +6,7 @@ import csv
 import json
 from calendar import monthrange
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +63,18 @@ SPEND = [
     *((f"2026-{month:02}-01", "hubspot", "paid_search", "9", "USD") for month in range(1, 12)),
 ]
 
+ODD_DEALS: list[dict[str, Any]] = [
+    {"value": -500.25},
+    {"value": None, "currency": None},
+    {"won_time": None, "close_time": None},
+    {"won_time": "2031-05-31T23:59:59Z"},
+    # in one second the first deals of a new customer, of which the one entered first counts
+    {"org_id": 9_000_001, "channel": 1, "add_time": "2026-01-01T00:00:01Z"},
+    {"org_id": 9_000_001, "channel": 2, "add_time": "2026-01-01T00:00:00Z"},
+    {"org_id": 9_000_001, "channel": 3, "add_time": "2026-01-01T00:00:00Z"},
+]
+"""What is unlike other won deals, of a customer that has some, and of one whose record nobody may see."""
+
 Figures = dict[tuple[Any, ...], tuple[Any, ...]]
 
 
@@ -106,6 +119,16 @@ def write_seeds(folder: Path) -> Path:
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
     return folder
+
+
+def with_odd_deals(data: Dataset) -> Dataset:
+    """The account, with some deals more."""
+    deals = data.records["deals"]
+    model = next(
+        deal for deal in deals if deal["status"] == "won" and deal["org_id"] and not deal["is_deleted"]
+    )
+    odd = [model | {"id": id_, **changes} for id_, changes in enumerate(ODD_DEALS, start=1_000_000)]
+    return replace(data, records=data.records | {"deals": deals + odd})
 
 
 def load_pipedrive(account: Account, data: Dataset) -> None:
@@ -167,7 +190,7 @@ def associated(row: dict[str, Any]) -> dict[str, list[int]]:
 @pytest.fixture(scope="module")
 def sold(new_account: Callable[..., Account], tmp_path_factory: pytest.TempPathFactory) -> Sold:
     account = new_account("sold")
-    data = generate(400, 1, NOW)
+    data = with_odd_deals(generate(400, 1, NOW))
     portal, manifest = generate_hubspot(400, 6, NOW)  # a seed with no two doctors of one name
     load_pipedrive(account, data)
     load_hubspot(account, portal)

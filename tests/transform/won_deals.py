@@ -62,8 +62,8 @@ def rate(currency: str, day: date) -> Decimal | None:
 
 
 def convert(amount: Decimal, currency: str, day: date) -> Decimal | None:
-    """An amount of a day in US dollars."""
-    known = Decimal(1) if currency == "USD" else rate(currency, day)
+    """An amount of a day in US dollars; nothing is nothing in any currency."""
+    known = Decimal(1) if currency == "USD" or not amount else rate(currency, day)
     return None if known is None else amount * known
 
 
@@ -99,6 +99,7 @@ def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
     (field,) = (field for field in data.fields["deal"] if field["field_code"] == "channel")
     channels = {option["id"]: option["label"].lower() for option in field["options"]}
     for deal in data.records["deals"]:
+        won_at = deal["won_time"] or deal["close_time"] or deal["add_time"]
         if deal["is_deleted"]:
             continue
         if deal["org_id"]:
@@ -106,7 +107,7 @@ def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
         else:
             kind, id_, same = "pipedrive-person", deal["person_id"], persons
         yield Deal(
-            datetime.fromisoformat(deal["won_time"] or deal["add_time"]),
+            datetime.fromisoformat(won_at),
             datetime.fromisoformat(deal["add_time"]),
             deal["id"],
             "pipedrive",
@@ -114,7 +115,7 @@ def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
             f"{kind}-{id_}",
             channels.get(deal["channel"], "unknown"),
             deal["currency"],
-            Decimal(str(deal["value"])),
+            Decimal(str(deal["value"] or 0)),
             deal["status"] == "open",
             deal["status"] == "won",
         )

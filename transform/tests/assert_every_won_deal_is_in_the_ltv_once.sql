@@ -1,36 +1,57 @@
 with
 
-figures as (
+won_deals as (
     select
+        'pipedrive' as crm,
         currency,
-        count(*) as deal_count,
-        sum(coalesce(value, 0)) as revenue
+        value
     from {{ ref('fct_deals') }}
     where
         is_won
         and coalesce(organization_id, person_id) is not null
         and coalesce(won_at, closed_at, created_at) is not null
-    group by currency
     union all
     select
+        'hubspot' as crm,
+        currency,
+        amount as value
+    from {{ ref('int_hubspot_deals_matched') }}
+    where
+        is_won
+        and not is_deleted
+        and coalesce(company_id, contact_id) is not null
+        and coalesce(closed_at, created_at) is not null
+),
+
+figures as (
+    select
+        crm,
+        currency,
+        count(*) as deal_count,
+        coalesce(sum(value), 0) as revenue
+    from won_deals
+    group by crm, currency
+    union all
+    select
+        crm,
         currency,
         sum(won_deal_count) as deal_count,
         sum(won_revenue) as revenue
     from {{ ref('ltv_by_customer') }}
-    where crm = 'pipedrive'
-    group by currency
+    group by crm, currency
 ),
 
 cohorts as (
     select
+        crm,
         currency,
         sum(revenue) as revenue
     from {{ ref('customer_cohorts') }}
-    where crm = 'pipedrive'
-    group by currency
+    group by crm, currency
 )
 
 select
+    figures.crm,
     figures.currency,
     min(figures.deal_count) as fewest_deals,
     max(figures.deal_count) as most_deals,
@@ -39,8 +60,9 @@ select
     min(cohorts.revenue) as revenue_of_cohorts
 from figures
 left join cohorts
-    on figures.currency is not distinct from cohorts.currency
-group by figures.currency
+    on figures.crm = cohorts.crm
+    and figures.currency is not distinct from cohorts.currency
+group by figures.crm, figures.currency
 having
     count(*) != 2
     or min(figures.deal_count) != max(figures.deal_count)
