@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 from pipedrive_sandbox.data.figures import write_figures
 from pipedrive_sandbox.generate import ALL_TROUBLES, Dataset, generate
+from pipedrive_sandbox.hubspot.figures import FIGURES
+from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES as ALL_TROUBLES_OF_HUBSPOT
+from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
 
 from ..pipeline.pipe import Pipe
 from .conftest import Account
+from .hubspot_tables import load_hubspot
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -35,10 +39,25 @@ FOUND_BY = {
     "null_product_id": "missing_product",
     "many_digits": "excess_decimals",
 }
+FOUND_IN_HUBSPOT_BY = {
+    "duplicate_companies": "duplicate",
+    "duplicate_contacts": "duplicate",
+    "missing_last_names": "missing_last_name",
+    "inconsistent_specialties": "inconsistent_category",
+    "shared_domains": "shared_website",
+    "non_ascii": "unusable_address",
+    "deals_without_company": "missing_company",
+    "deals_without_association": "missing_association",
+    "emptied_amounts": "missing_value",
+}
 LEFT_NO_TRACE = {
     "same_second": "many updates in one second are a bulk edit, and no defect of the records",
     "object_lost_reason": "the tap writes the label, as where others have a text",
     "odd_dates": "the tap writes nothing where Pipedrive says that there is no date",
+}
+LEFT_NO_TRACE_IN_HUBSPOT = {
+    "other_won_stage": "an account may have several pipelines; the models know which stages are won",
+    "deals_in_dollars": "an account may have several currencies; HubSpot has converted the amounts",
 }
 
 Issues = dict[tuple[str, str], set[str]]
@@ -79,7 +98,7 @@ def judged(
     """Loads an account by tap and target, and lets dbt judge it."""
     numbers, names = count(1), []
 
-    def judge(dataset: Dataset) -> Account:
+    def load_and_judge(dataset: Dataset) -> Account:
         folder = tmp_path_factory.mktemp("judged")
         write_figures(folder / "seeds", len(dataset.records["deals"]), 1, NOW, NOW)
         names.append(f"judged_{next(numbers)}")
@@ -88,30 +107,42 @@ def judged(
             Pipe(
                 target, folder, account.url, {"api_token": sandbox.token, "api_url": sandbox.url}
             ).run().succeeded()
-        run = account.dbt(
-            *("build", "--select", "+data_quality", "--exclude-resource-type", "test", "unit_test"),
-            SEEDS=str(folder / "seeds"),
-        )
-        assert run.returncode == 0, run.stdout
+        judge(account, folder / "seeds")
         return account
 
-    yield judge
+    yield load_and_judge
     for name in names:
         warehouse.drop_database(name)
+
+
+def judge(account: Account, seeds: Path) -> None:
+    run = account.dbt(
+        *("build", "--select", "+data_quality", "--exclude-resource-type", "test", "unit_test"),
+        SEEDS=str(seeds),
+    )
+    assert run.returncode == 0, run.stdout
 
 
 def found(account: Account) -> Issues:
     issues: Issues = defaultdict(set)
     for rule, entity, record in account.query(
-        "select rule, entity, record_id from marts.data_quality_issues where crm = 'pipedrive'"
+        "select rule, entity, record_id from marts.data_quality_issues"
     ):
         issues[rule, entity].add(record)
     return dict(issues)
 
 
-def test_every_trouble_has_a_rule_or_a_reason() -> None:
-    assert FOUND_BY.keys() | LEFT_NO_TRACE.keys() == set(ALL_TROUBLES)
-    assert not FOUND_BY.keys() & LEFT_NO_TRACE.keys()
+@pytest.mark.parametrize(
+    ("found_by", "left_no_trace", "troubles"),
+    [
+        (FOUND_BY, LEFT_NO_TRACE, ALL_TROUBLES),
+        (FOUND_IN_HUBSPOT_BY, LEFT_NO_TRACE_IN_HUBSPOT, ALL_TROUBLES_OF_HUBSPOT),
+    ],
+)
+def test_every_trouble_has_a_rule_or_a_reason(
+    found_by: dict[str, str], left_no_trace: dict[str, str], troubles: tuple[str, ...]
+) -> None:
+    assert sorted([*found_by, *left_no_trace]) == sorted(troubles)
 
 
 @pytest.mark.parametrize(("deals", "seed"), [(60, 3), (700, 1)])
@@ -136,3 +167,25 @@ def test_no_trouble_is_taken_for_another(judged: Callable[[Dataset], Account], p
     issues = found(judged(dataset))
     assert issues == spoilt(dataset)
     assert {rule for rule, _ in issues} == {FOUND_BY[trouble] for trouble in mixed if trouble in FOUND_BY}
+
+
+@pytest.mark.parametrize(("deals", "seed"), [(100, 1), (400, 2)])
+@pytest.mark.parametrize("troubles", [ALL_TROUBLES_OF_HUBSPOT, ()], ids=["spoilt", "clean"])
+def test_all_that_was_spoilt_in_hubspot_is_found_and_nothing_else(
+    new_account: Callable[..., Account],
+    tmp_path: Path,
+    deals: int,
+    seed: int,
+    troubles: tuple[str, ...],
+) -> None:
+    portal, manifest = generate_hubspot(deals, seed, NOW, troubles)
+    expected: Issues = defaultdict(set)
+    for trouble, said in manifest["troubles"].items():
+        if rule := FOUND_IN_HUBSPOT_BY.get(trouble):
+            for entity, ids in said["ids"].items():
+                expected[rule, entity] |= set(map(str, ids))
+    account = new_account(f"hubspot_{deals}_{len(troubles)}")
+    load_hubspot(account, portal)
+    write_figures(tmp_path, deals, seed, NOW, NOW, FIGURES)
+    judge(account, tmp_path)
+    assert found(account) == expected
