@@ -4,8 +4,10 @@ category_synonyms as (
     select * from {{ ref('category_synonyms') }}
 ),
 
+{# An array, as Postgres then leaves out whole tables. #}
 raw_records as (
     select * from {{ ref('int_raw_records') }}
+    where entity = any(array(select entity from category_synonyms))
 ),
 
 columns_with_categories as (
