@@ -36,6 +36,10 @@ class Crm:
         """Name of the extractor."""
         return self.plugins[0]
 
+    def raw_schema(self, environment: Mapping[str, str]) -> str:
+        """Where its raw tables are."""
+        return environment.get(self.schema_variable) or self.schema
+
 
 CRMS = {
     "pipedrive": Crm(

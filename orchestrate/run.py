@@ -61,7 +61,7 @@ def main(deals: int, chosen: str) -> None:
     started = time.monotonic()
     environment, crm = settings(), CRMS[chosen]
     is_demo = not any(environment.get(name) for name in crm.ways_in)
-    schema = environment.get(crm.schema_variable) or crm.schema
+    schema = crm.raw_schema(environment)
     with ExitStack() as cleanup:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
@@ -194,20 +194,29 @@ def _connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
 
 
 def _check_database(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> None:
-    """Find out before tokens are spent whether the rows have somewhere to go; a demo marks its schema."""
+    """Find out before tokens are spent whether the rows have somewhere to go; a demo marks its schema.
+
+    The marts have the customers of all CRMs: invented ones never stand beside those of an account.
+    """
+    schemas = [each.raw_schema(environment) for each in CRMS.values()]
     try:
         with _connected(environment) as connection:
-            row = connection.execute(
-                "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s",
-                [schema],
-            ).fetchone()
-            if row and is_demo != (row[0] == DEMO_MARK):
-                there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
-                raise RunError(
-                    f"The schema {schema} of the database holds data of {there}, which those of {coming} "
-                    "would be mixed with: name another database in .env, or `make clean` the embedded one."
-                )
-            if is_demo and not row:
+            found = connection.execute(
+                "select nspname, obj_description(oid, 'pg_namespace') from pg_namespace "
+                "where nspname = any(%s)",
+                [schemas],
+            )
+            marks = dict(found.fetchall())
+            for name, mark in marks.items():
+                if is_demo != (mark == DEMO_MARK):
+                    there, coming = (
+                        ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
+                    )
+                    raise RunError(
+                        f"The schema {name} of the database holds data of {there}, which those of {coming} "
+                        "would be mixed with: name another database in .env, or `make clean` the embedded one."
+                    )
+            if is_demo and schema not in marks:
                 connection.execute(SQL("create schema {}").format(Identifier(schema)))
                 connection.execute(
                     SQL("comment on schema {} is {}").format(Identifier(schema), Literal(DEMO_MARK))
@@ -325,7 +334,7 @@ def _show_how_to_go_on(environment: Mapping[str, str], crm: Crm, *, is_embedded:
         )
         say(f"Look at the tables:  psql -h {host} -U {user} {database}   ({query})")
     again = "make run" if crm is CRMS["pipedrive"] else f"make run CRM={crm.name.lower()}"
-    say(f"Run it again:        {again:<16}What is in the tables: README.md")
+    say(f"Run it again:        {again:<21} What is in the tables: README.md")
 
 
 def _log_file(name: str) -> Path:
