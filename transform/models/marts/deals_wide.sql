@@ -1,6 +1,6 @@
-{# The only model that looks at the database to know its columns, and so the
-   only one beside staging that reads a source. What is missing of a list is a
-   JSON null in the raw tables, as target-postgres writes it. #}
+{# Looks at the database to know its columns, and so reads a source itself.
+   What is missing of a list is a JSON null in the raw tables, as
+   target-postgres writes it. #}
 {% set deals = ref('fct_deals') %}
 {% set deal_columns = adapter.get_columns_in_relation(deals)
     | map(attribute='name') | list if execute else ['deal_id'] %}

@@ -2,7 +2,7 @@
 {% set legal_forms = [
     'ltda', 'limitada', 's[./]?a', 'mei?', 'epp', 'eireli', 'inc',
     'incorporated', 'llc', 'llp', 'corp', 'corporation', 'ltd', 'limited',
-    'plc', 'gmbh', 'ag', 'sas', 'sarl', 'srl', 'spa', 's\.?l', 'b\.?v',
+    'plc', 'gmbh', 'ag', 'sas', 'sarl', 'srl', 's\.p\.a', 's\.?l', 'b\.?v',
     'n\.?v', 'matriz', 'filial',
 ] %}
 
@@ -49,7 +49,9 @@ names_without_legal_form as (
         entity,
         record_id,
         regexp_replace(
-            name, '([\s.,/-]+({{ legal_forms | join('|') }}))+[\s.]*$', ''
+            name,
+            '([\s.,/-]*[\s.,]({{ legal_forms | join('|') }}))+[\s.]*$',
+            ''
         ) as name
     from names
 ),

@@ -1,5 +1,11 @@
 {# A mailbox of a department is of several people. #}
-{% set departments = 'info|contato|contact|contacto|comercial|vendas|sales|compras|financeiro|adm|admin|administrativo|atendimento|suporte|support|office|rh|fiscal|nfe|hello|mail|email|noreply|no-reply' %}
+{% set departments = [
+    'adm', 'admin', 'administrativo', 'atendimento', 'comercial', 'compras',
+    'contact', 'contacto', 'contato', 'email', 'financeiro', 'fiscal', 'hello',
+    'info', 'mail', 'nfe', 'noreply', 'no-reply', 'office', 'rh', 'sales',
+    'suporte', 'support', 'vendas',
+] %}
+{% set titles = '(dr|dra|sr|sra|prof|profa|mr|mrs|ms)(\(a\))?\.?' %}
 
 with
 
@@ -57,7 +63,7 @@ contacts_in_plain_words as (
             btrim(
                 regexp_replace(
                     {{ folded('name') }},
-                    '^((dr|dra|sr|sra|prof|profa|mr|mrs|ms)(\(a\))?\.?\s+)+|[^[:alnum:]]+',
+                    '^({{ titles }}\s+)+|[^[:alnum:]]+',
                     ' ', 'g'
                 )
             ),
@@ -97,7 +103,7 @@ match_keys as (
         'email' as match_rule,
         email as match_key
     from contacts_by_email
-    where email ~ '^[^@]+@.+\..+$' and email !~ '^({{ departments }})@'
+    where email ~ '^[^@]+@.+\..+$' and email !~ '^({{ departments | join('|') }})@'
     union
     select
         crm,

@@ -1,6 +1,8 @@
 {# Walks from record to record over the keys they share, but only from records
    that know no smaller one: the smallest of a group is among them. #}
-{% set limit = var('max_records_per_match_key', env_var('MAX_RECORDS_PER_MATCH_KEY', '20')) %}
+{% set limit = var(
+    'max_records_per_match_key', env_var('MAX_RECORDS_PER_MATCH_KEY', '20')
+) %}
 
 with recursive
 

@@ -58,7 +58,8 @@ findings as (
         'pipedrive' as crm,
         'fields' as entity,
         custom_fields.field_id as record_id,
-        'every ' || custom_fields.entity || ' has a field ' || custom_fields.plain_name as detail
+        'every ' || custom_fields.entity || ' has a field '
+        || custom_fields.plain_name as detail
     from custom_fields
     inner join builtin_names
         on custom_fields.entity = builtin_names.entity

@@ -26,7 +26,8 @@
     ),
     (
         'missing_customer', hubspot_deals,
-        'coalesce(associated_company_id, company_domain, associated_contact_id, contact_email) is null',
+        'coalesce(associated_company_id, company_domain) is null'
+        ' and coalesce(associated_contact_id, contact_email) is null',
         'neither company nor contact',
     ),
     (

@@ -153,7 +153,9 @@ findings as (
         amounts.currency || ' ' || amounts.amount as detail
     from amounts
     inner join currencies on amounts.currency = currencies.currency
-    where amounts.amount != round(amounts.amount, currencies.decimal_points::integer)
+    where
+        amounts.amount
+        != round(amounts.amount, currencies.decimal_points::integer)
 ),
 
 final as (
