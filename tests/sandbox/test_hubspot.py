@@ -243,9 +243,11 @@ def test_what_is_deleted_is_in_no_list_and_no_association(own: HubspotSandbox) -
     assert own.send("PATCH", path, {"properties": {"city": "Recife"}}).status == 404
 
 
-@pytest.mark.parametrize("body", [None, {}, {"properties": {"no_such": "x"}}])
+@pytest.mark.parametrize(
+    "body", [None, [], {}, {"properties": {"no_such": "x"}}, {"properties": {"dealstage": "won"}}]
+)
 def test_a_change_that_makes_no_sense_is_refused(own: HubspotSandbox, body: Any) -> None:
-    path = f"/crm/v3/objects/companies/{own.truth('companies')[0]['id']}"
+    path = f"/crm/v3/objects/deals/{own.truth('deals')[0]['id']}"
     assert own.send("PATCH", path, body).status == 400
 
 

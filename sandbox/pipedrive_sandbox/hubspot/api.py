@@ -10,7 +10,7 @@ from typing import Any
 from multidict import MultiMapping
 
 from ..clock import parse
-from .definitions import MODIFIED_BY, PIPELINES, PROPERTIES, Json
+from .definitions import MODIFIED_BY, PIPELINES, PROPERTIES, SALES, STAGES, Json
 from .portal import PORTAL_ID, TYPES, Portal, Record, as_text, as_time, milliseconds
 
 
@@ -149,6 +149,8 @@ def _given(kind: str, body: Any) -> Json:
         raise Refused(400, "Invalid input JSON: properties are missing")
     if unknown := [name for name in properties if name not in TYPES[kind]]:
         raise Refused(400, f'Property values were not valid: "{unknown[0]}" does not exist')
+    if properties.get("dealstage", SALES.stages[0].id) not in STAGES:
+        raise Refused(400, f'Property values were not valid: "{properties["dealstage"]}" is no stage')
     return {name: _stored(kind, name, value) for name, value in properties.items()}
 
 

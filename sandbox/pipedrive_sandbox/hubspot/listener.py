@@ -48,8 +48,7 @@ class Listener:
         except OSError:
             await self._runner.cleanup()
             raise
-        (_, open_port, *_), (_, tls_port, *_) = self._runner.addresses
-        self._tls_port = tls_port
+        open_port, self._tls_port = (self._runner.addresses[place][1] for place in (0, -1))
         self._proxy = await asyncio.start_server(self._tunnel, "127.0.0.1", 0)
         proxy_port = self._proxy.sockets[0].getsockname()[1]
         authority_file = Path(self._folder.name) / "authority.pem"

@@ -70,7 +70,7 @@ class Server:
             if request.headers.get("Authorization") != f"Bearer {self.state.token}":
                 raise api.Refused(401, NOT_FOUND_CREDENTIALS, "INVALID_AUTHENTICATION")
             self._strike(request.path_qs)
-            given = json.loads(body) if body else None
+            given = _read(body)
             content = api.answer(self.state.portal, request.method, request.path, request.query, given)
         except api.Refused as refusal:
             return refusal.status, refusal.body
@@ -83,6 +83,13 @@ class Server:
                 if fault.kind == "burst429":
                     raise api.Refused(429, TOO_FAST, "RATE_LIMITS")
                 raise api.Refused(fault.status, "internal error", "INTERNAL_ERROR")
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        raise api.Refused(400, "Invalid input JSON") from None
 
 
 def _answer(status: int, content: Any) -> web.Response:
