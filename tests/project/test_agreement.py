@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,22 @@ def test_dbt_has_a_source_and_a_staging_model_for_every_stream() -> None:
     names = {name_of(stream) for stream in STREAMS}
     assert {each["name"] for source in sources for each in source["tables"]} == names
     assert {path.stem.removeprefix("stg_pipedrive__") for path in staging.glob("*.sql")} == names
+
+
+def test_of_hubspot_meltano_selects_what_the_models_read_and_nothing_else() -> None:
+    sources = yaml.safe_load((ROOT / "transform/models/staging/hubspot/_hubspot__sources.yml").read_text())
+    read = {
+        f"{table['name']}.{column['name']}"
+        for table in sources["sources"][0]["tables"]
+        for column in table["columns"]
+    }
+    keys = {"companies.companyId", "contacts.id", "deals.dealId"}
+    bookmarks = {"contacts.updatedAt", *(f"{x}.property_hs_lastmodifieddate" for x in ("companies", "deals"))}
+    selected = plugin("extractors", "tap-hubspot")["select"]
+    for column in read - keys - bookmarks:  # the tap always selects these
+        assert any(fnmatchcase(column, pattern) for pattern in selected), column
+    for pattern in selected:
+        assert any(fnmatchcase(column, pattern) for column in read), pattern
 
 
 @READMES
