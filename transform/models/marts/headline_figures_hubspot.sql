@@ -1,7 +1,12 @@
 with
 
 deals as (
-    select * from {{ ref('int_hubspot_deals_matched') }}
+    select
+        *,
+        case
+            when is_closed then closed_at else {{ run_time() }}
+        end as valued_at
+    from {{ ref('int_hubspot_deals_matched') }}
     where not is_deleted
 ),
 
@@ -34,9 +39,8 @@ deals_converted as (
     left join exchange_rates
         on
             deals.currency = exchange_rates.currency
-            and {{ reporting_date(
-                'case when deals.is_closed then deals.closed_at else ' ~ run_time() ~ ' end'
-            ) }} = exchange_rates.rate_date
+            and {{ reporting_date('deals.valued_at') }}
+            = exchange_rates.rate_date
 ),
 
 open_pipeline as (
