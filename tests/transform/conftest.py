@@ -146,11 +146,15 @@ class Account:
         )
 
     def build(self) -> dict[str, str]:
-        """`dbt build`; status by node."""
+        """`dbt build`; status by node, exposures aside."""
         run = self.dbt("build", "--warn-error-options", '{"error": "all", "silence": ["LogTestResult"]}')
         assert run.returncode == 0, run.stdout
         results = json.loads((self.target / "run_results.json").read_text())["results"]
-        return {result["unique_id"].split(".")[2]: result["status"] for result in results}
+        return {
+            result["unique_id"].split(".")[2]: result["status"]
+            for result in results
+            if not result["unique_id"].startswith("exposure.")
+        }
 
     def manifest(self) -> dict[str, Any]:
         """What dbt knows of the project after a build."""

@@ -64,11 +64,12 @@ def test_main_bi_has_its_key_and_indexes(empty: Built) -> None:
 
 def test_every_stream_is_a_source_with_one_staging_model(empty: Built) -> None:
     manifest = empty.account.manifest()
-    assert {source["name"] for source in manifest["sources"].values()} == set(TABLES)
+    sources = [source for source in manifest["sources"].values() if source["source_name"] == "pipedrive"]
+    assert {source["name"] for source in sources} == set(TABLES)
     staged = {
         node["name"]: [key.split(".")[-1] for key in node["depends_on"]["nodes"]]
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node["schema"] == "staging"
+        if node["resource_type"] == "model" and node["name"].startswith("stg_pipedrive__")
     }
     assert staged == {f"stg_pipedrive__{table}": [table] for table in TABLES}
 
@@ -77,7 +78,7 @@ def test_models_land_in_schemas_of_plain_names(empty: Built) -> None:
     assert empty.account.query(
         "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' "
         "order by 1"
-    ) == [("intermediate",), ("marts",), ("pipedrive",), ("public",), ("staging",)]
+    ) == [("intermediate",), ("marts",), ("pipedrive",), ("public",), ("seeds",), ("staging",)]
 
 
 def test_the_project_parses_without_a_database_and_without_a_warning(empty: Built) -> None:
