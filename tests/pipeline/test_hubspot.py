@@ -201,7 +201,8 @@ def test_mart_companies_is_what_the_deals_add_up_to(
     environment = os.environ | {f"TARGET_POSTGRES_{name.upper()}": str(target[name]) for name in target}
     environment |= {"DBT_PROJECT_DIR": transform, "DBT_PROFILES_DIR": transform}
     environment |= {"DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path / "logs")}
-    build = [str(dbt), "build", "--select", "+mart_companies", "--exclude-resource-type", "unit_test"]
+    build = [str(dbt), "build", "--select", "+mart_companies", "--indirect-selection", "buildable"]
+    build += ["--exclude-resource-type", "unit_test"]
     run = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
     rows = loaded.query("select * from marts.mart_companies")
