@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from .conftest import Account, Built
+from .conftest import DATA_ONLY, Account, Built
 
 CUSTOM_COLUMNS = {
     "budget": "numeric",
@@ -68,7 +68,7 @@ def odd(new_account: Callable[..., Account]) -> Built:
         {"id": 3, "deal_id": 1, "is_deleted": True, "type": "no such type"},
         {"id": 4, "deal_id": 404},
     )
-    return Built(account, account.build())
+    return Built(account, account.build(*DATA_ONLY))
 
 
 def test_an_empty_account_builds_without_a_warning(empty: Built) -> None:

@@ -7,7 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from .conftest import TABLES, Account, Built, column_type
+from .conftest import DATA_ONLY, TABLES, Account, Built, column_type
+
+STAGING = (
+    *("--resource-type", "seed", "--resource-type", "model"),
+    *("--select", "path:models/staging/pipedrive", "+fct_deals"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +20,7 @@ def bare(new_account: Callable[..., Account]) -> Built:
     """An account from which nothing was ever loaded."""
     account = new_account("bare")
     account.execute("drop schema pipedrive cascade")
-    return Built(account, account.build())
+    return Built(account, account.build(*DATA_ONLY))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def rows(new_account: Callable[..., Account]) -> Account:
         {"id": 3},
         {"id": 4, "due_time": "10:00:00"},
     )
-    account.build()
+    account.build(*STAGING)
     return account
 
 
@@ -74,7 +79,7 @@ def test_a_stream_that_is_selected_later_fills_its_view(rows: Account) -> None:
         "_sdc_extracted_at timestamp, _sdc_deleted_at timestamp)"
     )
     rows.insert("files", {"id": 1, "name": "a.pdf"}, {"id": 2, "_sdc_deleted_at": "2026-01-01"})
-    rows.build()
+    rows.build(*STAGING)
     assert rows.query(
         "select file_id, name, deal_id, is_deleted from staging.stg_pipedrive__files order by 1"
     ) == [(1, "a.pdf", None, False), (2, None, None, True)]

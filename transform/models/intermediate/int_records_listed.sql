@@ -3,7 +3,9 @@
     'pipedrive.deal_products': ('deal_product_id', 'product_name'),
     'pipedrive.deals': ('deal_id', 'title'),
     'pipedrive.leads': ('lead_id', 'title'),
-    'pipedrive.notes': ('note_id', 'content'),
+    'pipedrive.notes': (
+        'note_id', "regexp_replace(content, '</?[a-z][^>]*>|&#?\\w+;', ' ', 'gi')"
+    ),
     'pipedrive.organizations': ('organization_id', 'name'),
     'pipedrive.persons': ('person_id', 'name'),
     'pipedrive.pipelines': ('pipeline_id', 'name'),
