@@ -290,12 +290,13 @@ def test_readme_has_the_columns_of_every_kind_of_custom_field(readme: Path) -> N
 @READMES
 def test_readme_has_the_table_of_marts(readme: Path) -> None:
     theirs = {quoted(row[0])[0] for row in table(readme, "marts")}
-    assert theirs == {path.stem for path in MARTS.glob("*.sql")}
+    assert theirs == {path.stem for path in MARTS.rglob("*.sql")}
 
 
 def test_english_readme_has_the_grain_of_every_mart() -> None:
     for name, grain, _ in table(ENGLISH, "marts"):
-        model = yaml.safe_load((MARTS / f"{quoted(name)[0]}.yml").read_text())["models"][0]
+        (document,) = MARTS.rglob(f"{quoted(name)[0]}.yml")
+        model = yaml.safe_load(document.read_text())["models"][0]
         said = re.split(r"[;.]", model["description"].removeprefix("One row per "))[0]
         assert grain == " ".join(said.split()), name
 
