@@ -1,3 +1,9 @@
+{% macro hubspot_currency() -%}
+    {%- set currency = var("hubspot_currency", env_var("HUBSPOT_CURRENCY", "")) -%}
+    {{ "'" ~ currency | upper ~ "'" if currency else reporting_currency() }}
+{%- endmacro %}
+
+
 {# HubSpot writes a property that somebody emptied as an empty text. #}
 {% macro hubspot_text(property) -%}
     nullif({{ property }} ->> 'value', '')

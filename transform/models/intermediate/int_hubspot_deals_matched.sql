@@ -8,6 +8,10 @@ companies as (
     select * from {{ ref('stg_hubspot__companies') }}
 ),
 
+duplicates as (
+    select * from {{ ref('int_hubspot_companies_deduplicated') }}
+),
+
 contacts as (
     select * from {{ ref('stg_hubspot__contacts') }}
 ),
@@ -18,12 +22,13 @@ stages as (
 
 companies_alone_on_their_domain as (
     select
-        lower(domain) as domain,
-        min(company_id) as company_id
+        lower(companies.domain) as domain,
+        min(duplicates.canonical_company_id) as company_id
     from companies
-    where domain is not null and not is_deleted
-    group by lower(domain)
-    having count(*) = 1
+    inner join duplicates on companies.company_id = duplicates.company_id
+    where companies.domain is not null and not companies.is_deleted
+    group by lower(companies.domain)
+    having count(distinct duplicates.canonical_company_id) = 1
 ),
 
 contacts_alone_on_their_email as (
@@ -55,7 +60,7 @@ deals_matched as (
         deals.deal_name,
         stages.pipeline,
         stages.stage,
-        coalesce(deals.currency, {{ reporting_currency() }}) as currency,
+        coalesce(deals.currency, {{ hubspot_currency() }}) as currency,
         deals.original_source,
 
         -- numerics

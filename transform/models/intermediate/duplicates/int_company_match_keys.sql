@@ -81,8 +81,9 @@ match_keys as (
         plain_names.entity,
         plain_names.record_id,
         'website and name' as match_rule,
-        websites.website || ' ' || substring(
-            plain_names.plain_name, '^(?:(?:dra?|sra?|profa?) )*([^ ]+)'
+        websites.website || ' ' || coalesce(
+            substring(plain_names.plain_name, '^(?:(?:dra?|sra?|profa?) )+(.+)'),
+            substring(plain_names.plain_name, '^[^ ]+')
         ) as match_key
     from plain_names
     inner join websites

@@ -1,8 +1,8 @@
 {# Beside letters of western languages, Windows-1252 has a few signs. #}
-{% set unsafe_characters = var('unsafe_characters', env_var(
-    'UNSAFE_CHARACTERS',
+{% set unsafe_characters = var(
+    'unsafe_characters',
     '["\\\\|;]|[^ -~¡-¬®-ÿŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]'
-)) | replace("'", "''") %}
+) | replace("'", "''") %}
 
 with
 
