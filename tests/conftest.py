@@ -14,7 +14,20 @@ from pipedrive_sandbox.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[1]
 
+LONGEST_FIRST = ("project", "transform", "pipeline", "chaos")
+"""Folders whose files take minutes: two processes end together if the short ones come last."""
+
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
