@@ -16,7 +16,7 @@ docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@.venv/bin/python orchestrate/docs.py
 
 test: .venv/ready     ## every test
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) .venv/bin/python -m pytest --numprocesses 2 tests/chaos

@@ -8,10 +8,6 @@ companies as (
     select * from {{ ref('stg_hubspot__companies') }}
 ),
 
-duplicates as (
-    select * from {{ ref('int_hubspot_companies_deduplicated') }}
-),
-
 contacts as (
     select * from {{ ref('stg_hubspot__contacts') }}
 ),
@@ -22,13 +18,12 @@ stages as (
 
 companies_alone_on_their_domain as (
     select
-        lower(companies.domain) as domain,
-        min(duplicates.canonical_company_id) as company_id
+        lower(domain) as domain,
+        min(company_id) as company_id
     from companies
-    inner join duplicates on companies.company_id = duplicates.company_id
-    where companies.domain is not null and not companies.is_deleted
-    group by lower(companies.domain)
-    having count(distinct duplicates.canonical_company_id) = 1
+    where domain is not null and not is_deleted
+    group by lower(domain)
+    having count(*) = 1
 ),
 
 contacts_alone_on_their_email as (
