@@ -1,19 +1,31 @@
-# Everything needs only Python 3.11 or newer with venv, git and make.
+# Everything needs only Python 3.11, 3.12 or 3.13 with venv, git and make.
 PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 200
 SEED ?= 1
+UV_VERSION = 0.13.9
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
+OURS = .venv/bin/python -m orchestrate
 
-.PHONY: run docs test chaos lint format bench stop clean
+.DEFAULT_GOAL = help
+.PHONY: help run demo status docs test chaos lint format bench stop drop-demo clean
+
+help:                 ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 run: .venv/ready      ## load, model, and show what came out; CRM=hubspot reads the other CRM
-	@.venv/bin/python orchestrate/run.py --crm $(CRM) --deals $(DEALS)
+	@$(OURS).run --crm $(CRM) --deals $(DEALS)
+
+demo: .venv/ready     ## the same with invented data, also into a database that .env names; DEALS=500 for a small one
+	@$(OURS).run --crm $(CRM) --deals $(DEALS) --demo
+
+status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
+	@$(OURS).status
 
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
-	@.venv/bin/python orchestrate/docs.py
+	@$(OURS).docs
 
 test: .venv/ready     ## every test
 	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
@@ -24,23 +36,37 @@ chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from numb
 lint: .venv/ready     ## style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-format: .venv/ready
+format: .venv/ready   ## repair of what can be repaired automatically
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
 bench: .venv/ready    ## measurements, see benchmarks/; BENCH=quick takes three minutes
 	@.venv/bin/python benchmarks/bench.py $(BENCH)
 
-stop:                 ## stop the embedded Postgres
-	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down
+# Where nothing is set up, there is nothing to stop or to remove.
+SET_UP = $(if $(wildcard .venv),.venv/ready)
 
-clean:                ## undo everything that run and test have made
-	@test ! -x .venv/bin/warehouse || .venv/bin/warehouse down --delete
+stop: $(SET_UP)       ## stop the embedded Postgres; its data stay
+	@test ! -d .venv || .venv/bin/warehouse down
+
+drop-demo: .venv/ready ## take the invented data out of the database that .env names
+	@$(OURS).drop_demo
+
+clean: $(SET_UP)      ## undo everything that run and test have made, the data included
+	@test ! -d .venv || .venv/bin/warehouse down --delete
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 	@rm -rf .run .venv .meltano output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
+# The programs of a virtual environment know its place: one that was moved is made anew.
+ifneq ($(shell cat .venv/ready 2> /dev/null),$(CURDIR))
+.PHONY: .venv/ready
+endif
 .venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv as root." >&2; exit 1; }
 	@echo "Setting up .venv"
-	@$(PYTHON) -m venv .run/uv && .run/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@if test -e .venv && test "$$(cat .venv/ready 2> /dev/null)" != "$(CURDIR)"; then rm -rf .venv; fi
+	@test "$$($(UV) --version 2> /dev/null | cut -d ' ' -f 2)" = $(UV_VERSION) || { \
+		$(PYTHON) -m venv --clear .run/uv && \
+		.run/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@$(UV) sync --quiet --locked --python $(PYTHON)
-	@touch $@
+	@printf %s "$(CURDIR)" > $@

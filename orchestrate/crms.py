@@ -9,20 +9,21 @@ class Crm:
     """A CRM, its plugins in meltano.yml, and its sandbox."""
 
     name: str
-    ways_in: tuple[str, ...]
-    """Variables of which one is set when .env names an account."""
+    credentials: tuple[tuple[str, ...], ...]
+    """Variables that name an account: all of one of these groups."""
     plugins: tuple[str, ...]
     """What has to be installed, the extractor first."""
     demo_plugins: tuple[str, ...]
     """What has to be installed for the demo."""
     jobs: tuple[str, str]
     """Its job, and that of the demo."""
+    loader: str
     schema: str
     schema_variable: str
     """The loader's setting that names another schema."""
     sandbox: tuple[str, ...]
     """The command, and the options that make a demo of it."""
-    way_to_sandbox: Mapping[str, str]
+    sandbox_variables: Mapping[str, str]
     """Variables that lead the demo's extractor there, and what of the sandbox's address they are."""
     progress: tuple[str, ...]
     """What is worth showing of the tap's log."""
@@ -30,6 +31,10 @@ class Crm:
     """The mart with the figures to print."""
     example: str
     """A mart to look at."""
+
+    def has_account(self, environment: Mapping[str, str]) -> bool:
+        """Whether the environment names an account."""
+        return any(all(environment.get(name) for name in names) for names in self.credentials)
 
     @property
     def tap(self) -> str:
@@ -44,30 +49,38 @@ class Crm:
 CRMS = {
     "pipedrive": Crm(
         name="Pipedrive",
-        ways_in=("TAP_PIPEDRIVE_API_TOKEN", "TAP_PIPEDRIVE_REFRESH_TOKEN"),
+        credentials=(
+            ("TAP_PIPEDRIVE_API_TOKEN",),
+            ("TAP_PIPEDRIVE_CLIENT_ID", "TAP_PIPEDRIVE_CLIENT_SECRET", "TAP_PIPEDRIVE_REFRESH_TOKEN"),
+        ),
         plugins=("tap-pipedrive", "target-postgres", "dbt-postgres"),
         demo_plugins=("tap-pipedrive", "target-postgres", "dbt-postgres"),
         jobs=("sync", "demo"),
+        loader="target-postgres",
         schema="pipedrive",
         schema_variable="TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA",
         # requests in 2 s, as an app on the largest plan: the history costs a request per deal
         sandbox=("pipedrive-sandbox", "serve", "--burst", "480"),
-        way_to_sandbox={"TAP_PIPEDRIVE_DEMO_API_URL": "url", "TAP_PIPEDRIVE_DEMO_API_TOKEN": "token"},
+        sandbox_variables={"TAP_PIPEDRIVE_DEMO_API_URL": "url", "TAP_PIPEDRIVE_DEMO_API_TOKEN": "token"},
         progress=(" rows in ", " rows so far"),
         figures="headline_figures",
         example="main_bi",
     ),
     "hubspot": Crm(
         name="HubSpot",
-        ways_in=("TAP_HUBSPOT_API_KEY", "TAP_HUBSPOT_REFRESH_TOKEN"),
+        credentials=(
+            ("TAP_HUBSPOT_API_KEY",),
+            ("TAP_HUBSPOT_CLIENT_ID", "TAP_HUBSPOT_CLIENT_SECRET", "TAP_HUBSPOT_REFRESH_TOKEN"),
+        ),
         plugins=("tap-hubspot", "target-postgres", "dbt-postgres"),
         demo_plugins=("tap-hubspot-demo", "target-postgres", "dbt-postgres"),
         jobs=("sync-hubspot", "demo-hubspot"),
+        loader="target-postgres-hubspot",
         schema="hubspot",
         schema_variable="TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA",
         sandbox=("hubspot-sandbox",),
         # the tap knows one host only: behind the proxy, that is the sandbox
-        way_to_sandbox={
+        sandbox_variables={
             "TAP_HUBSPOT_DEMO_API_KEY": "token",
             "HTTPS_PROXY": "proxy",
             "SSL_CERT_FILE": "authority",

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import os
 import secrets
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -59,8 +60,13 @@ class Warehouse:
     @property
     def is_up(self) -> bool:
         """Whether the server answers."""
+        return self.port is not None
+
+    @property
+    def port(self) -> int | None:
+        """The port on which the server answers, or None if it is not up."""
         with self._one_sentence():
-            return self._server.port() is not None
+            return self._server.port()
 
     @property
     def url(self) -> str:
@@ -106,7 +112,7 @@ class Warehouse:
     def client_environment(self) -> dict[str, str]:
         """Return the environment in which Postgres' client programs connect to the database."""
         with self._one_sentence():
-            if (port := self._server.port()) is None:
+            if (port := self.port) is None:
                 raise PostgresError(f"The warehouse in {self.home} is not up.")
             return environment() | {
                 "PGHOST": HOST,
@@ -264,6 +270,19 @@ def down(home: Path, delete: bool) -> None:
 def url(home: Path) -> None:
     """Print its URL, with the password."""
     click.echo(Warehouse(home).url)
+
+
+@main.command("env")
+@_home_option
+def env(home: Path) -> None:
+    """Print its connection as variables, of libpq and of the Meltano project.
+
+    eval "$(.venv/bin/warehouse env)" sets them in a shell.
+    """
+    client = Warehouse(home).client_environment()
+    for name in ("HOST", "PORT", "USER", "PASSWORD", "DATABASE"):
+        value = shlex.quote(client[f"PG{name}"])
+        click.echo(f"export PG{name}={value} TARGET_POSTGRES_{name}={value}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

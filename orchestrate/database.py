@@ -1,0 +1,322 @@
+"""The warehouse: how to connect to it, and whether a run can use it. Checked before a token is spent."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from orchestrate.crms import CRMS
+from orchestrate.errors import RunError
+from orchestrate.paths import TRANSFORM
+
+VARIABLES = ("HOST", "PORT", "USER", "PASSWORD", "DATABASE")
+"""What target-postgres and dbt read behind TARGET_POSTGRES_."""
+
+OLDEST_VERSION = 14
+"""The oldest Postgres that is still maintained and has all functions that the models use."""
+
+CONNECTIONS = 12
+"""The most connections of one run at a time; the README says what they are."""
+
+DEMO_MARK = "Invented data of the sandbox"
+"""Comment on the raw schema that tells a demo's data from an account's."""
+
+TLS_MODES = ("verify-full", "verify-ca", "require")
+
+
+def variables(**values: object) -> dict[str, str]:
+    """Return a connection as variables, by the lower-case names of `VARIABLES`."""
+    return {f"TARGET_POSTGRES_{name}": str(values[name.lower()]) for name in VARIABLES}
+
+
+@contextmanager
+def connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
+    """Connect as target-postgres and dbt do.
+
+    Raises:
+        RunError: There is no connection; the sentence says why.
+    """
+    values = {name: environment.get(f"TARGET_POSTGRES_{name}", "") for name in VARIABLES}
+    try:
+        connection = psycopg.connect(
+            host=values["HOST"],
+            port=values["PORT"] or "5432",
+            user=values["USER"],
+            password=values["PASSWORD"],
+            dbname=values["DATABASE"],
+            connect_timeout=10,
+            client_encoding="UTF8",
+            application_name="pipedrive-warehouse",
+            autocommit=True,
+            **_tls(environment),
+        )
+    except psycopg.Error as error:
+        raise RunError(_no_connection(error)) from None
+    with connection:
+        yield connection
+
+
+def _tls(environment: Mapping[str, str]) -> dict[str, Any]:
+    mode = environment.get("TARGET_POSTGRES_SSL_MODE")
+    if not mode:
+        mode = "verify-full" if environment.get("TARGET_POSTGRES_SSL_ENABLE") == "true" else "prefer"
+    options: dict[str, Any] = {"sslmode": mode}
+    if authority := environment.get("TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY"):
+        if not Path(authority).expanduser().is_file():
+            raise RunError(
+                f"TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY is {authority}, where there is no file."
+            )
+        options["sslrootcert"] = authority
+    return options
+
+
+def _no_connection(error: psycopg.Error) -> str:
+    """Return a sentence on why there is no connection. libpq tries several addresses, and says so line by line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"^connection failed: |^connection to server .*? failed: |^(FATAL|ERROR): +", "", lines[0])
+    text = re.sub(r"^(FATAL|ERROR): +", "", text).rstrip(".")
+    return f"The database cannot be used: {text}. Check TARGET_POSTGRES_* in .env."
+
+
+def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_models: bool) -> None:
+    """Find out whether the load and the models can do their work in the database.
+
+    Args:
+        environment: The settings.
+        raw_schemas: Where the rows go.
+        has_models: Whether dbt builds the models, too.
+
+    Raises:
+        RunError: They cannot; the sentence says what is missing.
+    """
+    try:
+        with connected(environment) as connection:
+            for problem in _problems(
+                connection, raw_schemas, _model_schemas(environment) if has_models else []
+            ):
+                raise RunError(problem)
+    except psycopg.Error as error:
+        raise RunError(f"The database cannot be used: {error.diag.message_primary or error}.") from None
+
+
+def _model_schemas(environment: Mapping[str, str]) -> list[str]:
+    """Return the schemas of the seeds and models."""
+    compat = ["compat"] if environment.get("COMPAT", "").lower() == "true" else []
+    return ["seeds", "staging", "intermediate", "marts", *compat]
+
+
+def _problems(
+    connection: psycopg.Connection, raw_schemas: Sequence[str], model_schemas: Sequence[str]
+) -> Iterator[str]:
+    version = connection.info.server_version // 10_000
+    if version < OLDEST_VERSION:
+        yield f"The server is Postgres {version}: {OLDEST_VERSION} or newer is needed."
+    database, user, encoding, is_read_only, can_create, may_use_temporary = _row(
+        connection,
+        "select current_database(), current_user, current_setting('server_encoding'), "
+        "pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool, "
+        "has_database_privilege(current_database(), 'CREATE'), "
+        "has_database_privilege(current_database(), 'TEMPORARY')",
+    )
+    if encoding != "UTF8":
+        yield (
+            f"The database {database} is encoded in {encoding}, which cannot hold all characters of a CRM: "
+            f"name one that was made with `create database … encoding 'UTF8' template template0`."
+        )
+    if is_read_only:
+        yield f"The database {database} is read-only: name the primary, or lift default_transaction_read_only."
+    if not may_use_temporary:
+        yield (
+            f"The user {user} may not make temporary tables, which the load needs: "
+            f'grant temporary on database "{database}" to "{user}".'
+        )
+    schemas = [*raw_schemas, *model_schemas]
+    yield from _schema_problems(connection, schemas, database, user, can_create=can_create)
+    yield from _owner_problems(connection, raw_schemas, model_schemas, user)
+    yield from _connection_problems(connection, user)
+
+
+def _schema_problems(
+    connection: psycopg.Connection, schemas: list[str], database: str, user: str, *, can_create: bool
+) -> Iterator[str]:
+    found: dict[str, bool] = dict(
+        connection.execute(
+            "select nspname, has_schema_privilege(oid, 'CREATE') and has_schema_privilege(oid, 'USAGE') "
+            "from pg_namespace where nspname = any(%s)",
+            [schemas],
+        ).fetchall()
+    )
+    missing = [name for name in schemas if name not in found]
+    if missing and not can_create:
+        yield (
+            f"The database {database} lacks the {_named('schema', missing)}, and {user} may not make any: "
+            f'grant create on database "{database}" to "{user}", or create them with authorization "{user}".'
+        )
+    if barred := [name for name, is_usable in found.items() if not is_usable]:
+        yield (
+            f"The user {user} may not make tables in the {_named('schema', barred)}: "
+            f'grant usage, create on schema {", ".join(barred)} to "{user}".'
+        )
+
+
+def _owner_problems(
+    connection: psycopg.Connection, raw_schemas: Sequence[str], model_schemas: Sequence[str], user: str
+) -> Iterator[str]:
+    """Find tables of ours that somebody else made: only the owner may alter or replace them."""
+    foreign = connection.execute(
+        "select format('%%I.%%I', nspname, relname), rolname from pg_class "
+        "join pg_namespace on pg_namespace.oid = relnamespace join pg_roles on pg_roles.oid = relowner "
+        "where relkind in ('r', 'p', 'v', 'm') and not pg_has_role(relowner, 'USAGE') "
+        "and (nspname = any(%s) or nspname = any(%s) and relname = any(%s)) order by 1",
+        [list(raw_schemas), list(model_schemas), _model_names()],
+    ).fetchall()
+    if foreign:
+        more = f" and {len(foreign) - 1} more tables belong" if len(foreign) > 1 else " belongs"
+        yield (
+            f"{foreign[0][0]}{more} to {foreign[0][1]}, and {user} may not change what it does not own: "
+            f'grant "{foreign[0][1]}" to "{user}", or reassign them.'
+        )
+
+
+def _connection_problems(connection: psycopg.Connection, user: str) -> Iterator[str]:
+    for what, limit, used in (
+        (f"The user {user}", *_row(connection, _LIMIT_OF_USER)),
+        (f"The database {connection.info.dbname}", *_row(connection, _LIMIT_OF_DATABASE)),
+        ("The server", *_row(connection, _LIMIT_OF_SERVER)),
+    ):
+        if 0 <= limit < used + CONNECTIONS:
+            yield (
+                f"{what} is allowed {limit} connections, {used} are in use, and a run needs {CONNECTIONS}: "
+                "raise the limit, or run when fewer are in use."
+            )
+
+
+_LIMIT_OF_USER = (
+    "select rolconnlimit, (select count(*) - 1 from pg_stat_activity where usename = current_user) "
+    "from pg_roles where rolname = current_user"
+)
+_LIMIT_OF_DATABASE = (
+    "select datconnlimit, (select count(*) - 1 from pg_stat_activity where datname = current_database()) "
+    "from pg_database where datname = current_database()"
+)
+_LIMIT_OF_SERVER = (
+    "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int, "
+    "(select count(*) - 1 from pg_stat_activity where backend_type = 'client backend')"
+)
+
+
+def _row(connection: psycopg.Connection, query: str) -> tuple[Any, ...]:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None  # noqa: S101 (each of these queries has one row)
+    return tuple(row)
+
+
+def _named(noun: str, names: list[str]) -> str:
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _model_names() -> list[str]:
+    """Return the names of all models and seeds of the dbt project."""
+    paths = [*(TRANSFORM / "models").rglob("*.sql"), *(TRANSFORM / "seeds").glob("*.csv")]
+    return sorted(path.stem for path in paths)
+
+
+def is_empty(environment: Mapping[str, str], schema: str) -> bool:
+    """Return whether nothing was loaded yet: then a state of runs into another database does not count."""
+    with connected(environment) as connection:
+        (count,) = connection.execute(
+            "select count(*) from pg_tables where schemaname = %s and tablename = 'deals'", [schema]
+        ).fetchone() or (0,)
+    return bool(count == 0)
+
+
+# A demo in a database
+
+
+def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> None:
+    """Keep invented data and an account's apart: a demo marks its schema.
+
+    The marts have the customers of all CRMs: invented ones never stand beside those of an account.
+
+    Raises:
+        RunError: The database holds the other kind.
+    """
+    with connected(environment) as connection:
+        marks = _marks(connection, environment)
+        for name, mark in marks.items():
+            if is_demo != (mark == DEMO_MARK):
+                there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
+                way = "" if is_demo else " `make drop-demo` takes the demo out of it;"
+                raise RunError(
+                    f"The schema {name} of the database holds data of {there}, with which those of {coming} "
+                    f"would be mixed.{way} name another database in .env, or `make clean` the embedded one."
+                )
+        if is_demo and schema not in marks:
+            connection.execute(SQL("create schema {}").format(Identifier(schema)))
+            connection.execute(
+                SQL("comment on schema {} is {}").format(Identifier(schema), Literal(DEMO_MARK))
+            )
+
+
+def drop_demo(environment: Mapping[str, str]) -> list[str]:
+    """Take the demo out of a database: its raw schemas, and what dbt made.
+
+    Returns:
+        The names of the schemas that were dropped.
+
+    Raises:
+        RunError: There is no demo, or somebody built on its tables.
+    """
+    with connected(environment) as connection:
+        raw = [name for name, mark in _marks(connection, environment).items() if mark == DEMO_MARK]
+        if not raw:
+            raise RunError("The database holds no demo.")
+        models = ["seeds", "staging", "intermediate", "marts", "compat"]
+        try:
+            with connection.transaction():
+                _drop(connection, models, "relname = any(%s)", [_model_names()])
+                _drop(connection, raw, "true", [])
+                empty = _empty_schemas(connection, [*raw, *models])
+                for name in empty:
+                    connection.execute(SQL("drop schema {}").format(Identifier(name)))
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise RunError(
+                f"The demo stays: {error.diag.message_detail or error.diag.message_primary}. Drop that first."
+            ) from None
+    return empty
+
+
+def _marks(connection: psycopg.Connection, environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the comments on the raw schemas that exist."""
+    found = connection.execute(
+        "select nspname, obj_description(oid, 'pg_namespace') from pg_namespace where nspname = any(%s)",
+        [[crm.raw_schema(environment) for crm in CRMS.values()]],
+    )
+    return dict(found.fetchall())
+
+
+def _drop(connection: psycopg.Connection, schemas: list[str], condition: str, values: list[Any]) -> None:
+    """Drop tables and views in one statement each, so that they may depend on each other."""
+    for kind, relkinds in (("view", "v"), ("table", "rp")):
+        found = connection.execute(
+            f"select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace "
+            f"where nspname = any(%s) and relkind = any(%s) and {condition}".encode(),
+            [schemas, list(relkinds), *values],
+        ).fetchall()
+        if found:
+            connection.execute(
+                SQL("drop {} {}").format(SQL(kind), SQL(", ").join(Identifier(*row) for row in found))
+            )
+
+
+def _empty_schemas(connection: psycopg.Connection, schemas: list[str]) -> list[str]:
+    found = connection.execute(
+        "select nspname from pg_namespace where nspname = any(%s) and not exists "
+        "(select from pg_class where relnamespace = pg_namespace.oid) order by 1",
+        [schemas],
+    )
+    return [name for (name,) in found.fetchall()]

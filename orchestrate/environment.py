@@ -1,0 +1,157 @@
+"""The settings of a run: `.env` and the environment, and what is wrong with them."""
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, NamedTuple
+from zoneinfo import available_timezones
+
+import yaml
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+from orchestrate.crms import CRMS
+from orchestrate.errors import RunError
+from orchestrate.paths import ROOT, RUN
+
+DOTENV = ROOT / ".env"
+
+LOOPBACK = "localhost,127.0.0.1,::1"
+
+OWN_PREFIXES = ("TAP_", "TARGET_")
+
+SDK_VARIABLES = ("LOGLEVEL", "LOG_CONFIG")
+"""What the Singer SDK reads beside the settings, as TAP_PIPEDRIVE_LOGLEVEL."""
+
+ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def settings() -> dict[str, str]:
+    """Return what `.env` and the environment say; the environment wins, and what is empty is not set.
+
+    Raises:
+        RunError: `.env` cannot be read.
+    """
+    environment = _dotenv() | {name: value for name, value in os.environ.items() if value}
+    environment.setdefault("XDG_STATE_HOME", str(RUN / "state"))  # Meltano's own logs
+    for name in ("NO_PROXY", "no_proxy"):  # the sandbox and the embedded Postgres are never behind a proxy
+        environment[name] = ",".join(filter(None, (environment.get(name), LOOPBACK)))
+    return environment
+
+
+def _dotenv() -> dict[str, str]:
+    try:
+        raw = DOTENV.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise RunError(f".env cannot be read: {error.strerror}.") from None
+    encoding = ENCODINGS.get(raw[:2])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        what = f"is {encoding}" if encoding else f"has a character in line {line} that is not UTF-8"
+        raise RunError(f".env {what}: save it as UTF-8.") from None
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise RunError(f"Line {binding.original.line} of .env is not of the form NAME=value.")
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(text)).items() if value}
+
+
+def warnings() -> Iterator[str]:
+    """Yield what a run can live with, but its user should know."""
+    if DOTENV.exists() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield ".env holds secrets, and others on this machine may read it: chmod 600 .env"
+
+
+def check(environment: Mapping[str, str]) -> None:
+    """Find the settings that would make a run do something else than its user meant.
+
+    Raises:
+        RunError: A variable is unknown, credentials are incomplete, or a value is out of its range.
+    """
+    for problem in (*_unknown(environment), *_incomplete(environment), *_out_of_range(environment)):
+        raise RunError(problem)
+
+
+class _Known(NamedTuple):
+    names: frozenset[str]
+    prefixes: tuple[str, ...]
+
+
+@cache
+def _known() -> _Known:
+    """Return the variables of all settings of the project's plugins."""
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]
+    declared: dict[str, list[str]] = {}
+    for group in ("extractors", "loaders"):
+        for plugin in project[group]:
+            declared[plugin["name"]] = [
+                *(each["name"] for each in _settings_of(group, plugin)),
+                *declared.get(plugin.get("inherit_from"), []),
+            ]
+    names, prefixes = set(), []
+    for plugin_name, plugin_settings in declared.items():
+        prefix = _variable(plugin_name) + "_"
+        prefixes.append(prefix)
+        names |= {prefix + _variable(each) for each in (*plugin_settings, *SDK_VARIABLES)}
+    return _Known(frozenset(names), tuple(prefixes))
+
+
+def _settings_of(group: str, plugin: Mapping[str, Any]) -> list[Any]:
+    """Return a plugin's settings from meltano.yml and from its lock file."""
+    locked: list[Any] = []
+    for path in (ROOT / "plugins" / group).glob(f"{plugin['name']}--*.lock"):
+        locked += yaml.safe_load(path.read_text())["settings"]
+    return [*plugin.get("settings", []), *locked]
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"\W", "_", name).upper()
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """Name variables that nothing reads, if they are meant for this project.
+
+    A variable with one of its plugins' names in front is, and so is one that is nearly a known one. Meltano's
+    extras, such as TAP_PIPEDRIVE__SELECT, have a second underscore.
+    """
+    known = _known()
+    for name in environment:
+        if not name.startswith(OWN_PREFIXES) or name in known.names:
+            continue
+        prefix = max((each for each in known.prefixes if name.startswith(each)), key=len, default="")
+        if prefix and name.removeprefix(prefix).startswith("_"):
+            continue
+        nearest = get_close_matches(name, known.names, n=1, cutoff=0 if prefix else 0.85)
+        if nearest:
+            where = ".env or the environment"
+            yield f"Nothing reads the variable {name} of {where}. Did you mean {nearest[0]}? Else remove it."
+
+
+def _incomplete(environment: Mapping[str, str]) -> Iterator[str]:
+    """Name credentials of which a part is missing."""
+    for crm in CRMS.values():
+        for names in crm.credentials:
+            missing = [name for name in names if not environment.get(name)]
+            if missing and len(missing) < len(names) and not crm.has_account(environment):
+                found = next(name for name in names if name not in missing)
+                yield f"{found} is set, but not {' and '.join(missing)}: {crm.name} needs all of them."
+
+
+def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
+    """Name settings of the models that dbt would stumble over after the load."""
+    zone = environment.get("REPORTING_TIMEZONE", "UTC")
+    if zone not in available_timezones():
+        yield f"REPORTING_TIMEZONE is {zone}, which is no time zone: take a name such as America/Sao_Paulo."
+    currency = environment.get("REPORTING_CURRENCY", "USD")
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        yield f"REPORTING_CURRENCY is {currency}: take a code of three capital letters such as BRL."
+    margin = environment.get("GROSS_MARGIN", "1")
+    if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", margin):
+        yield f"GROSS_MARGIN is {margin}: take a share from 0 to 1 such as 0.7."

@@ -1,0 +1,189 @@
+"""What every Meltano process of this project does first, whoever started it: `make run`, cron or a person.
+
+Meltano has no hook for the start of a process, but it builds the handlers of `logging.yaml` before it does
+anything in a project. They are built here, and with them:
+
+- Its files are private: its run folder holds tokens and passwords, its logs hold people's names.
+- What a killed process left behind there is removed.
+- Two processes never use one plugin at a time: they would overwrite each other's catalog.
+- SIGHUP, as from a closed terminal, stops it as cleanly as SIGTERM.
+- The warehouse is checked before the first token is spent.
+- Every secret in its messages is masked, and all of them are kept in a file in `.run/logs`.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+
+from meltano.core.logging.utils import LogFormat, default_config
+from meltano.core.project import Project
+from meltano.core.task_sets_service import TaskSetsService
+
+from orchestrate import database, environment, masking
+from orchestrate.crms import CRMS
+from orchestrate.errors import RunError
+from orchestrate.paths import LOG_SUFFIX, LOGS
+
+LOADING = ("run", "el", "elt")
+"""Meltano's commands that load something."""
+
+WORKING = (*LOADING, "invoke", "test")
+"""Meltano's commands that start a plugin."""
+
+LOG_BYTES = 50_000_000
+LOG_FILES = 60
+"""How much of the logs is kept: files, each with one older part at most."""
+
+_locks: list[int] = []
+"""Descriptors whose locks last as long as this process."""
+
+
+def console_handler() -> logging.Handler:
+    """Return Meltano's own console handler, with masked secrets, once the process is fit to go on."""
+    project = Project.find()
+    masking.learn({**project.dotenv_env, **os.environ})
+    try:
+        _begin(project)
+    except RunError as error:
+        raise SystemExit(f"Error: {error.format_message()}") from None
+    level = str(project.settings.get("cli.log_level")).upper()
+    logging.getLogger().setLevel(level)
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    handler.setFormatter(_formatter(LogFormat(project.settings.get("cli.log_format"))))
+    return handler
+
+
+def file_handler() -> logging.Handler:
+    """Return the handler that keeps the messages of a plugin's process in `.run/logs`, as lines of JSON.
+
+    They are kept nowhere if that folder cannot be written to, as in a container, or if no plugin is started.
+    """
+    if _command() not in WORKING:
+        return logging.NullHandler()
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}{LOG_SUFFIX}"
+    try:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(LOGS / name, maxBytes=LOG_BYTES, backupCount=1)
+    except OSError:
+        return logging.NullHandler()
+    handler.setFormatter(_formatter(LogFormat.json))
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    handler.emit(
+        logging.makeLogRecord({"msg": " ".join(words), "levelname": "INFO", "levelno": logging.INFO})
+    )
+    for old in sorted(LOGS.glob(f"*{LOG_SUFFIX}*"))[:-LOG_FILES]:
+        old.unlink(missing_ok=True)
+    return handler
+
+
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    """Return Meltano's own formatter, with masked secrets."""
+    made_by = dict(default_config("INFO", log_format=log_format)["formatters"][log_format])
+    return masking.MaskingFormatter(made_by.pop("()")(**made_by))
+
+
+def _command() -> str:
+    """Return the first word of the command line that is one of Meltano's commands that start a plugin."""
+    return next((word for word in sys.argv[1:] if word in WORKING), "")
+
+
+def _begin(project: Project) -> None:
+    """Do what is listed above.
+
+    Raises:
+        RunError: Another process uses one of the plugins, or the warehouse cannot be used.
+    """
+    command = _command()
+    if not command:
+        return
+    os.umask(os.umask(0o077) | 0o077)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _terminate)
+    folder = project.dirs.run()
+    _make_private(project.dirs.meltano(), folder, project.dirs.logs())
+    _remove_leftovers(folder)
+    if command in LOADING:
+        plugins = list(_plugins(project))
+        for name in plugins:
+            _claim(folder, name)
+        _check_warehouse(project, plugins)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _make_private(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):  # the folder is read-only, or somebody else's, as in a container
+            folder.chmod(0o700)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the configuration files, which hold secrets, of processes that were killed.
+
+    All processes share a lock; who holds it alone knows that nobody else is at work.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        _locks.append(descriptor)
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in folder.glob("*/*.config.json"):
+                path.unlink(missing_ok=True)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def _plugins(project: Project) -> Iterator[str]:
+    """Yield the plugins on the command line, those of jobs included, without their commands as in `dbt:build`."""
+    jobs = {job.name: job for job in TaskSetsService(project).list_task_sets()}
+    for word in sys.argv[1:]:
+        words = jobs[word].flat_args if word in jobs else [word]
+        yield from (each.partition(":")[0] for each in words if not each.startswith("-"))
+
+
+def _claim(folder: Path, plugin: str) -> None:
+    """Keep other processes from using an extractor, whose catalog and state Meltano keeps in one place.
+
+    Raises:
+        RunError: Another process uses it.
+    """
+    if not plugin.startswith("tap-"):
+        return
+    try:
+        descriptor = os.open(folder / f"{plugin}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # the folder is read-only
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 100).decode(errors="replace")
+        os.close(descriptor)
+        raise RunError(
+            f"{plugin} is already at work in this folder (process {holder}): wait until that run has ended, "
+            "or give the second one an extractor of its own with `inherit_from` in meltano.yml."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    _locks.append(descriptor)
+
+
+def _check_warehouse(project: Project, plugins: list[str]) -> None:
+    """Check the warehouse that the environment names; meltano.yml may name another, which is not known here."""
+    variables = {**project.dotenv_env, **os.environ}
+    raw_schemas = [crm.raw_schema(variables) for crm in CRMS.values() if crm.loader in plugins]
+    has_models = "dbt-postgres" in plugins
+    if (raw_schemas or has_models) and variables.get("TARGET_POSTGRES_HOST"):
+        for sentence in environment.warnings():
+            logging.getLogger("orchestrate").warning(sentence)
+        environment.check(variables)
+        database.check(variables, raw_schemas, has_models=has_models)

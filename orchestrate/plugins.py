@@ -1,0 +1,53 @@
+"""Installing Meltano's plugins, once for each version and place."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from orchestrate.errors import RunError
+from orchestrate.output import say
+from orchestrate.paths import BIN, ROOT, RUN
+
+SOURCES = ("meltano.yml", "tap-pipedrive/pyproject.toml", "plugins/constraints/*", "plugins/*/pyproject.toml")
+"""What decides what is installed; the code of the tap and the plugins is linked, not copied."""
+
+
+def install(environment: Mapping[str, str], plugins: Iterable[str]) -> None:
+    """Install the plugins of which that was not done since their versions or the clone's place changed.
+
+    Raises:
+        RunError: Meltano could not install them.
+    """
+    wanted = _fingerprint()
+    stamps = {name: RUN / "installed" / name for name in plugins}
+    missing = [name for name, stamp in stamps.items() if _read(stamp) != wanted]
+    if not missing:
+        return
+    say(f"Installing the plugins: {', '.join(missing)}")
+    result = subprocess.run(
+        [BIN / "meltano", "install", "--clean", *missing],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RunError(f"meltano install failed:\n{(result.stdout + result.stderr)[-2000:]}")
+    for name in missing:
+        stamps[name].parent.mkdir(exist_ok=True)
+        stamps[name].write_text(wanted)
+
+
+def _fingerprint() -> str:
+    """Return a digest of the versions, and of the clone's place, which the plugins' programs hold."""
+    digest = hashlib.sha256(bytes(ROOT))
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None

@@ -1,0 +1,149 @@
+"""What a run shows of Meltano's log, which has thousands of lines."""
+
+import json
+import re
+from collections import deque
+from typing import Any, NamedTuple
+
+from orchestrate.crms import Crm
+from orchestrate.output import say, show, warn
+from orchestrate.paths import TRANSFORM
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+TOKENS = re.compile(r"([\d,]+) API tokens$")
+DBT_COUNT = re.compile(r"(\d+) of (\d+) (OK|PASS|WARN|ERROR|FAIL|SKIP|NO-OP) ?(.*?)(?: \.\.+.*)?$")
+DBT_SUMMARY = re.compile(r"Done\. PASS=(\d+) WARN=(\d+) ERROR=(\d+) SKIP=(\d+)")
+
+NO_STATE = "No state was found"
+"""Meltano's words when the run begins from nothing."""
+
+NOT_FOR_USERS = ("`dialect+driver`", "Run invocation could not be completed")
+"""Warnings on which users cannot act."""
+
+
+class Line(NamedTuple):
+    """A line of Meltano's log."""
+
+    event: str
+    level: str
+    plugin: str
+
+
+class Progress:
+    """Shows what matters of a run, and remembers how it ended.
+
+    Attributes:
+        tokens: The API tokens that the tap counted, as text; empty if it counted none.
+        problem: The tap's last error, as a sentence; empty if there was none.
+        last_lines: The end of the log.
+    """
+
+    def __init__(self, crm: Crm, *, is_first: bool) -> None:
+        self.tokens = ""
+        self.problem = ""
+        self.last_lines = deque[str](maxlen=15)
+        self._crm = crm
+        self._has_said_how = is_first
+
+    def read(self, text: str) -> None:
+        """Take in one line of the log."""
+        line = parse(text)
+        if line.event.startswith("METRIC"):
+            return
+        self.last_lines.append(line.event[:500])
+        if line.plugin.startswith("dbt"):
+            self._read_dbt(line)
+        elif line.plugin.startswith(self._crm.tap):
+            self._read_tap(line)
+        else:
+            self._read_meltano(line)
+
+    def _read_tap(self, line: Line) -> None:
+        if found := TOKENS.search(line.event):
+            self.tokens = found[1]
+        if line.level == "error" or line.event.startswith("CRITICAL "):
+            self.problem = line.event.removeprefix("CRITICAL ")
+        elif _is_alarm(line):
+            warn(line.event)
+        elif any(mark in line.event for mark in self._crm.progress):
+            self._say_how("Incremental: only what changed since the last run is loaded")
+            say(f"  {line.event}")
+
+    def _read_meltano(self, line: Line) -> None:
+        if NO_STATE in line.event:
+            self._say_how("The state of earlier runs is gone: everything is loaded again")
+        elif line.level in ("error", "critical") or _is_alarm(line):
+            warn(line.event)
+
+    def _say_how(self, sentence: str) -> None:
+        """Say once how much is loaded, as soon as it is known."""
+        if not self._has_said_how:
+            say(sentence)
+            self._has_said_how = True
+
+    def _read_dbt(self, line: Line) -> None:
+        if found := DBT_COUNT.search(line.event):
+            done, total, status, what = found.groups()
+            show(f"  dbt: {done} of {total}")
+            if status in ("ERROR", "FAIL"):
+                say(f"  dbt: {status} {what}")
+        elif found := DBT_SUMMARY.search(line.event):
+            built, warned, failed, skipped = map(int, found.groups())
+            say(
+                f"  dbt: {built} models and tests are good, {warned} warn, {failed} failed, {skipped} skipped"
+            )
+            for sentence in explained_results():
+                say(f"    {sentence}")
+        elif line.level in ("error", "critical"):
+            say(f"  dbt: {line.event}")
+
+
+def parse(text: str) -> Line:
+    """Read a line of Meltano's log, which is JSON unless something else wrote it."""
+    try:
+        entry = json.loads(text)
+        return Line(ANSI.sub("", str(entry["event"])), str(entry.get("level")), str(entry.get("name", "")))
+    except (ValueError, KeyError, TypeError):
+        return Line(text.rstrip(), "info", "")
+
+
+def _is_alarm(line: Line) -> bool:
+    return line.level == "warning" and not any(mark in line.event for mark in NOT_FOR_USERS)
+
+
+MEANINGS = {
+    "unique": "{column} of {model} is not unique: {n} values stand in several rows",
+    "not_null": "{column} of {model} is empty in {n} rows",
+    "accepted_values": "{column} of {model} has {n} values that are not documented",
+    "relationships": "{column} of {model} names {n} records that are not in the warehouse: "
+    "they were deleted, or the token's user may not see them",
+}
+"""What a test that is not passed says, by the test's name."""
+
+
+def explained_results() -> list[str]:
+    """Return a sentence for each test of the last build that warned or failed, and how to see its rows."""
+    try:
+        results = json.loads((TRANSFORM / "target" / "run_results.json").read_text())["results"]
+        nodes = json.loads((TRANSFORM / "target" / "manifest.json").read_text())["nodes"]
+    except (OSError, ValueError, KeyError):  # dbt was stopped before it wrote them
+        return []
+    return [
+        _explained(nodes[result["unique_id"]], result)
+        for result in results
+        if result["status"] in ("warn", "fail") and result["unique_id"] in nodes
+    ]
+
+
+def _explained(node: dict[str, Any], result: dict[str, Any]) -> str:
+    n = result.get("failures") or 0
+    metadata = node.get("test_metadata") or {}
+    meaning = MEANINGS.get(metadata.get("name", ""))
+    if meaning:
+        model = str(node.get("attached_node", "")).rpartition(".")[2]
+        sentence = meaning.format(column=node.get("column_name"), model=model, n=f"{n:,}")
+    else:
+        described = str(node.get("description") or node["name"]).strip().rstrip(".")
+        sentence = f"{described}: {n:,} rows are not so"
+    effect = "the models are built all the same" if result["status"] == "warn" else "the build has failed"
+    return f"{sentence}; {effect}. Rows: meltano invoke dbt-postgres show --select {node['name']}"

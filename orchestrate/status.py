@@ -1,0 +1,113 @@
+"""`make status`: what is up, when the last runs were, how they ended, and what they cost.
+
+The runs are read from the logs that each Meltano process of this project keeps, whoever started it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import psutil
+from pipedrive_sandbox.warehouse import Warehouse
+
+from orchestrate.meltano_start import LOADING
+from orchestrate.output import say
+from orchestrate.paths import LOG_SUFFIX, LOGS, ROOT
+from orchestrate.progress import TOKENS, parse
+from orchestrate.warehouse import HOME
+
+SHOWN_RUNS = 10
+
+PARTS = {
+    "pipedrive-sandbox": "sandbox",
+    "hubspot-sandbox": "sandbox",
+    "orchestrate.run": "make run",
+    "bin/meltano": "Meltano",
+    "bin/tap-": "tap",
+    "bin/target-": "target",
+    "bin/dbt": "dbt",
+}
+"""What a process is, by what its command line has."""
+
+
+@click.command()
+def main() -> None:
+    """Print how things stand."""
+    warehouse = Warehouse(HOME)
+    where = f"up on port {warehouse.port}; `make stop` stops it" if warehouse.is_up else "not up"
+    say(f"Embedded Postgres: {where}")
+    at_work = list(_processes())
+    for part, process in at_work:
+        started = datetime.fromtimestamp(process.create_time(), UTC)
+        orphan = part != "make run" and process.ppid() == 1
+        note = f"; what started it is gone: kill {process.pid}" if orphan else ""
+        say(f"At work: {part} (process {process.pid}) since {started:%Y-%m-%d %H:%M} UTC{note}")
+    if not at_work:
+        say("At work: nothing")
+    runs = [run for path in sorted(LOGS.glob(f"*{LOG_SUFFIX}"), reverse=True) if (run := read_run(path))]
+    if not runs:
+        say("Runs: none yet, or none whose log is kept in .run/logs")
+        return
+    say()
+    say(f"{'began (UTC)':<18}{'took':>8}  {'tokens':>8}  {'ended':<18}command")
+    for run in runs[:SHOWN_RUNS]:
+        took = f"{run.seconds:,.0f} s" if run.seconds is not None else ""
+        say(f"{run.began:%Y-%m-%d %H:%M}{took:>10}  {run.tokens:>8}  {run.ended:<18}{run.command}")
+        if run.problem:
+            say(f"{'':<18}{run.problem}")
+
+
+def _processes() -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the processes of this clone that are at work."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if str(ROOT) not in command and process.cwd() != str(ROOT):
+                continue
+            part = next((name for mark, name in PARTS.items() if mark in command), None)
+            if part and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                yield part, process
+
+
+class Run(NamedTuple):
+    """A run of Meltano, as its log tells it."""
+
+    command: str
+    began: datetime
+    seconds: float | None
+    ended: str
+    tokens: str
+    problem: str
+
+
+def read_run(path: Path) -> Run | None:
+    """Read a run from its log, or nothing if the log is of a process that loads nothing."""
+    name = re.fullmatch(rf"(\d+T\d+)-(\d+){LOG_SUFFIX}", path.name)
+    with path.open(errors="replace") as log:
+        command = parse(log.readline()).event
+        if not name or not set(command.split()) & {*LOADING}:
+            return None
+        began = datetime.strptime(name[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        seconds, ended, tokens, problem = None, "", "", ""
+        for text in log:
+            line = parse(text)
+            if found := TOKENS.search(line.event):
+                tokens = found[1]
+            if line.event.startswith("CRITICAL ") or line.level == "error":
+                problem = line.event.removeprefix("CRITICAL ").splitlines()[0]
+            if line.event == "Run completed":
+                entry = json.loads(text)
+                seconds, ended = entry["duration_seconds"], entry["status"]
+    if not ended:
+        ended = "is at work" if psutil.pid_exists(int(name[2])) else "did not end"
+    return Run(command, began, seconds, ended, tokens, problem if ended != "success" else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The embedded Postgres of a run."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipedrive_sandbox.warehouse import Warehouse
+from psycopg.conninfo import conninfo_to_dict
+
+from orchestrate.database import variables
+from orchestrate.output import say
+from orchestrate.paths import RUN
+from orchestrate.processes import at_the_end
+
+HOME = RUN / "warehouse"
+
+
+@contextmanager
+def embedded_postgres() -> Iterator[dict[str, str]]:
+    """Start the embedded Postgres unless it is up, and give its connection as variables.
+
+    After a good end it stays up, to look at the tables. After another one it is stopped, if it was started here.
+    """
+    warehouse = Warehouse(HOME)
+    if warehouse.is_up:
+        yield _variables(warehouse)
+        return
+    say("Starting the embedded Postgres")
+    with at_the_end(
+        sys.executable, "-m", "pipedrive_sandbox.warehouse", "down", "--data", HOME
+    ) as keep_it_up:
+        warehouse.up()
+        yield _variables(warehouse)
+        keep_it_up()
+
+
+def _variables(warehouse: Warehouse) -> dict[str, str]:
+    url = conninfo_to_dict(warehouse.url)
+    return variables(**url, database=url["dbname"])
