@@ -284,9 +284,8 @@ def drop_demo(environment: Mapping[str, str]) -> list[str]:
                 for name in empty:
                     connection.execute(SQL("drop schema {}").format(Identifier(name)))
         except psycopg.errors.DependentObjectsStillExist as error:
-            raise RunError(
-                f"The demo stays: {error.diag.message_detail or error.diag.message_primary}. Drop that first."
-            ) from None
+            dependents = "; ".join((error.diag.message_detail or str(error.diag.message_primary)).splitlines())
+            raise RunError(f"The demo stays: {dependents}. Drop what depends on it first.") from None
     return empty
 
 

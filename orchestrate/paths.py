@@ -1,9 +1,11 @@
 """Where things are in a clone."""
 
+import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path(__file__).resolve().parent.parent)
+"""The project; Meltano's variable names it where this package is not beside it, as in an image."""
 RUN = ROOT / ".run"
 """What `make run` makes; `make clean` removes it."""
 LOGS = RUN / "logs"

@@ -1,5 +1,6 @@
 """The real path: a sandbox over HTTP, the tap, the target of meltano.yml, Postgres."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from pipedrive_sandbox.testing import NOW, Sandbox
 
 from .contract import INCREMENTAL
 from .expected import Expected, expected
-from .pipe import Pipe
+from .pipe import ROOT, Pipe
+from .project import Project
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 """Looks like a real one, and is easy to find in a log."""
@@ -71,3 +73,23 @@ def crowd(*update_times: str) -> Sandbox:
             for i, update_time in enumerate(update_times, start=1)
         ]
     return Sandbox(dataset=replace(data, records=records, changes={}), tokens=[TOKEN], now=NOW)
+
+
+@pytest.fixture(scope="session")
+def new_project(
+    installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Project]:
+    """Makes a project, as after `meltano install`."""
+    installed("extractor", "tap-pipedrive")
+    installed("loader", "target-postgres")
+
+    def make() -> Project:
+        folder = tmp_path_factory.mktemp("project")
+        (folder / ".meltano").mkdir()
+        for name in ("meltano.yml", "logging.yaml"):
+            shutil.copy(ROOT / name, folder)
+        for name in ("plugins", "tap-pipedrive", ".meltano/extractors", ".meltano/loaders"):
+            (folder / name).symlink_to(ROOT / name)
+        return Project(folder)
+
+    return make

@@ -1,14 +1,7 @@
 """The real thing: `meltano run tap-pipedrive target-postgres`, with the project's own meltano.yml."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from subprocess import PIPE, STDOUT
 from typing import NamedTuple
 
 import pytest
@@ -17,67 +10,10 @@ from pipedrive_sandbox.warehouse import Warehouse
 
 from .conftest import TOKEN
 from .expected import expected
-from .pipe import ROOT, connection_settings
+from .project import Project
 from .raw import differences, table_names
 from .test_bad_input import BAD_API, BAD_DATABASE, NOWHERE, WRONG_TOKEN
 from .test_incremental import KNOWN_KINDS, V1_LISTINGS, V2_LISTINGS
-
-MELTANO = Path(sys.executable).with_name("meltano")
-
-
-@dataclass
-class Project:
-    """A copy of the project with the plugins of the original, and runs, state and settings of its own."""
-
-    folder: Path
-
-    def start(self, sandbox: Sandbox, database: str, **settings: str) -> subprocess.Popen[str]:
-        """`meltano run`, with settings as in .env; its output has everything that the plugins log."""
-        own = {
-            "MELTANO_PROJECT_ROOT": str(self.folder),
-            "MELTANO_CLI_LOG_LEVEL": "debug",
-            "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
-            "TAP_PIPEDRIVE_API_URL": sandbox.url,
-            **{
-                f"TARGET_POSTGRES_{name.upper()}": str(value)
-                for name, value in connection_settings(database).items()
-            },
-        }
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_", "MELTANO_"))}
-        return subprocess.Popen(
-            [MELTANO, "run", "tap-pipedrive", "target-postgres"],
-            cwd=self.folder,
-            env=inherited | own | settings,
-            stdout=PIPE,
-            stderr=STDOUT,
-            text=True,
-        )
-
-    def run(self, sandbox: Sandbox, database: str) -> str:
-        """Run to a good end; return the output."""
-        with self.start(sandbox, database) as meltano:
-            output, _ = meltano.communicate()
-        assert meltano.returncode == 0, output[-3000:]
-        return output
-
-
-@pytest.fixture(scope="module")
-def new_project(
-    installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], Project]:
-    """Makes a project, as after `meltano install`."""
-    installed("extractor", "tap-pipedrive")
-    installed("loader", "target-postgres")
-
-    def make() -> Project:
-        folder = tmp_path_factory.mktemp("project")
-        (folder / ".meltano").mkdir()
-        shutil.copy(ROOT / "meltano.yml", folder)
-        for name in ("plugins", "tap-pipedrive", ".meltano/extractors", ".meltano/loaders"):
-            (folder / name).symlink_to(ROOT / name)
-        return Project(folder)
-
-    return make
 
 
 def test_two_runs_the_second_incremental(

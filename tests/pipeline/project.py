@@ -1,0 +1,50 @@
+"""A copy of the project, in which Meltano runs for real."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE, STDOUT
+
+from pipedrive_sandbox.testing import Sandbox
+
+from .pipe import connection_settings
+
+MELTANO = Path(sys.executable).with_name("meltano")
+
+
+@dataclass
+class Project:
+    """A copy of the project with the plugins of the original, and runs, state and settings of its own."""
+
+    folder: Path
+
+    def start(self, sandbox: Sandbox, database: str, *options: str, **settings: str) -> subprocess.Popen[str]:
+        """`meltano run`, with settings as in .env; its output has everything that the plugins log."""
+        own = {
+            "MELTANO_PROJECT_ROOT": str(self.folder),
+            "MELTANO_CLI_LOG_LEVEL": "debug",
+            "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
+            "TAP_PIPEDRIVE_API_URL": sandbox.url,
+            **{
+                f"TARGET_POSTGRES_{name.upper()}": str(value)
+                for name, value in connection_settings(database).items()
+            },
+        }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_", "MELTANO_"))}
+        return subprocess.Popen(
+            [MELTANO, "run", *options, "tap-pipedrive", "target-postgres"],
+            cwd=self.folder,
+            env=inherited | own | settings,
+            stdout=PIPE,
+            stderr=STDOUT,
+            text=True,
+        )
+
+    def run(self, sandbox: Sandbox, database: str) -> str:
+        """Run to a good end; return the output."""
+        with self.start(sandbox, database) as meltano:
+            output, _ = meltano.communicate()
+        assert meltano.returncode == 0, output[-3000:]
+        return output

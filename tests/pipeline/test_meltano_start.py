@@ -1,0 +1,196 @@
+"""What each Meltano process of the project does first, whoever started it."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+
+from orchestrate.meltano_start import LOG_FILES
+from orchestrate.status import read_run
+
+from .conftest import TOKEN
+from .expected import expected
+from .project import MELTANO, Project
+from .raw import differences
+
+PATIENCE = 120.0
+"""Seconds after which something that has not happened will not happen, on the busiest of machines."""
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+@contextmanager
+def held(sandbox: Sandbox, request: int) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Hold back the answer to a request; the first event tells that it has come, the second one releases it."""
+    came, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        came.set()
+        release.wait()
+
+    sandbox.at_request(request, hold)
+    try:
+        yield came, release
+    finally:
+        release.set()
+
+
+@contextmanager
+def running(
+    project: Project, sandbox: Sandbox, database: str
+) -> Iterator[tuple[subprocess.Popen[str], threading.Event]]:
+    """Start a run that waits in the middle; the event lets it go on. Its output is read, so that it is never full."""
+    with held(sandbox, 30) as (came, release), project.start(sandbox, database) as meltano:
+        reader = threading.Thread(target=lambda: list(meltano.stdout or ()))
+        reader.start()
+        try:
+            wait_for(came.is_set)
+            yield meltano, release
+        finally:
+            release.set()
+            if meltano.poll() is None:
+                meltano.terminate()
+            reader.join()
+
+
+@pytest.fixture
+def project(new_project: Callable[[], Project]) -> Iterator[Project]:
+    """A project, started under the usual umask."""
+    before = os.umask(0o022)
+    yield new_project()
+    os.umask(before)
+
+
+def plugins_at_work(project: Project) -> list[str]:
+    """Command lines of the taps and targets of a project."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if f"{project.folder}/.meltano/run/" in command:
+            found.append(command)
+    return found
+
+
+def readable_by_others(*folders: Path) -> list[Path]:
+    found = []
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+                found.append(path)
+    return found
+
+
+def test_files_of_a_run_are_private_and_go_with_it(project: Project, sandbox: Sandbox, database: str) -> None:
+    run_folder, logs = project.folder / ".meltano" / "run", project.folder / ".run" / "logs"
+    leftover = run_folder / "tap-pipedrive" / "tap.of-a-killed-run.config.json"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("{}")
+    with running(project, sandbox, database) as (meltano, _):
+        assert not leftover.exists()
+        configurations = list(run_folder.glob("*/*.config.json"))
+        assert configurations
+        assert readable_by_others(*configurations, logs, *logs.iterdir()) == []
+        assert stat.S_IMODE(run_folder.stat().st_mode) == 0o700
+        meltano.terminate()
+        meltano.wait()
+    assert list(run_folder.glob("*/*.config.json")) == []
+
+
+def test_second_run_of_an_extractor_is_refused_and_the_first_is_not_disturbed(
+    project: Project, sandbox: Sandbox, database: str
+) -> None:
+    with running(project, sandbox, database) as (first, release):
+        with project.start(sandbox, database, "--state-id-suffix=second") as second:
+            output, _ = second.communicate()
+        assert second.returncode == 1
+        assert f"tap-pipedrive is already at work in this folder (process {first.pid})" in output
+        assert "Traceback" not in output
+        release.set()
+        assert first.wait() == 0
+    assert differences(database, expected(sandbox)) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_tap_and_target_end_with_meltano(
+    project: Project, sandbox: Sandbox, database: str, number: signal.Signals
+) -> None:
+    with running(project, sandbox, database) as (meltano, _):
+        assert len(plugins_at_work(project)) == 2
+        meltano.send_signal(number)
+        wait_for(lambda: not plugins_at_work(project))
+    assert meltano.returncode != 0
+
+
+def test_database_that_cannot_be_used_costs_no_token(
+    project: Project, sandbox: Sandbox, database: str
+) -> None:
+    role = f"reader_{os.getpid()}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"revoke create on database {connection.info.dbname} from public".encode())
+        connection.execute(f"create role {role} login password 'secret'".encode())
+        try:
+            with project.start(
+                sandbox, database, TARGET_POSTGRES_USER=role, TARGET_POSTGRES_PASSWORD="secret"
+            ) as meltano:
+                output, _ = meltano.communicate()
+        finally:
+            connection.execute(f"drop role {role}".encode())
+    assert meltano.returncode == 1
+    assert output.count("Error: The database") == 1
+    assert "lacks the schema pipedrive" in output
+    assert sandbox.requests() == []
+
+
+def test_log_is_kept_without_secrets_and_tells_how_the_run_ended(
+    project: Project, sandbox: Sandbox, database: str
+) -> None:
+    logs = project.folder / ".run" / "logs"
+    logs.mkdir(parents=True)
+    for i in range(LOG_FILES + 5):
+        (logs / f"20200101T0000{i:02d}-1-meltano.log").touch()
+    with project.start(sandbox, database, TAP_PIPEDRIVE_API_URL=f"http://127.0.0.1:9/{TOKEN}") as meltano:
+        output, _ = meltano.communicate()
+    assert meltano.returncode != 0
+    kept = sorted(logs.iterdir())
+    assert len(kept) == LOG_FILES
+    text = kept[-1].read_text()
+    assert TOKEN not in output + text
+    assert "127.0.0.1:9/***" in output
+    assert all("event" in json.loads(line) for line in text.splitlines())
+    run = read_run(kept[-1])
+    assert run
+    assert run.command == "meltano run tap-pipedrive target-postgres"
+    assert run.ended not in ("success", "is at work")
+    assert run.problem
+
+
+def test_commands_that_start_no_plugin_keep_no_log_and_need_no_database(project: Project) -> None:
+    meltano = subprocess.run(
+        [MELTANO, "schedule", "list"],
+        cwd=project.folder,
+        env=os.environ | {"MELTANO_PROJECT_ROOT": str(project.folder), "TARGET_POSTGRES_HOST": "nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "sync-every-4-hours" in meltano.stdout
+    assert not (project.folder / ".run").exists()

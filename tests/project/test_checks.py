@@ -1,0 +1,306 @@
+"""What `make run` finds out before it spends a token: settings, and whether the database can be used."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from pipedrive_sandbox.warehouse import Warehouse
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+
+from orchestrate import database as checks
+from orchestrate import environment
+from orchestrate.errors import RunError
+
+Variables = dict[str, str]
+
+_numbers = count(1)
+
+
+def refusal(run: Callable[[], object]) -> str:
+    """The sentence with which something is refused."""
+    with pytest.raises(RunError) as caught:
+        run()
+    sentence = caught.value.format_message()
+    assert "\n" not in sentence
+    return sentence
+
+
+# Settings
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The `.env` that is read, and no other variables of ours."""
+    for name in os.environ:
+        if name.startswith(environment.OWN_PREFIXES):
+            monkeypatch.delenv(name)
+    path = tmp_path / ".env"
+    monkeypatch.setattr(environment, "DOTENV", path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"A=B\nTARGET_POSTGRES_PASSWORD=caf\xe9\n", ".env has a character in line 2 that is not UTF-8"),
+        ("A=B\n".encode("utf-16"), ".env is UTF-16: save it as UTF-8."),
+        (b"A=B\n\nTARGET POSTGRES_PASSWORD x\n", "of .env is not of the form NAME=value."),
+    ],
+)
+def test_dotenv_that_cannot_be_read_is_refused(dotenv: Path, content: bytes, sentence: str) -> None:
+    dotenv.write_bytes(content)
+    assert sentence in refusal(environment.settings)
+
+
+def test_dotenv_may_begin_with_a_byte_order_mark(dotenv: Path) -> None:
+    dotenv.write_bytes("\ufeffREPORTING_CURRENCY=BRL\nPASSWORD=cafézinho".encode())
+    found = environment.settings()
+    assert (found["REPORTING_CURRENCY"], found["PASSWORD"]) == ("BRL", "cafézinho")
+
+
+def test_loopback_never_goes_through_a_proxy(dotenv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    assert environment.settings()["NO_PROXY"] == "example.com,localhost,127.0.0.1,::1"
+
+
+@pytest.mark.parametrize(("mode", "is_warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is_warned: bool) -> None:
+    dotenv.touch()
+    dotenv.chmod(mode)
+    assert bool(list(environment.warnings())) is is_warned
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"TAP_PIPEDRIVE_API_TOKN": "x"}, "Did you mean TAP_PIPEDRIVE_API_TOKEN?"),
+        ({"TAP_PIPEDRVE_API_TOKEN": "x"}, "Did you mean TAP_PIPEDRIVE_API_TOKEN?"),
+        ({"TARGET_POSTGRES_PASWORD": "x"}, "Did you mean TARGET_POSTGRES_PASSWORD?"),
+        ({"TAP_PIPEDRIVE_ZZZ": "x"}, "Nothing reads the variable TAP_PIPEDRIVE_ZZZ"),
+        (
+            {"TAP_PIPEDRIVE_CLIENT_ID": "x"},
+            "TAP_PIPEDRIVE_CLIENT_ID is set, but not TAP_PIPEDRIVE_CLIENT_SECRET and TAP_PIPEDRIVE_REFRESH_TOKEN",
+        ),
+        (
+            {"TAP_PIPEDRIVE_CLIENT_ID": "x", "TAP_PIPEDRIVE_REFRESH_TOKEN": "x"},
+            "is set, but not TAP_PIPEDRIVE_CLIENT_SECRET",
+        ),
+        ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is no time zone"),
+        ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
+        ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
+    ],
+)
+def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variables, sentence: str) -> None:
+    assert sentence in refusal(lambda: environment.check(variables))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {
+            "TAP_PIPEDRIVE_API_TOKEN": "x",
+            "TAP_PIPEDRIVE_STREAM_MAPS": "{}",
+            "TAP_PIPEDRIVE_LOGLEVEL": "DEBUG",
+        },
+        {"TAP_PIPEDRIVE__SELECT": '["deals.*"]', "TAP_PIPEDRIVE_RECONCILE__SELECT_FILTER": "[]"},
+        {"TAP_PIPEDRIVE_DEMO_API_URL": "x", "TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA": "x"},
+        {"TAP_SALESFORCE_TOKEN": "x", "TARGET_SNOWFLAKE_USER": "x", "TARGET": "x"},
+        {"REPORTING_TIMEZONE": "America/Sao_Paulo", "REPORTING_CURRENCY": "BRL", "GROSS_MARGIN": "0.70"},
+    ],
+)
+def test_settings_of_ours_and_of_other_projects_are_accepted(variables: Variables) -> None:
+    environment.check(variables)
+
+
+# The database
+
+
+class Database:
+    """A database of the test's own, and users in it."""
+
+    def __init__(self, warehouse: Warehouse, url: str) -> None:
+        self._warehouse = warehouse
+        self._url = url
+        self.name = conninfo_to_dict(url)["dbname"]
+
+    def execute(self, *statements: str) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def user(self, *grants: str) -> Variables:
+        """Make a user who may only connect, and what `grants` say of {user}; return its connection."""
+        name = f"check_{os.getpid()}_{next(_numbers)}"
+        self.execute(
+            f"revoke all on database {self.name} from public",
+            f"create role {name} login password 'secret'",
+            f"grant connect, temporary on database {self.name} to {name}",
+            *(grant.format(user=name, database=self.name) for grant in grants),
+        )
+        return self.variables | {"TARGET_POSTGRES_USER": name, "TARGET_POSTGRES_PASSWORD": "secret"}
+
+    @property
+    def variables(self) -> Variables:
+        url = conninfo_to_dict(self._url)
+        return checks.variables(**url, database=url["dbname"])
+
+    def drop_users(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            roles = connection.execute(
+                "select rolname from pg_roles where rolname like %s", [f"check_{os.getpid()}_%"]
+            ).fetchall()
+            for (role,) in roles:
+                connection.execute(SQL("drop owned by {} cascade").format(Identifier(role)))
+                connection.execute(SQL("drop role {}").format(Identifier(role)))
+
+
+@pytest.fixture
+def own(warehouse: Warehouse, database: str) -> Iterator[Database]:
+    found = Database(warehouse, database)
+    yield found
+    found.drop_users()
+
+
+SCHEMAS = ("pipedrive", "seeds", "staging", "intermediate", "marts")
+MADE_BY_A_DBA = tuple(f"create schema {schema} authorization {{user}}" for schema in SCHEMAS)
+
+
+def check(variables: Variables) -> None:
+    checks.check(variables, ["pipedrive"], has_models=True)
+
+
+def test_user_who_may_make_schemas_is_accepted(own: Database) -> None:
+    check(own.user("grant create on database {database} to {user}"))
+
+
+def test_user_with_schemas_made_by_a_dba_is_accepted(own: Database) -> None:
+    check(own.user(*MADE_BY_A_DBA))
+
+
+def test_user_without_schemas_is_told_all_that_are_missing(own: Database) -> None:
+    sentence = refusal(lambda: check(own.user()))
+    assert "lacks the schemas pipedrive, seeds, staging, intermediate, marts, and" in sentence
+    sentence = refusal(lambda: check(own.user(*MADE_BY_A_DBA[:1], *MADE_BY_A_DBA[2:])))
+    assert "lacks the schema seeds, and" in sentence
+
+
+def test_compat_needs_a_schema_of_its_own(own: Database) -> None:
+    variables = own.user(*MADE_BY_A_DBA) | {"COMPAT": "true"}
+    assert "lacks the schema compat" in refusal(lambda: check(variables))
+
+
+def test_user_who_may_not_use_a_schema_is_told_which(own: Database) -> None:
+    own.execute("create schema marts")
+    sentence = refusal(lambda: check(own.user("grant create on database {database} to {user}")))
+    assert "may not make tables in the schema marts" in sentence
+
+
+@pytest.mark.parametrize("table", ["pipedrive.deals", "marts.main_bi"])
+def test_table_of_another_owner_is_named(own: Database, table: str) -> None:
+    schema = table.partition(".")[0]
+    own.execute(f"create schema {schema}", f"create table {table} ()")
+    grants = ("grant create on database {database} to {user}", f"grant all on schema {schema} to {{user}}")
+    assert f"{table} belongs to" in refusal(lambda: check(own.user(*grants)))
+
+
+def test_table_of_somebody_else_in_a_schema_of_the_models_is_no_obstacle(own: Database) -> None:
+    own.execute("create schema marts", "create table marts.own_work_of_an_analyst ()")
+    check(own.user("grant create on database {database} to {user}", "grant all on schema marts to {user}"))
+
+
+def test_temporary_tables_are_needed(own: Database) -> None:
+    variables = own.user(*MADE_BY_A_DBA, "revoke temporary on database {database} from {user}")
+    assert "may not make temporary tables" in refusal(lambda: check(variables))
+
+
+def test_read_only_database_is_refused(own: Database) -> None:
+    variables = own.user(*MADE_BY_A_DBA, "alter role {user} set default_transaction_read_only = on")
+    assert "is read-only" in refusal(lambda: check(variables))
+
+
+@pytest.mark.parametrize("of", ["role {user} connection limit 5", "database {database} connection limit 5"])
+def test_too_few_connections_are_refused(own: Database, of: str) -> None:
+    variables = own.user(*MADE_BY_A_DBA, f"alter {of}")
+    assert "is allowed 5 connections" in refusal(lambda: check(variables))
+
+
+def test_database_in_another_encoding_is_refused(warehouse: Warehouse, own: Database) -> None:
+    name = f"{own.name}_latin1"
+    own.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
+    try:
+        variables = own.variables | {"TARGET_POSTGRES_DATABASE": name}
+        assert "is encoded in LATIN1" in refusal(lambda: check(variables))
+    finally:
+        warehouse.drop_database(name)
+
+
+def test_role_with_another_client_encoding_gets_the_same_answers(own: Database) -> None:
+    check(own.user(*MADE_BY_A_DBA, "alter role {user} set client_encoding = 'LATIN1'"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"TARGET_POSTGRES_PASSWORD": "wrong"}, "password authentication failed"),
+        ({"TARGET_POSTGRES_DATABASE": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"TARGET_POSTGRES_PORT": "1"}, "Connection refused"),
+        ({"TARGET_POSTGRES_PORT": "many"}, 'invalid integer value "many"'),
+        ({"TARGET_POSTGRES_HOST": "nowhere.invalid"}, "nowhere.invalid"),
+        ({"TARGET_POSTGRES_SSL_MODE": "require"}, "server does not support SSL, but SSL was required"),
+        ({"TARGET_POSTGRES_SSL_MODE": "always"}, 'invalid sslmode value: "always"'),
+        ({"TARGET_POSTGRES_SSL_ENABLE": "true"}, "SSL"),
+        (
+            {"TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY": "/nowhere.pem"},
+            "/nowhere.pem, where there is no file",
+        ),
+    ],
+)
+def test_connection_that_fails_is_one_sentence(own: Database, changes: Variables, sentence: str) -> None:
+    found = refusal(lambda: check(own.variables | changes))
+    assert sentence in found
+    assert "wrong" not in found
+
+
+# The demo in somebody's database
+
+
+def test_demo_and_account_never_share_a_database(own: Database) -> None:
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    for schema in ("pipedrive", "hubspot"):
+        sentence = refusal(partial(checks.mark_demo, own.variables, schema, is_demo=False))
+        assert "`make drop-demo` takes the demo out of it" in sentence
+
+
+def test_dropping_the_demo_leaves_what_is_not_its_own(own: Database) -> None:
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    own.execute(
+        *(f"create schema {schema}" for schema in ("staging", "marts")),
+        "create table pipedrive.deals (id int)",
+        "create view staging.stg_pipedrive__deals as select * from pipedrive.deals",
+        "create table marts.main_bi as select * from staging.stg_pipedrive__deals",
+        "create table marts.own_work_of_an_analyst ()",
+    )
+    assert checks.drop_demo(own.variables) == ["pipedrive", "staging"]
+    with checks.connected(own.variables) as connection:
+        found = connection.execute("select schemaname, tablename from pg_tables where schemaname = 'marts'")
+        assert found.fetchall() == [("marts", "own_work_of_an_analyst")]
+    assert "holds no demo" in refusal(lambda: checks.drop_demo(own.variables))
+
+
+def test_demo_on_which_somebody_has_built_stays(own: Database) -> None:
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    own.execute(
+        "create table pipedrive.deals (id int)", "create view public.mine as select * from pipedrive.deals"
+    )
+    assert "view mine depends on table" in refusal(lambda: checks.drop_demo(own.variables))
+
+
+def test_data_of_an_account_are_never_dropped(own: Database) -> None:
+    own.execute("create schema pipedrive", "create table pipedrive.deals (id int)")
+    assert "holds no demo" in refusal(lambda: checks.drop_demo(own.variables))

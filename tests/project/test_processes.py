@@ -1,0 +1,145 @@
+"""What a process owns ends with it, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+PATIENCE = 60.0
+"""Seconds after which something that has not happened will not happen, on the busiest of machines."""
+
+OWNER = """
+import signal, sys, time
+from orchestrate.processes import at_the_end, end_by_exception, owned
+
+end_by_exception()
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(900)"
+both = "{0} -c '{1}' & exec {0} -c '{1}'".format(sys.executable, sys.argv[2] if len(sys.argv) > 2 else stubborn)
+try:
+    with at_the_end("touch", sys.argv[1]), owned(["/bin/sh", "-c", both]) as process:
+        print(process.pid, flush=True)
+        process.wait()
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+"""
+
+WILLING = "import time; time.sleep(900)"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def members(group: int) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (ProcessLookupError, psutil.Error):
+            continue
+    return found
+
+
+def start_owner(
+    *arguments: str | Path, environment: dict[str, str] | None = None
+) -> tuple[subprocess.Popen[str], int]:
+    """Start a process that owns a group of two; return it and the group."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | (environment or {}),
+    )
+    assert owner.stdout
+    group = int(owner.stdout.readline())
+    wait_for(lambda: len(members(group)) == 2)
+    return owner, group
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_group_ends_with_its_owner(tmp_path: Path, number: signal.Signals) -> None:
+    owner, group = start_owner(tmp_path / "ended", WILLING)
+    owner.send_signal(number)
+    owner.wait()
+    wait_for(lambda: not members(group))
+    wait_for((tmp_path / "ended").exists)
+    assert owner.stdout
+    assert ("cleaned up" in owner.stdout.read()) is (number != signal.SIGKILL)
+    owner.stdout.close()
+
+
+def test_processes_that_do_not_stop_are_killed(tmp_path: Path) -> None:
+    owner, group = start_owner(tmp_path / "ended")
+    owner.kill()
+    wait_for(lambda: not members(group))
+    owner.communicate()
+
+
+def test_whole_group_of_the_owner_may_be_killed(tmp_path: Path) -> None:
+    owner, group = start_owner(tmp_path / "ended", WILLING)
+    os.killpg(owner.pid, signal.SIGKILL)
+    wait_for(lambda: not members(group))
+    wait_for((tmp_path / "ended").exists)
+    owner.communicate()
+
+
+def test_owner_ends_with_make(tmp_path: Path) -> None:
+    """A shell stands for make here: what counts is that the parent is gone, and that make had started it."""
+    script = '"$0" -c "$1" "$2" "$3" & echo $!; wait'
+    parent = subprocess.Popen(
+        ["/bin/sh", "-c", script, sys.executable, OWNER, tmp_path / "ended", WILLING],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"MAKELEVEL": "1"},
+    )
+    assert parent.stdout
+    owner, group = int(parent.stdout.readline()), int(parent.stdout.readline())
+    parent.kill()
+    wait_for(lambda: not psutil.pid_exists(owner) or psutil.Process(owner).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not members(group))
+    parent.communicate()
+
+
+def test_cleanup_that_was_called_off_does_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "ended"
+    script = f"""
+from orchestrate.processes import at_the_end
+with at_the_end("touch", {str(path)!r}) as call_off:
+    call_off()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert not path.exists()
+
+
+def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    script = f"""
+from pathlib import Path
+from orchestrate.processes import locked
+with locked(Path({str(path)!r})) as is_held:
+    print(is_held, flush=True)
+    input()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = []
+    for is_held in ("True\n", "False\n"):
+        processes.append(subprocess.Popen([sys.executable, "-c", script], **pipes))  # type: ignore[call-overload]
+        assert processes[-1].stdout.readline() == is_held
+    assert path.read_text() == str(processes[0].pid)
+    processes[0].kill()
+    processes[0].communicate()
+    processes.append(subprocess.Popen([sys.executable, "-c", script], **pipes))  # type: ignore[call-overload]
+    assert processes[-1].stdout.readline() == "True\n"
+    for process in processes[1:]:
+        process.communicate("\n")
