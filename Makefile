@@ -7,6 +7,7 @@ SEED ?= 1
 UV_VERSION = 0.13.9
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
+export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
 .DEFAULT_GOAL = help
@@ -69,4 +70,5 @@ endif
 		$(PYTHON) -m venv --clear .run/uv && \
 		.run/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@$(UV) sync --quiet --locked --python $(PYTHON)
+	@$(PYTHON) orchestrate/relative_paths.py .venv
 	@printf %s "$(CURDIR)" > $@

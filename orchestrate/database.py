@@ -284,7 +284,9 @@ def drop_demo(environment: Mapping[str, str]) -> list[str]:
                 for name in empty:
                     connection.execute(SQL("drop schema {}").format(Identifier(name)))
         except psycopg.errors.DependentObjectsStillExist as error:
-            dependents = "; ".join((error.diag.message_detail or str(error.diag.message_primary)).splitlines())
+            dependents = "; ".join(
+                (error.diag.message_detail or str(error.diag.message_primary)).splitlines()
+            )
             raise RunError(f"The demo stays: {dependents}. Drop what depends on it first.") from None
     return empty
 

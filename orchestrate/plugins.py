@@ -8,12 +8,13 @@ from pathlib import Path
 from orchestrate.errors import RunError
 from orchestrate.output import say
 from orchestrate.paths import BIN, ROOT, RUN
+from orchestrate.relative_paths import make_relative
 
 SOURCES = ("meltano.yml", "tap-pipedrive/pyproject.toml", "plugins/constraints/*", "plugins/*/pyproject.toml")
 """What decides what is installed; the code of the tap and the plugins is linked, not copied."""
 
 
-def install(environment: Mapping[str, str], plugins: Iterable[str]) -> None:
+def install(variables: Mapping[str, str], plugins: Iterable[str]) -> None:
     """Install the plugins of which that was not done since their versions or the clone's place changed.
 
     Raises:
@@ -28,13 +29,15 @@ def install(environment: Mapping[str, str], plugins: Iterable[str]) -> None:
     result = subprocess.run(
         [BIN / "meltano", "install", "--clean", *missing],
         cwd=ROOT,
-        env=dict(environment),
+        env=dict(variables),
         capture_output=True,
         text=True,
         check=False,
     )
     if result.returncode:
         raise RunError(f"meltano install failed:\n{(result.stdout + result.stderr)[-2000:]}")
+    for environment in (ROOT / ".meltano").glob("*/*/venv"):
+        make_relative(environment)
     for name in missing:
         stamps[name].parent.mkdir(exist_ok=True)
         stamps[name].write_text(wanted)

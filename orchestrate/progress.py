@@ -17,7 +17,7 @@ DBT_SUMMARY = re.compile(r"Done\. PASS=(\d+) WARN=(\d+) ERROR=(\d+) SKIP=(\d+)")
 NO_STATE = "No state was found"
 """Meltano's words when the run begins from nothing."""
 
-NOT_FOR_USERS = ("`dialect+driver`", "Run invocation could not be completed")
+NOT_FOR_USERS = ("`dialect+driver`", "Run invocation could not be completed", "Force option is enabled")
 """Warnings on which users cannot act."""
 
 

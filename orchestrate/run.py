@@ -106,7 +106,7 @@ def _run_job(crm: Crm, job: str, variables: Mapping[str, str], *, is_first: bool
     """Run the Meltano job, show what matters of its log, and return the API tokens that the tap counted."""
     command = ["run", *(["--full-refresh"] if is_first else []), job]
     if not variables.get("MELTANO_DATABASE_URI"):
-        # Meltano holds a state for five minutes after a kill -9. On this machine, a lock tells that nobody is at work.
+        # Meltano holds a state for five minutes after a kill -9, but here a lock tells that nobody is at work.
         command.insert(1, "--force")
     say(f"{'The warehouse is empty: everything is loaded' if is_first else 'Loading'} (meltano run {job})")
     progress = Progress(crm, is_first=is_first)
