@@ -180,7 +180,7 @@ def test_commands_of_the_readme(clone: Clone) -> None:
             outputs.append(output)
             clone.haste = MODELS_ONLY
             assert all(map(is_postgres, clone.processes())), "only Postgres may stay"
-        if block.text.startswith("cp .env.example .env"):
+        if block.text.startswith("install -m 600 .env.example .env"):
             clone.fill_in()
         if block.text == "make clean\n":
             assert clone.processes() == []

@@ -89,7 +89,7 @@ def test_messages_in_the_readme_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
 def test_output_in_the_readme_has_lines_that_a_run_prints(readme: Path) -> None:
     """Lines of the sample output whose fixed words come from `make run` itself."""
-    code = (ROOT / "orchestrate/run.py").read_text()
+    code = "\n".join(path.read_text() for path in (ROOT / "orchestrate").glob("*.py"))
     figures = (ROOT / "transform/models/marts/core/headline_figures.sql").read_text()
     sample = "\n".join(block.text for block in blocks(readme) if block.language == "text")
     for words in (
