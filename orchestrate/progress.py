@@ -92,7 +92,11 @@ class Progress:
             say(
                 f"  dbt: {built} models and tests are good, {warned} warn, {failed} failed, {skipped} skipped"
             )
-            for sentence in explained_results():
+            if sentences := explained_results():
+                say(
+                    "    Rows of a warning, by its name: .venv/bin/meltano invoke dbt-postgres show --select NAME"
+                )
+            for sentence in sentences:
                 say(f"    {sentence}")
         elif line.level in ("error", "critical"):
             say(f"  dbt: {line.event}")
@@ -112,17 +116,16 @@ def _is_alarm(line: Line) -> bool:
 
 
 MEANINGS = {
-    "unique": "{column} of {model} is not unique: {n} values stand in several rows",
-    "not_null": "{column} of {model} is empty in {n} rows",
-    "accepted_values": "{column} of {model} has {n} values that are not documented",
-    "relationships": "{column} of {model} names {n} records that are not in the warehouse: "
-    "they were deleted, or the token's user may not see them",
+    "unique": "{n} values stand in several rows",
+    "not_null": "{n} rows have none",
+    "accepted_values": "{n} values are not documented",
+    "relationships": "{n} rows name a record that was deleted, or that the token's user may not see",
 }
-"""What a test that is not passed says, by the test's name."""
+"""What a test of a column says that is not passed, by the test's name."""
 
 
 def explained_results() -> list[str]:
-    """Return a sentence for each test of the last build that warned or failed, and how to see its rows."""
+    """Return a sentence for each test of the last build that warned or failed, with the test's name."""
     try:
         results = json.loads((TRANSFORM / "target" / "run_results.json").read_text())["results"]
         nodes = json.loads((TRANSFORM / "target" / "manifest.json").read_text())["nodes"]
@@ -136,14 +139,13 @@ def explained_results() -> list[str]:
 
 
 def _explained(node: dict[str, Any], result: dict[str, Any]) -> str:
-    n = result.get("failures") or 0
-    metadata = node.get("test_metadata") or {}
-    meaning = MEANINGS.get(metadata.get("name", ""))
+    n = f"{result.get('failures') or 0:,}"
+    meaning = MEANINGS.get((node.get("test_metadata") or {}).get("name", ""))
     if meaning:
         model = str(node.get("attached_node", "")).rpartition(".")[2]
-        sentence = meaning.format(column=node.get("column_name"), model=model, n=f"{n:,}")
+        sentence = f"{model}.{node.get('column_name')}: {meaning.format(n=n)}"
     else:
-        described = str(node.get("description") or node["name"]).strip().rstrip(".")
-        sentence = f"{described}: {n:,} rows are not so"
-    effect = "the models are built all the same" if result["status"] == "warn" else "the build has failed"
-    return f"{sentence}; {effect}. Rows: meltano invoke dbt-postgres show --select {node['name']}"
+        sentence = (
+            f"{str(node.get('description') or 'a test of the data').strip().rstrip('.')}: {n} rows are not so"
+        )
+    return f"{result['status'].upper()} {sentence} ({node['name']})"

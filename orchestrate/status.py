@@ -35,6 +35,8 @@ PARTS = {
 }
 """What a process is, by what its command line has."""
 
+PLUGINS = ("tap", "target", "dbt")
+
 
 @click.command()
 def main() -> None:
@@ -45,8 +47,9 @@ def main() -> None:
     at_work = list(_processes())
     for part, process in at_work:
         started = datetime.fromtimestamp(process.create_time(), UTC)
-        orphan = part != "make run" and process.ppid() == 1
-        note = f"; what started it is gone: kill {process.pid}" if orphan else ""
+        note = (
+            f"; Meltano, which started it, is gone: kill {process.pid}" if _is_orphan(part, process) else ""
+        )
         say(f"At work: {part} (process {process.pid}) since {started:%Y-%m-%d %H:%M} UTC{note}")
     if not at_work:
         say("At work: nothing")
@@ -73,6 +76,17 @@ def _processes() -> Iterator[tuple[str, psutil.Process]]:
             part = next((name for mark, name in PARTS.items() if mark in command), None)
             if part and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
                 yield part, process
+
+
+def _is_orphan(part: str, process: psutil.Process) -> bool:
+    """Tell whether the Meltano process that started a plugin's process is gone."""
+    if part not in PLUGINS:
+        return False
+    try:
+        parent = process.parent()
+        return parent is None or "meltano" not in " ".join(parent.cmdline())
+    except psutil.Error:
+        return True
 
 
 class Run(NamedTuple):

@@ -1,0 +1,156 @@
+"""`make status` and what a run shows of its log."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrate import progress, status
+from orchestrate.crms import CRMS
+from orchestrate.progress import Progress
+
+from .documents import ROOT
+
+EVENTS = {
+    "success": [
+        ("tap-pipedrive", "deals: 101 rows in 0.0 s (11,865 rows/s)"),
+        ("tap-pipedrive", "1 request, 1,492 API tokens"),
+        ("", "Run completed"),
+    ],
+    "failed": [("tap-pipedrive", "CRITICAL Pipedrive does not accept the API token."), ("", "Run completed")],
+    "did not end": [("tap-pipedrive", "users: 10 rows in 0.0 s (632 rows/s)")],
+}
+
+
+def log_line(plugin: str, event: str, **more: object) -> str:
+    return json.dumps({"event": event, "level": "info", "name": plugin, **more}) + "\n"
+
+
+@pytest.mark.parametrize("ended", EVENTS)
+def test_run_is_read_from_its_log(tmp_path: Path, ended: str) -> None:
+    path = tmp_path / "20261128T120000-4194305-meltano.log"  # no system has so many processes
+    lines = [log_line("", "meltano run sync")]
+    for plugin, event in EVENTS[ended]:
+        more = {"status": ended, "duration_seconds": 12.5} if event == "Run completed" else {}
+        lines.append(log_line(plugin, event, **more))
+    path.write_text("".join(lines))
+    run = status.read_run(path)
+    assert run
+    assert (run.command, run.ended) == ("meltano run sync", ended)
+    assert run.seconds == (None if ended == "did not end" else 12.5)
+    assert run.tokens == ("1,492" if ended == "success" else "")
+    assert run.problem == ("Pipedrive does not accept the API token." if ended == "failed" else "")
+
+
+def test_log_of_a_command_that_loads_nothing_is_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "20261128T120000-1-meltano.log"
+    path.write_text(log_line("", "meltano invoke dbt-postgres:build"))
+    assert status.read_run(path) is None
+
+
+@pytest.fixture
+def orphan() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that looks like dbt whose Meltano is gone."""
+    program = ROOT / ".meltano" / "utilities" / "dbt-postgres" / "venv" / "bin" / "dbt"
+    sleep = shutil.which("sleep")
+    assert sleep
+    with subprocess.Popen([str(program), "900"], executable=sleep) as process:
+        yield process
+        process.kill()
+
+
+def test_dbt_that_has_outlived_meltano_is_named(orphan: subprocess.Popen[bytes]) -> None:
+    output = subprocess.run(
+        [sys.executable, "-m", "orchestrate.status"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    (line,) = [line for line in output.splitlines() if f"process {orphan.pid})" in line]
+    assert line.startswith("At work: dbt ")
+    assert line.endswith(f"is gone: kill {orphan.pid}")
+
+
+def shown(capsys: pytest.CaptureFixture[str], *events: tuple[str, str], is_first: bool = False) -> str:
+    seen = Progress(CRMS["pipedrive"], is_first=is_first)
+    for plugin, event in events:
+        seen.read(log_line(plugin, event))
+    return capsys.readouterr().out
+
+
+ROWS = ("tap-pipedrive", "deals: 101 rows in 0.0 s (11,865 rows/s)")
+
+
+def test_run_says_whether_all_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Incremental: only what changed" in shown(capsys, ROWS)
+    assert "Incremental" not in shown(capsys, ROWS, is_first=True)
+    lost = shown(capsys, ("", "No state was found, complete import."), ROWS)
+    assert "The state of earlier runs is gone: everything is loaded again" in lost
+    assert "Incremental" not in lost
+
+
+def test_dbt_shows_its_sum_and_its_troubles_only(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [
+        {"unique_id": "test.a", "status": "warn", "failures": 1234},
+        {"unique_id": "test.b", "status": "fail", "failures": 2},
+        {"unique_id": "test.c", "status": "pass", "failures": 0},
+    ]
+    nodes = {
+        "test.a": {
+            "name": "relationships_a",
+            "attached_node": "model.x.fct_deals",
+            "column_name": "owner_id",
+            "test_metadata": {"name": "relationships"},
+        },
+        "test.b": {"name": "assert_b", "description": "Every sum adds up."},
+        "test.c": {"name": "c"},
+    }
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "run_results.json").write_text(json.dumps({"results": results}))
+    (tmp_path / "target" / "manifest.json").write_text(json.dumps({"nodes": nodes}))
+    monkeypatch.setattr(progress, "TRANSFORM", tmp_path)
+    output = shown(
+        capsys,
+        (
+            "dbt-postgres",
+            "10:00:00  1 of 3 OK created sql table model marts.fct_deals .... [SELECT 5 in 0.1s]",
+        ),
+        ("dbt-postgres", "10:00:01  2 of 3 WARN 1234 relationships_a .... [WARN 1234 in 0.1s]"),
+        ("dbt-postgres", "10:00:01  3 of 3 FAIL 2 assert_b .... [FAIL 2 in 0.1s]"),
+        ("dbt-postgres", "10:00:02  Done. PASS=1 WARN=1 ERROR=1 SKIP=0 NO-OP=0 TOTAL=3"),
+    )
+    assert output.splitlines() == [
+        "  dbt: FAIL 2 assert_b",
+        "  dbt: 1 models and tests are good, 1 warn, 1 failed, 0 skipped",
+        "    Rows of a warning, by its name: .venv/bin/meltano invoke dbt-postgres show --select NAME",
+        "    WARN fct_deals.owner_id: 1,234 rows name a record that was deleted, or that the token's user may "
+        "not see (relationships_a)",
+        "    FAIL Every sum adds up: 2 rows are not so (assert_b)",
+    ]
+
+
+def test_runs_are_listed_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
+    logs = tmp_path / ".run" / "logs"
+    logs.mkdir(parents=True)
+    for hour in (8, 12, 10):
+        lines = log_line("", "meltano run sync") + log_line(
+            "", "Run completed", status="success", duration_seconds=hour
+        )
+        (logs / f"20261128T{hour:02d}0000-1-meltano.log").write_text(lines)
+    output = subprocess.run(
+        [sys.executable, "-m", "orchestrate.status"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    ).stdout
+    assert [line.split()[1] for line in output.splitlines() if line.endswith("meltano run sync")] == [
+        "12:00",
+        "10:00",
+        "08:00",
+    ]
