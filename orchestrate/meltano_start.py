@@ -113,6 +113,9 @@ def _begin(project: Project) -> None:
     _remove_leftovers(folder)
     if command in LOADING:
         plugins = list(_plugins(project))
+        _check_writable(folder, *(folder / name for name in plugins))
+        if not os.environ.get("MELTANO_DATABASE_URI"):
+            _check_writable(project.dirs.meltano(), project.dirs.meltano("meltano.db", make_dirs=False))
         for name in plugins:
             _claim(folder, name)
         _check_warehouse(project, plugins)
@@ -149,6 +152,12 @@ def _plugins(project: Project) -> Iterator[str]:
     for word in sys.argv[1:]:
         words = jobs[word].flat_args if word in jobs else [word]
         yield from (each.partition(":")[0] for each in words if not each.startswith("-"))
+
+
+def _check_writable(*folders: Path) -> None:
+    for path in folders:
+        if path.exists() and not os.access(path, os.W_OK):
+            raise RunError(f"{path} cannot be written to by this user: give it to the user who runs Meltano.")
 
 
 def _claim(folder: Path, plugin: str) -> None:

@@ -70,7 +70,9 @@ class Progress:
             say(f"  {line.event}")
 
     def _read_meltano(self, line: Line) -> None:
-        if NO_STATE in line.event:
+        if line.event.startswith("Error: "):  # a check at the start of Meltano
+            self.problem = line.event.removeprefix("Error: ")
+        elif NO_STATE in line.event:
             self._say_how("The state of earlier runs is gone: everything is loaded again")
         elif line.level in ("error", "critical") or _is_alarm(line):
             warn(line.event)
