@@ -64,7 +64,7 @@ class Progress:
         if line.level == "error" or line.event.startswith("CRITICAL "):
             self.problem = line.event.removeprefix("CRITICAL ")
         elif _is_alarm(line):
-            warn(line.event)
+            warn(line.event.partition("\n")[0])
         elif any(mark in line.event for mark in self._crm.progress):
             self._say_how("Incremental: only what changed since the last run is loaded")
             say(f"  {line.event}")
@@ -75,7 +75,7 @@ class Progress:
         elif NO_STATE in line.event:
             self._say_how("The state of earlier runs is gone: everything is loaded again")
         elif line.level in ("error", "critical") or _is_alarm(line):
-            warn(line.event)
+            warn(line.event.partition("\n")[0])
 
     def _say_how(self, sentence: str) -> None:
         """Say once how much is loaded, as soon as it is known."""
@@ -108,7 +108,7 @@ def parse(text: str) -> Line:
     """Read a line of Meltano's log, which is JSON unless something else wrote it."""
     try:
         entry = json.loads(text)
-        return Line(ANSI.sub("", str(entry["event"])), str(entry.get("level")), str(entry.get("name", "")))
+        return Line(ANSI.sub("", str(entry["event"])).strip(), str(entry.get("level")), str(entry.get("name", "")))
     except (ValueError, KeyError, TypeError):
         return Line(text.rstrip(), "info", "")
 
