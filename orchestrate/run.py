@@ -111,9 +111,9 @@ def _run_job(crm: Crm, job: str, variables: Mapping[str, str], *, is_first: bool
     say(f"{'The warehouse is empty: everything is loaded' if is_first else 'Loading'} (meltano run {job})")
     progress = Progress(crm, is_first=is_first)
     with owned(
-        [BIN / "meltano", "--log-format=json", *command],
+        [BIN / "meltano", *command],
         cwd=ROOT,
-        env=dict(variables),
+        env={**variables, "MELTANO_CLI_LOG_FORMAT": "json"},
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",

@@ -63,7 +63,7 @@ def main() -> None:
         took = f"{run.seconds:,.0f} s" if run.seconds is not None else ""
         say(f"{run.began:%Y-%m-%d %H:%M}{took:>10}  {run.tokens:>8}  {run.ended:<18}{run.command}")
         if run.problem:
-            say(f"{'':<18}{run.problem}")
+            say(f"{'':<18}{run.problem[:200]}")
 
 
 def _processes() -> Iterator[tuple[str, psutil.Process]]:
