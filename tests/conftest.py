@@ -1,43 +1,97 @@
-"""What several test folders share: one Postgres per session, an empty database and a sandbox per test."""
+"""What several test folders share: a Postgres, the plugins, empty databases, and a sandbox per test.
 
+The processes of one test run share a folder, in which each thing that all of them need is made once.
+"""
+
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
 
+from .layers import PROGRAMS, missing_programs
+
 ROOT = Path(__file__).parents[1]
 
-LONGEST_FIRST = ("project", "transform", "pipeline", "chaos")
-"""Folders whose files take minutes: two processes end together if the short ones come last."""
+SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
+"""Variable with the folder of the test run; it reaches the processes that pytest-xdist starts."""
+
+LONGEST_FIRST = (
+    "chaos",
+    "project/test_commands",
+    "transform",
+    "pipeline",
+    "sandbox/test_generate",
+    "sandbox/test_warehouse",
+)
+"""Beginnings of the paths of tests that take minutes: no process works alone at the end if these begin."""
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")  # no property is wrong because the machine is busy
 
 _numbers = count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the test run, once for all of its processes."""
+    for layer in PROGRAMS:
+        config.addinivalue_line("markers", f"{layer}: runs where the layer's programs are installed")
+    # Else each of the hundreds of programs that the tests start compiles its libraries again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if not hasattr(config, "workerinput"):
+        os.environ[SHARED_FOLDER] = tempfile.mkdtemp(prefix="pipedrive-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the Postgres of the test run, and remove its folder."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ[SHARED_FOLDER])
+        Warehouse(folder / "warehouse").delete()
+        shutil.rmtree(folder)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first."""
+    """Put the longest tests first, and skip those of layers whose programs are missing."""
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+        path = str(item.path.relative_to(ROOT / "tests"))
+        return next((i for i, name in enumerate(LONGEST_FIRST) if path.startswith(name)), len(LONGEST_FIRST))
 
     items.sort(key=rank)
+    for item in items:
+        if missing := missing_programs(mark.name for mark in item.iter_markers()):
+            item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
 
 
 @pytest.fixture(scope="session")
-def installed() -> Callable[[str, str], Path]:
-    """Installs a plugin of meltano.yml and tells where its programs are; test processes take turns."""
+def run_folder() -> Path:
+    """The folder that all processes of this test run share."""
+    return Path(os.environ[SHARED_FOLDER])
+
+
+@pytest.fixture(scope="session")
+def installed(run_folder: Path) -> Callable[[str, str], Path]:
+    """Installs a plugin of meltano.yml once in a test run, and tells where its programs are."""
 
     def install(kind: str, name: str) -> Path:
-        meltano = Path(sys.executable).with_name("meltano")
+        stamp = run_folder / name
         with FileLock(ROOT / ".venv" / "plugins.lock"):
-            subprocess.run([meltano, "install", kind, name], cwd=ROOT, check=True)
+            if not stamp.exists():
+                meltano = Path(sys.executable).with_name("meltano")
+                subprocess.run([meltano, "install", kind, name], cwd=ROOT, check=True)
+                stamp.touch()
         plural = {"utility": "utilities"}.get(kind, f"{kind}s")
         return ROOT / ".meltano" / plural / name / "venv" / "bin"
 
@@ -45,20 +99,24 @@ def installed() -> Callable[[str, str], Path]:
 
 
 @pytest.fixture(scope="session")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    """A Postgres of the session's own."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("warehouse") / "home")
+def warehouse(run_folder: Path) -> Warehouse:
+    """A Postgres for all tests of this run."""
+    warehouse = Warehouse(run_folder / "warehouse")
+    prepare(warehouse)
+    return warehouse
+
+
+def prepare(warehouse: Warehouse) -> None:
+    """Start a Postgres, which need not keep anything if the machine stops."""
     with psycopg.connect(warehouse.up(), autocommit=True) as connection:
-        connection.execute("alter system set fsync = off")  # a crash may lose it all: it is for this session
+        connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
-    yield warehouse
-    warehouse.delete()
 
 
 @pytest.fixture
-def database(warehouse: Warehouse) -> Iterator[str]:
+def database(warehouse: Warehouse, worker_id: str) -> Iterator[str]:
     """URL of an empty database."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{worker_id}_{next(_numbers)}"
     yield warehouse.create_database(name)
     warehouse.drop_database(name)
 
