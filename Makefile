@@ -2,12 +2,15 @@
 PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
-RUNS ?= 200
+RUNS ?= 20
 SEED ?= 1
+FAST_TESTS = tests/tap tests/sandbox tests/api $(filter-out %_commands.py,$(wildcard tests/project/test_*.py))
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
-.PHONY: run docs test chaos lint format bench stop clean
+PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
+
+.PHONY: run docs sample test test-fast chaos lint format bench stop clean
 
 run: .venv/ready      ## load, model, and show what came out; CRM=hubspot reads the other CRM
 	@.venv/bin/python orchestrate/run.py --crm $(CRM) --deals $(DEALS)
@@ -15,11 +18,17 @@ run: .venv/ready      ## load, model, and show what came out; CRM=hubspot reads 
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@.venv/bin/python orchestrate/docs.py
 
-test: .venv/ready     ## every test
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+sample: .venv/ready   ## write the output of `make run` into the READMEs
+	@.venv/bin/python -m tests.project.sample_output
+
+test: .venv/ready     ## every test whose programs are installed
+	@$(PYTEST) $(PYTEST_ARGS)
+
+test-fast: .venv/ready  ## the tests that start neither Meltano nor dbt, in less than two minutes
+	@$(PYTEST) $(FAST_TESTS) $(PYTEST_ARGS)
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
-	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) .venv/bin/python -m pytest --numprocesses 2 tests/chaos
+	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
 lint: .venv/ready     ## style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
@@ -18,6 +20,7 @@ import pytest
 from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from .layers import PROGRAMS, missing_programs
 
@@ -27,14 +30,18 @@ SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
 """Variable with the folder of the test run; it reaches the processes that pytest-xdist starts."""
 
 LONGEST_FIRST = (
-    "chaos",
     "project/test_commands",
+    "transform/test_data_quality",
     "transform",
+    "chaos",
     "pipeline",
     "sandbox/test_generate",
     "sandbox/test_warehouse",
 )
 """Beginnings of the paths of tests that take minutes: no process works alone at the end if these begin."""
+
+SHARE_NOTHING = ("project/test_commands", "transform/test_data_quality", "chaos")
+"""Tests that may run in different processes although they are in one file."""
 
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -73,6 +80,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if missing := missing_programs(mark.name for mark in item.iter_markers()):
             item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long the tests of each folder or layer took, in all processes together."""
+    seconds: dict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                layers = [layer for layer in PROGRAMS if layer in report.keywords]
+                seconds[(layers or report.nodeid.split("/")[1:])[0]] += report.duration
+    if seconds:
+        longest_first = sorted(seconds.items(), key=lambda item: -item[1])
+        parts = ", ".join(f"{name} {total:.0f}" for name, total in longest_first)
+        terminalreporter.write_line(f"seconds by layer: {parts}")
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Gives the tests of a file to one process, for what they share, but for those that share nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        is_alone = nodeid.removeprefix("tests/").startswith(SHARE_NOTHING)
+        return nodeid if is_alone else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Use this scheduling whenever there are several processes."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
