@@ -62,10 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the Postgres of the test run, and remove its folder."""
+    """Stop every Postgres of the test run, also of an interrupted one, and remove its folder."""
     if not hasattr(config, "workerinput"):
         folder = Path(os.environ[SHARED_FOLDER])
-        Warehouse(folder / "warehouse").delete()
+        for home in (folder / "warehouses").glob("*"):
+            Warehouse(home).delete()
         shutil.rmtree(folder)
 
 
@@ -135,16 +136,16 @@ def installed(run_folder: Path) -> Callable[[str, str], Path]:
 @pytest.fixture(scope="session")
 def warehouse(run_folder: Path) -> Warehouse:
     """A Postgres for all tests of this run."""
-    warehouse = Warehouse(run_folder / "warehouse")
-    prepare(warehouse)
-    return warehouse
+    return started(run_folder, "shared")
 
 
-def prepare(warehouse: Warehouse) -> None:
-    """Start a Postgres, which need not keep anything if the machine stops."""
+def started(run_folder: Path, name: str) -> Warehouse:
+    """Start a Postgres that need not keep anything if the machine stops; it ends with the test run."""
+    warehouse = Warehouse(run_folder / "warehouses" / name)
     with psycopg.connect(warehouse.up(), autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
+    return warehouse
 
 
 @pytest.fixture

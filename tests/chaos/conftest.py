@@ -1,12 +1,12 @@
 """Hard days come from numbers: `make chaos` has more of them than `make test`."""
 
 import os
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pipedrive_sandbox.warehouse import Warehouse
 
-from ..conftest import prepare
+from ..conftest import started
 from ..pipeline.conftest import target
 
 __all__ = ["target"]
@@ -20,9 +20,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+def warehouse(run_folder: Path, worker_id: str) -> Warehouse:
     """A Postgres of this process alone, as it is killed."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("warehouse") / "home")
-    prepare(warehouse)
-    yield warehouse
-    warehouse.delete()
+    return started(run_folder, f"chaos_{worker_id}")
