@@ -3,6 +3,7 @@
 The processes of one test run share a folder, in which each thing that all of them need is made once.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -117,18 +118,23 @@ def run_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(run_folder: Path) -> Callable[[str, str], Path]:
-    """Installs a plugin of meltano.yml once in a test run, and tells where its programs are."""
+def installed() -> Callable[[str, str], Path]:
+    """Installs a plugin of meltano.yml, unless that was done as it is now, and tells where its programs are."""
+    sources = [ROOT / "meltano.yml", ROOT / "tap-pipedrive" / "pyproject.toml"]
+    sources += [path for path in sorted((ROOT / "plugins").rglob("*.*")) if path.suffix != ".pyc"]
+    contents = b"".join(path.read_bytes() for path in sources if path.is_file())
+    wanted = hashlib.sha256(f"{ROOT} {sys.version}".encode() + contents).hexdigest()
 
     def install(kind: str, name: str) -> Path:
-        stamp = run_folder / name
+        plural = {"utility": "utilities"}.get(kind, f"{kind}s")
+        environment = ROOT / ".meltano" / plural / name / "venv"
+        stamp = environment / "installed_for_tests"
         with FileLock(ROOT / ".venv" / "plugins.lock"):
-            if not stamp.exists():
+            if not stamp.exists() or stamp.read_text() != wanted:
                 meltano = Path(sys.executable).with_name("meltano")
                 subprocess.run([meltano, "install", kind, name], cwd=ROOT, check=True)
-                stamp.touch()
-        plural = {"utility": "utilities"}.get(kind, f"{kind}s")
-        return ROOT / ".meltano" / plural / name / "venv" / "bin"
+                stamp.write_text(wanted)
+        return environment / "bin"
 
     return install
 
