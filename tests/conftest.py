@@ -59,16 +59,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # Else each of the hundreds of programs that the tests start compiles its libraries again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if not hasattr(config, "workerinput"):
-        os.environ[SHARED_FOLDER] = tempfile.mkdtemp(prefix="pipedrive-tests-")
+        folder = Path(tempfile.mkdtemp(prefix="pipedrive-tests-"))
+        os.environ[SHARED_FOLDER] = str(folder)
+        config.add_cleanup(lambda: _clean_up(folder))
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+def _clean_up(folder: Path) -> None:
     """Stop every Postgres of the test run, also of an interrupted one, and remove its folder."""
-    if not hasattr(config, "workerinput"):
-        folder = Path(os.environ[SHARED_FOLDER])
-        for home in (folder / "warehouses").glob("*"):
-            Warehouse(home).delete()
-        shutil.rmtree(folder)
+    for home in (folder / "warehouses").glob("*"):
+        Warehouse(home).delete()
+    shutil.rmtree(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

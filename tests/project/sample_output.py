@@ -17,7 +17,7 @@ SHOWN = {
     "first": re.compile(
         r"(?!Look |Stop |Run )[A-Z]"  # what is being done, but not how to go on
         r"|  (users|deals|deal_changes): [\d,]+ rows in|.*Done\. PASS="
-        r"|table of schema|(activities|deals)  |[a-z]+ [a-z ]+  |[\d,]+ API tokens"
+        r"|table of schema|(activities|deals)  |[a-z]+( [a-z]+)+  (?!.* (EUR|JPY|PTS|USD)  )|[\d,]+ API tokens"
     ),
     "second": re.compile(r"Incremental|  deals: [\d,]+ rows in|[\d,]+ API tokens"),
 }
@@ -28,12 +28,12 @@ def abridged(sample: str, output: str) -> str:
     """Return the lines of a run's output that its sample shows."""
     lines: list[str] = []
     for line in output.strip().splitlines():
-        dots = "  …" if line.startswith("  ") else "…"
-        if SHOWN[sample].match(line) or (not line and lines and lines[-1]):
+        is_after_text = bool(lines) and lines[-1].strip() not in ("", "…")
+        if SHOWN[sample].match(line) or (not line and is_after_text):
             lines.append(line)
-        elif line and lines and lines[-1] != dots:
-            lines.append(dots)
-    while lines[-1] in ("", "…"):
+        elif line and is_after_text:
+            lines.append("  …" if line.startswith("  ") else "…")
+    while lines[-1].strip() in ("", "…"):
         lines.pop()
     return "\n".join(lines) + "\n"
 
