@@ -4,7 +4,10 @@ CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
 SEED ?= 1
-FAST_TESTS = tests/tap tests/sandbox tests/api $(filter-out %_commands.py,$(wildcard tests/project/test_*.py))
+SLOW_TESTS = $(patsubst %,tests/%.py,tap/test_bookmarks tap/test_budget tap/test_fuzz tap/test_reuse \
+	sandbox/test_generate sandbox/test_generate_troubles sandbox/test_server_cli sandbox/test_warehouse)
+FAST_TESTS = $(filter-out $(SLOW_TESTS),$(wildcard tests/tap/test_*.py tests/sandbox/test_*.py)) tests/api \
+	$(patsubst %,tests/project/test_%.py,agreement coverage documents)
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
@@ -24,7 +27,7 @@ sample: .venv/ready   ## write the output of `make run` into the READMEs
 test: .venv/ready     ## every test whose programs are installed
 	@$(PYTEST) $(PYTEST_ARGS)
 
-test-fast: .venv/ready  ## the tests that start neither Meltano nor dbt, in less than two minutes
+test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano nor dbt nor Postgres
 	@$(PYTEST) $(FAST_TESTS) $(PYTEST_ARGS)
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
