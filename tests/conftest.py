@@ -32,12 +32,16 @@ SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
 
 LONGEST_FIRST = (
     "project/test_commands",
+    "project/test_run",
     "transform/test_data_quality",
     "transform",
     "chaos",
     "pipeline",
+    "project/test_session",
     "sandbox/test_generate",
     "sandbox/test_warehouse",
+    "tap/test_fuzz",
+    "tap/test_streams",
 )
 """Beginnings of the paths of tests that take minutes: no process works alone at the end if these begin."""
 
