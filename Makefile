@@ -2,16 +2,22 @@
 PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
-RUNS ?= 200
+RUNS ?= 20
 SEED ?= 1
 UV_VERSION = 0.13.9
+SLOW_TESTS = $(patsubst %,tests/%.py,tap/test_bookmarks tap/test_budget tap/test_fuzz tap/test_reuse \
+	sandbox/test_generate sandbox/test_generate_troubles sandbox/test_server_cli sandbox/test_warehouse)
+FAST_TESTS = $(filter-out $(SLOW_TESTS),$(wildcard tests/tap/test_*.py tests/sandbox/test_*.py)) tests/api \
+	$(patsubst %,tests/project/test_%.py,agreement coverage documents)
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
+PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
+
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs test chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status docs sample test test-fast chaos lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,11 +34,17 @@ status: .venv/ready   ## what is up, when the last runs were, how they ended, wh
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@$(OURS).docs
 
-test: .venv/ready     ## every test
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+sample: .venv/ready   ## write the output of `make run` into the READMEs
+	@.venv/bin/python -m tests.project.sample_output
+
+test: .venv/ready     ## every test whose programs are installed
+	@$(PYTEST) $(PYTEST_ARGS)
+
+test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano nor dbt nor Postgres
+	@$(PYTEST) $(FAST_TESTS) $(PYTEST_ARGS)
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
-	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) .venv/bin/python -m pytest --numprocesses 2 tests/chaos
+	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
 lint: .venv/ready     ## style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

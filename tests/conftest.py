@@ -1,64 +1,167 @@
-"""What several test folders share: one Postgres per session, an empty database and a sandbox per test."""
+"""What several test folders share: a Postgres, the plugins, empty databases, and a sandbox per test.
 
+The processes of one test run share a folder, in which each thing that all of them need is made once.
+"""
+
+import hashlib
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+from .layers import PROGRAMS, missing_programs
 
 ROOT = Path(__file__).parents[1]
 
-LONGEST_FIRST = ("project", "transform", "pipeline", "chaos")
-"""Folders whose files take minutes: two processes end together if the short ones come last."""
+SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
+"""Variable with the folder of the test run; it reaches the processes that pytest-xdist starts."""
+
+LONGEST_FIRST = (
+    "project/test_commands",
+    "project/test_run",
+    "transform/test_data_quality",
+    "transform",
+    "chaos",
+    "pipeline",
+    "project/test_session",
+    "sandbox/test_generate",
+    "sandbox/test_warehouse",
+    "tap/test_fuzz",
+    "tap/test_streams",
+)
+"""Beginnings of the paths of tests that take minutes: no process works alone at the end if these begin."""
+
+SHARE_NOTHING = ("project/test_commands", "transform/test_data_quality", "chaos")
+"""Tests that may run in different processes although they are in one file."""
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")  # no property is wrong because the machine is busy
 
 _numbers = count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the test run, once for all of its processes."""
+    for layer in PROGRAMS:
+        config.addinivalue_line("markers", f"{layer}: runs where the layer's programs are installed")
+    # Else each of the hundreds of programs that the tests start compiles its libraries again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if not hasattr(config, "workerinput"):
+        folder = Path(tempfile.mkdtemp(prefix="pipedrive-tests-"))
+        os.environ[SHARED_FOLDER] = str(folder)
+        config.add_cleanup(lambda: _clean_up(folder))
+
+
+def _clean_up(folder: Path) -> None:
+    """Stop every Postgres of the test run, also of an interrupted one, and remove its folder."""
+    for home in (folder / "warehouses").glob("*"):
+        Warehouse(home).delete()
+    shutil.rmtree(folder)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first."""
+    """Put the longest tests first, and skip those of layers whose programs are missing."""
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+        path = str(item.path.relative_to(ROOT / "tests"))
+        return next((i for i, name in enumerate(LONGEST_FIRST) if path.startswith(name)), len(LONGEST_FIRST))
 
     items.sort(key=rank)
+    for item in items:
+        if missing := missing_programs(mark.name for mark in item.iter_markers()):
+            item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long the tests of each folder or layer took, in all processes together."""
+    seconds: dict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                layers = [layer for layer in PROGRAMS if layer in report.keywords]
+                seconds[(layers or report.nodeid.split("/")[1:])[0]] += report.duration
+    if seconds:
+        longest_first = sorted(seconds.items(), key=lambda item: -item[1])
+        parts = ", ".join(f"{name} {total:.0f}" for name, total in longest_first)
+        terminalreporter.write_line(f"seconds by layer: {parts}")
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Gives the tests of a file to one process, for what they share, but for those that share nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        is_alone = nodeid.removeprefix("tests/").startswith(SHARE_NOTHING)
+        return nodeid if is_alone else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Use this scheduling whenever there are several processes."""
+    return Scheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def run_folder() -> Path:
+    """The folder that all processes of this test run share."""
+    return Path(os.environ[SHARED_FOLDER])
 
 
 @pytest.fixture(scope="session")
 def installed() -> Callable[[str, str], Path]:
-    """Installs a plugin of meltano.yml and tells where its programs are; test processes take turns."""
+    """Installs a plugin of meltano.yml, unless that was done as it is now, and tells where its programs are."""
+    sources = [ROOT / "meltano.yml", ROOT / "tap-pipedrive" / "pyproject.toml"]
+    sources += [path for path in sorted((ROOT / "plugins").rglob("*.*")) if path.suffix != ".pyc"]
+    contents = b"".join(path.read_bytes() for path in sources if path.is_file())
+    wanted = hashlib.sha256(f"{ROOT} {sys.version}".encode() + contents).hexdigest()
 
     def install(kind: str, name: str) -> Path:
-        meltano = Path(sys.executable).with_name("meltano")
-        with FileLock(ROOT / ".venv" / "plugins.lock"):
-            subprocess.run([meltano, "install", kind, name], cwd=ROOT, check=True)
         plural = {"utility": "utilities"}.get(kind, f"{kind}s")
-        return ROOT / ".meltano" / plural / name / "venv" / "bin"
+        environment = ROOT / ".meltano" / plural / name / "venv"
+        stamp = environment / "installed_for_tests"
+        with FileLock(ROOT / ".venv" / "plugins.lock"):
+            if not stamp.exists() or stamp.read_text() != wanted:
+                meltano = Path(sys.executable).with_name("meltano")
+                subprocess.run([meltano, "install", kind, name], cwd=ROOT, check=True)
+                stamp.write_text(wanted)
+        return environment / "bin"
 
     return install
 
 
 @pytest.fixture(scope="session")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    """A Postgres of the session's own."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("warehouse") / "home")
+def warehouse(run_folder: Path) -> Warehouse:
+    """A Postgres for all tests of this run."""
+    return started(run_folder, "shared")
+
+
+def started(run_folder: Path, name: str) -> Warehouse:
+    """Start a Postgres that need not keep anything if the machine stops; it ends with the test run."""
+    warehouse = Warehouse(run_folder / "warehouses" / name)
     with psycopg.connect(warehouse.up(), autocommit=True) as connection:
-        connection.execute("alter system set fsync = off")  # a crash may lose it all: it is for this session
+        connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
-    yield warehouse
-    warehouse.delete()
+    return warehouse
 
 
 @pytest.fixture
-def database(warehouse: Warehouse) -> Iterator[str]:
+def database(warehouse: Warehouse, worker_id: str) -> Iterator[str]:
     """URL of an empty database."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{worker_id}_{next(_numbers)}"
     yield warehouse.create_database(name)
     warehouse.drop_database(name)
 

@@ -100,9 +100,12 @@ class Warehouse:
             if self.home.exists():
                 self.home.rmdir()
 
-    def create_database(self, name: str) -> str:
-        """Make an empty database beside the first one, and return its URL."""
-        self._client("createdb", "--template=template0", name)
+    def create_database(self, name: str, template: str = "template0") -> str:
+        """Make a database beside the first one, empty or the copy of another, and return its URL.
+
+        Nobody may be connected to the database that is copied.
+        """
+        self._client("createdb", f"--template={template}", name)
         return self._url(name)
 
     def drop_database(self, name: str) -> None:

@@ -40,7 +40,7 @@ def items(sandbox: Sandbox) -> set[int]:
     return {row["id"] for row in sandbox.truth("deal_products")}
 
 
-def test_line_items_equal_the_account_after_deletions_merges_archiving_and_what_comes_back(
+def test_line_items_equal_the_account_whatever_happened_to_its_deals(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     pipe.run().succeeded()

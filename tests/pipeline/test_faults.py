@@ -33,7 +33,7 @@ def test_troubles_in_passing_leave_no_trace(pipe: Pipe, sandbox: Sandbox, databa
     assert differences(database, expected(sandbox)) == []
 
 
-def test_lasting_troubles_end_in_one_sentence_and_the_next_good_run_repairs_all(
+def test_the_next_good_run_repairs_what_lasting_troubles_left(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     for path, trouble in (

@@ -42,7 +42,7 @@ def test_every_row_and_column_of_2000_deals_equals_the_truth(
     assert "no column" not in run.tap_log
 
 
-def test_every_optional_stream_equals_the_truth_too_and_again_after_changes(
+def test_optional_streams_equal_the_truth_before_and_after_changes(
     pipe_from: Callable[[Sandbox], Pipe], database: str
 ) -> None:
     with Sandbox(deals=300, tokens=[TOKEN]) as sandbox:

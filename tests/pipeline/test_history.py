@@ -49,7 +49,7 @@ def move_about(sandbox: Sandbox, times: int) -> None:
         sandbox.post(f"/sandbox/deals/{deal['id']}/move", {"stage_id": stage})
 
 
-def test_the_history_equals_the_account_after_kills_moves_deletions_and_another_setting(
+def test_history_equals_the_account_after_kills_and_changes(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     deaths = {"stage": Break("deal_changes", 1, "line"), "all": Break("deal_changes", 1, "target")}

@@ -189,9 +189,8 @@ def test_a_deleted_field_keeps_its_column_and_old_values(lived: Lived) -> None:
     assert ("deal", lived.fields["deleted"]) in lived.tables["fields"].rows
 
 
-def test_a_renamed_option_is_renamed_at_once_in_the_options_and_in_rows_when_they_change(
-    lived: Lived,
-) -> None:
+def test_rows_get_the_new_label_of_an_option_when_they_change(lived: Lived) -> None:
+    """The table of options has it at once."""
     column = lived.column("option")
     option = lived.deal("option, changed since")[column + "_id"]
     assert (

@@ -1,7 +1,7 @@
 """The project's documents, as data: tables, blocks of code, links."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -17,23 +17,29 @@ DOCUMENTS = (
 )
 
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CHAPTER = re.compile(r"^## (.+)$", re.MULTILINE)
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: its language, the words after that, and its text."""
+    """A block of code: its language, the words after that, its text, and the chapter in which it stands."""
 
     language: str
     mark: str
     text: str
+    chapter: str = field(compare=False)
 
 
 def blocks(document: Path) -> list[Block]:
     """Blocks of code, in order."""
-    return [
-        Block(language, mark.strip(), text) for language, mark, text in _BLOCK.findall(document.read_text())
-    ]
+    content = document.read_text()
+    found = []
+    for match in _BLOCK.finditer(content):
+        language, mark, text = match.groups()
+        chapters = _CHAPTER.findall(content[: match.start()])
+        found.append(Block(language, mark.strip(), text, chapters[-1] if chapters else ""))
+    return found
 
 
 def prose(document: Path) -> str:

@@ -1,16 +1,12 @@
 """Every list of Pipedrive's API is read by a stream, or the READMEs say why it is not."""
 
-import os
-import re
-from functools import cache
 from pathlib import Path
 
-import pytest
 from tap_pipedrive.streams import STREAMS
 
-from .documents import ENGLISH, PORTUGUESE, ROOT, quoted, table
+from ..api.documented import ENDPOINTS, is_list
+from .documents import ENGLISH, PORTUGUESE, quoted, table
 
-DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", ROOT.parent / "shared" / "pipedrive"))
 READ = {listing.path for stream in STREAMS for listing in stream.listings}
 
 
@@ -19,31 +15,8 @@ def left_out(readme: Path) -> list[str]:
     return [path for paths, _ in table(readme, "not read") for path in quoted(paths)]
 
 
-@cache
-def endpoints() -> dict[str, bool]:
-    """Every endpoint that is documented for reading, and whether it answers a list."""
-    found: dict[str, bool] = {}
-    for version in ("v1", "v2"):
-        shapes = DOCS / f"shapes-{version}.txt"
-        if not shapes.exists():
-            pytest.skip(
-                f"{shapes.name} is not there: set PIPEDRIVE_DOCS to the folder with the API documents"
-            )
-        path, part = "", ""
-        for line in shapes.read_text().splitlines():
-            if head := re.match(r"## GET (\S+)", line):
-                path = f"/api/{version}{head[1]}"
-                found[path] = False
-            elif re.match(r"  \w", line):
-                part = line.strip()
-                found[path] |= part.startswith("data: array")
-            elif part == "data: object" and not path.endswith("}"):  # goals, found items: one level deeper
-                found[path] |= re.match(r"    \w+: array<object>", line) is not None
-    return found
-
-
 def test_every_list_is_read_or_left_out_for_a_reason() -> None:
-    lists = {path for path, is_list in endpoints().items() if is_list}
+    lists = {path for path in ENDPOINTS if is_list(path)}
     assert len(lists) > 100
     assert lists - READ - set(left_out(ENGLISH)) == set()
 
@@ -51,7 +24,7 @@ def test_every_list_is_read_or_left_out_for_a_reason() -> None:
 def test_what_is_left_out_exists_and_is_not_read() -> None:
     named = left_out(ENGLISH)
     assert len(named) == len(set(named))
-    assert set(named) <= endpoints().keys()
+    assert set(named) <= ENDPOINTS.keys()
     assert not set(named) & READ
 
 

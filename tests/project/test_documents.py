@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from .documents import DOCUMENTS, ENGLISH, PORTUGUESE, ROOT, blocks, prose, quoted, table
+from .sample_output import SAMPLES, abridged, sample_in
 
 EVERY_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -100,6 +101,13 @@ def test_output_in_the_readme_has_lines_that_a_run_prints(readme: Path) -> None:
         assert words in code
     for figure in re.findall(r"^([a-z][a-z ]+[a-z]) {6,}[\d,.]+(?: [A-Z]{3})?  \S", sample, re.MULTILINE):
         assert figure in figures, figure
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
+def test_samples_of_output_are_abridged_by_the_script(readme: Path, sample: str) -> None:
+    shown = sample_in(readme, sample)
+    assert abridged(sample, shown) == shown
 
 
 def test_nothing_that_is_committed_is_private_or_unfinished() -> None:

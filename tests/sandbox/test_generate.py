@@ -8,20 +8,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pipedrive_sandbox.data.people import cnpj, cpf
 from pipedrive_sandbox.generate import Dataset, generate
 from pipedrive_sandbox.model import IN_MILLISECONDS
 
+from ..api import documented
+
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DEALS = 400
-DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
 
 
 @pytest.fixture(scope="module")
@@ -369,32 +367,9 @@ def test_tax_numbers_carry_valid_check_digits() -> None:
     ],
 )
 def test_records_have_every_key_of_the_api_document(spoilt: Dataset, path: str, name: str) -> None:
-    document = v2_document()
-    get = document["paths"][f"/{path}"]["get"]
-    schema = get["responses"]["200"]["content"]["application/json"]["schema"]
-    optional = [
-        key
-        for parameter in get["parameters"]
-        if parameter["name"] == "include_fields"
-        for key in parameter["schema"]["enum"]
-    ]
-    expected = {*properties(properties(schema)["data"]["items"]), *optional}
+    endpoint = documented.ENDPOINTS[f"/api/v2/{path}"]
+    expected = {*documented.row_keys(f"/api/v2/{path}"), *endpoint["include_fields"]}
     assert expected <= set(spoilt.records[name][0])
-
-
-def properties(schema: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(schema.get("properties", {}))
-    for part in schema.get("allOf", []):
-        merged |= properties(part)
-    return merged
-
-
-@cache
-def v2_document() -> dict[str, Any]:
-    if not (DOCS / "openapi-v2.yaml").exists():
-        pytest.skip("the OpenAPI document is not beside the project (PIPEDRIVE_DOCS)")
-    loaded: dict[str, Any] = yaml.load((DOCS / "openapi-v2.yaml").read_text(), Loader=yaml.CSafeLoader)
-    return loaded
 
 
 def test_arguments_that_make_no_sense_are_refused() -> None:

@@ -257,7 +257,7 @@ def test_a_change_that_makes_no_sense_is_refused(own: HubspotSandbox, body: Any)
 def through_proxy(sandbox: HubspotSandbox, host: str, authority: str) -> int:
     proxy = urlsplit(sandbox.proxy)
     connection = HTTPSConnection(
-        str(proxy.hostname), proxy.port, context=ssl.create_default_context(cafile=authority), timeout=10
+        str(proxy.hostname), proxy.port, context=ssl.create_default_context(cafile=authority), timeout=300
     )
     connection.set_tunnel(host, 443)
     connection.request("GET", "/deals/v1/pipelines", headers={"Authorization": f"Bearer {sandbox.token}"})

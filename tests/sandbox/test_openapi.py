@@ -1,29 +1,25 @@
-"""The sandbox's answers against Pipedrive's own OpenAPI documents.
+"""The sandbox's answers against the schemas in Pipedrive's own OpenAPI documents.
 
-The documents are read from the folder in PIPEDRIVE_DOCS, or from `shared/pipedrive` beside the
-project. Real answers differ from them here and there, and so does the sandbox: DEVIATIONS says
-where, and how it is known.
+Real answers differ from them here and there, and so does the sandbox: DEVIATIONS says where, and how it is known.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 from openapi_schema_validator import OAS30Validator
 from pipedrive_sandbox.endpoints import ENDPOINTS
 from pipedrive_sandbox.model import PARENTS, Endpoint
 from pipedrive_sandbox.params import STATUSES
 from pipedrive_sandbox.testing import Sandbox
 
-DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
+from ..api import documented
+from ..api.documented import Schema, properties
 
 
 class Finding(NamedTuple):
@@ -201,22 +197,8 @@ DEVIATIONS = [
 
 
 @pytest.fixture(scope="module")
-def documents() -> dict[str, dict[str, Any]]:
-    loaded = {}
-    for version in ("v1", "v2"):
-        document = DOCS / f"openapi-{version}.yaml"
-        if not document.exists():
-            pytest.skip(f"no OpenAPI document: {document} (set PIPEDRIVE_DOCS to its folder)")
-        with document.open() as file:
-            loaded[version] = yaml.load(file, Loader=yaml.CSafeLoader)
-    return loaded
-
-
-@pytest.fixture(scope="module")
-def findings(shared: Sandbox, documents: dict[str, dict[str, Any]]) -> dict[str, set[Finding]]:
-    return {
-        endpoint.path: set(compare(documents, endpoint, sample(shared, endpoint))) for endpoint in ENDPOINTS
-    }
+def findings(shared: Sandbox) -> dict[str, set[Finding]]:
+    return {endpoint.path: set(compare(endpoint, sample(shared, endpoint))) for endpoint in ENDPOINTS}
 
 
 def sample(sandbox: Sandbox, endpoint: Endpoint) -> Any:
@@ -277,45 +259,21 @@ def fullest(sandbox: Sandbox, endpoint: Endpoint) -> Any:
     return Counter(row[key] for row in rows).most_common(1)[0][0]
 
 
-def compare(documents: dict[str, dict[str, Any]], endpoint: Endpoint, body: Any) -> Iterator[Finding]:
+def compare(endpoint: Endpoint, body: Any) -> Iterator[Finding]:
     """Yield what the document does not foresee in an answer."""
-    _, _, version, path = endpoint.path.split("/", 3)
-    document = documents[version]
-    answer = document["paths"][f"/{path}"]["get"]["responses"]["200"]["content"]["application/json"]
-    validator = OAS30Validator({**answer["schema"], "components": document["components"]})
-    for error in validator.iter_errors(body):
+    schema = documented.ENDPOINTS[endpoint.path]["answer"]
+    for error in OAS30Validator(schema).iter_errors(body):
         place = "/".join(part for part in error.absolute_path if isinstance(part, str))
         what = KINDS.get(type(error.instance), error.message) if error.validator == "type" else error.message
         yield Finding(re.sub("^(data|additional_data)/", "", place), what)
-    foreseen = properties(document, answer["schema"])["data"]
-    row_schema = resolve(document, foreseen).get("items", foreseen)
+    foreseen = properties(schema)["data"]
     rows = body["data"] if isinstance(body["data"], list) else [body["data"]]
-    yield from unforeseen_keys(document, row_schema, rows)
+    yield from unforeseen_keys(foreseen.get("items", foreseen), rows)
 
 
-def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Follow references."""
-    while "$ref" in schema:
-        reference, schema = schema["$ref"], document
-        for part in reference.split("/")[1:]:
-            schema = schema[part]
-    return schema
-
-
-def properties(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of a schema and of those it is made of."""
-    schema = resolve(document, schema)
-    found = dict(schema.get("properties", {}))
-    for part in (*schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
-        found |= properties(document, part)
-    return found
-
-
-def unforeseen_keys(
-    document: dict[str, Any], schema: dict[str, Any], rows: list[Any], above: str = ""
-) -> Iterator[Finding]:
+def unforeseen_keys(schema: Schema, rows: list[Any], above: str = "") -> Iterator[Finding]:
     """Yield the keys of rows, and of objects in them, that the schema lacks."""
-    known = properties(document, schema)
+    known = properties(schema)
     for row in rows:
         for key, value in row.items():
             if re.match("[0-9a-f]{40}", key):
@@ -323,11 +281,11 @@ def unforeseen_keys(
             if key not in known:
                 yield Finding(above + key, "new")
                 continue
-            inner = resolve(document, known[key])
-            if isinstance(value, dict) and properties(document, inner):
-                yield from unforeseen_keys(document, inner, [value], f"{above}{key}/")
-            elif isinstance(value, list) and "items" in inner and properties(document, inner["items"]):
-                yield from unforeseen_keys(document, inner["items"], value, f"{above}{key}/")
+            inner = known[key]
+            if isinstance(value, dict) and properties(inner):
+                yield from unforeseen_keys(inner, [value], f"{above}{key}/")
+            elif isinstance(value, list) and "items" in inner and properties(inner["items"]):
+                yield from unforeseen_keys(inner["items"], value, f"{above}{key}/")
 
 
 def excuses(deviation: Deviation, path: str, finding: Finding) -> bool:

@@ -41,7 +41,7 @@ def tokens(sandbox: Sandbox, form: dict[str, str], client: str = CLIENT, path: s
     credentials = {"Authorization": f"Basic {b64encode(client.encode()).decode()}"} if client else {}
     request = urllib.request.Request(sandbox.url + path, urlencode(form).encode(), credentials)
     try:
-        with OPENER.open(request, timeout=30) as answer:
+        with OPENER.open(request, timeout=300) as answer:
             return Reply(answer.status, answer.headers, answer.read().decode())
     except HTTPError as refused:
         with refused:
@@ -55,7 +55,7 @@ def bearer(token: str) -> dict[str, str]:
 def agree(sandbox: Sandbox, **query: str) -> Reply:
     request = urllib.request.Request(f"{sandbox.url}/oauth/authorize?{urlencode(query)}")
     try:
-        with OPENER.open(request, timeout=30) as answer:
+        with OPENER.open(request, timeout=300) as answer:
             return Reply(answer.status, answer.headers, answer.read().decode())
     except HTTPError as refused:
         with refused:
@@ -172,7 +172,7 @@ def test_a_code_is_good_once_and_for_five_minutes(living: Sandbox) -> None:
     assert agree(living, client_id="sandbox-client", redirect_uri="nowhere").status == 400
 
 
-def test_an_access_token_has_a_window_of_its_own_four_times_as_wide_and_shares_the_budget() -> None:
+def test_an_access_token_has_a_wider_window_and_the_same_budget() -> None:
     with Sandbox(burst=2, daily_budget=24, app=App(token_seconds=60)) as sandbox:
         reply = tokens(sandbox, REFRESH)
         assert "x-ratelimit-limit" not in reply.headers, "the authorization server has no limits"
@@ -186,7 +186,7 @@ def test_an_access_token_has_a_window_of_its_own_four_times_as_wide_and_shares_t
         assert key.headers["x-daily-ratelimit-token-remaining"] == "6"
 
 
-def test_faults_strike_the_authorization_server_too_and_its_requests_are_logged(living: Sandbox) -> None:
+def test_faults_strike_the_authorization_server_too(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "status", "status": 503, "path": "/oauth/token", "times": 1})
     assert [tokens(living, REFRESH).status for _ in range(2)] == [503, 200]
     assert [(seen["status"], seen["tokens"]) for seen in living.requests("/oauth")] == [(503, 0), (200, 0)]

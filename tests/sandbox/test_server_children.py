@@ -50,7 +50,7 @@ def test_followers_are_users_and_times_without_ids(shared: Sandbox, name: str) -
     assert refused(shared, f"/api/v2/{name}/x/followers") == INVALID
 
 
-def test_a_list_of_all_followers_has_one_each_mostly_and_says_so_in_the_counter(shared: Sandbox) -> None:
+def test_most_records_have_one_follower_as_their_counter_says(shared: Sandbox) -> None:
     for name, (entity, key) in FOLLOWERS.items():
         counts: dict[int, int] = {}
         for row in shared.truth(entity):

@@ -42,11 +42,11 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[dict[str, Any], subpr
         yield json.loads(ready.read_text()), process
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
 
 
 def get(url: str, token: str = "sandbox-token") -> Any:
-    with urlopen(Request(url, headers={"x-api-token": token}), timeout=30) as answer:
+    with urlopen(Request(url, headers={"x-api-token": token}), timeout=300) as answer:
         return json.loads(answer.read())
 
 
@@ -65,7 +65,7 @@ def test_it_says_where_it_serves_and_stops_when_asked(tmp_path: Path) -> None:
         assert get(f"{ready['url']}/api/v2/deals?limit=1", "mine")["data"]
         assert json.loads(manifest.read_text())["deals"] == 60
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert output == f"Pipedrive sandbox at {ready['url']}\n"
 
@@ -138,7 +138,7 @@ def test_tokens_apps_features_and_faults_are_options(tmp_path: Path) -> None:
             get(f"{url}/api/v2/projects")
         form = b"grant_type=refresh_token&refresh_token=r"
         headers = {"Authorization": f"Basic {b64encode(b'app:s').decode()}"}
-        with urlopen(Request(f"{url}/oauth/token", form, headers), timeout=30) as answer:
+        with urlopen(Request(f"{url}/oauth/token", form, headers), timeout=300) as answer:
             assert json.loads(answer.read())["expires_in"] == 9
 
 

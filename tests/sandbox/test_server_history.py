@@ -203,7 +203,7 @@ def test_the_flow_holds_the_log_and_the_birth_and_what_hangs_on_the_deal(shared:
     assert times == sorted(times, reverse=True)
 
 
-def test_the_flow_can_be_narrowed_and_leaves_custom_fields_out_unless_asked(shared: Sandbox) -> None:
+def test_the_flow_shows_custom_fields_only_on_request(shared: Sandbox) -> None:
     deal = next(row["deal_id"] for row in shared.truth("deal_changes") if len(row["field_key"]) == 40)
     rows = flow(shared, deal, items="dealChange")
     assert {row["object"] for row in rows} == {"dealChange"}

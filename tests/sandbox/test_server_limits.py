@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import pytest
 from pipedrive_sandbox.endpoints import ENDPOINTS
 from pipedrive_sandbox.testing import Sandbox
 
-DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
+from ..api.documented import PRICES
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -125,17 +123,8 @@ def test_only_what_passes_the_gateway_costs() -> None:
 
 
 def test_prices_are_the_published_ones() -> None:
-    table = DOCS / "endpoints.csv"
-    if not table.exists():
-        pytest.skip(f"no price table: {table} (set PIPEDRIVE_DOCS to its folder)")
-    with table.open(newline="") as file:
-        published = {
-            f"/api/{row['version']}{row['path']}": int(row["token_cost"])
-            for row in csv.DictReader(file)
-            if row["method"] == "GET"
-        }
     assert {endpoint.path: endpoint.cost for endpoint in ENDPOINTS} == {
-        endpoint.path: published[endpoint.path] for endpoint in ENDPOINTS
+        endpoint.path: PRICES[endpoint.path] for endpoint in ENDPOINTS
     }
 
 

@@ -34,7 +34,7 @@ def test_leads_have_their_paging_at_the_top(shared: Sandbox) -> None:
     assert body["additional_data"] == {"start": 2, "limit": 2, "more_items_in_collection": True}
 
 
-def test_notes_have_their_paging_nested_and_a_next_start_only_before_the_end(shared: Sandbox) -> None:
+def test_notes_have_nested_paging_with_a_next_start_until_the_end(shared: Sandbox) -> None:
     total = len(shared.truth("notes"))
     first = shared.api("/v1/notes", limit=2).granted()["additional_data"]
     last = shared.api("/v1/notes", limit=2, start=total - 2).granted()["additional_data"]

@@ -212,6 +212,8 @@ def test_databases_of_ones_own(shared: Warehouse) -> None:
     assert ask(second, "select to_regclass('t')") is None
     with pytest.raises(PostgresError, match="already exists"):
         shared.create_database("one")
+    assert ask(shared.create_database("copy", "one"), "select to_regclass('t')::text") == "t"
+    shared.drop_database("copy")
 
     with closing(psycopg.connect(first)):  # in use by someone who forgot it
         shared.drop_database("one")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
+from filelock import FileLock
 from pipedrive_sandbox.warehouse import Warehouse
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -56,14 +60,29 @@ def project_with(seeds: Path, folder: Path) -> Path:
     return folder
 
 
+class Dbt(NamedTuple):
+    """The dbt of this process, and what it remembers from one account to the next.
+
+    dbt parses the project anew for each database. That takes more time than many a build, so each account's
+    database has the same name while dbt works on it.
+    """
+
+    program: str
+    parsed: Path
+    """The project as dbt has parsed it first."""
+    database: str
+    """Name of an account's database while dbt works on it."""
+
+
 class Account:
     """The raw tables of one account in a database of its own, and dbt on it."""
 
-    def __init__(self, url: str, folder: Path, dbt: str) -> None:
+    def __init__(self, url: str, folder: Path, dbt: Dbt) -> None:
         self.url = url
         self.target = folder
         self._dbt = dbt
         parts = urlsplit(url)
+        self._name = parts.path.removeprefix("/")
         self._environment = os.environ | {
             "DBT_PROFILES_DIR": str(PROJECT),
             "DBT_PROJECT_DIR": str(PROJECT),
@@ -74,7 +93,7 @@ class Account:
             "TARGET_POSTGRES_PORT": str(parts.port),
             "TARGET_POSTGRES_USER": str(parts.username),
             "TARGET_POSTGRES_PASSWORD": unquote(str(parts.password)),
-            "TARGET_POSTGRES_DATABASE": parts.path.removeprefix("/"),
+            "TARGET_POSTGRES_DATABASE": dbt.database,
         }
 
     def create_raw_tables(self, custom_deal_columns: Mapping[str, str]) -> None:
@@ -137,14 +156,31 @@ class Account:
         """Run dbt, whatever comes of it. `SEEDS` names a folder with other seeds than the project's."""
         if seeds := environment.pop("SEEDS", ""):
             environment["DBT_PROJECT_DIR"] = str(project_with(Path(seeds), self.target / "project"))
-        return subprocess.run(
-            [self._dbt, "--no-use-colors", *arguments],
-            env=self._environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        parsed = self.target / self._dbt.parsed.name
+        if self._dbt.parsed.exists() and not parsed.exists():
+            shutil.copy(self._dbt.parsed, parsed)
+        with self._named_for_dbt():
+            run = subprocess.run(
+                [self._dbt.program, "--no-use-colors", *arguments],
+                env=self._environment | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if run.returncode == 0 and not self._dbt.parsed.exists():
+            shutil.copy(parsed, self._dbt.parsed)
+        return run
+
+    @contextmanager
+    def _named_for_dbt(self) -> Iterator[None]:
+        rename = sql.SQL("alter database {} rename to {}")
+        own, lent = sql.Identifier(self._name), sql.Identifier(self._dbt.database)
+        with psycopg.connect(self.url, dbname="postgres", autocommit=True) as connection:
+            connection.execute(rename.format(own, lent))
+            try:
+                yield
+            finally:
+                connection.execute(rename.format(lent, own))
 
     def build(self, *options: str) -> dict[str, str]:
         """`dbt build`; status by node, exposures aside."""
@@ -165,22 +201,37 @@ class Account:
 
 
 @pytest.fixture(scope="session")
-def dbt(installed: Callable[[str, str], Path]) -> str:
+def dbt(
+    installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Dbt:
     """The dbt that Meltano installs for the project."""
-    return str(installed("utility", "dbt-postgres") / "dbt")
+    program = installed("utility", "dbt-postgres") / "dbt"
+    return Dbt(str(program), tmp_path_factory.mktemp("parsed") / "partial_parse.msgpack", f"dbt_{worker_id}")
 
 
 @pytest.fixture(scope="session")
-def new_account(dbt: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Account]]:
-    """Makes an account by name, with no rows yet."""
-    with Warehouse(tmp_path_factory.mktemp("warehouse") / "home") as warehouse:
+def new_database(warehouse: Warehouse, worker_id: str) -> Callable[..., str]:
+    """Makes a database for an account, empty or the copy of another, and returns its URL."""
+    numbers = count(1)
 
-        def make(name: str, custom_deal_columns: Mapping[str, str] | None = None) -> Account:
-            account = Account(warehouse.create_database(name), tmp_path_factory.mktemp(name), dbt)
-            account.create_raw_tables(custom_deal_columns or {})
-            return account
+    def make(name: str, *template: str) -> str:
+        return warehouse.create_database(f"{name}_{worker_id}_{next(numbers)}", *template)
 
-        yield make
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_account(
+    dbt: Dbt, new_database: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Account]:
+    """Makes an account with no rows yet."""
+
+    def make(name: str, custom_deal_columns: Mapping[str, str] | None = None) -> Account:
+        account = Account(new_database(name), tmp_path_factory.mktemp(name), dbt)
+        account.create_raw_tables(custom_deal_columns or {})
+        return account
+
+    return make
 
 
 DATA_ONLY = ("--exclude-resource-type", "unit_test")
@@ -195,7 +246,16 @@ class Built(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def empty(new_account: Callable[..., Account]) -> Built:
-    """An account on its first day: all tables, no row, no custom field."""
-    account = new_account("empty")
-    return Built(account, account.build())
+def empty(warehouse: Warehouse, dbt: Dbt, new_database: Callable[..., str], run_folder: Path) -> Built:
+    """An account on its first day: all tables, no row, no custom field. The first process builds it for all."""
+    folder, statuses = run_folder / "empty", run_folder / "empty.json"
+    with FileLock(run_folder / "empty.lock"):
+        if not statuses.exists():
+            folder.mkdir()
+            first = Account(warehouse.create_database("empty"), folder, dbt)
+            first.create_raw_tables({})
+            statuses.write_text(json.dumps(first.build()))
+        url = new_database("empty", "empty")
+    own = folder.with_name(urlsplit(url).path[1:])
+    shutil.copytree(folder, own)
+    return Built(Account(url, own, dbt), json.loads(statuses.read_text()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import combinations, count
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,9 @@ from pipedrive_sandbox.hubspot.figures import FIGURES
 from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES as ALL_TROUBLES_OF_HUBSPOT
 from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 
 from ..pipeline.pipe import Pipe
-from .conftest import Account
+from .conftest import Account, Dbt
 from .hubspot_tables import load_hubspot
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -91,28 +90,23 @@ def target(installed: Callable[[str, str], Path]) -> Path:
     return installed("loader", "target-postgres") / "target-postgres"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def judged(
-    warehouse: Warehouse, target: Path, dbt: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Dataset], Account]]:
+    new_database: Callable[..., str], target: Path, dbt: Dbt, tmp_path: Path
+) -> Callable[[Dataset], Account]:
     """Loads an account by tap and target, and lets dbt judge it."""
-    numbers, names = count(1), []
 
     def load_and_judge(dataset: Dataset) -> Account:
-        folder = tmp_path_factory.mktemp("judged")
-        write_figures(folder / "seeds", len(dataset.records["deals"]), 1, NOW, NOW)
-        names.append(f"judged_{next(numbers)}")
-        account = Account(warehouse.create_database(names[-1]), folder, dbt)
+        write_figures(tmp_path / "seeds", len(dataset.records["deals"]), 1, NOW, NOW)
+        account = Account(new_database("judged"), tmp_path, dbt)
         with Sandbox(dataset=dataset, now=NOW) as sandbox:
             Pipe(
-                target, folder, account.url, {"api_token": sandbox.token, "api_url": sandbox.url}
+                target, tmp_path, account.url, {"api_token": sandbox.token, "api_url": sandbox.url}
             ).run().succeeded()
-        judge(account, folder / "seeds")
+        judge(account, tmp_path / "seeds")
         return account
 
-    yield load_and_judge
-    for name in names:
-        warehouse.drop_database(name)
+    return load_and_judge
 
 
 def judge(account: Account, seeds: Path) -> None:

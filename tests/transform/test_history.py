@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -15,11 +16,10 @@ from typing import Any
 
 import pytest
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 
 from ..pipeline.conftest import TOKEN, target
 from ..pipeline.pipe import Pipe
-from .conftest import Account
+from .conftest import Account, Dbt
 from .timeline import DAY, LOCAL, Deal, Row, local_day, months_worked_on
 
 __all__ = ["target"]
@@ -87,8 +87,8 @@ def log_of(sandbox: Sandbox, *fields: str) -> dict[int, list[Row]]:
 
 
 @pytest.fixture(scope="module")
-def account(warehouse: Warehouse, dbt: str, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return Account(warehouse.create_database("history"), tmp_path_factory.mktemp("history"), dbt)
+def account(new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    return Account(new_database("history"), tmp_path_factory.mktemp("history"), dbt)
 
 
 def build(account: Account) -> None:

@@ -251,7 +251,7 @@ def test_a_customer_is_worth_what_it_bought_times_the_margin(sold: Sold) -> None
     assert figures(sold, "customer_id, currency", values, "ltv_by_customer") == expected
 
 
-def test_a_customer_comes_in_the_month_and_by_the_channel_of_its_first_won_deal(sold: Sold) -> None:
+def test_the_first_won_deal_gives_a_customer_its_month_and_channel(sold: Sold) -> None:
     expected = {
         (customer,): (str(first.deal_id), first.channel, first.currency, first.month)
         for customer, first in new_customers(sold).items()

@@ -1,0 +1,162 @@
+"""A clone of the working tree in which scripts run as a new user would run them.
+
+Needs Linux, for its /proc. Pages of packages come from the user's own caches.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .documents import ROOT
+
+OURS = (
+    "MAKE",
+    "PYTEST",
+    "PYTHON",
+    "UV_",
+    "VIRTUAL_ENV",
+    "TAP_",
+    "TARGET_",
+    "MELTANO",
+    "DBT_",
+    "DEALS",
+    "XDG_",
+)
+"""Beginnings of the variables that a fresh shell would not have."""
+
+SMALL = {
+    "DEALS": "120",
+    "PYTEST_ARGS": "-q -n 0 tests/project/test_agreement.py tests/project/test_documents.py",
+}
+"""`make` takes these from the environment: a smaller demo, and tests that do not start this one again."""
+
+PATIENCE = 600.0
+"""Seconds after which a script that prints nothing more is stuck, on the busiest of machines."""
+
+
+@dataclass
+class Clone:
+    """A clone of the working tree, and the home of its user."""
+
+    folder: Path
+    home: Path
+    account: dict[str, str]
+    """Variables of an account and a database."""
+    haste: dict[str, str] = field(default_factory=dict)
+    """More variables, which spare time."""
+
+    @classmethod
+    def make(cls, parent: Path, account: dict[str, str]) -> "Clone":
+        """Clone the working tree as git would once it is committed, beside an empty home."""
+        folder, home = parent / "clone", parent / "home"
+        home.mkdir()
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        for name in names.split("\0"):
+            if name and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
+        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=clone"]):
+            subprocess.run([*git, *words], cwd=folder, check=True)
+        return cls(folder, home, account)
+
+    @property
+    def output(self) -> Path:
+        """What the last script printed."""
+        return self.home.parent / "output.txt"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a fresh shell has, with the Python of this test."""
+        fresh = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        return {
+            **fresh,
+            **SMALL,
+            **self.haste,
+            "HOME": str(self.home),
+            "PATH": f"{sys.base_prefix}/bin:{os.environ['PATH']}",
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(caches / "uv")),
+            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(caches / "pip")),
+        }
+
+    def start(self, script: str, *, with_account: bool = False) -> subprocess.Popen[str]:
+        """Start a script in a session of its own, as a terminal does; what it prints goes to `output`."""
+        with self.output.open("w") as output:
+            return subprocess.Popen(
+                ["bash", "-e", "-o", "pipefail", "-c", script],
+                cwd=self.folder,
+                env=self.environment | (self.account if with_account else {}),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def wait(self, process: subprocess.Popen[str]) -> int:
+        """Wait for the end of a script, as long as it prints something now and then; return its exit code."""
+        printed = -1
+        while (size := self.output.stat().st_size) > printed:
+            printed = size
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(timeout=PATIENCE)
+        raise AssertionError(f"nothing was printed for {PATIENCE:.0f} s\n{self.output.read_text()}")
+
+    def run(self, script: str, *, with_account: bool = False) -> str:
+        """Run a script to its end, and return what it printed."""
+        process = self.start(script, with_account=with_account)
+        try:
+            assert self.wait(process) == 0, f"{script}\n{self.output.read_text()}"
+        except BaseException:
+            with suppress(ProcessLookupError):  # else it may have left something in the background
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return self.output.read_text()
+
+    def fill_in(self) -> None:
+        """Write the account and the database into .env, as its reader would."""
+        path = self.folder / ".env"
+        lines = [line for line in path.read_text().splitlines() if line.partition("=")[0] not in self.account]
+        path.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in self.account.items())]))
+
+    def processes(self) -> list[str]:
+        """Commands of the processes that run in, or from, the clone or the data of its Postgres."""
+        folders = (str(self.folder), str((self.folder / ".run/warehouse/data").resolve()))
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                where = os.readlink(process / "cwd")
+            except OSError:  # it ended meanwhile, or is somebody else's
+                continue
+            is_ending = not command  # its memory is gone, only its entry is still there
+            if not is_ending and (where.startswith(folders) or any(folder in command for folder in folders)):
+                found.append(command)
+        return found
+
+    def processes_that_stay(self) -> list[str]:
+        """Commands of the processes that are still there after a long time."""
+        found, patience = self.processes(), time.monotonic() + PATIENCE
+        while found and time.monotonic() < patience:
+            time.sleep(0.05)
+            found = self.processes()
+        return found
+
+    def leftovers(self) -> str:
+        """What git does not know."""
+        status = subprocess.run(
+            ["git", "status", "--short", "--ignored"],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return status.stdout

@@ -1,0 +1,43 @@
+"""A test run: what it starts ends with it, and a layer without its programs is skipped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ..layers import PROGRAMS, missing_programs
+from .clone import PATIENCE
+from .documents import ROOT
+
+
+def test_an_interrupted_run_leaves_no_postgres(tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches all processes of the run."""
+    command = [sys.executable, "-m", "pytest", "-q", "--numprocesses", "2", "tests/chaos"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path), "CHAOS_RUNS": "50"},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    patience = time.monotonic() + PATIENCE
+    while not (files := list(tmp_path.glob("*/warehouses/*/data/postmaster.pid"))):
+        assert process.poll() is None
+        assert time.monotonic() < patience
+        time.sleep(0.1)
+    servers = [int(file.read_text().split()[0]) for file in files]
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=PATIENCE) == pytest.ExitCode.INTERRUPTED
+    assert not [server for server in servers if Path(f"/proc/{server}").exists()]
+    assert list(tmp_path.glob("pipedrive-tests-*")) == []
+
+
+def test_a_layer_needs_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for layer, programs in PROGRAMS.items():
+        assert missing_programs(["parametrize", layer]) == sorted(programs)
+    assert missing_programs(["parametrize"]) == []
