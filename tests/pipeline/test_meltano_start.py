@@ -55,7 +55,7 @@ def held(sandbox: Sandbox, request: int) -> Iterator[tuple[threading.Event, thre
 def running(
     project: Project, sandbox: Sandbox, database: str
 ) -> Iterator[tuple[subprocess.Popen[str], threading.Event]]:
-    """Start a run that waits in the middle; the event lets it go on. Its output is read, so that it is never full."""
+    """Start a run that waits in the middle until the event; its output is read, lest it wait for that."""
     with held(sandbox, 30) as (came, release), project.start(sandbox, database) as meltano:
         reader = threading.Thread(target=lambda: list(meltano.stdout or ()))
         reader.start()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,10 +143,10 @@ class Clone:
                 found.append(command)
         return found
 
-    def processes_that_stay(self) -> list[str]:
-        """Commands of the processes that are still there after a long time."""
+    def processes_that_stay(self, *, but: Callable[[str], bool] = lambda command: False) -> list[str]:
+        """Commands of the processes, `but` some, that are still there after a long time."""
         found, patience = self.processes(), time.monotonic() + PATIENCE
-        while found and time.monotonic() < patience:
+        while (found := [each for each in found if not but(each)]) and time.monotonic() < patience:
             time.sleep(0.05)
             found = self.processes()
         return found

@@ -1,0 +1,152 @@
+"""`make run` under hard conditions: it owns what it starts, asks before it writes, works wherever it is put."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from pipedrive_sandbox.testing import Sandbox
+
+from .clone import Clone
+from .test_commands import MODELS_ONLY, SEEDS_ONLY, is_postgres
+
+
+def start(clone: Clone) -> int:
+    """Start `make run`, wait until rows arrive, and return its process, whose group is its own."""
+    process = clone.start("exec make run")
+    while " rows in " not in clone.output.read_text():
+        assert process.poll() is None, clone.output.read_text()
+        time.sleep(0.1)
+    return process.pid
+
+
+def its_program(clone: Clone) -> int:
+    """The process that `make` has started."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if "orchestrate.run" in process.cmdline() and process.cwd() == str(clone.folder):
+                return process.pid
+    raise AssertionError("make run is not at work")
+
+
+def ended(pid: int) -> None:
+    """Wait for the end of a child."""
+    os.waitpid(pid, 0)
+
+
+ENDS: dict[str, Callable[[Clone, int], None]] = {
+    "Ctrl-C": lambda clone, make: os.killpg(make, signal.SIGINT),
+    "a closed terminal": lambda clone, make: os.killpg(make, signal.SIGHUP),
+    "kill of make": lambda clone, make: os.kill(make, signal.SIGTERM),
+    "kill -9 of make": lambda clone, make: os.kill(make, signal.SIGKILL),
+    "kill -9 of the program": lambda clone, make: os.kill(its_program(clone), signal.SIGKILL),
+    "kill -9 of both": lambda clone, make: os.killpg(make, signal.SIGKILL),
+}
+
+
+def test_nothing_outlives_a_run_however_it_ends(clone: Clone) -> None:
+    clone.haste = SEEDS_ONLY
+    for how, end in ENDS.items():
+        make = start(clone)
+        end(clone, make)
+        ended(make)
+        assert clone.processes_that_stay() == [], how
+        printed = clone.output.read_text()
+        assert "Traceback" not in printed, how
+        if "-9" not in how:
+            assert "What was committed is kept; the next `make run` goes on from there." in printed
+    clone.run(".venv/bin/warehouse up")
+    make = start(clone)
+    os.killpg(make, signal.SIGKILL)
+    ended(make)
+    assert clone.processes_that_stay(but=is_postgres) == []
+    assert clone.processes(), "what was up before stays up"
+    assert "port" in clone.run("make status")
+    clone.haste = MODELS_ONLY
+    assert "Incremental" in clone.run("make run"), "it is not held up by what was killed"
+
+
+def test_second_run_leaves_the_first_alone(clone: Clone) -> None:
+    clone.haste = MODELS_ONLY
+    clone.run("make run")
+    clone.haste = SEEDS_ONLY
+    make = start(clone)
+    first = clone.output.rename(clone.output.with_name("first.txt"))
+    refused = clone.run("! make run")
+    assert "Another `make run` is at work in this folder" in refused
+    assert "Traceback" not in refused
+    _, status = os.waitpid(make, 0)
+    assert status == 0, first.read_text()
+    for deals, sentence in (
+        ("7", "has 120 deals, not 7"),
+        ("0", "not in the range"),
+        ("many", "not a valid int"),
+    ):
+        assert sentence in clone.run(f"! make run DEALS={deals}")
+    assert any(map(is_postgres, clone.processes())), "a mistake stops nothing"
+    assert "Incremental" in clone.run("make run")
+
+
+def test_invented_data_go_into_a_named_database_only_when_asked(clone: Clone, database: str) -> None:
+    clone.haste = MODELS_ONLY
+    no_account = "unset TAP_PIPEDRIVE_API_TOKEN TAP_PIPEDRIVE_API_URL"
+    printed = clone.run(f"{no_account}; ! make run", with_account=True)
+    assert "names a database, but no account of Pipedrive" in printed
+    assert schemas(database) == []
+    clone.run(f"{no_account}; make demo", with_account=True)
+    assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "staging"]
+    printed = clone.run("! make run", with_account=True)
+    assert "`make drop-demo` takes the demo out of it" in printed
+    clone.run("make drop-demo", with_account=True)
+    assert schemas(database) == []
+    assert "holds no demo" in clone.run("! make drop-demo", with_account=True)
+    assert clone.processes() == []
+
+
+def schemas(database: str) -> list[str]:
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)' order by 1"
+        )
+        return [name for (name,) in found.fetchall()]
+
+
+NO_INDEX = {
+    "UV_DEFAULT_INDEX": "http://127.0.0.1:9",
+    "PIP_INDEX_URL": "http://127.0.0.1:9",
+}
+
+
+@pytest.mark.parametrize("umask", ["000", "077"])
+def test_run_works_wherever_it_is_put(tmp_path: Path, sandbox: Sandbox, umask: str) -> None:
+    parent = tmp_path / "uma ação"
+    parent.mkdir()
+    clone = Clone.make(parent, {})
+    surroundings = {
+        "LC_ALL": "C",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "PYTHONDONTWRITEBYTECODE": "1" if umask == "000" else "",
+    }
+    clone.haste = surroundings | MODELS_ONLY
+    clone.run(f"umask {umask}; make run")
+    clone.haste = surroundings | SEEDS_ONLY | NO_INDEX
+    again = clone.run(f"umask {umask}; make run")
+    assert "Installing" not in again
+    moved = clone.folder.with_name("moved clone")
+    shutil.move(clone.folder, moved)
+    clone.folder = moved
+    clone.haste = surroundings | SEEDS_ONLY
+    assert "Incremental" in clone.run(f"umask {umask}; make run")
+    back = moved.with_name("clone")
+    shutil.move(moved, back)
+    clone.folder = back
+    clone.run("make stop")
+    clone.run("make clean")
+    assert clone.leftovers() == ""
