@@ -12,6 +12,8 @@ from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
 
+from .postgres import TlsServer, tls_server
+
 ROOT = Path(__file__).parents[1]
 
 LONGEST_FIRST = ("project", "transform", "pipeline", "chaos")
@@ -61,6 +63,13 @@ def database(warehouse: Warehouse) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     yield warehouse.create_database(name)
     warehouse.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
+    """A Postgres with TLS."""
+    with tls_server(tmp_path_factory.mktemp("tls")) as server:
+        yield server
 
 
 @pytest.fixture
