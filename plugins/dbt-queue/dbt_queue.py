@@ -58,7 +58,9 @@ def main() -> None:
     """Run dbt; the exit code is dbt's."""
     end_with_parent()
     for number in ENDINGS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+        if (
+            signal.getsignal(number) != signal.SIG_IGN
+        ):  # as nohup has it, or a shell for what runs in the background
             signal.signal(number, interrupt)
     command = next((word for word in sys.argv[1:] if word in cli.commands), "")
     try:

@@ -163,7 +163,11 @@ def dbt_sessions(database: str, condition: str = "true") -> int:
 def test_a_dbt_that_is_stopped_cancels_its_queries(
     tiny: Plugins, database: str, number: signal.Signals
 ) -> None:
+    before = signal.signal(
+        number, signal.default_int_handler
+    )  # what is started in the background ignores Ctrl-C
     program = tiny.dbt("show", "--inline", SLOW)
+    signal.signal(number, before)
     wait_until(lambda: dbt_sessions(database, "wait_event = 'PgSleep'"), lambda: program.output)
     program.process.send_signal(number)
     assert program.end() != 0
