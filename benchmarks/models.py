@@ -32,7 +32,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
             account.tap(),
             target.command(connection),
             folder=folder,
-            env=environment(target.plugin["env"]),
+            env=environment(),
         )
         rows, size = contents(connection)
         first, models = build(folder, connection)

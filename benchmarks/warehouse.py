@@ -14,13 +14,14 @@ from measure import BIN, ROOT, Command, Cost, environment, run, table
 from pipedrive_sandbox.warehouse import Warehouse
 
 TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
-STOCK = "postgresql+psycopg"
+STOCK: dict[str, Any] = {"sqlalchemy_url": None, "dialect+driver": "postgresql+psycopg"}
+"""SQLAlchemy's own dialect."""
 
 ALTERNATIVES: dict[str, dict[str, Any]] = {
     "as in meltano.yml": {},
-    "INSERT": {"dialect+driver": STOCK, "use_copy": False},
-    "INSERT, psycopg2": {"dialect+driver": "postgresql+psycopg2", "use_copy": False},
-    "COPY through floats: not exact": {"dialect+driver": STOCK},
+    "INSERT": STOCK | {"use_copy": False},
+    "INSERT, psycopg2": STOCK | {"dialect+driver": "postgresql+psycopg2", "use_copy": False},
+    "COPY through floats: not exact": STOCK,
     "batches of 1,000 rows": {"batch_size_rows": 1_000},
     "batches of 10,000 rows": {"batch_size_rows": 10_000},
     "batches of 50,000 rows": {"batch_size_rows": 50_000},
@@ -54,7 +55,8 @@ class Target:
     def command(self, connection: dict[str, Any], **settings: Any) -> Command:
         config = self.folder / "target.json"
         config.write_text(json.dumps(self.plugin["config"] | connection | settings))
-        return [TARGET, "--config", config]
+        variables = [f"TARGET_POSTGRES_{name.upper()}={value}" for name, value in connection.items()]
+        return ["env", *variables, TARGET, "--config", config]
 
 
 def measure(folder: Path, deals: int, alternatives: int) -> tuple[list[list[str]], str]:
@@ -68,7 +70,7 @@ def measure(folder: Path, deals: int, alternatives: int) -> tuple[list[list[str]
         run(account.tap(), stdout=messages, folder=folder)  # warms the sandbox
         rows = sum(line.startswith(b'{"type":"RECORD"') for line in messages.open("rb"))
         (tap,) = run(account.tap(), folder=folder)
-        env = environment(target.plugin["env"])
+        env = environment()
         run(target.command(target.connection()), stdin=messages, folder=folder, env=env)  # warms Postgres
         alone = {}
         for name, settings in list(ALTERNATIVES.items())[:alternatives]:

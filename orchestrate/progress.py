@@ -108,7 +108,9 @@ def parse(text: str) -> Line:
     """Read a line of Meltano's log, which is JSON unless something else wrote it."""
     try:
         entry = json.loads(text)
-        return Line(ANSI.sub("", str(entry["event"])).strip(), str(entry.get("level")), str(entry.get("name", "")))
+        return Line(
+            ANSI.sub("", str(entry["event"])).strip(), str(entry.get("level")), str(entry.get("name", ""))
+        )
     except (ValueError, KeyError, TypeError):
         return Line(text.rstrip(), "info", "")
 

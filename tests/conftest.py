@@ -24,6 +24,7 @@ from pipedrive_sandbox.warehouse import Warehouse
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from .layers import PROGRAMS, missing_programs
+from .postgres import TlsServer, tls_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -164,6 +165,13 @@ def database(warehouse: Warehouse, worker_id: str) -> Iterator[str]:
     name = f"test_{worker_id}_{next(_numbers)}"
     yield warehouse.create_database(name)
     warehouse.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
+    """A Postgres with TLS."""
+    with tls_server(tmp_path_factory.mktemp("tls")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 from pipedrive_sandbox.generate import generate
 from pipedrive_sandbox.testing import NOW, Sandbox
+from pipedrive_sandbox.warehouse import Warehouse
+from psycopg import sql
 
 from .contract import INCREMENTAL
 from .expected import Expected, expected
 from .pipe import ROOT, Pipe
+from .plugins import SECRET, Plugins, record, schema
 from .project import Project
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -23,6 +27,58 @@ TOKEN = "0123456789abcdef0123456789abcdef01234567"
 def target(installed: Callable[[str, str], Path]) -> Path:
     """The target as Meltano installs it."""
     return installed("loader", "target-postgres") / "target-postgres"
+
+
+@pytest.fixture(scope="session")
+def dbt_queue(installed: Callable[[str, str], Path]) -> Path:
+    """dbt as Meltano starts it."""
+    return installed("utility", "dbt-postgres") / "dbt-queue"
+
+
+@pytest.fixture
+def new_plugins(target: Path, dbt_queue: Path, tmp_path: Path) -> Callable[[str], Plugins]:
+    """Makes what starts the target and dbt on the database with a URL."""
+    return lambda database: Plugins(target, dbt_queue, tmp_path, database)
+
+
+@pytest.fixture
+def plugins(new_plugins: Callable[[str], Plugins], database: str) -> Plugins:
+    """The target and dbt on the test's database."""
+    return new_plugins(database)
+
+
+@pytest.fixture(scope="session")
+def template(
+    target: Path, dbt_queue: Path, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Name of a database with a table of one row."""
+    name = "sessions"
+    plugins = Plugins(target, dbt_queue, tmp_path_factory.mktemp(name), warehouse.create_database(name))
+    program = plugins.load(schema(), record(id=1, name=SECRET, age=3))
+    assert program.end() == 0, program.output
+    yield name
+    warehouse.drop_database(name)
+
+
+@pytest.fixture
+def loaded(plugins: Plugins, warehouse: Warehouse, database: str, template: str) -> Plugins:
+    """The target and dbt on a copy of it."""
+    with psycopg.connect(warehouse.url, autocommit=True) as connection:
+        name = sql.Identifier(plugins.connection["database"])
+        connection.execute(sql.SQL("drop database {}").format(name))
+        connection.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
+    return plugins
+
+
+@pytest.fixture
+def tiny(plugins: Plugins) -> Plugins:
+    """The same, with a dbt project of one mart, which is read in no time."""
+    plugins.project = plugins.folder / "tiny"
+    (plugins.project / "models").mkdir(parents=True)
+    (plugins.project / "dbt_project.yml").write_text("name: tiny\nprofile: pipedrive_warehouse\n")
+    mart = "{{ config(materialized='table') }} select 1 as id, 'Ana'::text as name"
+    (plugins.project / "models" / "mart.sql").write_text(mart)
+    return plugins
 
 
 @pytest.fixture(scope="session")

@@ -36,19 +36,20 @@ class Break(NamedTuple):
     what: Literal["tap", "line", "target"] = "tap"
 
 
-def _loader() -> dict[str, Any]:
-    project = yaml.safe_load((ROOT / "meltano.yml").read_text())
-    return dict(next(each for each in project["plugins"]["loaders"] if each["name"] == "target-postgres"))
-
-
 def loader_config() -> dict[str, Any]:
     """How meltano.yml configures the target."""
-    return dict(_loader()["config"])
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text())
+    loader = next(each for each in project["plugins"]["loaders"] if each["name"] == "target-postgres")
+    return dict(loader["config"])
 
 
-def loader_environment() -> dict[str, str]:
-    """What meltano.yml adds to the target's environment."""
-    return dict(_loader()["env"])
+def connection_variables(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that say where to connect to, as Meltano sets them from settings of the target."""
+    return {
+        f"TARGET_POSTGRES_{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in settings.items()
+        if name in ("host", "port", "user", "password", "database") or name.startswith("ssl_")
+    }
 
 
 def connection_settings(database: str) -> dict[str, Any]:
@@ -116,6 +117,8 @@ class Pipe:
         """The tap's settings."""
         self.loader = loader_config() | connection_settings(database)
         """The target's settings."""
+        self.variables: dict[str, str] = {}
+        """More variables of the target's environment."""
         self.everything = False
         """Whether streams that are off by default are loaded too."""
         self._target = target
@@ -136,7 +139,7 @@ class Pipe:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=target_log,
-                env=os.environ | loader_environment(),
+                env=os.environ | connection_variables(self.loader) | self.variables,
             ) as target,
         ):
             lines = self.forward(tap, target, break_after)

@@ -16,9 +16,9 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 
-from .pipe import connection_settings, loader_config, loader_environment
+from .pipe import connection_settings, connection_variables, loader_config
 
-INSERT = {"dialect+driver": "postgresql+psycopg", "use_copy": False}
+INSERT = {"sqlalchemy_url": None, "dialect+driver": "postgresql+psycopg", "use_copy": False}
 """The slow way, which takes no part of ours."""
 
 SCHEMA = {
@@ -88,11 +88,14 @@ HEAD = line(type="SCHEMA", stream="odd", schema={"properties": SCHEMA}, key_prop
 
 def load(target: Path, folder: Path, database: str, messages: Sequence[str], **settings: Any) -> None:
     config = folder / "target.json"
-    config.write_text(json.dumps(loader_config() | connection_settings(database) | settings))
+    connection = connection_settings(database)
+    config.write_text(json.dumps(loader_config() | connection | settings))
     subprocess.run(
         [target, "--config", config],
         input="".join(messages),
-        env=os.environ | loader_environment(),
+        env=os.environ
+        | connection_variables(connection)
+        | {"PGTZ": "UTC"},  # the stock driver needs the last
         text=True,
         check=True,
         capture_output=True,

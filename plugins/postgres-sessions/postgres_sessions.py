@@ -1,0 +1,375 @@
+"""How the target and dbt behave in a Postgres that they share with others; for psycopg and psycopg2 alike.
+
+Their connections take the same variables (`connection_arguments`), ask the server for the same settings
+(`SETTINGS`), never wait long for a lock with others waiting behind them (`patiently`), and put no content of a
+row into a message (`describe`).
+"""
+
+import os
+import re
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any, TypeVar
+
+PROJECT = "pipedrive-warehouse"
+"""With this, application names begin: in pg_stat_activity, the sessions of this project can be recognised."""
+
+LOCK_TIMEOUT = 4
+"""Seconds that a statement waits for a lock: who comes later, if only to read, waits behind it."""
+
+LOCK_WAIT = 300
+"""Seconds for which a statement tries to get its lock, unless LOCK_WAIT_SECONDS says otherwise."""
+
+PAUSES = (1, 2, 4, 8, 15)
+"""Seconds between two tries, in which the sessions that wait behind them get their turn; the last one repeats."""
+
+ENCODING = "UTF8"
+"""Asked for when a connection starts, as psycopg2 looks then only."""
+
+SETTINGS = {
+    "standard_conforming_strings": "on",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "lock_timeout": f"{LOCK_TIMEOUT}s",
+    "client_connection_check_interval": "5s",
+}
+"""What a session needs, whatever the role or the database has as its own default.
+
+The last one has the server cancel what a killed process was running. The settings are made by a statement, not
+sent with the connection's start, as PgBouncer refuses a start with most of them.
+"""
+
+SET = """
+    select set_config(name, wanted, false)
+    from unnest(%s::text[], %s::text[]) as asked (name, wanted)
+    join pg_catalog.pg_settings using (name)
+"""
+"""Makes settings, given their names and values, as far as this version of Postgres knows them."""
+
+CHECKS_CLIENT = "client_connection_check_interval"
+"""Not every system that Postgres runs on has this one: it is asked for alone."""
+
+BLOCKERS = """
+    select pid, usename, application_name, host(client_addr),
+        to_char(coalesce(xact_start, backend_start) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+        upper(substring(query from '^\\s*([[:alpha:]]+)'))
+    from unnest(pg_catalog.pg_blocking_pids(%s)) as blocking (pid)
+    left join pg_catalog.pg_stat_activity using (pid)
+    order by wait_event_type is not distinct from 'Lock', coalesce(xact_start, backend_start)
+    limit 1
+"""
+"""Who keeps a process waiting: first of all those who wait for nothing themselves."""
+
+SAFE_CLASSES = ("08", "0A", "25", "28", "2B", "3D", "3F", "42", "53", "55", "57", "58")
+"""Classes of SQLSTATE whose messages speak of objects, rights and the server, never of a row's content."""
+
+DATA_CLASSES = ("22", "23")
+"""Classes of which the first line at least is Postgres' own, but for what it quotes (22) or adds below (23)."""
+
+QUOTED = re.compile(r"[\"“„«»].*[\"”“»«]", re.DOTALL)
+"""From the first quotation mark to the last, in the languages in which Postgres speaks."""
+
+COPY_COLUMN = re.compile(r"^COPY .*?, line \d+, column (\w+)", re.MULTILINE)
+
+UNTRANSLATABLE = "22P05"
+"""A character that the database's encoding does not have; Postgres shows the bytes of that one only."""
+
+TOO_MANY = re.compile(r"too many (?:connections|clients)|remaining connection slots")
+
+IDLE, IN_TRANSACTION, IN_ERROR = 0, 2, 3
+"""Values of `info.transaction_status` in both drivers."""
+
+stopping = threading.Event()
+"""Set when this process is to end: then no statement is tried again."""
+
+T = TypeVar("T")
+
+
+TARGET_DEFAULTS = {
+    "SSL_CERTIFICATE_AUTHORITY": "~/.postgresql/root.crl",
+    "SSL_CLIENT_CERTIFICATE": "~/.postgresql/postgresql.crt",
+    "SSL_CLIENT_PRIVATE_KEY": "~/.postgresql/postgresql.key",
+}
+"""target-postgres' own, which Meltano sets where nothing else is said; the first is a slip, and means nothing."""
+
+
+class SettingsError(Exception):
+    """A variable that cannot be meant as it is, in one sentence."""
+
+
+def connection_arguments(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the variables TARGET_POSTGRES_* say of the connection, by the keywords of libpq.
+
+    TLS is used where the server offers it; with SSL_ENABLE, or with an authority, it must prove who it is, unless
+    SSL_MODE says otherwise. Paths may begin with ~, and are else relative to the project.
+
+    Raises:
+        SettingsError: a file that is named does not exist, or LOCK_WAIT_SECONDS is no number.
+    """
+    lock_wait(environment)
+
+    def value(name: str) -> str:
+        return environment.get(f"TARGET_POSTGRES_{name}") or TARGET_DEFAULTS.get(name, "")
+
+    def file(name: str) -> str:
+        path = Path(environment.get("MELTANO_PROJECT_ROOT", ".")) / Path(value(name)).expanduser()
+        if not path.is_file():
+            raise SettingsError(f"TARGET_POSTGRES_{name} names a file that does not exist: {value(name)}.")
+        return str(path.resolve())
+
+    tls = {}
+    if value("SSL_CERTIFICATE_AUTHORITY") == "system":
+        tls["sslrootcert"] = "system"
+    elif value("SSL_CERTIFICATE_AUTHORITY") != TARGET_DEFAULTS["SSL_CERTIFICATE_AUTHORITY"]:
+        tls["sslrootcert"] = file("SSL_CERTIFICATE_AUTHORITY")
+    is_insisted_on = bool(tls) or is_true(value("SSL_ENABLE"))
+    tls["sslmode"] = value("SSL_MODE") or ("verify-full" if is_insisted_on else "prefer")
+    if is_true(value("SSL_CLIENT_CERTIFICATE_ENABLE")):
+        tls["sslcert"] = file("SSL_CLIENT_CERTIFICATE")
+        tls["sslkey"] = file("SSL_CLIENT_PRIVATE_KEY")
+    place = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
+    return tls | {keyword: value(name) for keyword, name in place.items() if value(name)}
+
+
+def lock_wait(environment: Mapping[str, str]) -> float:
+    """Seconds for which a statement tries to get its lock.
+
+    Raises:
+        SettingsError: LOCK_WAIT_SECONDS is no number.
+    """
+    said = environment.get("LOCK_WAIT_SECONDS") or str(LOCK_WAIT)
+    try:
+        return float(said)
+    except ValueError:
+        raise SettingsError(f"LOCK_WAIT_SECONDS is no number of seconds: {said}.") from None
+
+
+def is_true(value: str) -> bool:
+    """Whether a variable says yes."""
+    return value.strip().lower() in ("true", "1", "yes", "on")
+
+
+def prepare(connection: Any) -> None:
+    """Make the settings of a new connection of psycopg or psycopg2, and commit them."""
+    asked = {name: value for name, value in SETTINGS.items() if name != CHECKS_CLIENT}
+    cursor = connection.cursor()
+    cursor.execute(SET, (list(asked), list(asked.values())))
+    connection.commit()
+    try:
+        cursor.execute(SET, ([CHECKS_CLIENT], [SETTINGS[CHECKS_CLIENT]]))
+    except Exception:  # noqa: BLE001 (each driver has its own)
+        connection.rollback()
+    else:
+        connection.commit()
+    cursor.close()
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five characters by which Postgres tells errors apart; none if the error is not the server's."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+
+
+def describe(error: BaseException) -> str:
+    """What a driver's error says, without the content of any row.
+
+    Postgres quotes values in the first line of some errors, and whole rows in what it adds to others.
+    """
+    code = sqlstate(error)
+    if TOO_MANY.search(str(error)):
+        return (
+            f"{_one_line(str(error))}. The README says how many connections a run holds: run fewer at once, or "
+            "allow more (max_connections, alter role … connection limit)."
+        )
+    if code == UNTRANSLATABLE:
+        return f"{error.diag.message_primary}: load into a database whose encoding is UTF8"  # type: ignore[attr-defined]
+    if not code or code.startswith(SAFE_CLASSES):
+        return str(error).strip()
+    details = error.diag  # type: ignore[attr-defined]
+    said = "an error whose words are not repeated here, as they may hold a row's content"
+    if code.startswith(DATA_CLASSES):
+        said = (
+            QUOTED.sub('"…"', details.message_primary) if code.startswith("22") else details.message_primary
+        )
+    copied = COPY_COLUMN.search(details.context or "")
+    places = {
+        "table": ".".join(filter(None, (details.schema_name, details.table_name))),
+        "column": details.column_name or (copied[1] if copied else ""),
+        "constraint": details.constraint_name,
+    }
+    where = "".join(f", {kind} {name}" for kind, name in places.items() if name)
+    return f"{_one_line(said)} (SQLSTATE {code}{where})"
+
+
+def without_data(error: BaseException) -> None:
+    """Change a driver's error so that its text is what `describe` makes of it."""
+    error.args = (describe(error),)
+
+
+def patiently(
+    connection: Any,
+    statement: str,
+    run: Callable[[], T],
+    *,
+    plainly: Callable[[str], object],
+    needs_savepoint: bool,
+    connect: Callable[[], Any],
+    say: Callable[[str], object],
+) -> T:
+    """Run a statement; while others hold a lock that it needs, name them, pause, and try again.
+
+    Between two tries the transaction holds no more than before the statement, so that everybody else gets on.
+
+    Args:
+        connection: of psycopg or psycopg2.
+        statement: its text, of which messages show the beginning.
+        run: runs the statement.
+        plainly: runs a statement on the same connection, without all this.
+        needs_savepoint: whether the transaction has done something already that has to stay.
+        connect: opens one more connection, in which to look who holds the lock.
+        say: takes a sentence for the user.
+
+    Raises:
+        The driver's error, with a sentence that names who held the lock, after LOCK_WAIT_SECONDS.
+    """
+    beginning = time.monotonic()
+    patience = lock_wait(os.environ)
+    watch: Watch | None = None
+    for pause in chain(PAUSES, repeat(PAUSES[-1])):
+        if needs_savepoint:
+            plainly("savepoint lock_wait")
+        try:
+            result = run()
+        except Exception as error:
+            if sqlstate(error) != "55P03":
+                raise
+            if connection.info.transaction_status == IN_ERROR:
+                if needs_savepoint:
+                    plainly("rollback to savepoint lock_wait")
+                else:
+                    connection.rollback()
+            is_over = watch is not None and time.monotonic() - beginning + pause > patience
+            watch = watch or Watch(connection.info.backend_pid, connect, say, _shown(statement), patience)
+            if is_over or stopping.is_set():
+                error.args = (watch.last_words(),)
+                raise
+        else:
+            if needs_savepoint:
+                plainly("release savepoint lock_wait")
+            return result
+        finally:
+            if watch:
+                watch.pause()
+        stopping.wait(pause)
+        watch.look()
+    raise AssertionError  # the loop has no end
+
+
+class Watch:
+    """Looks, while a statement waits for a lock, who holds it, and says so once for each.
+
+    Args:
+        process: number of the server's process that waits.
+        connect: opens one more connection.
+        say: takes a sentence for the user.
+        what: the beginning of the statement.
+        patience: seconds for which it is tried again.
+    """
+
+    def __init__(
+        self,
+        process: int,
+        connect: Callable[[], Any],
+        say: Callable[[str], object],
+        what: str,
+        patience: float,
+    ) -> None:
+        self._process = process
+        self._connect = connect
+        self._say = say
+        self._what = what
+        self._patience = patience
+        self._blocker = "another session"
+        self._pid = 0
+        self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+
+    def look(self) -> None:
+        """Begin to look."""
+        self._over.clear()
+        self._thread = threading.Thread(target=self._find, daemon=True)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Look no longer."""
+        self._over.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def last_words(self) -> str:
+        """The sentence after which nothing is tried any more."""
+        ending = f" (select pg_terminate_backend({self._pid}))" if self._pid else ""
+        return (
+            f"“{self._what}” did not get its lock within {self._patience:g} seconds, which {self._blocker} "
+            f"of the same database holds: end that session{ending}, and run again."
+        )
+
+    def _find(self) -> None:
+        with suppress(Exception):  # without a connection more, or with that one cut, nobody is named
+            connection = self._connect()
+            try:
+                self._ask(connection)
+            finally:
+                connection.close()
+
+    def _ask(self, connection: Any) -> None:
+        cursor = connection.cursor()
+        while not self._over.is_set():
+            cursor.execute(BLOCKERS, (self._process,))
+            found = cursor.fetchone()
+            connection.rollback()
+            if found and found[0] != self._pid:
+                self._pid, self._blocker = found[0], _session(*found)
+                self._say(
+                    f"“{self._what}” waits for a lock that {self._blocker} of the same database holds; "
+                    f"it is tried again for up to {self._patience:g} seconds."
+                )
+            self._over.wait(0.2)
+
+
+def _session(
+    pid: int,
+    user: str | None,
+    application: str | None,
+    address: str | None,
+    since: str | None,
+    word: str | None,
+) -> str:
+    """One session in words; the server hides some of it from users without pg_read_all_stats."""
+    if not pid:
+        return "a prepared transaction"
+    parts = [f"process {pid}", f"user {user}", f"application {application}" if application else ""]
+    parts += [f"address {address}" if address else "", f"since {since} UTC" if since else ""]
+    parts += [f"last statement {word}" if word else ""]
+    return f"a session ({', '.join(filter(None, parts))})"
+
+
+def _shown(statement: str) -> str:
+    """The first words of a statement, which name what it is about, but no value."""
+    bare = _one_line(re.sub(r"/\*.*?\*/|--[^\n]*", " ", statement, flags=re.DOTALL))
+    return textwrap.shorten(re.split(r"['$(]", bare)[0], 80, placeholder=" …")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,193 @@
+"""Connections of psycopg for the target, by the rules of `postgres_sessions`; an error ends it in a sentence."""
+
+import atexit
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self, TypeVar
+
+import click
+import psycopg
+from postgres_sessions import ENCODING, IDLE, IN_TRANSACTION, PROJECT, patiently, prepare, without_data
+from sqlalchemy import ExceptionContext
+
+logger = logging.getLogger("target-postgres")
+
+T = TypeVar("T")
+
+
+class LoadError(click.ClickException):
+    """Why nothing more is loaded, in one sentence; the command line prints it and exits with 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()).rstrip(".") + ".")
+
+
+class Cursor(psycopg.Cursor[Any]):
+    """A cursor whose statements are patient, and whose errors have no data."""
+
+    connection: "Connection"
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        """Run a statement, once it gets its locks."""
+        statement = query if isinstance(query, str) else ""
+        with _discreet():
+            return self.connection.patiently(
+                statement, lambda: super(Cursor, self).execute(query, params, **options)
+            )
+
+    def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+        """Run a statement for each row; the target does so into its own temporary tables only."""
+        with _discreet():
+            super().executemany(query, params_seq, **options)
+
+    @contextmanager
+    def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[psycopg.Copy]:
+        """Copy rows; SQLAlchemy does not see what comes of it, so that the error ends the program from here."""
+        try:
+            with _discreet(), super().copy(statement, params, **options) as copy:
+                yield copy
+        except psycopg.Error as error:
+            raise LoadError(f"The database refuses rows: {error}") from error
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection with our settings."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cursor_factory = Cursor
+        self.has_written = False
+        """Whether the transaction has done more than read."""
+        self.thread = 0
+        """The thread that uses it."""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """Open a connection, and make the settings."""
+        options.setdefault("application_name", f"{PROJECT} target")
+        options.setdefault("client_encoding", ENCODING)
+        options.setdefault("connect_timeout", 10)
+        with _discreet():
+            connection = super().connect(conninfo, **options)
+            connection.open_another = lambda: psycopg.connect(conninfo, **{**options, "context": None})
+            prepare(connection)
+        return connection
+
+    open_another: Callable[[], psycopg.Connection[Any]]
+
+    def commit(self) -> None:
+        """End the transaction."""
+        with _discreet():
+            super().commit()
+        self.has_written = False
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+        super().rollback()
+        self.has_written = False
+
+    def patiently(self, statement: str, run: Callable[[], T]) -> T:
+        """Run a statement by the rules of `postgres_sessions.patiently`."""
+        in_transaction = self.info.transaction_status == IN_TRANSACTION
+        done = patiently(
+            self,
+            statement,
+            run,
+            plainly=psycopg.Cursor(self).execute,
+            needs_savepoint=in_transaction and self.has_written,
+            connect=self.open_another,
+            say=logger.warning,
+        )
+        self.has_written = self.has_written or not statement.lstrip()[:6].upper().startswith(
+            ("SELECT", "SHOW")
+        )
+        return done
+
+
+class Pool:
+    """The connections of all of the target's engines: it has one for each stream, and up to eight threads.
+
+    A thread of the target needs one connection, and a second one for a moment; so many may be open at once as
+    `THREADS` threads need, and the others wait.
+    """
+
+    THREADS = 2
+
+    def __init__(self) -> None:
+        self._unused: list[Connection] = []
+        self._slots = threading.BoundedSemaphore(self.THREADS)
+        self._held: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, *arguments: Any, **options: Any) -> Connection:
+        """Return an unused connection that still lives, or a new one."""
+        thread = threading.get_ident()
+        if not self._held[thread]:
+            self._slots.acquire()
+        self._count(thread, 1)
+        try:
+            connection = self._living() or Connection.connect(*arguments, **options)
+        except BaseException:
+            self._count(thread, -1)
+            raise
+        connection.thread = thread
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for `take`, if it is as good as new."""
+        if connection.closed or connection.info.transaction_status != IDLE:
+            connection.close()
+        else:
+            self._unused.append(connection)
+        self._count(connection.thread, -1)
+
+    def close(self) -> None:
+        """Close what is unused."""
+        while self._unused:
+            self._unused.pop().close()
+
+    def _living(self) -> Connection | None:
+        with suppress(IndexError):
+            while True:
+                connection = self._unused.pop()
+                try:
+                    connection.execute("")
+                    connection.rollback()
+                except psycopg.Error:
+                    connection.close()
+                else:
+                    return connection
+        return None
+
+    def _count(self, thread: int, change: int) -> None:
+        with self._lock:
+            self._held[thread] += change
+            if not self._held[thread]:
+                del self._held[thread]
+                self._slots.release()
+
+
+pool = Pool()
+atexit.register(pool.close)
+
+
+def explain(context: ExceptionContext) -> None:
+    """End the program with what the database says, but let SQLAlchemy's pool try whether a connection lives.
+
+    Raises:
+        LoadError: what the database says.
+    """
+    if not context.is_pre_ping and isinstance(context.original_exception, psycopg.Error):
+        raise LoadError(f"The database says: {context.original_exception}")
+
+
+@contextmanager
+def _discreet() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        without_data(error)
+        raise
