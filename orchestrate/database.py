@@ -3,15 +3,15 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
+from postgres_sessions import SettingsError, connection_arguments
 from psycopg.sql import SQL, Identifier, Literal
 
 from orchestrate.crms import CRMS
 from orchestrate.errors import RunError
-from orchestrate.paths import TRANSFORM
+from orchestrate.paths import ROOT, TRANSFORM
 
 VARIABLES = ("HOST", "PORT", "USER", "PASSWORD", "DATABASE")
 """What target-postgres and dbt read behind TARGET_POSTGRES_."""
@@ -19,13 +19,12 @@ VARIABLES = ("HOST", "PORT", "USER", "PASSWORD", "DATABASE")
 OLDEST_VERSION = 14
 """The oldest Postgres that is still maintained and has all functions that the models use."""
 
-CONNECTIONS = 12
-"""The most connections of one run at a time; the README says what they are."""
+LOADING_CONNECTIONS = 4
+THREADS = 4
+"""Connections of the target, and threads of dbt unless DBT_THREADS says otherwise; see the README."""
 
 DEMO_MARK = "Invented data of the sandbox"
 """Comment on the raw schema that tells a demo's data from an account's."""
-
-TLS_MODES = ("verify-full", "verify-ca", "require")
 
 
 def variables(**values: object) -> dict[str, str]:
@@ -40,38 +39,21 @@ def connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
     Raises:
         RunError: There is no connection; the sentence says why.
     """
-    values = {name: environment.get(f"TARGET_POSTGRES_{name}", "") for name in VARIABLES}
     try:
+        arguments: dict[str, Any] = connection_arguments({"MELTANO_PROJECT_ROOT": str(ROOT), **environment})
         connection = psycopg.connect(
-            host=values["HOST"],
-            port=values["PORT"] or "5432",
-            user=values["USER"],
-            password=values["PASSWORD"],
-            dbname=values["DATABASE"],
+            **arguments,
             connect_timeout=10,
             client_encoding="UTF8",
             application_name="pipedrive-warehouse",
             autocommit=True,
-            **_tls(environment),
         )
+    except SettingsError as error:
+        raise RunError(str(error)) from None
     except psycopg.Error as error:
         raise RunError(_no_connection(error)) from None
     with connection:
         yield connection
-
-
-def _tls(environment: Mapping[str, str]) -> dict[str, Any]:
-    mode = environment.get("TARGET_POSTGRES_SSL_MODE")
-    if not mode:
-        mode = "verify-full" if environment.get("TARGET_POSTGRES_SSL_ENABLE") == "true" else "prefer"
-    options: dict[str, Any] = {"sslmode": mode}
-    if authority := environment.get("TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY"):
-        if not Path(authority).expanduser().is_file():
-            raise RunError(
-                f"TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY is {authority}, where there is no file."
-            )
-        options["sslrootcert"] = authority
-    return options
 
 
 def _no_connection(error: psycopg.Error) -> str:
@@ -95,8 +77,10 @@ def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_mod
     """
     try:
         with connected(environment) as connection:
-            for problem in _problems(
-                connection, raw_schemas, _model_schemas(environment) if has_models else []
+            models = _model_schemas(environment) if has_models else []
+            for problem in (
+                *_problems(connection, raw_schemas, models),
+                *_connection_problems(connection, _connections(environment)),
             ):
                 raise RunError(problem)
     except psycopg.Error as error:
@@ -137,7 +121,6 @@ def _problems(
     schemas = [*raw_schemas, *model_schemas]
     yield from _schema_problems(connection, schemas, database, user, can_create=can_create)
     yield from _owner_problems(connection, raw_schemas, model_schemas, user)
-    yield from _connection_problems(connection, user)
 
 
 def _schema_problems(
@@ -182,15 +165,24 @@ def _owner_problems(
         )
 
 
-def _connection_problems(connection: psycopg.Connection, user: str) -> Iterator[str]:
+def _connections(environment: Mapping[str, str]) -> int:
+    """Return how many connections a run needs at a time, one that looks at locks included."""
+    try:
+        threads = int(environment.get("DBT_THREADS") or THREADS)
+    except ValueError:
+        raise RunError(f"DBT_THREADS is no number: {environment['DBT_THREADS']}.") from None
+    return max(LOADING_CONNECTIONS, threads + 2) + 1
+
+
+def _connection_problems(connection: psycopg.Connection, needed: int) -> Iterator[str]:
     for what, limit, used in (
-        (f"The user {user}", *_row(connection, _LIMIT_OF_USER)),
+        (f"The user {connection.info.user}", *_row(connection, _LIMIT_OF_USER)),
         (f"The database {connection.info.dbname}", *_row(connection, _LIMIT_OF_DATABASE)),
         ("The server", *_row(connection, _LIMIT_OF_SERVER)),
     ):
-        if 0 <= limit < used + CONNECTIONS:
+        if 0 <= limit < used + needed:
             yield (
-                f"{what} is allowed {limit} connections, {used} are in use, and a run needs {CONNECTIONS}: "
+                f"{what} is allowed {limit} connections, {used} are in use, and a run needs {needed}: "
                 "raise the limit, or run when fewer are in use."
             )
 

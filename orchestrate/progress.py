@@ -17,7 +17,10 @@ DBT_SUMMARY = re.compile(r"Done\. PASS=(\d+) WARN=(\d+) ERROR=(\d+) SKIP=(\d+)")
 NO_STATE = "No state was found"
 """Meltano's words when the run begins from nothing."""
 
-NOT_FOR_USERS = ("`dialect+driver`", "Run invocation could not be completed", "Force option is enabled")
+WAITING = ("waits for a lock", "did not get its lock", "Another dbt writes to this database")
+"""What the target and dbt say while somebody else's work holds them up."""
+
+NOT_FOR_USERS = ("Run invocation could not be completed", "Force option is enabled")
 """Warnings on which users cannot act."""
 
 
@@ -51,7 +54,11 @@ class Progress:
         if line.event.startswith("METRIC"):
             return
         self.last_lines.append(line.event[:500])
-        if line.plugin.startswith("dbt"):
+        if line.event.startswith("Error: "):  # a check at the start of Meltano, or the target's last words
+            self.problem = line.event.removeprefix("Error: ")
+        elif any(mark in line.event for mark in WAITING):
+            say(f"  {line.event}")
+        elif line.plugin.startswith("dbt"):
             self._read_dbt(line)
         elif line.plugin.startswith(self._crm.tap):
             self._read_tap(line)
@@ -70,9 +77,7 @@ class Progress:
             say(f"  {line.event}")
 
     def _read_meltano(self, line: Line) -> None:
-        if line.event.startswith("Error: "):  # a check at the start of Meltano
-            self.problem = line.event.removeprefix("Error: ")
-        elif NO_STATE in line.event:
+        if NO_STATE in line.event:
             self._say_how("The state of earlier runs is gone: everything is loaded again")
         elif line.level in ("error", "critical") or _is_alarm(line):
             warn(line.event.partition("\n")[0])

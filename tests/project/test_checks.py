@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 from orchestrate import database as checks
 from orchestrate import environment
 from orchestrate.errors import RunError
+from tests.postgres import TlsServer
 
 Variables = dict[str, str]
 
@@ -256,7 +257,7 @@ def test_role_with_another_client_encoding_gets_the_same_answers(own: Database) 
         ({"TARGET_POSTGRES_SSL_ENABLE": "true"}, "SSL"),
         (
             {"TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY": "/nowhere.pem"},
-            "/nowhere.pem, where there is no file",
+            "names a file that does not exist: /nowhere.pem",
         ),
     ],
 )
@@ -264,6 +265,24 @@ def test_connection_that_fails_is_one_sentence(own: Database, changes: Variables
     found = refusal(lambda: check(own.variables | changes))
     assert sentence in found
     assert "wrong" not in found
+
+
+def tls_variables(tls: TlsServer, **changes: str) -> Variables:
+    url = conninfo_to_dict(tls.url)
+    found = checks.variables(**url, database=url["dbname"])
+    return found | {f"TARGET_POSTGRES_{name.upper()}": value for name, value in changes.items()}
+
+
+def test_server_that_proves_who_it_is_is_accepted(tls: TlsServer) -> None:
+    check(tls_variables(tls, ssl_enable="true", ssl_certificate_authority=str(tls.authority)))
+    check(tls_variables(tls, ssl_mode="verify-full", ssl_certificate_authority=str(tls.authority)))
+
+
+def test_server_that_does_not_prove_who_it_is_is_refused(tls: TlsServer) -> None:
+    other = tls_variables(tls, ssl_enable="true", ssl_certificate_authority=str(tls.other_authority))
+    assert "certificate verify failed" in refusal(lambda: check(other))
+    name = tls_variables(tls, host=tls.other_name, ssl_certificate_authority=str(tls.authority))
+    assert "does not match host name" in refusal(lambda: check(name))
 
 
 # The demo in somebody's database
