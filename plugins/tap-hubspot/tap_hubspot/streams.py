@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
 from singer_sdk import typing as th
-from singer_sdk.helpers._typing import TypeConformanceLevel  # type: ignore[attr-defined]
+from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_hubspot.errors import HubspotError, Unreadable
@@ -37,11 +37,11 @@ class HubspotStream(Stream):
     def get_records(self, context: Mapping[str, Any] | None) -> Iterator[Record]:
         """All records of this run; with the setting `reconcile`, the target marks those that it does not see."""
         self._stream_version = int(time.time())
-        count = 0
+        columns, count = self.schema["properties"], 0
         try:
             for record in self.read():
                 count += 1
-                yield record
+                yield {name: record.get(name) for name in columns} | {"id": record["id"]}
         except Unreadable as problem:
             self._miss(str(problem))
         except (KeyError, TypeError, ValueError) as error:
