@@ -60,8 +60,3 @@
         where merged.id != kept.id
     )
 {%- endmacro %}
-
-
-{% macro hubspot_merged_ids() -%}
-    string_to_array({{ hubspot_text('hs_merged_object_ids') }}, ';')
-{%- endmacro %}

@@ -10,7 +10,8 @@ merges as (
         records.{{ key }} as kept_record_id,
         records.is_deleted
     from {{ ref('stg_hubspot__' ~ entity) }} as records
-    cross join lateral unnest(records.merged_ids) as merged (record_id)
+    cross join lateral unnest(string_to_array(records.merged_ids, ';'))
+        as merged (record_id)
     where merged.record_id != records.{{ key }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}

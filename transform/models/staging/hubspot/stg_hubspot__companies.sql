@@ -8,7 +8,7 @@ renamed as (
     select
         -- ids
         id as company_id,
-        {{ hubspot_merged_ids() }} as merged_ids,
+        {{ hubspot_text('hs_merged_object_ids') }} as merged_ids,
 
         -- strings
         {{ hubspot_text('name') }} as company_name,

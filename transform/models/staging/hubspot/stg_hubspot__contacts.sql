@@ -8,7 +8,7 @@ renamed as (
     select
         -- ids
         id as contact_id,
-        {{ hubspot_merged_ids() }} as merged_ids,
+        {{ hubspot_text('hs_merged_object_ids') }} as merged_ids,
 
         -- strings
         {{ hubspot_text('firstname') }} as first_name,
