@@ -92,6 +92,10 @@ class Client:
             )
         except requests.RequestException as error:
             raise TryAgain(_without_address(error)) from None
+        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+            raise HubspotError(
+                f"{method} {path} answered a redirect to nowhere: set api_url right."
+            ) from None
 
     def _read(self, asked: str, response: requests.Response) -> dict[str, Any]:
         try:

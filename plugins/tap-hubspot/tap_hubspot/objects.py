@@ -1,5 +1,6 @@
 """How the records of an object are read: all of them, those that changed, those that are archived."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -23,7 +24,7 @@ BATCH_OF_ASSOCIATIONS = 1000
 """Most records whose associations a request may ask for."""
 
 INLINE_CHARACTERS = 2000
-"""Names of properties, joined, that still go along with the request for a page.
+"""Names of properties, as JSON, that still go along with the request for a page.
 
 Servers refuse an address of more than some 8 KB, and HubSpot a search whose body has more than 3,000 characters.
 Longer lists of names go into a request of their own for every 100 records.
@@ -47,7 +48,7 @@ class Walk(NamedTuple):
 
     @property
     def _is_inline(self) -> bool:
-        return len(",".join(self.properties)) <= INLINE_CHARACTERS
+        return len(json.dumps(self.properties)) <= INLINE_CHARACTERS
 
     def last_change(self) -> datetime | None:
         """When the record that changed last did so, by HubSpot's clock; None in an account without records."""

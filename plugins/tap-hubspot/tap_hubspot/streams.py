@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
@@ -12,7 +13,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_hubspot.errors import HubspotError, Unreadable
-from tap_hubspot.objects import LIST_SIZE, Record, Walk, pages
+from tap_hubspot.objects import BATCH_OF_ASSOCIATIONS, LIST_SIZE, Record, Walk, pages
 
 if TYPE_CHECKING:
     from tap_hubspot.tap import TapHubspot
@@ -161,15 +162,13 @@ class ObjectStream(HubspotStream):
         else:
             found = walk.changed(self._bookmark - timedelta(seconds=self.config["lookback_seconds"]))
         others = [other for other in self._others if self._is_selected("associations", other)]
-        for page in found:
-            ids = [record["id"] for record in page]
-            associated = {other: walk.associated(ids, other) for other in others if ids}
-            for record in page:
-                if others:
-                    record["associations"] = {
-                        other: by_id[record["id"]] for other, by_id in associated.items()
-                    }
-                yield record
+        records = chain.from_iterable(found)
+        while some := list(islice(records, BATCH_OF_ASSOCIATIONS)):
+            ids = [record["id"] for record in some]
+            associated = {other: walk.associated(ids, other) for other in others}
+            for record in some:
+                record["associations"] = {other: by_id[record["id"]] for other, by_id in associated.items()}
+            yield from some
         if read_until:
             until = min(read_until, datetime.now(UTC))  # a change in the future would hide those before it
             self.stream_state.update(

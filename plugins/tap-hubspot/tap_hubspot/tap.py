@@ -10,6 +10,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from tap_hubspot.auth import auth_of
 from tap_hubspot.client import Client
 from tap_hubspot.errors import HubspotError, Unreadable
+from tap_hubspot.objects import pages
 from tap_hubspot.streams import HubspotStream, streams_of
 
 SETTINGS = th.PropertiesList(
@@ -94,8 +95,8 @@ class TapHubspot(Tap):
 
     def defined_properties(self, name: str) -> Sequence[str]:
         """Properties that the account defines for an object. Raises Unreadable."""
-        results = self.client.get(f"/crm/v3/properties/{name}", {}).get("results")
-        return [each["name"] for each in results or ()]
+        path = f"/crm/v3/properties/{name}"
+        return [each["name"] for page in pages(self.client, path, {}) for each in page if "name" in each]
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync the streams, then say what is missing. The SDK calls this method final, but knows no end of a run.
