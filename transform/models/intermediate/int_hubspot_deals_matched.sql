@@ -40,18 +40,25 @@ contacts_alone_on_their_email as (
     having count(*) = 1
 ),
 
+{# HubSpot unties a deal from what is deleted without a change of the deal. #}
 deals_matched as (
     select
         -- ids
         deals.deal_id,
         coalesce(
             merged_companies.kept_record_id,
-            deals.associated_company_id,
+            case
+                when not coalesce(associated_companies.is_deleted, false)
+                    then deals.associated_company_id
+            end,
             companies_alone_on_their_domain.company_id
         ) as company_id,
         coalesce(
             merged_contacts.kept_record_id,
-            deals.associated_contact_id,
+            case
+                when not coalesce(associated_contacts.is_deleted, false)
+                    then deals.associated_contact_id
+            end,
             contacts_alone_on_their_email.contact_id
         ) as contact_id,
         deals.owner_id,
@@ -86,6 +93,10 @@ deals_matched as (
         deals.updated_at
     from deals
     left join stages on deals.stage_id = stages.stage_id
+    left join companies as associated_companies
+        on deals.associated_company_id = associated_companies.company_id
+    left join contacts as associated_contacts
+        on deals.associated_contact_id = associated_contacts.contact_id
     left join merges as merged_companies
         on
             merged_companies.entity = 'companies'
