@@ -193,6 +193,8 @@ def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
     before = datetime.now(UTC)
     loaded.run()
 
+    definitions = loaded.sandbox.requests("/crm/v3/properties/")
+    assert len(definitions) == 2 * len(OBJECTS), "each run has asked once: new properties can be selected"
     # a run begins at the latest change that the one before has seen
     companies = {str(each.id) for each in (company, kept, closed)}
     assert loaded.written_since(before, "companies") == companies | {newest["companies"]}
