@@ -264,21 +264,49 @@ def test_what_changes_behind_the_walk_is_read_by_the_next_run(
     assert replay(first, later)["deals"] == everything(own.portal)["deals"]
 
 
-def test_a_change_that_the_search_finds_late_is_not_lost(own: HubspotSandbox) -> None:
-    own.state.search_lag = 120
+def test_a_change_that_the_search_finds_late_is_not_lost(
+    own: HubspotSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run(own).good()
-    own.portal.update("contacts", own.portal.listed("contacts")[0], {"city": "Natal"})
+    late, contact = own.portal.listed("contacts")[:2]
+    own.portal.update("contacts", late, {"city": "Natal"})
     own.portal.clock.advance(60)
-    second = run(own, first.state).good()
-    own.portal.clock.advance(70)
+    own.portal.update("contacts", contact, {"city": "Belém"})
+    listed = own.portal.listed
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            own.portal, "listed", lambda kind: [each for each in listed(kind) if each is not late]
+        )
+        second = run(own, first.state).good()
+    assert late.id not in second.ids("contacts")
     third = run(own, second.state).good()
-    assert "Natal" not in {row["properties"]["city"] for row in second.records("contacts")}
     assert replay(first, second, third)["contacts"] == everything(own.portal)["contacts"]
 
 
+def test_changes_that_no_search_finds_yet_are_the_next_runs(own: HubspotSandbox) -> None:
+    own.state.search_lag = 1000
+    first = run(own).good()
+    own.portal.update("contacts", own.portal.listed("contacts")[0], {"city": "Natal"})
+    second = run(own, first.state).good()
+    assert "Natal" not in {row["properties"]["city"] for row in second.records("contacts")}
+    own.portal.clock.advance(1001)
+    third = run(own, second.state).good()
+    assert replay(first, second, third)["contacts"] == everything(own.portal)["contacts"]
+
+
+def test_a_change_in_the_bookmarks_own_millisecond_is_read(own: HubspotSandbox) -> None:
+    with own.portal.clock.held(own.portal.clock.now()):
+        one, other = own.portal.listed("deals")[:2]
+        own.portal.update("deals", one, {"dealname": "Antes"})
+        first = run(own, lookback_seconds=0).good()
+        own.portal.update("deals", other, {"dealname": "Depois"})
+    second = run(own, first.state, lookback_seconds=0).good()
+    assert second.ids("deals") == {one.id, other.id}
+
+
 def test_a_bookmark_is_never_ahead_of_the_host(own: HubspotSandbox) -> None:
-    with own.portal.clock.held(datetime.now(UTC) + timedelta(days=30)):
-        own.portal.update("deals", own.portal.listed("deals")[0], {"dealname": "Futuro"})
+    own.portal.clock.set(datetime.now(UTC) + timedelta(days=30))
+    own.portal.update("deals", own.portal.listed("deals")[0], {"dealname": "Futuro"})
     state = run(own).good().state
     assert datetime.fromisoformat(state["bookmarks"]["deals"]["replication_key_value"]) <= datetime.now(UTC)
 
@@ -362,6 +390,16 @@ def test_a_pass_that_lacks_many_records_marks_none(own: HubspotSandbox) -> None:
     assert activated == {"deals", "owners", "deal_pipelines"}
     third = run(own, second.state, reconcile=True, reconcile_min_ratio=0.3).good()
     assert "contacts" in {each["stream"] for each in third.messages if each["type"] == "ACTIVATE_VERSION"}
+
+
+def test_an_empty_list_marks_nothing(own: HubspotSandbox) -> None:
+    first = run(own).good()
+    for deal in own.portal.records["deals"].values():
+        deal.associated = {}
+    own.portal.records["contacts"].clear()
+    second = run(own, first.state, reconcile=True).good()
+    activated = {each["stream"] for each in second.messages if each["type"] == "ACTIVATE_VERSION"}
+    assert activated == {"companies", "deals", "owners", "deal_pipelines"}
 
 
 def test_nothing_is_marked_where_a_stream_map_filters(own: HubspotSandbox) -> None:
@@ -540,3 +578,20 @@ def test_more_associations_than_fit_are_read_page_by_page(sleeps: list[float]) -
         result = run(server.url, catalog=json.loads(catalog_without_account())).good()
     (record,) = result.records("deals")
     assert record["associations"]["companies"] == [{"id": "7", "types": [341]}, {"id": "8", "types": [341]}]
+
+
+def test_a_batch_that_fails_for_some_records_leaves_none_out_in_silence(sleeps: list[float]) -> None:
+    deal = {"id": "1", "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
+    failed = {"results": [], "errors": [{"category": "RATE_LIMITS", "message": "too busy"}], "numErrors": 1}
+
+    def script(request: Asked) -> Say:
+        if "associations" in request.path:
+            return say(failed, 207)
+        return say({"results": [deal] if "objects/deals" in request.path else []})
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account()))
+    assert "batch/read failed for some records: too busy" in str(result.error)
+    assert "deals" not in result.state["bookmarks"] or not result.state["bookmarks"]["deals"].get(
+        "replication_key_value"
+    )
