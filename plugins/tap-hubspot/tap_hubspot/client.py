@@ -20,7 +20,7 @@ LONGEST_WAIT_SECONDS = 60
 SEARCH_SECONDS = 0.25
 """Seconds between two searches: HubSpot allows an account five in a second, whoever asks.
 
-https://developers.hubspot.com/docs/api-reference/search/guide, "Rate limits"
+https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm, "Rate limits"
 """
 
 WAITS = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}

@@ -18,7 +18,7 @@ LIST_SIZE = 100
 """Most records that a page of a list or a batch of records has."""
 
 SEARCH_SIZE = 200
-"""Most records that a page of a search has: https://developers.hubspot.com/docs/api-reference/search/guide"""
+"""Most records that a page of a search has: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm"""
 
 BATCH_OF_ASSOCIATIONS = 1000
 """Most records whose associations a request may ask for."""
@@ -127,7 +127,7 @@ class Walk(NamedTuple):
     def associated(self, ids: Sequence[str], other: str) -> dict[str, list[Record]]:
         """What records are associated with: by id, the ids of the others, each with its types of associations.
 
-        https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
+        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview
         """
         path = f"/crm/v4/associations/{self.object}/{other}/batch/read"
         found: dict[str, list[Record]] = {id_: [] for id_ in ids}

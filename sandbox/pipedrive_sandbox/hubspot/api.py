@@ -28,7 +28,7 @@ ASSOCIATION_TYPES = {
     ("contacts", "companies"): 279,
 }
 PRIMARY_TYPES = {("deals", "companies"): 5, ("contacts", "companies"): 1}
-"""https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide, "Association type ID values" """
+"""https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview"""
 
 
 # Records

@@ -1,6 +1,6 @@
 """An account as files for HubSpot's importer, which takes the names of properties as those of columns.
 
-https://knowledge.hubspot.com/import-and-export/set-up-your-import-file
+https://knowledge.hubspot.com/crm-setup/set-up-your-import-file
 """
 
 from __future__ import annotations

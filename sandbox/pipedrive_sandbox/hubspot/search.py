@@ -1,6 +1,6 @@
 """`POST /crm/v3/objects/{object}/search`: filters, one sort, pages, and their limits.
 
-https://developers.hubspot.com/docs/api-reference/search/guide
+https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
 """
 
 from __future__ import annotations
