@@ -213,3 +213,17 @@ def test_a_batch_that_fails_for_some_records_leaves_none_out_in_silence(sleeps: 
     assert "deals" not in result.state["bookmarks"] or not result.state["bookmarks"]["deals"].get(
         "replication_key_value"
     )
+
+
+def test_texts_that_postgres_cannot_store_are_mended(sleeps: list[float]) -> None:
+    texts = {"name": "a\x00b\ud83d", "domain": "😀.com"}
+
+    def script(request: Asked) -> Say:
+        record = {"id": "1", "properties": {**texts, "hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
+        return say({"results": [record] if "objects/companies" in request.path else []})
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account())).good()
+    assert {
+        (each["properties"]["name"], each["properties"]["domain"]) for each in result.records("companies")
+    } == {("a\ufffdb\ufffd", "😀.com")}

@@ -1,6 +1,7 @@
 """HTTP: one `Client` serves all streams of a run. It knows addresses and status codes, no objects."""
 
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ WAITS = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 
 https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 """
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 logger = logging.getLogger("tap-hubspot")
 
@@ -99,8 +102,8 @@ class Client:
 
     def _read(self, asked: str, response: requests.Response) -> dict[str, Any]:
         try:
-            body = response.json()
-        except ValueError:
+            body = _storable(response.json())
+        except (ValueError, RecursionError):
             body = None
         if response.status_code in (200, 207):  # 207: a batch of which some inputs failed
             if not isinstance(body, dict):
@@ -135,6 +138,17 @@ class Client:
         else:
             problem = Unreadable(f"{said}: if this goes on, report it with this line.")
         return problem
+
+
+def _storable(value: Any) -> Any:
+    """A JSON value whose texts Postgres can store: NUL and halves of emojis become U+FFFD."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(each) for name, each in value.items()}
+    return value
 
 
 def _scopes(body: Mapping[str, Any]) -> list[str]:
