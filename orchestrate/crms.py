@@ -69,23 +69,19 @@ CRMS = {
     "hubspot": Crm(
         name="HubSpot",
         credentials=(
-            ("TAP_HUBSPOT_API_KEY",),
+            ("TAP_HUBSPOT_ACCESS_TOKEN",),
+            ("TAP_HUBSPOT_API_KEY",),  # its name in tap-hubspot 4.5.0
             ("TAP_HUBSPOT_CLIENT_ID", "TAP_HUBSPOT_CLIENT_SECRET", "TAP_HUBSPOT_REFRESH_TOKEN"),
         ),
         plugins=("tap-hubspot", "target-postgres", "dbt-postgres"),
-        demo_plugins=("tap-hubspot-demo", "target-postgres", "dbt-postgres"),
+        demo_plugins=("tap-hubspot", "target-postgres", "dbt-postgres"),
         jobs=("sync-hubspot", "demo-hubspot"),
         loader="target-postgres-hubspot",
         schema="hubspot",
         schema_variable="TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA",
-        sandbox=("hubspot-sandbox",),
-        # the tap knows one host only: behind the proxy, that is the sandbox
-        sandbox_variables={
-            "TAP_HUBSPOT_DEMO_API_KEY": "token",
-            "HTTPS_PROXY": "proxy",
-            "SSL_CERT_FILE": "authority",
-        },
-        progress=("INFO Syncing ",),
+        sandbox=("hubspot-sandbox", "serve"),
+        sandbox_variables={"TAP_HUBSPOT_DEMO_API_URL": "url", "TAP_HUBSPOT_DEMO_ACCESS_TOKEN": "token"},
+        progress=("Beginning sync of ", "requests to HubSpot"),
         figures="headline_figures_hubspot",
         example="mart_companies",
     ),

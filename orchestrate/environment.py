@@ -89,13 +89,15 @@ def _known() -> _Known:
     """Return the variables of all settings of the project's plugins."""
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]
     declared: dict[str, list[str]] = {}
+    names: set[str] = set()
     for group in ("extractors", "loaders"):
         for plugin in project[group]:
             declared[plugin["name"]] = [
                 *(each["name"] for each in _settings_of(group, plugin)),
                 *declared.get(plugin.get("inherit_from"), []),
             ]
-    names, prefixes = set(), []
+            names.update(alias for each in plugin.get("settings", []) for alias in each.get("env_aliases", []))
+    prefixes = []
     for plugin_name, plugin_settings in declared.items():
         prefix = _variable(plugin_name) + "_"
         prefixes.append(prefix)

@@ -58,7 +58,7 @@ class Reply(NamedTuple):
 
 
 @dataclass
-class _Trap(Fault):
+class Trap(Fault):
     """No trouble, but a function of the test that waits for a request."""
 
     spring: Callable[[], object] = bool
@@ -169,7 +169,7 @@ class Sandbox:
 
         It waits among the faults, and goes with them.
         """
-        self._server.state.faults.append(_Trap("trap", at=frozenset([number]), spring=call))
+        self._server.state.faults.append(Trap("trap", at=frozenset([number]), spring=call))
 
     def truth(self, entity: str) -> list[dict[str, Any]]:
         """Return all rows of an entity that some list would show an all-seeing user."""

@@ -1,4 +1,4 @@
-"""HubSpot by the stock tap: `meltano run` with the project's own meltano.yml, on the sandbox behind its proxy."""
+"""HubSpot: `meltano run` with the project's own meltano.yml, on the sandbox; then the marts that come of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,20 +18,19 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 import yaml
-from pipedrive_sandbox.hubspot.definitions import PROPERTIES
+from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY, OWNERS, PIPELINES
 from pipedrive_sandbox.hubspot.portal import Record
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
-from pipedrive_sandbox.testing import NOW
 from pipedrive_sandbox.warehouse import Warehouse
 from psycopg.rows import dict_row
 
 from .pipe import ROOT, connection_settings
 
 MELTANO = Path(sys.executable).with_name("meltano")
-KEYS = {"companies": "companyId", "contacts": "id", "deals": "dealId", "deal_pipelines": "pipelineId"}
-AUTOMATIC = {"companies": "property_hs_lastmodifieddate", "deals": "property_hs_lastmodifieddate"}
-OWN = {"contacts": ("createdAt", "updatedAt", "archived"), "deals": ("isDeleted", "associations")}
-"""Columns that are loaded and no properties."""
+OBJECTS = ("companies", "contacts", "deals")
+
+NO_NUMBERS = {"amount": "N/A", "amount_in_home_currency": "N/A", "closedate": "soon"}
+"""What people write into properties of numbers and times."""
 
 Row = dict[str, Any]
 
@@ -48,9 +46,9 @@ class Loaded(NamedTuple):
         """`meltano run`, to a good end; return the output."""
         own = {
             "MELTANO_PROJECT_ROOT": str(self.folder),
-            "TAP_HUBSPOT_DEMO_API_KEY": self.sandbox.token,
-            "HTTPS_PROXY": self.sandbox.proxy,
-            "SSL_CERT_FILE": self.sandbox.authority,
+            "TAP_HUBSPOT_DEMO_API_URL": self.sandbox.url,
+            "TAP_HUBSPOT_DEMO_ACCESS_TOKEN": self.sandbox.token,
+            "TAP_HUBSPOT_DEMO__SELECT": json.dumps([*select(), "contacts.properties.*"]),
             **{
                 f"TARGET_POSTGRES_{name.upper()}": str(value)
                 for name, value in connection_settings(self.database).items()
@@ -73,25 +71,27 @@ class Loaded(NamedTuple):
         with psycopg.connect(self.database, row_factory=dict_row) as connection:
             return connection.execute(statement.encode()).fetchall()
 
-    def raw(self, table: str) -> dict[Any, Row]:
-        """A raw table by key, without what the target adds."""
+    def raw(self, table: str) -> dict[str, Row]:
+        """A raw table by id, without what the target adds."""
         return {
-            row[KEYS[table]]: {name: value for name, value in row.items() if not name.startswith("_sdc_")}
+            row["id"]: {name: value for name, value in row.items() if not name.startswith("_sdc_")}
             for row in self.query(f"select * from hubspot.{table}")
         }
 
-    def written_since(self, moment: datetime, table: str) -> set[int]:
-        """Keys of the rows that were written since then."""
+    def written_since(self, moment: datetime, table: str) -> set[str]:
+        """Ids of the rows that were written since then."""
         since = moment.replace(tzinfo=None)
-        rows = self.query(f"select * from hubspot.{table} where _sdc_batched_at >= '{since}'")
-        return {int(row[KEYS[table]]) for row in rows}
+        return {
+            row["id"]
+            for row in self.query(f"select id from hubspot.{table} where _sdc_batched_at >= '{since}'")
+        }
 
 
 @pytest.fixture(scope="module")
 def loaded(
     installed: Callable[[str, str], Path], warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loaded]:
-    """After a first run, with more than a page of everything that has pages."""
+    """After a first run, with several pages of everything, and more properties than a table may have columns."""
     installed("extractor", "tap-hubspot-demo")
     installed("loader", "target-postgres")
     folder = tmp_path_factory.mktemp("project")
@@ -99,7 +99,7 @@ def loaded(
     shutil.copy(ROOT / "meltano.yml", folder)
     for name in ("plugins", ".meltano/extractors", ".meltano/loaders"):
         (folder / name).symlink_to(ROOT / name)
-    with HubspotSandbox(deals=300) as sandbox:
+    with HubspotSandbox(deals=300, properties=1650) as sandbox:
         loaded = Loaded(sandbox, warehouse.create_database("hubspot"), folder)
         assert sandbox.token not in loaded.run()
         yield loaded
@@ -107,137 +107,169 @@ def loaded(
 
 
 @cache
-def selected(table: str) -> frozenset[str]:
-    """Properties that meltano.yml selects of an object."""
+def select() -> tuple[str, ...]:
+    """What meltano.yml selects."""
     taps = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
     (patterns,) = (tap["select"] for tap in taps if tap["name"] == "tap-hubspot")
-    columns = [f"property_{each.name}" for each in PROPERTIES[table]]
-    return frozenset(
-        column
-        for column in columns
-        if column == AUTOMATIC.get(table) or any(fnmatchcase(f"{table}.{column}", each) for each in patterns)
-    )
+    return tuple(patterns)
 
 
-def as_singer(milliseconds: int) -> str:
-    """How the tap writes a time."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000 * 1000:06d}Z"
+def expected(sandbox: HubspotSandbox, kind: str, record: Record) -> Row:
+    """The row that a record has to be."""
+    portal = sandbox.portal
+    names = list(portal.types[kind])
+    if kind != "contacts":
+        names = [name for name in names if f"{kind}.properties.{name}" in select()]
+    moments = {"createdAt": "createdate", "updatedAt": MODIFIED_BY[kind]}
+    row: Row = {
+        "id": str(record.id),
+        "properties": {name: portal.text(kind, record, name) for name in names},
+        **{column: as_moment(portal.text(kind, record, name)) for column, name in moments.items()},
+        "archived": record.archived_at is not None,
+    }
+    if kind == "deals":
+        found = {other: record.associated.get(other, []) for other in ("companies", "contacts")}
+        row["associations"] = {
+            "companies": [{"id": str(id_), "types": [5, 341]} for id_ in found["companies"]],
+            "contacts": [{"id": str(id_), "types": [3]} for id_ in found["contacts"]],
+        }
+    return row
 
 
-def old_property(record: Record, name: str, kind: str) -> Row | None:
-    """What must come of a property through an older endpoint."""
-    if name not in record.values:
-        return None
-    value = record.values[name]
-    match kind:
-        case "datetime":
-            value = as_singer(value)
-        case "number":
-            value = float(value) if value[:1].isdecimal() else value
-        case "bool":
-            value = value == "true"
-    return {"value": value, "timestamp": as_singer(record.set_at[name]), "source": "API", "sourceId": None}
+def as_moment(text: str | None) -> datetime:
+    return datetime.fromisoformat(str(text)).replace(tzinfo=None)
 
 
-def expected(sandbox: HubspotSandbox, table: str) -> dict[Any, Row]:
-    """The rows and all columns that the tap's schema gives them."""
-    rows = {}
-    for record in sandbox.portal.listed(table):
-        row: Row = dict.fromkeys(f"property_{each.name}" for each in PROPERTIES[table])
-        for each in PROPERTIES[table]:
-            if (column := f"property_{each.name}") not in selected(table):
-                continue
-            is_old = table != "contacts"
-            row[column] = (
-                old_property(record, each.name, each.type) if is_old else record.values.get(each.name)
-            )
-        row |= {"properties": None}
-        if table == "contacts":
-            row |= {"associations": None, "objectWriteTraceId": None, "id": str(record.id), "archived": False}
-            for column, name in (("createdAt", "createdate"), ("updatedAt", "lastmodifieddate")):
-                moment = datetime.fromtimestamp(record.values[name] / 1000, UTC)
-                row[column] = moment.replace(tzinfo=None)
-        else:
-            row |= {"portalId": None, "properties_versions": None, KEYS[table]: record.id}
-        if table == "deals":
-            row["isDeleted"] = False
-            row["associations"] = {
-                "associatedVids": record.associated.get("contacts", []),
-                "associatedCompanyIds": record.associated.get("companies", []),
-                "associatedDealIds": [],
-            }
-        rows[row[KEYS[table]]] = row
-    return rows
-
-
-@pytest.mark.parametrize("table", ["companies", "contacts", "deals"])
+@pytest.mark.parametrize("table", OBJECTS)
 def test_every_column_of_every_row_is_there(loaded: Loaded, table: str) -> None:
-    wanted = expected(loaded.sandbox, table)
+    wanted = {
+        str(each.id): expected(loaded.sandbox, table, each) for each in loaded.sandbox.portal.listed(table)
+    }
     assert len(wanted) > 25
     assert loaded.raw(table) == wanted
 
 
-def test_pipelines_are_there_with_their_stages(loaded: Loaded) -> None:
-    pipelines = json.loads(loaded.sandbox.send("GET", "/deals/v1/pipelines").text)
-    assert loaded.raw("deal_pipelines") == {each["pipelineId"]: each for each in pipelines}
+def test_pipelines_and_owners_are_there(loaded: Loaded) -> None:
+    pipelines = {each["id"]: each for each in loaded.sandbox.get("/crm/v3/pipelines/deals")["results"]}
+    rows = loaded.raw("deal_pipelines")
+    assert rows.keys() == pipelines.keys()
+    assert all(row["stages"] == pipelines[id_]["stages"] for id_, row in rows.items())
+    owners = {row["id"]: f"{row['firstName']} {row['lastName']}" for row in loaded.raw("owners").values()}
+    assert owners == owner_names()
 
 
-def test_lists_were_read_page_by_page(loaded: Loaded) -> None:
-    for path in ("/crm/v3/objects/contacts", "/deals/v1/deal/paged"):
-        assert len(loaded.sandbox.requests(path)) == 3
+def owner_names() -> dict[str, str]:
+    return {each.id: f"{each.first_name} {each.last_name}" for each in OWNERS}
 
 
-def test_nothing_but_the_sandbox_was_asked(loaded: Loaded) -> None:
-    assert {seen.status for seen in loaded.sandbox.requests() if "tickets" not in seen.path} == {200}
+def test_lists_were_read_page_by_page_and_nothing_was_refused(loaded: Loaded) -> None:
+    lists = [seen for seen in loaded.sandbox.requests("/crm/v3/objects/deals") if seen.method == "GET"]
+    assert len([seen for seen in lists if seen.query["archived"] == "false"]) == 3
+    assert {seen.status for seen in loaded.sandbox.requests()} <= {200, 207}
+    assert max(seen.target_length for seen in loaded.sandbox.requests()) < 2000
 
 
-def test_mart_companies_is_what_the_deals_add_up_to(
-    loaded: Loaded, installed: Callable[[str, str], Path], tmp_path: Path
-) -> None:
+def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
+    """Runs before the marts are built, which have to see it all."""
+    portal = loaded.sandbox.portal
+    newest = {
+        kind: str(max(portal.listed(kind), key=lambda each, by=MODIFIED_BY[kind]: each.values[by]).id)  # type: ignore[misc]
+        for kind in OBJECTS
+    }
+    company, contact, deal = (portal.listed(kind)[3 + i] for i, kind in enumerate(OBJECTS))
+    gone = portal.listed("deals")[9]
+    with_deals = [each for each in portal.listed("companies") if len(each.associated.get("deals", ())) > 1]
+    *_, closed, one, other = with_deals
+    untied = {str(id_) for id_ in closed.associated["deals"]}
+    with portal.clock.held(portal.clock.now() + timedelta(minutes=10)):  # behind the look-back
+        portal.update("companies", company, {"name": "Dra. Só Núñez"})
+        portal.update("contacts", contact, {"email": ""})
+        portal.update("deals", deal, {"dealstage": "1047102", "pipeline": "75312468", **NO_NUMBERS})
+        new = portal.create("deals", {"dealname": "Retorno", "dealstage": "1047102", "pipeline": "75312468"})
+        portal.archive("deals", gone)
+        portal.archive("companies", closed)
+        kept = portal.merge("companies", one, other)
+    portal.clock.advance(601)
+    before = datetime.now(UTC)
+    loaded.run()
+
+    definitions = loaded.sandbox.requests("/crm/v3/properties/")
+    assert len(definitions) == 2 * len(OBJECTS), "each run has asked once: new properties can be selected"
+    # a run begins at the latest change that the one before has seen
+    companies = {str(each.id) for each in (company, kept, closed)}
+    assert loaded.written_since(before, "companies") == companies | {newest["companies"]}
+    assert loaded.written_since(before, "contacts") == {str(contact.id), newest["contacts"]}
+    changed = {str(each.id) for each in (deal, new, gone)}
+    assert loaded.written_since(before, "deals") == changed | {newest["deals"]}
+    deals = loaded.raw("deals")
+    assert deals.pop(str(gone.id))["archived"]
+    # the deals of companies that are gone were not changed, and name what was there before
+    behind = untied | {str(id_) for id_ in kept.associated["deals"]}
+    wanted = {str(each.id): expected(loaded.sandbox, "deals", each) for each in portal.listed("deals")}
+    assert {id_: row for id_, row in deals.items() if id_ not in behind} == {
+        id_: row for id_, row in wanted.items() if id_ not in behind
+    }
+    assert deals[str(deal.id)]["properties"]["amount"] == "N/A"
+
+
+@pytest.fixture(scope="module")
+def modelled(
+    loaded: Loaded, installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Loaded:
+    """After a build of HubSpot's marts, with their tests."""
     dbt = installed("utility", "dbt-postgres") / "dbt"
     target = connection_settings(loaded.database)
-    transform = str(ROOT / "transform")
+    transform, made = str(ROOT / "transform"), tmp_path_factory.mktemp("dbt")
     environment = os.environ | {f"TARGET_POSTGRES_{name.upper()}": str(target[name]) for name in target}
     environment |= {"DBT_PROJECT_DIR": transform, "DBT_PROFILES_DIR": transform}
-    environment |= {"DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path / "logs")}
-    build = [str(dbt), "build", "--select", "+mart_companies", "--indirect-selection", "buildable"]
-    build += ["--exclude-resource-type", "unit_test"]
+    environment |= {
+        "DBT_TARGET_PATH": str(made),
+        "DBT_LOG_PATH": str(made / "logs"),
+        "HUBSPOT_CURRENCY": "BRL",
+    }
+    build = [str(dbt), "build", "--select", "+mart_companies", "+fct_hubspot_deals"]
+    build += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
     run = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
-    rows = loaded.query("select * from marts.mart_companies")
-    assert {row["company_id"]: row for row in rows} == mart_companies(loaded.sandbox)
+    return loaded
 
 
-def mart_companies(sandbox: HubspotSandbox) -> dict[str, Row]:
-    """The mart, from what HubSpot says: each deal at its company, or the only one of its domain."""
-    won = {
-        stage["stageId"]
-        for pipeline in sandbox.get("/deals/v1/pipelines")
-        for stage in pipeline["stages"]
-        if stage["closedWon"]
-    }
-    companies = {row["id"]: row["properties"] for row in sandbox.truth("companies")}
+def companies_of_deals(sandbox: HubspotSandbox) -> dict[str, str]:
+    """Each deal's company: the one it is associated with, else the only one of its domain."""
     by_domain = defaultdict(list)
-    for id_, company in companies.items():
-        by_domain[company["domain"]].append(id_)
-    deals = defaultdict(list)
+    for company in sandbox.truth("companies"):
+        by_domain[company["properties"]["domain"]].append(company["id"])
+    found = {}
     for deal in sandbox.truth("deals"):
         candidates = deal["associations"].get("companies") or by_domain.get(
             deal["properties"]["company_domain"], []
         )
         if len(candidates) == 1:
-            deals[candidates[0]].append(deal["properties"])
+            found[deal["id"]] = candidates[0]
+    return found
+
+
+def test_mart_companies_is_what_the_deals_add_up_to(modelled: Loaded) -> None:
+    rows = modelled.query("select * from marts.mart_companies")
+    assert {row["company_id"]: row for row in rows} == mart_companies(modelled.sandbox)
+
+
+def mart_companies(sandbox: HubspotSandbox) -> dict[str, Row]:
+    """The mart, from what HubSpot says."""
+    won = {stage.id for pipeline in PIPELINES for stage in pipeline.stages if stage.is_won}
+    companies, owned = companies_of_deals(sandbox), defaultdict(list)
+    for deal in sandbox.truth("deals"):
+        owned[companies.get(deal["id"])].append(deal["properties"])
     found = {}
-    for id_, company in companies.items():
-        sold = [deal for deal in deals[id_] if deal["dealstage"] in won]
-        amounts = [Decimal(deal["amount_in_home_currency"]) for deal in sold if deal["amount"]]
-        found[id_] = {
-            "company_id": id_,
-            "company_name": company["name"],
-            "domain": company["domain"],
-            "especialidade_medica": company["especialidade_medica"],
-            "total_deals": len(deals[id_]),
+    for company in sandbox.truth("companies"):
+        sold = [deal for deal in owned[company["id"]] if deal["dealstage"] in won]
+        amounts = [Decimal(deal["amount_in_home_currency"]) for deal in sold if number(deal["amount"])]
+        found[company["id"]] = {
+            "company_id": company["id"],
+            "company_name": company["properties"]["name"],
+            "domain": company["properties"]["domain"],
+            "especialidade_medica": company["properties"]["especialidade_medica"],
+            "total_deals": len(owned[company["id"]]),
             "total_won_deals": len(sold),
             "total_revenue": sum(amounts, Decimal(0)),
             "average_deal_value": round(sum(amounts, Decimal("1e-9")) / len(amounts), 2) if amounts else None,
@@ -245,41 +277,37 @@ def mart_companies(sandbox: HubspotSandbox) -> dict[str, Row]:
     return found
 
 
-def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
-    """Runs last, as it changes the account."""
-    sandbox = loaded.sandbox
-    newest = {
-        kind: max(sandbox.portal.listed(kind), key=lambda record: max(record.set_at.values()))
-        for kind in ("companies", "contacts", "deals")
-    }
-    company, contact, deal, gone = (
-        sandbox.portal.listed(kind)[3 + i]
-        for i, kind in enumerate(("companies", "contacts", "deals", "deals"))
-    )
-    changes = {
-        f"companies/{company.id}": {"name": "Dra. Só Núñez"},
-        f"contacts/{contact.id}": {"email": ""},
-        f"deals/{deal.id}": {"dealstage": "1047102", "amount": "N/A"},
-    }
-    for path, properties in changes.items():
-        reply = sandbox.send("PATCH", f"/crm/v3/objects/{path}", {"properties": properties})
-        assert reply.status == 200
-    body = {"properties": {"dealname": "Retorno", "dealstage": "1047101", "pipeline": "75312468"}}
-    new = int(sandbox.send("POST", "/crm/v3/objects/deals", body).json()["id"])
-    sandbox.send("DELETE", f"/crm/v3/objects/deals/{gone.id}")
-    before, asked = datetime.now(UTC), len(sandbox.requests("/companies/v2/companies/"))
-    loaded.run()
+def number(text: str | None) -> Decimal | None:
+    return Decimal(text) if text and text != "N/A" else None
 
-    # the tap reads from its bookmark on, that moment included
-    assert loaded.written_since(before, "companies") == {company.id, newest["companies"].id}
-    assert loaded.written_since(before, "contacts") == {contact.id, newest["contacts"].id}
-    assert loaded.written_since(before, "deals") == {deal.id, new, newest["deals"].id}
-    assert len(sandbox.requests("/companies/v2/companies/")) - asked == 3  # a page, and two that changed
-    raw = {table: loaded.raw(table) for table in newest}
-    assert raw["companies"] == expected(sandbox, "companies")
-    assert raw["contacts"] == expected(sandbox, "contacts")
-    assert raw["deals"][deal.id]["property_amount"]["value"] == "N/A"
-    assert raw["deals"].pop(gone.id), "the tap does not see that it was deleted"
-    assert raw["deals"].keys() == expected(sandbox, "deals").keys()
-    assert raw["deals"][new] == expected(sandbox, "deals")[new]
-    assert datetime.fromisoformat(raw["deals"][new]["property_createdate"]["value"]) > NOW
+
+def test_fct_hubspot_deals_has_every_deal_with_its_names(modelled: Loaded) -> None:
+    sandbox = modelled.sandbox
+    columns = "deal_id, company_id, company_name, owner_name, pipeline_name, stage_name, amount, currency"
+    columns += ", is_open, is_won, is_lost, created_at, closed_at"
+    rows = modelled.query(f"select {columns} from marts.fct_hubspot_deals where not is_deleted")
+    company_names = {row["id"]: row["properties"]["name"] for row in sandbox.truth("companies")}
+    stages = {stage.id: stage for pipeline in PIPELINES for stage in pipeline.stages}
+    pipelines = {pipeline.id: pipeline.label for pipeline in PIPELINES}
+    companies, wanted = companies_of_deals(sandbox), {}
+    for deal in sandbox.truth("deals"):
+        values, company = deal["properties"], companies.get(deal["id"])
+        stage, closed_at = stages[values["dealstage"]], values["closedate"]
+        wanted[deal["id"]] = {
+            "deal_id": deal["id"],
+            "company_id": company,
+            "company_name": company_names.get(company or ""),
+            "owner_name": owner_names().get(values["hubspot_owner_id"]),
+            "pipeline_name": pipelines[values["pipeline"]],
+            "stage_name": stage.label,
+            "amount": number(values["amount"]),
+            "currency": values["deal_currency_code"] or "BRL",
+            "is_open": not stage.is_closed,
+            "is_won": stage.is_won,
+            "is_lost": stage.is_closed and not stage.is_won,
+            "created_at": datetime.fromisoformat(values["createdate"]),
+            "closed_at": datetime.fromisoformat(closed_at) if closed_at and closed_at != "soon" else None,
+        }
+    assert {row["deal_id"]: row for row in rows} == wanted
+    (gone,) = modelled.query("select is_open, is_won, is_lost from marts.fct_hubspot_deals where is_deleted")
+    assert not any(gone.values())

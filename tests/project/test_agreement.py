@@ -7,7 +7,6 @@ import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from tap_hubspot.tap import SETTINGS
 from tap_pipedrive import custom_fields
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
@@ -259,19 +259,30 @@ def test_dbt_has_a_source_and_a_staging_model_for_every_stream() -> None:
 
 
 def test_of_hubspot_meltano_selects_what_the_models_read_and_nothing_else() -> None:
-    sources = yaml.safe_load((ROOT / "transform/models/staging/hubspot/_hubspot__sources.yml").read_text())
-    read = {
-        f"{table['name']}.{column['name']}"
-        for table in sources["sources"][0]["tables"]
-        for column in table["columns"]
-    }
-    keys = {"companies.companyId", "contacts.id", "deals.dealId"}
-    bookmarks = {"contacts.updatedAt", *(f"{x}.property_hs_lastmodifieddate" for x in ("companies", "deals"))}
+    staging = ROOT / "transform/models/staging/hubspot"
+    (source,) = yaml.safe_load((staging / "_hubspot__sources.yml").read_text())["sources"]
+    read = set()
+    for stream in source["tables"]:
+        paths = {column["name"]: {column["name"]} for column in stream["columns"]}
+        if "properties" in paths:
+            model = (staging / f"stg_hubspot__{stream['name']}.sql").read_text()
+            names = re.findall(r"hubspot_(?:text|number|time)\('(\w+)'\)", model)
+            names += ["hs_merged_object_ids"] if "hubspot_is_deleted" in model else []
+            paths["properties"] = {f"properties.{name}" for name in names}
+        if "associations" in paths:
+            paths["associations"] = {"associations.*"}
+        read |= {f"{stream['name']}.{path}" for found in paths.values() for path in found}
+    automatic = {path for path in read if path.endswith((".id", ".updatedAt"))}
     selected = plugin("extractors", "tap-hubspot")["select"]
-    for column in read - keys - bookmarks:  # the tap always selects these
-        assert any(fnmatchcase(column, pattern) for pattern in selected), column
-    for pattern in selected:
-        assert any(fnmatchcase(column, pattern) for column in read), pattern
+    assert len(selected) == len(set(selected))
+    assert set(selected) == read - automatic
+
+
+def test_meltano_knows_the_settings_of_the_tap_for_hubspot_with_their_defaults() -> None:
+    ours = {name: setting.get("default") for name, setting in SETTINGS.to_dict()["properties"].items()}
+    theirs = {each["name"]: each.get("value") for each in plugin("extractors", "tap-hubspot")["settings"]}
+    assert {name: theirs[name] for name in ours} == ours
+    assert theirs.keys() - ours.keys() == {"stream_maps", "stream_map_config"}  # the SDK's own
 
 
 @READMES
@@ -338,9 +349,10 @@ def test_constraints_hold_what_meltano_installs(group: str, name: str) -> None:
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier
 
 
-def test_constraints_of_the_tap_satisfy_its_requirements() -> None:
-    project = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
-    versions = pinned("tap-pipedrive")
+@pytest.mark.parametrize("folder", ["tap-pipedrive", "plugins/tap-hubspot"])
+def test_constraints_of_a_tap_satisfy_its_requirements(folder: str) -> None:
+    project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+    versions = pinned(Path(folder).name)
     for requirement in map(Requirement, project["dependencies"]):
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
@@ -348,7 +360,9 @@ def test_constraints_of_the_tap_satisfy_its_requirements() -> None:
 def test_tests_and_runs_use_the_same_singer_sdk() -> None:
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     locked = {each["name"]: each.get("version") for each in packages}
-    assert locked["singer-sdk"] == pinned("tap-pipedrive")["singer-sdk"]
+    assert (
+        locked["singer-sdk"] == pinned("tap-pipedrive")["singer-sdk"] == pinned("tap-hubspot")["singer-sdk"]
+    )
     assert locked["meltano"] == requirement_of_project("meltano")
 
 
@@ -368,7 +382,8 @@ def test_python_versions_are_the_same_everywhere() -> None:
     ]
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == versions
-    for path in ("pyproject.toml", "sandbox/pyproject.toml", "tap-pipedrive/pyproject.toml"):
+    for folder in (".", "sandbox", "tap-pipedrive", "plugins/tap-hubspot"):
+        path = f"{folder}/pyproject.toml"
         wanted = Requirement(
             "python" + tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
         )

@@ -1,26 +1,26 @@
-"""The HubSpot side: what its endpoints answer, who is let in, and how."""
+"""The HubSpot side: what its endpoints answer, who is let in, and how often."""
 
 from __future__ import annotations
 
+import csv
 import json
-import ssl
 import subprocess
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
-from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY, PROPERTIES
+from pipedrive_sandbox.hubspot.definitions import LONG, MODIFIED_BY, OWNERS, PIPELINES, PROPERTIES
 from pipedrive_sandbox.hubspot.generate import generate
+from pipedrive_sandbox.hubspot.server import App, Limits
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
 from pipedrive_sandbox.testing import NOW
 
 KINDS = list(PROPERTIES)
-HOST = "api.hubapi.com"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def own() -> Iterator[HubspotSandbox]:
 
 
 def pages(sandbox: HubspotSandbox, kind: str, **params: Any) -> list[list[dict[str, Any]]]:
-    """All pages of a newer list."""
+    """All pages of a list."""
     found: list[list[dict[str, Any]]] = []
     after: dict[str, str] = {}
     while True:
@@ -49,7 +49,7 @@ def pages(sandbox: HubspotSandbox, kind: str, **params: Any) -> list[list[dict[s
         after = {"after": page["paging"]["next"]["after"]}
 
 
-# Newer endpoints
+# Lists
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,87 +100,52 @@ def test_the_definitions_name_what_records_have(hubspot: HubspotSandbox, kind: s
     assert defined["createdate"] == defined[MODIFIED_BY[kind]] == "datetime"
 
 
-# Older endpoints
+def test_an_account_has_as_many_properties_as_it_is_told() -> None:
+    portal, _ = generate(20, 1, NOW, properties=1650)
+    for kind in KINDS:
+        assert len(portal.properties[kind]) == len(portal.types[kind]) == 1650
+        filled = [
+            sum(value is not None for value in row["properties"].values()) for row in portal.truth(kind)
+        ]
+        assert all(60 < count < 200 for count in filled)
+    assert len(LONG.name) == 55
+    assert LONG.name in portal.types["contacts"]
 
 
-@pytest.mark.parametrize(
-    ("path", "rows", "more", "key", "kind"),
-    [
-        ("/companies/v2/companies/paged", "companies", "has-more", "companyId", "companies"),
-        ("/deals/v1/deal/paged", "deals", "hasMore", "dealId", "deals"),
-    ],
-)
-def test_older_lists_have_every_record_once(
-    hubspot: HubspotSandbox, path: str, rows: str, more: str, key: str, kind: str
-) -> None:
-    found, page = [], {"offset": 0, more: True}
-    while page[more]:
-        page = hubspot.get(path, limit=11, offset=page["offset"])
-        found += [str(row[key]) for row in page[rows]]
-    assert found == [row["id"] for row in hubspot.truth(kind)]
-
-
-def test_older_properties_say_when_they_were_set(own: HubspotSandbox) -> None:
-    deal = own.truth("deals")[0]
-    moment = datetime(2026, 11, 20, 15, 45, 0, 123_000, tzinfo=UTC)
-    with own.portal.clock.held(moment):
-        own.send("PATCH", f"/crm/v3/objects/deals/{deal['id']}", {"properties": {"dealname": "Novo"}})
-    row = own.get("/deals/v1/deal/paged", limit=1, properties=["dealname", "amount"])["deals"][0]
-    name, milliseconds = row["properties"]["dealname"], 1_795_189_500_123
-    assert (name["value"], name["timestamp"]) == ("Novo", milliseconds)
-    assert name["versions"][0] == {
-        "name": "dealname",
-        "value": "Novo",
-        "timestamp": milliseconds,
-        "source": "API",
-        "sourceVid": [],
-    }
-    assert row["properties"]["amount"]["timestamp"] < milliseconds
-
-
-def test_older_times_are_milliseconds(hubspot: HubspotSandbox) -> None:
-    row = hubspot.get("/deals/v1/deal/paged", limit=1, includeAllProperties="true")["deals"][0]
-    shown = datetime.fromtimestamp(int(row["properties"]["createdate"]["value"]) / 1000, UTC)
-    assert (
-        shown.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        == (hubspot.truth("deals")[0]["properties"]["createdate"])
-    )
-
-
-def test_older_deals_have_associations_when_asked(hubspot: HubspotSandbox) -> None:
-    with_them = hubspot.get("/deals/v1/deal/paged", limit=250, includeAssociations="true")["deals"]
-    truth = {row["id"]: row["associations"] for row in hubspot.truth("deals")}
-    for row in with_them:
-        ids = truth[str(row["dealId"])]
-        assert row["associations"]["associatedVids"] == [int(id_) for id_ in ids.get("contacts", [])]
-        assert row["associations"]["associatedCompanyIds"] == [int(id_) for id_ in ids.get("companies", [])]
-    without = hubspot.get("/deals/v1/deal/paged", limit=250)["deals"]
-    assert not any(row["associations"]["associatedVids"] for row in without)
-
-
-def test_an_emptied_property_is_there_and_one_never_set_is_not(hubspot: HubspotSandbox) -> None:
+def test_an_emptied_property_is_an_empty_text_and_one_never_set_is_null(hubspot: HubspotSandbox) -> None:
     spoilt = hubspot.manifest["troubles"]
-    deals = hubspot.get("/deals/v1/deal/paged", limit=250, includeAllProperties="true")["deals"]
-    emptied = {row["dealId"] for row in deals if row["properties"]["amount"]["value"] == ""}
+    deals = hubspot.truth("deals")
+    emptied = {int(row["id"]) for row in deals if row["properties"]["amount"] == ""}
     assert emptied == set(spoilt["emptied_amounts"]["ids"]["deals"])
-    no_company = {row["dealId"] for row in deals if "company_domain" not in row["properties"]}
+    no_company = {int(row["id"]) for row in deals if row["properties"]["company_domain"] is None}
     assert no_company == set(spoilt["deals_without_company"]["ids"]["deals"])
 
 
-def test_a_company_alone_has_every_property(hubspot: HubspotSandbox) -> None:
-    truth = hubspot.truth("companies")[0]
-    row = hubspot.get(f"/companies/v2/companies/{truth['id']}")
-    assert row["properties"].keys() == truth["properties"].keys()
-    assert hubspot.send("GET", "/companies/v2/companies/1").status == 404
-
-
-def test_pipelines_tell_which_stages_are_won(hubspot: HubspotSandbox) -> None:
-    pipelines = hubspot.get("/deals/v1/pipelines")
-    won = {stage["stageId"] for each in pipelines for stage in each["stages"] if stage["closedWon"]}
+def test_pipelines_tell_which_stages_are_closed_and_how(hubspot: HubspotSandbox) -> None:
+    pipelines = hubspot.get("/crm/v3/pipelines/deals")["results"]
+    assert [each["id"] for each in pipelines] == [each.id for each in PIPELINES]
+    stages = {stage["id"]: stage["metadata"] for each in pipelines for stage in each["stages"]}
+    won = {id_ for id_, each in stages.items() if each == {"isClosed": "true", "probability": "1.0"}}
     assert won == {"closedwon", "1047102"}
+    assert {id_ for id_, each in stages.items() if each["isClosed"] == "true"} - won == {
+        "closedlost",
+        "1047103",
+    }
 
 
-# Who is let in, and troubles on demand
+def test_owners_are_listed_those_who_left_apart(hubspot: HubspotSandbox) -> None:
+    there = hubspot.get("/crm/v3/owners", limit=2)
+    rest = hubspot.get("/crm/v3/owners", after=there["paging"]["next"]["after"])
+    gone = hubspot.get("/crm/v3/owners", archived="true")
+    assert [each["id"] for page in (there, rest, gone) for each in page["results"]] == [
+        each.id for each in OWNERS
+    ]
+    assert [each["archived"] for each in gone["results"]] == [True]
+    owned = {row["properties"]["hubspot_owner_id"] for row in hubspot.truth("deals")}
+    assert owned == {None, *(each.id for each in OWNERS)}
+
+
+# Who is let in, how often, and troubles on demand
 
 
 def test_a_wrong_token_is_refused(hubspot: HubspotSandbox) -> None:
@@ -188,23 +153,87 @@ def test_a_wrong_token_is_refused(hubspot: HubspotSandbox) -> None:
     assert (reply.status, reply.json()["category"]) == (401, "INVALID_AUTHENTICATION")
 
 
-def test_a_scope_that_the_token_lacks_is_refused(hubspot: HubspotSandbox) -> None:
-    reply = hubspot.send("GET", "/crm/v3/properties/tickets")
-    assert (reply.status, reply.json()["category"]) == (403, "MISSING_SCOPES")
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("/crm/v3/objects/contacts", "crm.objects.contacts.read"),
+        ("/crm/v3/owners", "crm.objects.owners.read"),
+    ],
+)
+def test_a_scope_that_the_token_lacks_is_refused_by_name(path: str, scope: str) -> None:
+    with HubspotSandbox(deals=10, without_scopes=[scope]) as sandbox:
+        reply = sandbox.send("GET", path)
+        assert (reply.status, reply.json()["category"]) == (403, "MISSING_SCOPES")
+        assert reply.json()["errors"][0]["context"] == {"requiredGranularScopes": [scope]}
+        assert sandbox.send("GET", "/crm/v3/objects/deals").status == 200
 
 
-def test_an_unknown_path_is_refused(hubspot: HubspotSandbox) -> None:
-    assert hubspot.send("GET", "/crm/v3/objects/quotes").status == 404
+def test_associations_need_the_scopes_of_both_sides() -> None:
+    with HubspotSandbox(deals=10, without_scopes=["crm.objects.contacts.read"]) as sandbox:
+        for other, status in (("contacts", 403), ("companies", 207)):
+            path = f"/crm/v4/associations/deals/{other}/batch/read"
+            assert sandbox.send("POST", path, {"inputs": [{"id": "1"}]}).status == status
+
+
+@pytest.mark.parametrize(
+    "path", ["/crm/v3/objects/quotes", "/deals/v1/pipelines", "/crm-pipelines/v1/pipelines/deals"]
+)
+def test_an_unknown_path_is_refused(hubspot: HubspotSandbox, path: str) -> None:
+    assert hubspot.send("GET", path).status == 404
+
+
+def test_an_address_of_more_than_8_kb_is_refused(hubspot: HubspotSandbox) -> None:
+    names = ",".join(f"{'x' * 20}{i}" for i in range(400))
+    assert hubspot.send("GET", f"/crm/v3/objects/deals?properties={names}").status == 400
+
+
+def test_an_app_gets_access_for_half_an_hour(own: HubspotSandbox) -> None:
+    form = "&".join(
+        f"{name}={value}" for name, value in {"grant_type": "refresh_token", **vars(App())}.items()
+    )
+    grant = own.form("/oauth/v3/token", form).granted()
+    assert (grant["expires_in"], grant["token_type"]) == (1800, "bearer")
+    assert own.send("GET", "/crm/v3/owners", token=grant["access_token"]).status == 200
+    own.state.access_tokens[grant["access_token"]] = 0.0
+    reply = own.send("GET", "/crm/v3/owners", token=grant["access_token"])
+    assert (reply.status, reply.json()["category"]) == (401, "EXPIRED_AUTHENTICATION")
+    assert own.form("/oauth/v3/token", form.replace("refresh-token", "other")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("limits", "path", "let_in", "policy"),
+    [
+        (Limits(burst=3, searches=0), "/crm/v3/owners", 3, "TEN_SECONDLY_ROLLING"),
+        (Limits(burst=0, searches=0, daily=2), "/crm/v3/owners", 2, "DAILY"),
+    ],
+)
+def test_requests_beyond_a_limit_are_refused(limits: Limits, path: str, let_in: int, policy: str) -> None:
+    with HubspotSandbox(deals=10, limits=limits) as sandbox:
+        replies = [sandbox.send("GET", path) for _ in range(let_in + 1)]
+        assert [reply.status for reply in replies] == [200] * let_in + [429]
+        assert replies[-1].json()["policyName"] == policy
+
+
+def test_searches_have_a_limit_of_their_own(own: HubspotSandbox) -> None:
+    own.state.limits = Limits(burst=0, searches=5)
+    own.state.times["SECONDLY"] = deque(
+        [time.monotonic() + 60] * 5
+    )  # five just now, however slow the machine
+    reply = own.send("POST", "/crm/v3/objects/deals/search", {})
+    assert (reply.status, reply.json()["policyName"]) == (429, "SECONDLY")
+    assert own.send("GET", "/crm/v3/objects/deals").status == 200
 
 
 def test_a_fault_strikes_when_told(own: HubspotSandbox) -> None:
-    own.trouble(kind="burst429", path="/deals/", at=[2])
-    own.trouble(kind="status", status=502, path="/companies/", times=1)
-    deals = [own.send("GET", "/deals/v1/pipelines").status for _ in range(3)]
-    assert deals == [200, 429, 200]
-    companies = [own.send("GET", "/companies/v2/properties").status for _ in range(2)]
-    assert companies == [502, 200]
-    assert [seen.status for seen in own.requests("/deals/")] == deals
+    own.trouble(kind="burst429", path="/pipelines/", at=[2])
+    own.trouble(kind="daily429", path="/owners", times=1)
+    own.trouble(kind="status", status=502, path="/properties/", times=1)
+    own.trouble(kind="null", path="/objects/", times=1)
+    assert [own.send("GET", "/crm/v3/pipelines/deals").status for _ in range(3)] == [200, 429, 200]
+    assert [own.send("GET", "/crm/v3/owners").status for _ in range(2)] == [429, 200]
+    assert [own.send("GET", "/crm/v3/properties/deals").status for _ in range(2)] == [502, 200]
+    assert own.send("GET", "/crm/v3/objects/deals").text == "null"
+    assert [seen.status for seen in own.requests("/pipelines/")] == [200, 429, 200]
 
 
 # Changes
@@ -241,6 +270,32 @@ def test_what_is_deleted_is_in_no_list_and_no_association(own: HubspotSandbox) -
     for deal in own.truth("deals"):
         assert contact["id"] not in deal["associations"].get("contacts", [])
     assert own.send("PATCH", path, {"properties": {"city": "Recife"}}).status == 404
+    (gone,) = own.get("/crm/v3/objects/contacts", archived="true")["results"]
+    assert (gone["id"], gone["archived"]) == (contact["id"], True)
+    assert gone["archivedAt"] > gone["updatedAt"]
+
+
+@pytest.mark.parametrize(("kind", "is_new"), [("companies", True), ("contacts", False), ("deals", True)])
+def test_a_merge_leaves_one_record_with_what_both_had(own: HubspotSandbox, kind: str, is_new: bool) -> None:
+    first, second = (row for row in own.truth(kind)[:2])
+    body = {"primaryObjectId": first["id"], "objectIdToMerge": second["id"]}
+    kept = own.post(f"/crm/v3/objects/{kind}/merge", body)["id"]
+    assert (kept != first["id"]) == is_new
+    rows = {row["id"]: row for row in own.truth(kind)}
+    assert second["id"] not in rows
+    gone = f"{first['id']};{second['id']}" if is_new else second["id"]
+    assert rows[kept]["properties"]["hs_merged_object_ids"] == gone
+    for name, value in first["properties"].items():
+        if value and name not in {MODIFIED_BY[kind], "hs_object_id", "createdate"}:
+            assert rows[kept]["properties"][name] == value
+    both = {
+        (other, id_) for row in (first, second) for other, ids in row["associations"].items() for id_ in ids
+    }
+    found = {(other, id_) for other, ids in rows[kept]["associations"].items() for id_ in ids}
+    assert found == both
+    assert own.get(f"/crm/v3/objects/{kind}/{second['id']}")["id"] == kept
+    assert not own.get(f"/crm/v3/objects/{kind}", archived="true")["results"]
+    assert own.send("POST", f"/crm/v3/objects/{kind}/merge", {**body, "objectIdToMerge": "1"}).status == 404
 
 
 @pytest.mark.parametrize(
@@ -251,53 +306,64 @@ def test_a_change_that_makes_no_sense_is_refused(own: HubspotSandbox, body: Any)
     assert own.send("PATCH", path, body).status == 400
 
 
-# The way in by proxy
-
-
-def through_proxy(sandbox: HubspotSandbox, host: str, authority: str) -> int:
-    proxy = urlsplit(sandbox.proxy)
-    connection = HTTPSConnection(
-        str(proxy.hostname), proxy.port, context=ssl.create_default_context(cafile=authority), timeout=300
-    )
-    connection.set_tunnel(host, 443)
-    connection.request("GET", "/deals/v1/pipelines", headers={"Authorization": f"Bearer {sandbox.token}"})
-    status = connection.getresponse().status
-    connection.close()
-    return status
-
-
-def test_behind_the_proxy_hubspots_host_is_the_sandbox(hubspot: HubspotSandbox) -> None:
-    assert through_proxy(hubspot, HOST, hubspot.authority) == 200
-
-
-def test_nobody_trusts_the_sandbox_by_accident(hubspot: HubspotSandbox) -> None:
-    with HubspotSandbox(deals=1) as other, pytest.raises(ssl.SSLCertVerificationError):
-        through_proxy(hubspot, HOST, other.authority)
-
-
-def test_the_proxy_leads_nowhere_else(hubspot: HubspotSandbox) -> None:
-    with pytest.raises(OSError, match="403"):
-        through_proxy(hubspot, "example.com", hubspot.authority)
-
-
 # The command
 
 
+def command(*words: str) -> list[str]:
+    return [
+        str(Path(sys.executable).with_name("hubspot-sandbox")),
+        *words,
+        "--deals",
+        "60",
+        "--now",
+        NOW.isoformat(),
+    ]
+
+
 def test_the_command_serves_what_it_is_told(tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).with_name("hubspot-sandbox")), "--port", "0", "--deals", "60"]
-    command += ["--now", NOW.isoformat(), "--ready-file", f"{tmp_path}/ready.json"]
-    command += ["--manifest", f"{tmp_path}/manifest.json", "--figures", f"{tmp_path}/figures"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    words = command(
+        "serve", "--port", "0", "--properties", "40", "--without-scope", "crm.objects.owners.read"
+    )
+    words += ["--ready-file", f"{tmp_path}/ready.json"]
+    words += ["--manifest", f"{tmp_path}/manifest.json", "--figures", f"{tmp_path}/figures"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             assert "HubSpot sandbox at http://127.0.0.1:" in process.stdout.readline()
             ready = json.loads((tmp_path / "ready.json").read_text())
-            assert "BEGIN CERTIFICATE" in Path(ready["authority"]).read_text()
-            portal, manifest = generate(60, 1, NOW)
-            assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
-            assert len(list((tmp_path / "figures").glob("*.csv"))) == 3
+            with urlopen(f"{ready['url']}/sandbox/truth/deals") as answer:
+                deals = json.loads(answer.read())
         finally:
             process.terminate()
     assert process.returncode == 0
-    assert not Path(ready["authority"]).exists()
-    assert len(portal.truth("deals")) == 60
+    portal, manifest = generate(60, 1, NOW, properties=40)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
+    assert deals == portal.truth("deals")
+    assert len(list((tmp_path / "figures").glob("*.csv"))) == 3
+
+
+def test_the_command_writes_files_for_hubspots_importer(tmp_path: Path) -> None:
+    subprocess.run(command("csv", str(tmp_path / "new")), check=True, capture_output=True)
+    portal, manifest = generate(60, 1, NOW)
+    stages = {stage.id: stage.label for pipeline in PIPELINES for stage in pipeline.stages}
+    labels = {"pipeline": {each.id: each.label for each in PIPELINES}, "dealstage": stages}
+    wanted_columns = {
+        "companies": {"name", "domain", "especialidade_medica"},
+        "contacts": {"firstname", "lastname", "email"},
+        "deals": {"dealname", "amount", "pipeline", "dealstage", "contact_email", "company_domain"},
+    }
+    for kind, columns in wanted_columns.items():
+        with (tmp_path / "new" / f"import_{kind}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert columns <= rows[0].keys()
+        assert rows == [
+            {
+                name: labels.get(name, {}).get(row["properties"][name], row["properties"][name] or "")
+                for name in rows[0]
+            }
+            for row in portal.truth(kind)
+        ]
+        if kind == "contacts":
+            assert sum(not row["lastname"] for row in rows) == len(
+                manifest["troubles"]["missing_last_names"]["ids"]["contacts"]
+            )

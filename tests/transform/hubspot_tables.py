@@ -1,51 +1,35 @@
-"""The raw tables of HubSpot, filled as the stock tap and the target fill them."""
+"""The raw tables of HubSpot, filled as the tap and the target fill them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pipedrive_sandbox.hubspot.definitions import PROPERTIES
+from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY
 from pipedrive_sandbox.hubspot.portal import Portal
 
 from .conftest import Account
 
-KEYS = {"companies": "companyId", "contacts": "id", "deals": "dealId"}
+COLUMNS = 'id text, properties jsonb, "createdAt" timestamp, "updatedAt" timestamp, archived boolean'
 
 
 def load_hubspot(account: Account, portal: Portal) -> None:
     """Make and fill the tables of companies, contacts and deals."""
     account.execute("create schema hubspot")
-    for table, key in KEYS.items():
-        is_new = table == "contacts"  # whose endpoint gives bare values; those of the others have a history
-        names = [each.name for each in PROPERTIES[table]]
-        columns = ", ".join(f"property_{name} {'text' if is_new else 'jsonb'}" for name in names)
-        account.execute(
-            f'create table hubspot.{table} ("{key}" {"text" if is_new else "bigint"}, {columns}, '
-            '"createdAt" timestamp, "updatedAt" timestamp, associations jsonb)'
-        )
+    for table in ("companies", "contacts", "deals"):
+        account.execute(f"create table hubspot.{table} ({COLUMNS}, associations jsonb)")
+        rows = []
         for record in portal.truth(table):
             values = record["properties"]
-            row = {
-                f"property_{name}": value if is_new else with_history(name, value)
-                for name, value in values.items()
-            }
-            row |= {key: record["id"], "associations": associated(record)}
-            row |= (
-                {"createdAt": values["createdate"], "updatedAt": values["lastmodifieddate"]} if is_new else {}
-            )
-            account.insert(table, row, schema="hubspot")
+            moments = {"createdAt": values["createdate"], "updatedAt": values[MODIFIED_BY[table]]}
+            row = {"id": record["id"], "properties": values, **moments, "archived": False}
+            rows.append({**row, "associations": associated(record)})
+        account.insert(table, *rows, schema="hubspot")
 
 
-def with_history(name: str, value: str | None) -> dict[str, Any] | None:
-    """A property of a company or deal; one that was never set is not there."""
-    if value is None:
-        return None
-    return {"value": float(value) if name.startswith("amount") and value else value, "source": "API"}
-
-
-def associated(record: dict[str, Any]) -> dict[str, list[int]]:
+def associated(record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The associations of a deal."""
+    types = {"companies": [5, 341], "contacts": [3]}
     return {
-        f"associated{name}": [int(id_) for id_ in record["associations"].get(kind, ())]
-        for name, kind in (("CompanyIds", "companies"), ("Vids", "contacts"))
+        kind: [{"id": id_, "types": types[kind]} for id_ in record["associations"].get(kind, ())]
+        for kind in types
     }

@@ -23,9 +23,14 @@ def create_raw_tables(account: Account) -> None:
         account.execute(f"create table hubspot.{table['name']} ({columns}, _sdc_extracted_at timestamp)")
 
 
-def said(**values: Any) -> dict[str, Any]:
-    """Properties as the tap loads those of companies and deals."""
-    return {f"property_{name}": {"value": value, "source": "API"} for name, value in values.items()}
+def row(id_: int, archived: bool | None = False, **properties: Any) -> dict[str, Any]:
+    """A row of a raw table."""
+    return {"id": str(id_), "archived": archived, "properties": properties}
+
+
+def tied(**ids: list[dict[str, Any]]) -> dict[str, Any]:
+    """The associations of a deal."""
+    return {"associations": {"companies": [], "contacts": [], **ids}}
 
 
 @pytest.fixture(scope="module")
@@ -34,55 +39,53 @@ def account(new_account: Callable[..., Account]) -> Account:
     account = new_account("hubspot_rows")
     account.execute("drop schema pipedrive cascade")
     create_raw_tables(account)
-    account.execute("alter table hubspot.contacts drop column property_phone")
+    account.execute("alter table hubspot.contacts drop column archived")
     account.execute("alter table hubspot.deals add column _sdc_deleted_at timestamp")
+    account.execute("drop table hubspot.owners")
+    long = {"hs_time_to_move_from_marketingqualifiedlead_to_customer": "1"}
     rows: dict[str, list[dict[str, Any]]] = {
         "companies": [
-            {
-                "companyId": 1,
-                **said(name="Dra. Só", domain="só.med.br", createdate="2026-01-02T03:04:05.678000Z"),
-            },
-            {"companyId": 2, **said(name="", domain="")},
-            {"companyId": 3},
+            row(1, name="Dra. Só", domain="só.med.br", createdate="2026-01-02T03:04:05.678Z"),
+            {**row(2, None, name="", domain="", createdate=""), "createdAt": "2026-01-31 23:30"},
+            {"id": "3"},
+            row(4, name="Uma de duas", domain="quatro.med.br", hs_merged_object_ids="2;3"),
+            row(5, archived=True, name="Foi-se", domain="cinco.med.br", hs_merged_object_ids="5"),
         ],
         "contacts": [
-            {
-                "id": "1",
-                "property_email": "josé@só.med.br",
-                "archived": False,
-                "createdAt": "2026-01-31 23:30",
-            },
-            {"id": "2", "property_email": "", "property_lastname": "", "archived": True},
+            {"id": "1", "properties": {"email": "josé@só.med.br", **long}, "createdAt": "2026-01-31 23:30"},
+            {"id": "2", "properties": {"email": "", "lastname": ""}},
         ],
         "deals": [
-            {"dealId": 1, **said(amount=10.5, hs_is_closed_won=True, hs_is_closed=True)},
-            {"dealId": 2, **said(amount="", closedate=None, dealname="")},
+            row(1, amount="10.5", hs_is_closed_won="true", hs_is_closed="true", closedate="2026-02-28"),
+            row(2, amount="", closedate=None, dealname=""),
+            {**row(3, amount="N/A", closedate="2026-02-30T00:00:00Z"), **tied()},
             {
-                "dealId": 3,
-                **said(amount="N/A"),
-                "associations": {"associatedCompanyIds": [], "associatedVids": []},
+                **row(4, amount="-3", closedate="0000-01-01T00:00:00Z"),
+                **tied(
+                    companies=[{"id": "7", "types": [341]}, {"id": "8", "types": [341, 5]}],
+                    contacts=[{"id": "9", "types": [3]}, {"id": "10", "types": [3]}],
+                ),
             },
             {
-                "dealId": 4,
-                **said(amount=-3),
-                "associations": {"associatedCompanyIds": [7, 8], "associatedVids": [9]},
+                **row(5, archived=True, amount="1e400", closedate="1767225600000"),
+                **tied(companies=[{"id": "7", "types": [341]}]),
             },
-            {"dealId": 5, "isDeleted": True},
-            {"dealId": 6, "_sdc_deleted_at": "2026-01-01"},
+            {**row(6, closedate="2024-02-29T23:59:59.999999Z"), "_sdc_deleted_at": "2026-01-01"},
         ],
     }
     for table, inserted in rows.items():
         account.insert(table, *inserted, schema="hubspot")
-    account.execute("update hubspot.companies set property_domain = 'null' where \"companyId\" = 3")
     account.execute(
-        """insert into hubspot.deal_pipelines ("pipelineId", label, stages) values
-        ('default', 'Vendas', array[
-            '{"stageId": "won", "closedWon": true, "probability": 1.0}',
-            '{"stageId": "lost", "closedWon": false, "probability": 0.0}',
-            '{"stageId": "open", "closedWon": false, "probability": 0.35}',
-            '{"stageId": "no words", "probability": 1}',
-            '{"stageId": "no odds"}'
-        ]::jsonb[]), ('empty', 'Sem etapas', '{}'), ('null', 'Nada', null)"""
+        """insert into hubspot.deal_pipelines (id, label, archived, stages) values
+        ('default', 'Vendas', false, array[
+            '{"id": "won", "metadata": {"isClosed": "true", "probability": "1.0"}}',
+            '{"id": "lost", "metadata": {"isClosed": "true", "probability": "0.0"}}',
+            '{"id": "open", "archived": true, "metadata": {"isClosed": "false", "probability": "0.35"}}',
+            '{"id": "no words", "metadata": {"probability": "1"}}',
+            '{"id": "odd", "metadata": {"probability": "high"}}',
+            '{"id": "no odds"}'
+        ]::jsonb[]), ('gone', 'Antigo', true, array['{"id": "old"}']::jsonb[]),
+        ('empty', 'Sem etapas', false, '{}'), ('null', 'Nada', null, null)"""
     )
     run = account.dbt("run", "--select", "path:models/staging/hubspot")
     assert run.returncode == 0, run.stdout
@@ -91,19 +94,44 @@ def account(new_account: Callable[..., Account]) -> Account:
 
 def test_emptied_and_missing_properties_are_null(account: Account) -> None:
     assert account.query(
-        "select company_id, company_name, domain, specialty from staging.stg_hubspot__companies order by 1"
+        "select company_id, company_name, domain, specialty from staging.stg_hubspot__companies "
+        "where company_id in ('1', '2', '3') order by 1"
     ) == [("1", "Dra. Só", "só.med.br", None), ("2", None, None, None), ("3", None, None, None)]
     assert account.query(
-        "select contact_id, email, last_name, phone, is_deleted from staging.stg_hubspot__contacts order by 1"
-    ) == [("1", "josé@só.med.br", None, None, False), ("2", None, None, None, True)]
+        "select contact_id, email, last_name, phone from staging.stg_hubspot__contacts order by 1"
+    ) == [("1", "josé@só.med.br", None, None), ("2", None, None, None)]
+
+
+def test_a_stream_that_is_not_selected_has_no_rows(account: Account) -> None:
+    assert account.query("select * from staging.stg_hubspot__owners") == []
+
+
+def test_archived_and_merged_records_are_deleted(account: Account) -> None:
+    deleted = "select company_id from staging.stg_hubspot__companies where is_deleted order by 1"
+    assert account.query(deleted) == [("2",), ("3",), ("5",)]
+    deleted = "select deal_id from staging.stg_hubspot__deals where is_deleted order by 1"
+    assert account.query(deleted) == [("5",), ("6",)]
+    assert account.query("select contact_id from staging.stg_hubspot__contacts where is_deleted") == []
 
 
 def test_times_are_utc(account: Account) -> None:
     assert account.query(
-        "select (created_at at time zone 'UTC')::text from staging.stg_hubspot__companies where company_id = '1' "
-        "union all "
-        "select (created_at at time zone 'UTC')::text from staging.stg_hubspot__contacts where contact_id = '1'"
+        "select (created_at at time zone 'UTC')::text from staging.stg_hubspot__companies "
+        "where company_id in ('1', '2') order by company_id"
     ) == [("2026-01-02 03:04:05.678",), ("2026-01-31 23:30:00",)]
+
+
+def test_times_that_are_none_are_null(account: Account) -> None:
+    assert account.query(
+        "select deal_id, (closed_at at time zone 'UTC')::text from staging.stg_hubspot__deals order by 1"
+    ) == [
+        ("1", "2026-02-28 00:00:00"),
+        ("2", None),
+        ("3", None),
+        ("4", None),
+        ("5", None),
+        ("6", "2024-02-29 23:59:59.999999"),
+    ]
 
 
 def test_amounts_that_are_no_numbers_are_null(account: Account) -> None:
@@ -117,35 +145,31 @@ def test_amounts_that_are_no_numbers_are_null(account: Account) -> None:
     ]
 
 
-def test_a_deal_has_the_first_of_its_associations(account: Account) -> None:
+def test_a_deal_has_its_primary_company_else_the_first(account: Account) -> None:
     assert account.query(
         "select deal_id, associated_company_id, associated_contact_id from staging.stg_hubspot__deals "
-        "where deal_id in ('1', '3', '4') order by 1"
-    ) == [("1", None, None), ("3", None, None), ("4", "7", "9")]
+        "where deal_id in ('1', '3', '4', '5') order by 1"
+    ) == [("1", None, None), ("3", None, None), ("4", "8", "9"), ("5", "7", None)]
 
 
-def test_a_deal_is_won_closed_or_deleted_when_hubspot_says_so(account: Account) -> None:
+def test_a_deal_is_won_or_closed_when_hubspot_says_so(account: Account) -> None:
     assert account.query(
-        "select deal_id, is_won, is_closed, is_deleted from staging.stg_hubspot__deals "
-        "where deal_id in ('1', '2', '5', '6') order by 1"
-    ) == [
-        ("1", True, True, False),
-        ("2", False, False, False),
-        ("5", False, False, True),
-        ("6", False, False, True),
-    ]
+        "select deal_id, is_won, is_closed from staging.stg_hubspot__deals where deal_id in ('1', '2') order by 1"
+    ) == [("1", True, True), ("2", False, False)]
 
 
 def test_a_stage_is_won_or_lost_by_what_the_pipeline_says(account: Account) -> None:
     assert account.query(
-        "select stage_id, pipeline, is_won, is_closed, probability from staging.stg_hubspot__deal_stages "
-        "order by 1"
+        "select stage_id, pipeline, is_won, is_closed, probability, is_deleted "
+        "from staging.stg_hubspot__deal_stages order by 1"
     ) == [
-        ("lost", "Vendas", False, True, 0),
-        ("no odds", "Vendas", False, False, None),
-        ("no words", "Vendas", True, True, 100),
-        ("open", "Vendas", False, False, 35),
-        ("won", "Vendas", True, True, 100),
+        ("lost", "Vendas", False, True, 0, False),
+        ("no odds", "Vendas", False, False, None, False),
+        ("no words", "Vendas", True, True, 100, False),
+        ("odd", "Vendas", False, False, None, False),
+        ("old", "Antigo", False, False, None, True),
+        ("open", "Vendas", False, False, 35, True),
+        ("won", "Vendas", True, True, 100, False),
     ]
 
 
@@ -184,19 +208,19 @@ def test_the_nineteen_tests_of_doctors_patients_and_consultations_are_kept() -> 
 
 
 SPOILT = {
-    "matches_regex_stg_hubspot__contacts_email": "contacts set property_email = 'nobody' where id = '1'",
-    "accepted_values_stg_hubspot__contacts_lifecycle_stage": "contacts set property_lifecyclestage = '7'",
-    "unique_stg_hubspot__companies_domain": 'companies set property_domain = \'{"value": "x.com"}\'',
-    "between_stg_hubspot__deals_amount": "deals set property_amount = '{\"value\": -1}'",
+    "matches_regex_stg_hubspot__contacts_email": ("contacts", "email", "nobody"),
+    "accepted_values_stg_hubspot__contacts_lifecycle_stage": ("contacts", "lifecyclestage", "7"),
+    "unique_stg_hubspot__companies_domain": ("companies", "domain", "x.com"),
+    "between_stg_hubspot__deals_amount": ("deals", "amount", "-1"),
 }
 """By test, what makes it warn."""
 
 
 def test_the_tests_see_what_is_wrong(account: Account) -> None:
     """Runs last, as it spoils the rows."""
-    for statement in SPOILT.values():
-        account.execute(f"update hubspot.{statement}")
-    run = account.dbt("test", "--select", "path:models/staging/hubspot", "test_type:generic")
+    for table, name, value in SPOILT.values():
+        account.execute(f'update hubspot.{table} set properties = properties || \'{{"{name}": "{value}"}}\'')
+    run = account.dbt("test", "--select", "path:models/staging/hubspot,test_type:generic")
     warned = {line.partition(" WARN ")[2] for line in run.stdout.splitlines() if " WARN " in line}
     for name in SPOILT:
         assert any(name in line for line in warned), (name, run.stdout)

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 from pipedrive_sandbox.generate import Dataset, generate
 from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot
-from pipedrive_sandbox.hubspot.portal import Portal
 from pipedrive_sandbox.testing import NOW
 
 from .conftest import Account
+from .hubspot_tables import load_hubspot
 from .won_deals import (
     FIRST_RATE,
     HERE,
@@ -44,10 +44,6 @@ COLUMNS = {
         *("add_time", "close_time", "won_time"),
     ),
 }
-DEAL_PROPERTIES = (
-    *("amount", "deal_currency_code", "hs_is_closed", "hs_is_closed_won", "company_domain", "contact_email"),
-    *("hs_analytics_source", "closedate", "createdate"),
-)
 SPEND = [
     # month, CRM, channel as somebody wrote it, amount, currency
     ("2026-03-01", "pipedrive", "Web forms", "1200.50", "BRL"),
@@ -139,52 +135,6 @@ def load_pipedrive(account: Account, data: Dataset) -> None:
     for option in field["options"]:
         row = {"entity": "deal", "field_code": "channel", "option_id": option["id"], "label": option["label"]}
         account.insert("field_options", row)
-
-
-def load_hubspot(account: Account, portal: Portal) -> None:
-    """Make and fill the raw tables of HubSpot, in the shapes that its tap gives them."""
-    tables = {
-        "companies": (
-            "companyId",
-            "bigint",
-            ("name", "domain", "hs_analytics_source", "createdate"),
-            "jsonb",
-        ),
-        "contacts": (
-            "id",
-            "text",
-            ("firstname", "lastname", "email", "phone", "hs_analytics_source"),
-            "text",
-        ),
-        "deals": ("dealId", "bigint", DEAL_PROPERTIES, "jsonb"),
-    }
-    account.execute("create schema hubspot")
-    for table, (key, key_type, properties, property_type) in tables.items():
-        names = [f"property_{name}" for name in properties]
-        columns = ", ".join(f"{name} {property_type}" for name in names)
-        account.execute(f'create table hubspot.{table} ("{key}" {key_type}, {columns}, associations jsonb)')
-        for row in portal.truth(table):
-            values = [row["properties"][name] for name in properties]
-            if property_type == "jsonb":
-                values = [as_tap_gives(*pair) for pair in zip(properties, values, strict=True)]
-            account.insert(
-                table,
-                {key: row["id"], **dict(zip(names, values, strict=True)), "associations": associated(row)},
-                schema="hubspot",
-            )
-
-
-def as_tap_gives(name: str, value: str | None) -> dict[str, Any]:
-    """A property of a company or deal."""
-    return {"value": float(value) if name == "amount" and value else value}
-
-
-def associated(row: dict[str, Any]) -> dict[str, list[int]]:
-    """The associations of a deal."""
-    return {
-        name: [int(id_) for id_ in row["associations"].get(kind, [])]
-        for name, kind in (("associatedCompanyIds", "companies"), ("associatedVids", "contacts"))
-    }
 
 
 @pytest.fixture(scope="module")

@@ -47,15 +47,14 @@ from pipedrive_sandbox.warehouse import Warehouse
 DEALS, HUBSPOT_DEALS, SEED = 60, 40, 1
 
 PLUGINS = {
-    "extractor": ("tap-pipedrive", "tap-hubspot-demo"),
+    "extractor": ("tap-pipedrive", "tap-hubspot"),
     "loader": ("target-postgres",),
     "utility": ("dbt-postgres",),
 }
 
 PIPEDRIVE = "dev:tap-pipedrive-to-target-postgres"
 HUBSPOT = "dev:tap-hubspot-to-target-postgres-hubspot"
-HUBSPOT_DEMO = "dev:tap-hubspot-demo-to-target-postgres-hubspot"
-"""State IDs. The demo's extractor is the one that can read the sandbox; its state becomes that of an account."""
+"""State IDs."""
 
 LISTS = (
     "activities", "activity_types", "currencies", "deal_products", "deals", "filters", "lead_labels", "leads",
@@ -236,17 +235,15 @@ def fill(project: Project) -> bytes:
 
 
 def load_hubspot(project: Project) -> None:
-    """Load a HubSpot portal; the tap knows one host only, which the sandbox's proxy stands for."""
+    """Load a HubSpot portal."""
     with HubspotSandbox(deals=HUBSPOT_DEALS, seed=SEED, now=NOW) as hubspot:
         project.meltano(
             "run",
-            "tap-hubspot-demo",
+            "tap-hubspot",
             "target-postgres-hubspot",
-            TAP_HUBSPOT_DEMO_API_KEY=hubspot.token,
-            HTTPS_PROXY=hubspot.proxy,
-            SSL_CERT_FILE=hubspot.authority,
+            TAP_HUBSPOT_ACCESS_TOKEN=hubspot.token,
+            TAP_HUBSPOT_API_URL=hubspot.url,
         )
-    project.meltano("state", "move", "--force", HUBSPOT_DEMO, HUBSPOT)
 
 
 def account(sandbox: Sandbox) -> bytes:

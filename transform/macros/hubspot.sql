@@ -6,29 +6,57 @@
 
 {# HubSpot writes a property that somebody emptied as an empty text. #}
 {% macro hubspot_text(property) -%}
-    nullif({{ property }} ->> 'value', '')
+    nullif(properties ->> '{{ property }}', '')
 {%- endmacro %}
 
 
 {# Properties of type number may hold words, such as N/A. #}
 {% macro hubspot_number(property) -%}
-    case
-        when jsonb_typeof({{ property }} -> 'value') = 'number'
-            then ({{ property }} ->> 'value')::numeric
-    end
+    {{ number_or_null(hubspot_text(property)) }}
 {%- endmacro %}
 
 
+{# Postgres 16 has pg_input_is_valid; older ones look at the form, then at the
+   length of the month. #}
 {% macro hubspot_time(property) -%}
-    ({{ hubspot_text(property) }})::timestamptz
+    {%- set text = hubspot_text(property) -%}
+    case
+        when {{ text }} ~ (
+            '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])'
+            '(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z)?$'
+        ) then
+            case
+                when substr({{ text }}, 9, 2)::int <= extract(day from (
+                    (substr({{ text }}, 1, 7) || '-01')::date
+                    + interval '1 month - 1 day'
+                ))
+                    then (
+                        {{ text }}
+                        || case length({{ text }}) when 10 then 'T00:00Z' else '' end
+                    )::timestamptz
+            end
+    end
 {%- endmacro %}
 
 
-{# HubSpot's contacts have the bare value, its other objects one with a history;
-   Pipedrive's columns are bare, too. #}
-{% macro property_text(property) -%}
-    case jsonb_typeof({{ property }})
-        when 'object' then {{ property }} ->> 'value'
-        else {{ property }} #>> '{}'
+{% macro number_or_null(text) -%}
+    case
+        when {{ text }} ~ '^-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?$'
+            then ({{ text }})::numeric
     end
+{%- endmacro %}
+
+
+{# A merge leaves one record; the others are in no list, nor in the bin. #}
+{% macro hubspot_is_deleted(table) -%}
+    coalesce({{ table }}.archived, false)
+    or {{ table }}._sdc_deleted_at is not null
+    or {{ table }}.id in (
+        select merged.id
+        from {{ table }} as kept
+        cross join lateral unnest(
+            string_to_array(kept.properties ->> 'hs_merged_object_ids', ';')
+        ) as merged (id)
+        where merged.id != kept.id
+    )
 {%- endmacro %}

@@ -3,36 +3,96 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
 from ..clock import parse
 from ..data.figures import write_figures
+from .api import SCOPES
+from .csv_files import write_csv_files
 from .figures import FIGURES
 from .generate import ALL_TROUBLES, generate, live
-from .listener import HOST, Listener
-from .server import Server, State
+from .portal import Portal
+from .server import Limits, Server, State, serve
 from .testing import TOKEN
 
 TROUBLES = click.Choice(sorted(ALL_TROUBLES))
+DEFAULTS = Limits()
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--deals", default=2000, help="Number of deals; everything else scales with it.")
-@click.option("--seed", default=1, help="Equal seeds give equal accounts.")
+@click.group(context_settings={"show_default": True})
+def main() -> None:
+    """A local HubSpot to develop, demonstrate and test against."""
+
+
+def account_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what the account is; the command gets the account, its manifest and its anchor."""
+
+    @click.option("--deals", default=2000, help="Number of deals; everything else scales with it.")
+    @click.option("--seed", default=1, help="Equal seeds give equal accounts.")
+    @click.option("--properties", default=0, help="Properties of each object, if more than it uses.")
+    @click.option(
+        "--now", type=parse, metavar="ISO", help="Moment up to which the account has lived; default: now."
+    )
+    @click.option("--troubles", type=TROUBLES, multiple=True, help="Only these injected troubles.")
+    @click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
+    @click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
+    @functools.wraps(command)
+    def with_account(
+        *,
+        deals: int,
+        seed: int,
+        properties: int,
+        now: datetime | None,
+        troubles: Sequence[str],
+        without_trouble: Sequence[str],
+        manifest: Path | None,
+        **rest: Any,
+    ) -> None:
+        anchor = now or datetime.now(UTC).replace(microsecond=0)
+        chosen = set(troubles or ALL_TROUBLES) - set(without_trouble)
+        portal, spoilt = generate(deals, seed, anchor, chosen, properties)
+        if manifest:
+            manifest.write_bytes(orjson.dumps(spoilt, option=orjson.OPT_INDENT_2))
+        command(portal=portal, spoilt=spoilt, anchor=anchor, **rest)
+
+    return with_account
+
+
+@main.command("csv")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@account_options
+def csv_command(folder: Path, portal: Portal, spoilt: Any, anchor: datetime) -> None:
+    """Write an account as files for HubSpot's importer: companies, contacts, then deals."""
+    for path, rows in write_csv_files(portal, folder):
+        click.echo(f"{path}: {rows:,} rows")
+
+
+@main.command("serve")
+@account_options
 @click.option("--host", default="127.0.0.1")
 @click.option("--port", default=8766, help="0 takes a free one.")
 @click.option("--token", default=TOKEN, help="Accepted token.")
+@click.option("--burst", default=DEFAULTS.burst, help="Requests in 10 s; 0: unlimited.")
+@click.option("--searches", default=DEFAULTS.searches, help="Searches in a second; 0: unlimited.")
+@click.option("--daily", default=DEFAULTS.daily, help="Requests in all; 0: unlimited.")
+@click.option("--search-lag", default=0.0, help="Seconds after which a search finds a change.")
 @click.option(
-    "--now", type=parse, metavar="ISO", help="Moment up to which the account has lived; default: now."
+    "--without-scope",
+    "without_scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    help="A scope that the token was not granted; repeatable.",
 )
-@click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of that.")
+@click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of --now.")
 @click.option(
     "--live-at",
     "lived",
@@ -41,72 +101,70 @@ TROUBLES = click.Choice(sorted(ALL_TROUBLES))
     multiple=True,
     help="Moment, after --now, when 1 % of the deals changed and as many came; repeatable.",
 )
-@click.option("--troubles", type=TROUBLES, multiple=True, help="Only these injected troubles.")
-@click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
-@click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
 @click.option(
     "--figures",
     type=click.Path(path_type=Path),
     help="Write exchange rates, acquisition costs and category synonyms here.",
 )
-@click.option(
-    "--ready-file",
-    type=click.Path(path_type=Path),
-    help='Write {"url","proxy","authority","pid","token"} here.',
-)
-def main(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
-    deals: int,
-    seed: int,
+@click.option("--ready-file", type=click.Path(path_type=Path), help='Write {"url","pid","token"} here.')
+def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of options)
+    portal: Portal,
+    spoilt: Any,
+    anchor: datetime,
     host: str,
     port: int,
     token: str,
-    now: datetime | None,
+    burst: int,
+    searches: int,
+    daily: int,
+    search_lag: float,
+    without_scopes: Sequence[str],
     clock_offset: float,
     lived: Sequence[datetime],
-    troubles: Sequence[str],
-    without_trouble: Sequence[str],
-    manifest: Path | None,
     figures: Path | None,
     ready_file: Path | None,
 ) -> None:
     """Serve a generated HubSpot account until interrupted."""
-    anchor = now or datetime.now(UTC).replace(microsecond=0)
-    portal, spoilt = generate(deals, seed, anchor, set(troubles or ALL_TROUBLES) - set(without_trouble))
     portal.clock.set(anchor + timedelta(seconds=clock_offset))
     for i, moment in enumerate(sorted(lived), start=1):
         if moment > portal.clock.now():
             raise click.UsageError(f"--live-at {moment.isoformat()} is later than the clock.")
         with portal.clock.held(moment):
             live(portal, i)
-    if manifest:
-        manifest.write_bytes(orjson.dumps(spoilt, option=orjson.OPT_INDENT_2))
     if figures:
-        write_figures(figures, deals, seed, anchor, portal.clock.now(), FIGURES)
-    listener = Listener(Server(State(portal, token, spoilt)))
-    asyncio.run(_serve(listener, host, port, token, ready_file))
+        write_figures(figures, spoilt["deals"], spoilt["seed"], anchor, portal.clock.now(), FIGURES)
+    state = State(
+        portal,
+        token,
+        spoilt,
+        limits=Limits(burst, searches, daily),
+        scopes=frozenset(SCOPES).difference(without_scopes),
+        search_lag=search_lag,
+    )
+    asyncio.run(_serve(Server(state), host, port, token, ready_file))
 
 
-async def _serve(listener: Listener, host: str, port: int, token: str, ready_file: Path | None) -> None:
+async def _serve(server: Server, host: str, port: int, token: str, ready_file: Path | None) -> None:
     """Serve until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
-        address = await listener.start(host, port)
+        runner, port = await serve(server, host, port)
     except OSError as error:
         raise click.ClickException(
             f"Cannot serve on {host}:{port}: {os.strerror(error.errno or 0)}."
             " Choose another --port, or 0 for a free one."
         ) from None
+    url = f"http://{host}:{port}"
     if ready_file:
-        ready = {**address._asdict(), "pid": os.getpid(), "token": token}
+        ready = {"url": url, "pid": os.getpid(), "token": token}
         partial = ready_file.with_name(ready_file.name + ".part")
         partial.write_bytes(orjson.dumps(ready))
         partial.replace(ready_file)
-    click.echo(f"HubSpot sandbox at {address.url}")
-    click.echo(f"As https://{HOST}: HTTPS_PROXY={address.proxy} SSL_CERT_FILE={address.authority}")
+    click.echo(f"HubSpot sandbox at {url}")
     await stopped.wait()
-    await listener.stop()
+    await runner.cleanup()
 
 
 if __name__ == "__main__":

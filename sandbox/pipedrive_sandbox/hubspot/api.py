@@ -1,93 +1,92 @@
-"""What HubSpot's endpoints for companies, contacts and deals answer, older and newer ones."""
+"""What HubSpot's endpoints for companies, contacts and deals answer: CRM v3, and associations v4."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from multidict import MultiMapping
 
 from ..clock import parse
-from .definitions import MODIFIED_BY, PIPELINES, PROPERTIES, SALES, STAGES, Json
-from .portal import PORTAL_ID, TYPES, Portal, Record, as_text, as_time, milliseconds
+from .calls import ONE, Call, Refused, batch, shown
+from .definitions import OWNERS, PIPELINES, SALES, STAGES, Json
+from .portal import Portal, Record, milliseconds
+from .search import search
+
+LIST_PAGE, BATCH, ASSOCIATIONS_BATCH = 100, 100, 1000
+
+OBJECTS_BY_ASSOCIATION = {3: "contacts", 5: "companies", 341: "companies", 1: "companies", 279: "companies"}
+"""What HubSpot's own types of associations lead to."""
+
+ASSOCIATION_TYPES = {
+    ("deals", "companies"): 341,
+    ("deals", "contacts"): 3,
+    ("companies", "deals"): 342,
+    ("companies", "contacts"): 280,
+    ("contacts", "deals"): 4,
+    ("contacts", "companies"): 279,
+}
+PRIMARY_TYPES = {("deals", "companies"): 5, ("contacts", "companies"): 1}
+"""https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview"""
 
 
-class Refused(Exception):
-    """An error that HubSpot answers, in its form."""
-
-    def __init__(self, status: int, message: str, category: str = "VALIDATION_ERROR") -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {
-            "status": "error",
-            "message": message,
-            "correlationId": "5a1d0b0c-0000-4000-8000-000000000000",
-            "category": category,
-        }
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request that was let in."""
-
-    portal: Portal
-    path: tuple[str, ...]
-    """What stands in the path's variables."""
-    query: MultiMapping[str]
-    body: Any = None
-
-    def number(self, name: str, default: int, highest: int) -> int:
-        """Read a page size or the like from the query."""
-        text = self.query.get(name, str(default))
-        if not text.isdecimal() or not 0 <= int(text) <= highest:
-            raise Refused(400, f"Invalid value for {name}: {text} is not between 0 and {highest}")
-        return int(text)
-
-    def names(self, name: str) -> list[str]:
-        """Read a list from the query, in any of its two forms: repeated or with commas."""
-        return [each for text in self.query.getall(name, []) for each in text.split(",") if each]
-
-    def found(self) -> tuple[str, Record]:
-        """Return the object and the record in the path."""
-        kind, text = self.path[0], self.path[-1]
-        record = self.portal.records[kind].get(int(text)) if text.isdecimal() else None
-        if record is None or record.is_archived:
-            raise Refused(404, f"resource not found: {text}", "OBJECT_NOT_FOUND")
-        return kind, record
-
-
-# Newer endpoints
+# Records
 
 
 def list_objects(call: Call) -> Json:
-    """`GET /crm/v3/objects/{object}`: a page of records by id."""
+    """`GET /crm/v3/objects/{object}`: a page of records by id, those in the recycling bin or the others."""
     (kind,) = call.path
-    limit = call.number("limit", 10, 100)
-    rows, more = _page(call.portal.listed(kind), call.number("after", 0, 10**18), limit)
+    rows = call.portal.archived(kind) if call.flag("archived") else call.portal.listed(kind)
+    limit, after = call.number("limit", 10, LIST_PAGE), call.number("after", 0, 10**18)
+    behind = [record for record in rows if record.id > after]
     names, others = call.names("properties"), call.names("associations")
-    answer: Json = {"results": [_object(kind, row, names, others) for row in rows]}
-    if more:
-        answer["paging"] = {"next": {"after": str(rows[-1].id)}}
+    page = behind[:limit]
+    answer: Json = {"results": [shown(call.portal, kind, row, names, others) for row in page]}
+    if len(behind) > limit:
+        answer["paging"] = {"next": {"after": str(page[-1].id)}}
     return answer
+
+
+def show_object(call: Call) -> Json:
+    """`GET /crm/v3/objects/{object}/{id}`."""
+    kind, record = call.found()
+    return shown(call.portal, kind, record, call.names("properties"), call.names("associations"))
+
+
+def read_objects(call: Call) -> Json:
+    """`POST /crm/v3/objects/{object}/batch/read`; of a merged record, it has the one that it became."""
+    (kind,) = call.path
+    is_archived = call.flag("archived")
+    names = [str(name) for name in call.object_given().get("properties", [])]
+    found: list[Json] = []
+    lacking: list[str] = []
+    for text in call.inputs(BATCH):
+        record = call.portal.find(kind, int(text)) if text.isdecimal() else None
+        if record and (record.archived_at is not None) == is_archived:
+            found.append(shown(call.portal, kind, record, names))
+        else:
+            lacking.append(text)
+    message = f"Could not get some {ONE[kind].upper()} objects, they may be deleted or not exist."
+    return batch(found, [_not_found(message, {"ids": lacking})] if lacking else [])
 
 
 def create_object(call: Call) -> Json:
     """`POST /crm/v3/objects/{object}`."""
     (kind,) = call.path
+    values = _given(call, kind)
     others = {
         OBJECTS_BY_ASSOCIATION[each["types"][0]["associationTypeId"]]: [int(each["to"]["id"])]
         for each in call.body.get("associations", [])
     }
-    return _object(kind, call.portal.create(kind, _given(kind, call.body), others), [], others)
+    return shown(call.portal, kind, call.portal.create(kind, values, others), [], others)
 
 
 def update_object(call: Call) -> Json:
     """`PATCH /crm/v3/objects/{object}/{id}`."""
     kind, record = call.found()
-    call.portal.update(kind, record, _given(kind, call.body))
-    return _object(kind, record, list(call.body["properties"]), [])
+    call.portal.update(kind, record, _given(call, kind))
+    return shown(call.portal, kind, record, list(call.body["properties"]))
 
 
 def archive_object(call: Call) -> None:
@@ -95,198 +94,181 @@ def archive_object(call: Call) -> None:
     call.portal.archive(*call.found())
 
 
-def list_properties(call: Call) -> Json:
-    """`GET /crm/v3/properties/{object}`."""
-    return {"results": [each.shown() for each in PROPERTIES[call.path[0]]]}
+def merge_objects(call: Call) -> Json:
+    """`POST /crm/v3/objects/{object}/merge`."""
+    (kind,) = call.path
+    body = call.object_given()
+    first, second = (_record(call, kind, body.get(name)) for name in ("primaryObjectId", "objectIdToMerge"))
+    if first is second:
+        raise Refused(400, "A record cannot be merged with itself")
+    return shown(call.portal, kind, call.portal.merge(kind, first, second), [])
 
 
-def no_scope(call: Call) -> Json:
-    """Refuse what the app's token was not given."""
-    message = "This app hasn't been granted all required scopes to make this call."
-    raise Refused(403, message, "MISSING_SCOPES")
+def _record(call: Call, kind: str, id_: Any) -> Record:
+    return Call(call.portal, (kind, str(id_)), call.query).found()[1]
 
 
-def no_custom_objects(call: Call) -> Json:
-    """`GET /crm/v3/schemas`: the account has no objects of its own."""
-    return {"results": []}
-
-
-OBJECTS_BY_ASSOCIATION = {3: "contacts", 5: "companies", 341: "companies", 1: "companies", 279: "companies"}
-"""What HubSpot's own types of associations lead to."""
-
-DEFAULT_NAMES = {
-    "companies": ("name", "domain"),
-    "contacts": ("firstname", "lastname", "email"),
-    "deals": ("dealname", "amount", "closedate", "pipeline", "dealstage"),
-}
-
-
-def _object(kind: str, record: Record, names: Sequence[str], others: Collection[str]) -> Json:
-    modified = MODIFIED_BY[kind]
-    shown = dict.fromkeys([*(names or DEFAULT_NAMES[kind]), "createdate", modified, "hs_object_id"])
-    answer = {
-        "id": str(record.id),
-        "properties": {n: as_text(kind, n, record.values.get(n)) for n in shown if n in TYPES[kind]},
-        "createdAt": as_time(record.values["createdate"]),
-        "updatedAt": as_time(record.values[modified]),
-        "archived": False,
-    }
-    if found := {other: record.associated[other] for other in others if record.associated.get(other)}:
-        answer["associations"] = {
-            other: {"results": [{"id": str(id_), "type": f"{ONE[kind]}_to_{ONE[other]}"} for id_ in ids]}
-            for other, ids in found.items()
-        }
-    return answer
-
-
-ONE = {"companies": "company", "contacts": "contact", "deals": "deal"}
-
-
-def _given(kind: str, body: Any) -> Json:
+def _given(call: Call, kind: str) -> Json:
     """Return the properties that the body of a write has. Raises Refused."""
-    properties = body.get("properties") if isinstance(body, dict) else None
+    properties = call.object_given().get("properties")
     if not isinstance(properties, dict):
         raise Refused(400, "Invalid input JSON: properties are missing")
-    if unknown := [name for name in properties if name not in TYPES[kind]]:
+    if unknown := [name for name in properties if name not in call.portal.types[kind]]:
         raise Refused(400, f'Property values were not valid: "{unknown[0]}" does not exist')
     if properties.get("dealstage", SALES.stages[0].id) not in STAGES:
         raise Refused(400, f'Property values were not valid: "{properties["dealstage"]}" is no stage')
-    return {name: _stored(kind, name, value) for name, value in properties.items()}
+    return {name: _stored(call, kind, name, value) for name, value in properties.items()}
 
 
-def _stored(kind: str, name: str, value: Any) -> str | int:
+def _stored(call: Call, kind: str, name: str, value: Any) -> str | int:
     """Return a value as records hold it; HubSpot takes times in either of its forms."""
     text = "" if value is None else str(value)
-    if TYPES[kind][name] != "datetime" or not text:
+    if call.portal.types[kind][name] != "datetime" or not text:
         return text
     return int(text) if text.isdecimal() else milliseconds(parse(text))
 
 
-# Older endpoints
+# Associations
 
 
-def list_companies(call: Call) -> Json:
-    """`GET /companies/v2/companies/paged`."""
-    rows, more = _page(
-        call.portal.listed("companies"), call.number("offset", 0, 10**18), call.number("limit", 100, 250)
-    )
-    names = call.names("properties")
+def read_associations(call: Call) -> Json:
+    """`POST /crm/v4/associations/{from}/{to}/batch/read`; a record without any is an error of the batch."""
+    kind, other = call.path
+    found: list[Json] = []
+    errors: list[Json] = []
+    for text in call.inputs(ASSOCIATIONS_BATCH):
+        record = call.portal.records[kind].get(int(text)) if text.isdecimal() else None
+        if record and (ids := record.associated.get(other)):
+            to = [_association(kind, other, id_, is_primary=id_ == ids[0]) for id_ in sorted(ids)]
+            found.append({"from": {"id": text}, "to": to})
+        else:
+            errors.append(
+                _not_found(
+                    f"No {ONE[other]} is associated with {ONE[kind]} {text}.",
+                    {"fromObjectId": [text]},
+                    subCategory="crm.associations.NO_ASSOCIATIONS_FOUND",
+                )
+            )
+    return batch(found, errors)
+
+
+def _association(kind: str, other: str, id_: int, *, is_primary: bool) -> Json:
+    types = [{"category": "HUBSPOT_DEFINED", "typeId": ASSOCIATION_TYPES[kind, other], "label": None}]
+    if is_primary and (primary := PRIMARY_TYPES.get((kind, other))):
+        types.insert(0, {"category": "HUBSPOT_DEFINED", "typeId": primary, "label": "Primary"})
+    return {"toObjectId": id_, "associationTypes": types}
+
+
+def _not_found(message: str, context: Json, **more: str) -> Json:
     return {
-        "companies": [_old_company(row, names) for row in rows],
-        "has-more": more,
-        "offset": rows[-1].id if rows else 0,
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "message": message,
+        "context": context,
+        **more,
     }
 
 
-def show_company(call: Call) -> Json:
-    """`GET /companies/v2/companies/{id}`: every property, with its versions."""
-    _, record = Call(call.portal, ("companies", *call.path), call.query).found()
-    return _old_company(record, record.values)
+# What an account defines
 
 
-def _old_company(record: Record, names: Collection[str]) -> Json:
-    return {
-        "portalId": PORTAL_ID,
-        "companyId": record.id,
-        "isDeleted": False,
-        "properties": _old_properties(record, names),
-        "additionalDomains": [],
-        "stateChanges": [],
-        "mergeAudits": [],
-    }
+def list_properties(call: Call) -> Json:
+    """`GET /crm/v3/properties/{object}`."""
+    return {"results": [each.shown() for each in call.portal.properties[call.path[0]]]}
 
 
-def list_deals(call: Call) -> Json:
-    """`GET /deals/v1/deal/paged`."""
-    rows, more = _page(
-        call.portal.listed("deals"), call.number("offset", 0, 10**18), call.number("limit", 100, 250)
-    )
-    everything = call.query.get("includeAllProperties", "").lower() == "true"
-    associations = call.query.get("includeAssociations", "").lower() == "true"
-    names = call.names("properties")
-    return {
-        "deals": [_old_deal(row, row.values if everything else names, associations) for row in rows],
-        "hasMore": more,
-        "offset": rows[-1].id if rows else 0,
-    }
+def list_pipelines(call: Call) -> Json:
+    """`GET /crm/v3/pipelines/deals`."""
+    return {"results": [pipeline.shown(i) for i, pipeline in enumerate(PIPELINES)]}
 
 
-def _old_deal(record: Record, names: Collection[str], associations: bool) -> Json:
-    shown = record.associated if associations else {}
-    return {
-        "portalId": PORTAL_ID,
-        "dealId": record.id,
-        "isDeleted": False,
-        "associations": {
-            "associatedVids": shown.get("contacts", []),
-            "associatedCompanyIds": shown.get("companies", []),
-            "associatedDealIds": [],
-            "associatedTicketIds": [],
-        },
-        "properties": _old_properties(record, names),
-        "imports": [],
-        "stateChanges": [],
-    }
-
-
-def _old_properties(record: Record, names: Collection[str]) -> Json:
-    """Properties that have a value or had one, each with when and by what it was set."""
-    shown = {}
-    for name in names:
-        if name in record.values:
-            value, moment = str(record.values[name]), record.set_at[name]
-            version = {"name": name, "value": value, "timestamp": moment, "source": "API", "sourceVid": []}
-            shown[name] = {
-                "value": value,
-                "timestamp": moment,
-                "source": "API",
-                "sourceId": None,
-                "versions": [version],
-            }
-    return shown
-
-
-def list_old_properties(kind: str) -> Callable[[Call], list[Json]]:
-    """Answers `GET /companies/v2/properties` and `GET /properties/v1/deals/properties`."""
-    return lambda call: [each.shown() for each in PROPERTIES[kind]]
-
-
-def list_pipelines(call: Call) -> list[Json]:
-    """`GET /deals/v1/pipelines`."""
-    return [pipeline.shown(i) for i, pipeline in enumerate(PIPELINES)]
-
-
-def _page(records: list[Record], after: int, limit: int) -> tuple[list[Record], bool]:
-    """Return the records behind an id, and whether there are more."""
-    behind = [record for record in records if record.id > after]
-    return behind[:limit], len(behind) > limit
+def list_owners(call: Call) -> Json:
+    """`GET /crm/v3/owners`."""
+    is_archived = call.flag("archived")
+    limit, after = call.number("limit", 100, 500), call.number("after", 0, 10**18)
+    behind = [each for each in OWNERS if each.is_archived == is_archived and int(each.id) > after]
+    answer: Json = {"results": [each.shown() for each in behind[:limit]]}
+    if len(behind) > limit:
+        answer["paging"] = {"next": {"after": behind[limit - 1].id}}
+    return answer
 
 
 OBJECT = "(companies|contacts|deals)"
 
-ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Call], Any]], ...] = tuple(
-    (method, re.compile(path), answer)
-    for method, path, answer in (
-        ("GET", f"/crm/v3/objects/{OBJECT}", list_objects),
-        ("POST", f"/crm/v3/objects/{OBJECT}", create_object),
-        ("PATCH", f"/crm/v3/objects/{OBJECT}/([^/]+)", update_object),
-        ("DELETE", f"/crm/v3/objects/{OBJECT}/([^/]+)", archive_object),
-        ("GET", f"/crm/v3/properties/{OBJECT}", list_properties),
-        ("GET", "/crm/v3/properties/tickets", no_scope),
-        ("GET", "/crm/v3/schemas", no_custom_objects),
-        ("GET", "/companies/v2/properties", list_old_properties("companies")),
-        ("GET", "/companies/v2/companies/paged", list_companies),
-        ("GET", "/companies/v2/companies/([^/]+)", show_company),
-        ("GET", "/properties/v1/deals/properties", list_old_properties("deals")),
-        ("GET", "/deals/v1/deal/paged", list_deals),
-        ("GET", "/deals/v1/pipelines", list_pipelines),
+ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Call], Any], tuple[str, ...]], ...] = tuple(
+    (method, re.compile(path), answer, scopes)
+    for method, path, answer, scopes in (
+        ("GET", f"/crm/v3/objects/{OBJECT}", list_objects, ("crm.objects.{}.read",)),
+        ("POST", f"/crm/v3/objects/{OBJECT}", create_object, ("crm.objects.{}.write",)),
+        ("POST", f"/crm/v3/objects/{OBJECT}/search", search, ("crm.objects.{}.read",)),
+        ("POST", f"/crm/v3/objects/{OBJECT}/batch/read", read_objects, ("crm.objects.{}.read",)),
+        ("POST", f"/crm/v3/objects/{OBJECT}/merge", merge_objects, ("crm.objects.{}.write",)),
+        ("GET", f"/crm/v3/objects/{OBJECT}/([^/]+)", show_object, ("crm.objects.{}.read",)),
+        ("PATCH", f"/crm/v3/objects/{OBJECT}/([^/]+)", update_object, ("crm.objects.{}.write",)),
+        ("DELETE", f"/crm/v3/objects/{OBJECT}/([^/]+)", archive_object, ("crm.objects.{}.write",)),
+        (
+            "POST",
+            f"/crm/v4/associations/{OBJECT}/{OBJECT}/batch/read",
+            read_associations,
+            ("crm.objects.{}.read",),
+        ),
+        (
+            "GET",
+            f"/crm/v3/properties/{OBJECT}",
+            list_properties,
+            ("crm.schemas.{}.read", "crm.objects.{}.read"),
+        ),
+        (
+            "GET",
+            "/crm/v3/pipelines/deals",
+            list_pipelines,
+            ("crm.schemas.deals.read", "crm.objects.deals.read"),
+        ),
+        ("GET", "/crm/v3/owners/?", list_owners, ("crm.objects.owners.read",)),
     )
+)
+"""Method, path, what answers, and the scopes of which one lets a request in, `{}` for each object in the path."""
+
+SCOPES = (
+    *(
+        f"crm.{what}.{kind}.read"
+        for what in ("objects", "schemas")
+        for kind in ("companies", "contacts", "deals")
+    ),
+    *(f"crm.objects.{kind}.write" for kind in ("companies", "contacts", "deals")),
+    "crm.objects.owners.read",
 )
 
 
-def answer(portal: Portal, method: str, path: str, query: MultiMapping[str], body: Any) -> Any:
+def answer(
+    portal: Portal,
+    method: str,
+    path: str,
+    query: MultiMapping[str],
+    body: Any,
+    *,
+    granted: frozenset[str] = frozenset(SCOPES),
+    search_lag: float = 0.0,
+) -> Any:
     """Answer a request that was let in. Raises Refused."""
-    for allowed, pattern, reply in ROUTES:
+    for allowed, pattern, reply, scopes in ROUTES:
         if allowed == method and (found := pattern.fullmatch(path)):
-            return reply(Call(portal, found.groups(), query, body))
+            for kind in [each for each in found.groups() if each in ONE] or [""]:
+                _check_scopes([scope.format(kind) for scope in scopes], granted)
+            return reply(Call(portal, found.groups(), query, body, search_lag))
     raise Refused(404, f"Not found: {method} {path}", "OBJECT_NOT_FOUND")
+
+
+def _check_scopes(wanted: list[str], granted: frozenset[str]) -> None:
+    if granted.isdisjoint(wanted):
+        raise Refused(
+            403,
+            "This app hasn't been granted all required scopes to make this call.",
+            "MISSING_SCOPES",
+            errors=[
+                {
+                    "message": "One or more of the following scopes are required.",
+                    "context": {"requiredGranularScopes": wanted},
+                }
+            ],
+        )

@@ -1,4 +1,4 @@
-"""What an account defines: properties of its objects, and pipelines with their stages."""
+"""What an account defines: properties of its objects, pipelines with their stages, and owners."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Property(NamedTuple):
     is_custom: bool = False
 
     def shown(self) -> Json:
-        """Return the definition, as HubSpot's newer and older endpoints both have it."""
+        """Return the definition, as `/crm/v3/properties/{object}` has it."""
         return {
             "name": self.name,
             "label": self.label,
@@ -25,6 +25,8 @@ class Property(NamedTuple):
             "groupName": "custom" if self.is_custom else "information",
             "description": "",
             "options": [],
+            "calculated": False,
+            "hidden": False,
             "hubspotDefined": not self.is_custom,
         }
 
@@ -41,6 +43,12 @@ SOURCE = Property("hs_analytics_source", "Fonte original", "enumeration")
 OBJECT_ID = Property("hs_object_id", "ID do registro", "number")
 CREATED = Property("createdate", "Data de criação", "datetime")
 MODIFIED = Property("hs_lastmodifieddate", "Data da última modificação", "datetime")
+MERGED = Property("hs_merged_object_ids", "IDs de registros mesclados", "enumeration")
+OWNER = Property("hubspot_owner_id", "Proprietário", "enumeration")
+LONG = Property(
+    "hs_time_to_move_from_marketingqualifiedlead_to_customer", "Tempo de lead a cliente", "number"
+)
+"""One of every account's own properties whose names do not fit into a column's name with a prefix."""
 
 PROPERTIES: dict[str, tuple[Property, ...]] = {
     "companies": (
@@ -52,6 +60,8 @@ PROPERTIES: dict[str, tuple[Property, ...]] = {
         Property("lifecyclestage", "Estágio do ciclo de vida", "enumeration"),
         Property("especialidade_medica", "Especialidade médica", "enumeration", is_custom=True),
         SOURCE,
+        OWNER,
+        MERGED,
         OBJECT_ID,
         CREATED,
         MODIFIED,
@@ -64,6 +74,9 @@ PROPERTIES: dict[str, tuple[Property, ...]] = {
         Property("city", "Cidade"),
         Property("lifecyclestage", "Estágio do ciclo de vida", "enumeration"),
         SOURCE,
+        LONG,
+        OWNER,
+        MERGED,
         OBJECT_ID,
         CREATED,
         Property("lastmodifieddate", "Data da última modificação", "datetime"),
@@ -81,12 +94,27 @@ PROPERTIES: dict[str, tuple[Property, ...]] = {
         Property("company_domain", "Domínio da empresa", is_custom=True),
         Property("contact_email", "E-mail do contato", is_custom=True),
         SOURCE,
+        OWNER,
+        MERGED,
         OBJECT_ID,
         CREATED,
         MODIFIED,
     ),
 }
 """Properties by object."""
+
+
+def properties_of(kind: str, count: int) -> tuple[Property, ...]:
+    """Properties of an object, as many as an account of some years has: those above, and made-up ones."""
+    own = PROPERTIES[kind]
+    more = (
+        Property(f"{MADE_UP}{i:04d}", f"Indicador {i}", "string", is_custom=True)
+        for i in range(1, count - len(own) + 1)
+    )
+    return (*own, *more)
+
+
+MADE_UP = "indicador_de_acompanhamento_"
 
 MODIFIED_BY = {"companies": MODIFIED.name, "contacts": "lastmodifieddate", "deals": MODIFIED.name}
 """The property that says when a record last changed, by object."""
@@ -118,25 +146,33 @@ class Pipeline(NamedTuple):
     stages: tuple[Stage, ...]
 
     def shown(self, position: int) -> Json:
-        """Return the pipeline as `/deals/v1/pipelines` has it."""
+        """Return the pipeline as `/crm/v3/pipelines/deals` has it."""
         return {
-            "pipelineId": self.id,
+            "id": self.id,
             "label": self.label,
-            "active": True,
             "displayOrder": position,
-            "staticDefault": self.id == "default",
+            "archived": False,
+            **MADE,
             "stages": [
                 {
-                    "stageId": stage.id,
+                    "id": stage.id,
                     "label": stage.label,
-                    "probability": stage.probability,
-                    "active": True,
                     "displayOrder": i,
-                    "closedWon": stage.is_won,
+                    "archived": False,
+                    **MADE,
+                    "metadata": {
+                        "isClosed": str(stage.is_closed).lower(),
+                        "probability": str(float(stage.probability)),
+                    },
+                    "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
                 }
                 for i, stage in enumerate(self.stages)
             ],
         }
+
+
+MADE = {"createdAt": "2023-01-02T12:00:00.000Z", "updatedAt": "2023-01-02T12:00:00.000Z"}
+"""When pipelines, stages and owners were made."""
 
 
 SALES = Pipeline(
@@ -163,3 +199,33 @@ RETURNS = Pipeline(
 )
 PIPELINES = (SALES, RETURNS)
 STAGES = {stage.id: stage for pipeline in PIPELINES for stage in pipeline.stages}
+
+
+class Owner(NamedTuple):
+    """A user who owns records; the id of an owner is not that of the user."""
+
+    id: str
+    first_name: str
+    last_name: str
+    is_archived: bool = False
+
+    def shown(self) -> Json:
+        """Return the owner as `/crm/v3/owners` has it."""
+        return {
+            "id": self.id,
+            "email": f"{self.first_name}.{self.last_name}@clinica.med.br".lower(),
+            "type": "PERSON",
+            "firstName": self.first_name,
+            "lastName": self.last_name,
+            "userId": int(self.id) - 70_000_000,
+            "archived": self.is_archived,
+            **MADE,
+        }
+
+
+OWNERS = (
+    Owner("76000101", "Ana", "Lima"),
+    Owner("76000102", "Bruno", "Costa"),
+    Owner("76000103", "Carla", "Dias"),
+    Owner("76000104", "Davi", "Melo", is_archived=True),
+)

@@ -13,6 +13,7 @@ from faker import Faker
 from ..data.draws import pick, weighted
 from ..data.people import slug
 from ..data.times import DAY, Season
+from .definitions import LONG, OWNER, OWNERS
 
 PATIENTS_PER_DEAL = 0.8  # a fifth of the consultations are those of patients who come again
 DEALS_PER_DOCTOR = 10
@@ -186,7 +187,7 @@ def _consultation(draft: Draft, number: int) -> Row:
     if closed >= now:  # not there yet, but expected
         stage = "appointmentscheduled"
     if stage == "closedwon":
-        patient.values["lifecyclestage"] = "customer"
+        patient.values |= {"lifecyclestage": "customer", LONG.name: str((closed - patient.created) * 1000)}
     elif stage != "closedlost" and patient.values["lifecyclestage"] == "lead":
         patient.values["lifecyclestage"] = "opportunity"
     amount = f"{rng.randrange(100_00, 800_01) / 100:.2f}"
@@ -200,6 +201,7 @@ def _consultation(draft: Draft, number: int) -> Row:
             "pipeline": "default",
             "dealstage": stage,
             "hs_analytics_source": patient.values["hs_analytics_source"],
+            **({OWNER.name: pick(rng, OWNERS).id} if rng.random() < 0.9 else {}),
         },
         company=patient.company,
         contact=patient,

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from ..clock import Clock, stamp
-from .definitions import PIPELINES, SALES, STAGES
+from .definitions import OWNER, PIPELINES, SALES, STAGES
 from .draft import Draft, Row, clean_account
 from .portal import Portal
 from .troubles import ALL_TROUBLES, TROUBLES, Spoilt
@@ -29,23 +29,24 @@ KEPT = (
     "company_domain",
     "contact_email",
     "hs_analytics_source",
+    OWNER.name,
 )
 """What is the same when a patient comes again."""
 
 
 def generate(
-    deals: int, seed: int, now: datetime, troubles: Collection[str] = ALL_TROUBLES
+    deals: int, seed: int, now: datetime, troubles: Collection[str] = ALL_TROUBLES, properties: int = 0
 ) -> tuple[Portal, dict[str, Any]]:
     """Make an account of `deals` deals as it stands at `now`, and say what is wrong with it.
 
-    Raises ValueError for a trouble that does not exist. From about 50 deals on, each of the `troubles`
-    has at least one victim.
+    Each object has as many `properties`, if that is more than the account uses. From about 50 deals on, each of
+    the `troubles` has at least one victim. Raises ValueError for a trouble that does not exist.
     """
     if unknown := sorted(frozenset(troubles).difference(TROUBLES)):
         raise ValueError(f"no such trouble: {', '.join(unknown)}")
     draft = clean_account(deals, seed, int(now.timestamp()))
     spoilt = {name: run(draft, draft.rng(name)) for name, run in TROUBLES.items() if name in troubles}
-    portal = _portal(draft, now)
+    portal = _portal(draft, Portal(Clock(now), properties))
     manifest: dict[str, Any] = {"seed": seed, "deals": deals, "now": stamp(now), "troubles": {}}
     for name, rows in spoilt.items():
         manifest["troubles"][name] = {"what": inspect.getdoc(TROUBLES[name]), **_noted(rows)}
@@ -64,9 +65,8 @@ def _noted(spoilt: Spoilt) -> dict[str, Any]:
     return noted
 
 
-def _portal(draft: Draft, now: datetime) -> Portal:
-    """Let the account live up to `now`: everything is created at its time, and deals get to their stage."""
-    portal = Portal(Clock(now))
+def _portal(draft: Draft, portal: Portal) -> Portal:
+    """Let the account live up to its clock: everything is created at its time, and deals get to their stage."""
     for kind in ("companies", "contacts"):
         for row in draft.rows[kind]:
             others = {"companies": [row.company.id]} if row.company else {}

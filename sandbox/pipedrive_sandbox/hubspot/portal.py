@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..clock import Clock, stamp_ms
-from .definitions import MODIFIED_BY, PROPERTIES, STAGES, Json
+from .definitions import MADE_UP, MODIFIED_BY, PROPERTIES, STAGES, Json, properties_of
 
-PORTAL_ID = 62_515_001
 FIRST_IDS = {"companies": 9_800_000_000, "contacts": 51_000, "deals": 14_200_000_000}
-TYPES = {name: {each.name: each.type for each in properties} for name, properties in PROPERTIES.items()}
+KEPT_BY_MERGE = ("contacts",)
+"""Objects of which a merge keeps the first record; of others it makes a new one of both.
+
+https://developers.hubspot.com/changelog/announcement-deals-now-support-merging
+"""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(moment: datetime) -> int:
-    """Return the moment as HubSpot's older endpoints count it."""
+    """Return the moment as a search takes it."""
     return round(moment.timestamp() * 1000)
 
 
 def as_time(milliseconds_: int) -> str:
-    """Return milliseconds since 1970 as HubSpot's newer endpoints write them."""
+    """Return milliseconds since 1970 as records have them."""
     return stamp_ms(_EPOCH + timedelta(milliseconds=milliseconds_))
 
 
@@ -34,18 +37,24 @@ class Record:
     id: int
     values: dict[str, Any] = field(default_factory=dict)
     """Properties that have ever been set: text, or milliseconds since 1970; an empty text is an emptied one."""
-    set_at: dict[str, int] = field(default_factory=dict)
-    """When each of them was set last."""
     associated: dict[str, list[int]] = field(default_factory=dict)
-    """Ids of associated records, by object."""
-    is_archived: bool = False
+    """Ids of associated records, by object; a deal's first company is its primary one."""
+    archived_at: int | None = None
+    merged_into: int | None = None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether lists and searches show it."""
+        return self.archived_at is None and self.merged_into is None
 
 
 class Portal:
     """An account and its clock."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, properties: int = 0) -> None:
         self.clock = clock
+        self.properties = {kind: properties_of(kind, properties) for kind in PROPERTIES}
+        self.types = {kind: {each.name: each.type for each in own} for kind, own in self.properties.items()}
         self.records: dict[str, dict[int, Record]] = {name: {} for name in PROPERTIES}
 
     def create(
@@ -66,21 +75,56 @@ class Portal:
         self._set(kind, record, values, milliseconds(self.clock.now()))
 
     def associate(self, kind: str, record: Record, other: str, id_: int) -> None:
-        """Tie two records to each other."""
-        record.associated.setdefault(other, []).append(id_)
-        self.records[other][id_].associated.setdefault(kind, []).append(record.id)
+        """Tie two records to each other; neither counts as changed."""
+        if id_ not in record.associated.setdefault(other, []):
+            record.associated[other].append(id_)
+            self.records[other][id_].associated.setdefault(kind, []).append(record.id)
 
     def archive(self, kind: str, record: Record) -> None:
-        """Put a record into the recycling bin: no list shows it, no association leads to it."""
-        record.is_archived = True
+        """Put a record into the recycling bin: no list of the others shows it, no association leads to it."""
+        record.archived_at = milliseconds(self.clock.now())
+        self._untie(kind, record)
+
+    def restore(self, record: Record) -> None:
+        """Take a record out of the recycling bin; it does not count as changed."""
+        record.archived_at = None
+
+    def merge(self, kind: str, first: Record, second: Record) -> Record:
+        """Make one record of two: values of the first win, associations are those of both."""
+        gone = [second] if kind in KEPT_BY_MERGE else [first, second]
+        kept = first if kind in KEPT_BY_MERGE else self.create(kind, {})
+        ids = [id_ for each in (first, second) for id_ in each.values.get(MERGED, "").split(";") if id_]
+        ids += [str(each.id) for each in gone]
+        values = {**second.values, **first.values, MERGED: ";".join(ids), "hs_object_id": str(kept.id)}
+        others = [(other, id_) for each in gone for other, found in each.associated.items() for id_ in found]
+        for each in gone:
+            each.merged_into = kept.id
+            self._untie(kind, each)
+        self.update(kind, kept, values)
+        for other, id_ in others:
+            self.associate(kind, kept, other, id_)
+        return kept
+
+    def _untie(self, kind: str, record: Record) -> None:
         for other, ids in record.associated.items():
             for id_ in ids:
                 self.records[other][id_].associated[kind].remove(record.id)
-        record.associated.clear()
+        record.associated = {}
+
+    def find(self, kind: str, id_: int) -> Record | None:
+        """Return a record by its id, or by that of one which was merged into it."""
+        record = self.records[kind].get(id_)
+        while record and record.merged_into:
+            record = self.records[kind][record.merged_into]
+        return record
 
     def listed(self, kind: str) -> list[Record]:
-        """Records that are not archived, oldest first."""
-        return [record for record in self.records[kind].values() if not record.is_archived]
+        """Records that are neither archived nor merged into others, oldest first."""
+        return [record for record in self.records[kind].values() if record.is_listed]
+
+    def archived(self, kind: str) -> list[Record]:
+        """Records in the recycling bin, oldest first."""
+        return [record for record in self.records[kind].values() if record.archived_at is not None]
 
     def _set(self, kind: str, record: Record, values: Mapping[str, Any], now: int) -> None:
         changed = dict(values)
@@ -90,22 +134,35 @@ class Portal:
             changed["hs_is_closed_won"] = str(stage.is_won).lower()
         changed[MODIFIED_BY[kind]] = now
         record.values |= changed
-        record.set_at |= dict.fromkeys(changed, now)
 
     def truth(self, kind: str) -> list[Json]:
-        """All records that a list shows, with every property, as the newer endpoints write them."""
+        """All records that a list shows, with every property, as lists write them."""
         return [
             {
                 "id": str(record.id),
-                "properties": {name: as_text(kind, name, record.values.get(name)) for name in TYPES[kind]},
-                "associations": {name: [str(id_) for id_ in ids] for name, ids in record.associated.items()},
+                "properties": {name: self.text(kind, record, name) for name in self.types[kind]},
+                "associations": {
+                    name: [str(id_) for id_ in ids] for name, ids in record.associated.items() if ids
+                },
             }
             for record in self.listed(kind)
         ]
 
+    def text(self, kind: str, record: Record, name: str) -> str | None:
+        """Return a property's value as records have it."""
+        value = record.values.get(name)
+        if value is None and name.startswith(MADE_UP):
+            return next(_made_up(record, name), None)
+        if self.types[kind][name] == "datetime" and isinstance(value, int):
+            return as_time(value)
+        return None if value is None else str(value)
 
-def as_text(kind: str, name: str, value: Any) -> str | None:
-    """Return a property's value as the newer endpoints write it."""
-    if TYPES[kind][name] == "datetime" and isinstance(value, int):
-        return as_time(value)
-    return None if value is None else str(value)
+
+MERGED = "hs_merged_object_ids"
+
+
+def _made_up(record: Record, name: str) -> Iterator[str]:
+    """A value for one in twenty of the made-up properties."""
+    number = int(name.removeprefix(MADE_UP))
+    if (record.id + number) % 20 == 0:
+        yield f"{number} · {record.id % 97}"

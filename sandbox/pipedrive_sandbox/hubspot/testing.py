@@ -1,11 +1,12 @@
-"""A HubSpot inside a test: `with HubspotSandbox(deals=50) as hubspot: ... hubspot.proxy ...`."""
+"""A HubSpot inside a test: `with HubspotSandbox(deals=50) as hubspot: ... hubspot.url ...`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
@@ -13,19 +14,20 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from ..faults import fault
-from ..testing import NOW, Reply
+from ..testing import NOW, Reply, Trap
+from .api import SCOPES
 from .generate import ALL_TROUBLES, generate
-from .listener import Listener
-from .server import Seen, Server, State
+from .server import Limits, Seen, Server, State, serve
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 TOKEN = "pat-sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
+UNLIMITED = Limits(burst=0, searches=0)
 
 
 class HubspotSandbox:
-    """A HubSpot account that serves from a thread of this process, on free ports."""
+    """A HubSpot account that serves from a thread of this process, on a free port; without limits by default."""
 
     def __init__(
         self,
@@ -34,24 +36,24 @@ class HubspotSandbox:
         seed: int = 1,
         now: datetime = NOW,
         troubles: Collection[str] = ALL_TROUBLES,
+        properties: int = 0,
+        limits: Limits = UNLIMITED,
+        without_scopes: Collection[str] = (),
     ) -> None:
-        self.portal, self.manifest = generate(deals, seed, now, troubles)
-        self._state = State(self.portal, TOKEN, self.manifest)
-        self._listener = Listener(Server(self._state))
+        self.portal, self.manifest = generate(deals, seed, now, troubles, properties)
+        scopes = frozenset(SCOPES).difference(without_scopes)
+        self.state = State(self.portal, TOKEN, self.manifest, limits=limits, scopes=scopes)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.token = TOKEN
         self.url = ""
         """Where it serves, e.g. `http://127.0.0.1:43210`."""
-        self.proxy = ""
-        """The HTTPS proxy behind which HubSpot's host is this sandbox."""
-        self.authority = ""
-        """File of the certificate authority to trust behind it."""
 
     def __enter__(self) -> HubspotSandbox:
         self._thread.start()
-        starting = self._listener.start("127.0.0.1", 0)
-        self.url, self.proxy, self.authority = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        starting = serve(Server(self.state), "127.0.0.1", 0)
+        self._runner, port = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self.url = f"http://127.0.0.1:{port}"
         return self
 
     def __exit__(
@@ -60,7 +62,7 @@ class HubspotSandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._listener.stop(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -68,17 +70,19 @@ class HubspotSandbox:
     def send(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> Reply:
         """Send a request to the API."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(self.url + path, data, {"Authorization": f"Bearer {token}"}, method=method)  # noqa: S310
-        try:
-            with urlopen(request, timeout=60) as answer:  # noqa: S310
-                return Reply(answer.status, answer.headers, answer.read().decode())
-        except HTTPError as refused:
-            with refused:
-                return Reply(refused.code, refused.headers, refused.read().decode())
+        return _sent(Request(self.url + path, data, {"Authorization": f"Bearer {token}"}, method=method))  # noqa: S310
+
+    def form(self, path: str, fields: str) -> Reply:
+        """POST a form, without a token."""
+        return _sent(Request(self.url + path, fields.encode(), method="POST"))  # noqa: S310
 
     def get(self, path: str, **params: Any) -> Any:
         """GET from the API, and return its answer."""
         return self.send("GET", f"{path}?{urlencode(params, doseq=True)}" if params else path).granted()
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST to the API, and return its answer."""
+        return self.send("POST", path, body).json()
 
     def truth(self, kind: str) -> list[dict[str, Any]]:
         """Return all records that a list shows, with every property."""
@@ -87,8 +91,21 @@ class HubspotSandbox:
 
     def requests(self, path: str = "") -> list[Seen]:
         """Return the requests so far whose path contains `path`."""
-        return [seen for seen in self._state.requests if path in seen.path]
+        return [seen for seen in self.state.requests if path in seen.path]
 
     def trouble(self, **given: Any) -> None:
-        """Set a fault, e.g. `trouble(kind="burst429", path="/deals/", at=[2])`."""
-        self._state.faults.append(fault(given))
+        """Set a fault, e.g. `trouble(kind="burst429", path="/objects/deals", at=[2])`."""
+        self.state.faults.append(fault(given))
+
+    def at_request(self, number: int, path: str, call: Callable[[], object]) -> None:
+        """Have a function called, in the server's thread, at the request of that number for a path from now on."""
+        self.state.faults.append(Trap("trap", re.compile(path), frozenset([number]), spring=call))
+
+
+def _sent(request: Request) -> Reply:
+    try:
+        with urlopen(request, timeout=60) as answer:  # noqa: S310
+            return Reply(answer.status, answer.headers, answer.read().decode())
+    except HTTPError as refused:
+        with refused:
+            return Reply(refused.code, refused.headers, refused.read().decode())

@@ -1,26 +1,27 @@
 {# Columns that only the account knows, without asking the database for their
    names: the models that look at them can be tested on rows made up. #}
+{% set columns = {'pipedrive': 'to_jsonb(%s.*)', 'hubspot': '%s.properties'} %}
 {% set tables = [
-    ('pipedrive', 'deals', 'id'),
-    ('pipedrive', 'leads', 'id'),
-    ('pipedrive', 'organizations', 'id'),
-    ('pipedrive', 'persons', 'id'),
-    ('pipedrive', 'products', 'id'),
-    ('hubspot', 'companies', '"companyId"'),
-    ('hubspot', 'contacts', 'id'),
-    ('hubspot', 'deals', '"dealId"'),
+    ('pipedrive', 'deals'),
+    ('pipedrive', 'leads'),
+    ('pipedrive', 'organizations'),
+    ('pipedrive', 'persons'),
+    ('pipedrive', 'products'),
+    ('hubspot', 'companies'),
+    ('hubspot', 'contacts'),
+    ('hubspot', 'deals'),
 ] %}
 
 with
 
 final as (
-    {%- for crm, entity, key in tables %}
+    {%- for crm, entity in tables %}
     select
-        '{{ crm }}.{{ entity }}.' || {{ entity }}.{{ key }} as raw_record_id,
+        '{{ crm }}.{{ entity }}.' || {{ entity }}.id as raw_record_id,
         '{{ crm }}' as crm,
         '{{ entity }}' as entity,
-        {{ entity }}.{{ key }}::text as record_id,
-        to_jsonb({{ entity }}.*) as raw_values
+        {{ entity }}.id::text as record_id,
+        {{ columns[crm] | replace('%s', entity) }} as raw_values
     from {{ raw_table(entity, crm) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}

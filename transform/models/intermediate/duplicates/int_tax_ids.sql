@@ -1,10 +1,8 @@
-{# Properties of HubSpot have names of their own, and are objects with a value. #}
 {% set columns = [] %}
 {% for column in var(
     'tax_id_columns', env_var('TAX_ID_COLUMNS', 'cnpj,cpf,cpf_cnpj,vat_number,tax_id')
 ).split(',') %}
     {% do columns.append(column | trim) %}
-    {% do columns.append('property_' ~ column | trim) %}
 {% endfor %}
 
 with
@@ -19,10 +17,10 @@ numbers_as_written as (
         raw_records.crm,
         raw_records.entity,
         raw_records.record_id,
-        {{ property_text('columns.property') }} as written
+        columns.written
     from raw_records
-    cross join lateral jsonb_each(raw_records.raw_values)
-        as columns (name, property)
+    cross join lateral jsonb_each_text(raw_records.raw_values)
+        as columns (name, written)
     where columns.name in ('{{ columns | join("', '") }}')
 ),
 

@@ -47,30 +47,18 @@ categories_by_spelling as (
     group by crm, entity, column_name, plain_spelling
 ),
 
-columns_of_records as (
+categories_as_written as (
     select
         raw_records.crm,
         raw_records.entity,
         raw_records.record_id,
         columns_with_categories.column_name,
-        raw_records.raw_values -> (
-            case raw_records.crm when 'hubspot' then 'property_' else '' end
-            || columns_with_categories.column_name
-        ) as property
+        raw_records.raw_values ->> columns_with_categories.column_name
+            as raw_value
     from raw_records
     inner join columns_with_categories
         on raw_records.crm = columns_with_categories.crm
         and raw_records.entity = columns_with_categories.entity
-),
-
-categories_as_written as (
-    select
-        crm,
-        entity,
-        record_id,
-        column_name,
-        {{ property_text('property') }} as raw_value
-    from columns_of_records
 ),
 
 final as (

@@ -7,21 +7,26 @@ source as (
 renamed as (
     select
         -- ids
-        "companyId"::text as company_id,
+        id as company_id,
+        {{ hubspot_text('hs_merged_object_ids') }} as merged_ids,
 
         -- strings
-        {{ hubspot_text('property_name') }} as company_name,
-        {{ hubspot_text('property_domain') }} as domain,
-        {{ hubspot_text('property_especialidade_medica') }} as specialty,
-        {{ hubspot_text('property_lifecyclestage') }} as lifecycle_stage,
-        {{ hubspot_text('property_hs_analytics_source') }} as original_source,
+        {{ hubspot_text('name') }} as company_name,
+        {{ hubspot_text('domain') }} as domain,
+        {{ hubspot_text('especialidade_medica') }} as specialty,
+        {{ hubspot_text('lifecyclestage') }} as lifecycle_stage,
+        {{ hubspot_text('hs_analytics_source') }} as original_source,
 
         -- booleans
-        _sdc_deleted_at is not null as is_deleted,
+        (
+            {{ hubspot_is_deleted('source') }}
+        ) as is_deleted,
 
         -- timestamps
-        {{ hubspot_time('property_createdate') }} as created_at,
-        {{ hubspot_time('property_hs_lastmodifieddate') }} as updated_at,
+        coalesce(
+            {{ hubspot_time('createdate') }}, "createdAt" at time zone 'UTC'
+        ) as created_at,
+        "updatedAt" at time zone 'UTC' as updated_at,
 
         -- load
         _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at

@@ -8,22 +8,25 @@ renamed as (
     select
         -- ids
         id as contact_id,
+        {{ hubspot_text('hs_merged_object_ids') }} as merged_ids,
 
         -- strings
-        nullif(property_firstname, '') as first_name,
-        nullif(property_lastname, '') as last_name,
-        nullif(property_email, '') as email,
-        nullif(property_phone, '') as phone,
-        nullif(property_lifecyclestage, '') as lifecycle_stage,
-        nullif(property_hs_analytics_source, '') as original_source,
+        {{ hubspot_text('firstname') }} as first_name,
+        {{ hubspot_text('lastname') }} as last_name,
+        {{ hubspot_text('email') }} as email,
+        {{ hubspot_text('phone') }} as phone,
+        {{ hubspot_text('lifecyclestage') }} as lifecycle_stage,
+        {{ hubspot_text('hs_analytics_source') }} as original_source,
 
         -- booleans
         (
-            coalesce(archived, false) or _sdc_deleted_at is not null
+            {{ hubspot_is_deleted('source') }}
         ) as is_deleted,
 
         -- timestamps
-        "createdAt" at time zone 'UTC' as created_at,
+        coalesce(
+            {{ hubspot_time('createdate') }}, "createdAt" at time zone 'UTC'
+        ) as created_at,
         "updatedAt" at time zone 'UTC' as updated_at,
 
         -- load

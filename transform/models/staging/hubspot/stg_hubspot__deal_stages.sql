@@ -4,35 +4,46 @@ source as (
     select * from {{ raw_table('deal_pipelines', 'hubspot') }}
 ),
 
+stages as (
+    select
+        source.*,
+        stages.stage,
+        {{ number_or_null("stages.stage #>> '{metadata,probability}'") }}
+            as win_probability
+    from source
+    cross join lateral unnest(source.stages) as stages (stage)
+),
+
 renamed as (
     select
         -- ids
-        stages.stage ->> 'stageId' as stage_id,
-        source."pipelineId" as pipeline_id,
+        stage ->> 'id' as stage_id,
+        id as pipeline_id,
 
         -- strings
-        stages.stage ->> 'label' as stage,
-        source.label as pipeline,
+        stage ->> 'label' as stage,
+        label as pipeline,
 
         -- numerics
-        (stages.stage ->> 'displayOrder')::bigint as position,
-        (stages.stage ->> 'probability')::numeric * 100 as probability,
+        {{ number_or_null("stage ->> 'displayOrder'") }}::bigint as position,
+        win_probability * 100 as probability,
 
         -- booleans
+        coalesce(win_probability = 1, false) as is_won,
         coalesce(
-            (stages.stage ->> 'closedWon')::boolean,
-            (stages.stage ->> 'probability')::numeric = 1,
+            stage #>> '{metadata,isClosed}' = 'true',
+            win_probability in (0, 1),
             false
-        ) as is_won,
-        coalesce(
-            (stages.stage ->> 'probability')::numeric in (0, 1), false
         ) as is_closed,
-        source._sdc_deleted_at is not null as is_deleted,
+        (
+            coalesce(archived, false)
+            or coalesce(stage ->> 'archived' = 'true', false)
+            or _sdc_deleted_at is not null
+        ) as is_deleted,
 
         -- load
-        source._sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
-    from source
-    cross join lateral unnest(source.stages) as stages (stage)
+        _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
+    from stages
 )
 
 select * from renamed

@@ -1,3 +1,4 @@
+{# Types of associations: 5 leads to the company that is a deal's primary one. #}
 with
 
 source as (
@@ -7,39 +8,45 @@ source as (
 renamed as (
     select
         -- ids
-        "dealId"::text as deal_id,
-        associations -> 'associatedCompanyIds' ->> 0 as associated_company_id,
-        associations -> 'associatedVids' ->> 0 as associated_contact_id,
-        {{ hubspot_text('property_pipeline') }} as pipeline_id,
-        {{ hubspot_text('property_dealstage') }} as stage_id,
+        id as deal_id,
+        coalesce(
+            jsonb_path_query_first(
+                associations, '$.companies[*] ? (@.types[*] == 5).id'
+            ),
+            associations #> '{companies,0,id}'
+        ) #>> '{}' as associated_company_id,
+        associations #>> '{contacts,0,id}' as associated_contact_id,
+        {{ hubspot_text('hubspot_owner_id') }} as owner_id,
+        {{ hubspot_text('pipeline') }} as pipeline_id,
+        {{ hubspot_text('dealstage') }} as stage_id,
 
         -- strings
-        {{ hubspot_text('property_dealname') }} as deal_name,
-        {{ hubspot_text('property_deal_currency_code') }} as currency,
-        {{ hubspot_text('property_company_domain') }} as company_domain,
-        {{ hubspot_text('property_contact_email') }} as contact_email,
-        {{ hubspot_text('property_hs_analytics_source') }} as original_source,
+        {{ hubspot_text('dealname') }} as deal_name,
+        {{ hubspot_text('deal_currency_code') }} as currency,
+        {{ hubspot_text('company_domain') }} as company_domain,
+        {{ hubspot_text('contact_email') }} as contact_email,
+        {{ hubspot_text('hs_analytics_source') }} as original_source,
 
         -- numerics
-        {{ hubspot_number('property_amount') }} as amount,
-        {{ hubspot_number('property_amount_in_home_currency') }}
+        {{ hubspot_number('amount') }} as amount,
+        {{ hubspot_number('amount_in_home_currency') }}
             as home_currency_amount,
 
         -- booleans
-        coalesce(
-            {{ hubspot_text('property_hs_is_closed_won') }} = 'true', false
-        ) as is_won,
-        coalesce(
-            {{ hubspot_text('property_hs_is_closed') }} = 'true', false
-        ) as is_closed,
+        coalesce({{ hubspot_text('hs_is_closed_won') }} = 'true', false)
+            as is_won,
+        coalesce({{ hubspot_text('hs_is_closed') }} = 'true', false)
+            as is_closed,
         (
-            coalesce("isDeleted", false) or _sdc_deleted_at is not null
+            {{ hubspot_is_deleted('source') }}
         ) as is_deleted,
 
         -- timestamps
-        {{ hubspot_time('property_closedate') }} as closed_at,
-        {{ hubspot_time('property_createdate') }} as created_at,
-        {{ hubspot_time('property_hs_lastmodifieddate') }} as updated_at,
+        {{ hubspot_time('closedate') }} as closed_at,
+        coalesce(
+            {{ hubspot_time('createdate') }}, "createdAt" at time zone 'UTC'
+        ) as created_at,
+        "updatedAt" at time zone 'UTC' as updated_at,
 
         -- load
         _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at

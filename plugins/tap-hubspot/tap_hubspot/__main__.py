@@ -1,0 +1,20 @@
+"""The command line: `tap-hubspot`, `python -m tap_hubspot`."""
+
+import logging
+import sys
+
+from tap_hubspot.errors import HubspotError
+from tap_hubspot.tap import TapHubspot
+
+
+def main() -> None:
+    """Run the tap; what it cannot solve ends with one sentence and exit code 1."""
+    try:
+        TapHubspot.cli()
+    except HubspotError as error:
+        logging.getLogger(TapHubspot.name).error("%s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

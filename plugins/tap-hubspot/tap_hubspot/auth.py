@@ -1,0 +1,134 @@
+"""Who asks: a service key or private app with a token that stays, or an app with OAuth2."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import requests
+
+from tap_hubspot.errors import HubspotError, TryAgain
+
+TOKEN_PATH = "/oauth/v3/token"  # noqa: S105
+"""v1 of it ends on 2027-02-16: https://developers.hubspot.com/changelog/v1-oauth-api-deprecation"""
+
+MARGIN_SECONDS = 60
+"""An access token is renewed so long before it expires; HubSpot's live for 30 minutes."""
+
+logger = logging.getLogger("tap-hubspot")
+
+
+class Auth(Protocol):
+    """A way in, an `auth` of requests: a `~/.netrc` would overrule a header."""
+
+    when_refused: str
+    """What to tell the user after a 401."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Let a request in."""
+
+    def renew(self) -> bool:
+        """Get another token after a 401; tell whether there is one."""
+
+    def masked(self, words: str) -> str:
+        """Words of the server without the secrets that they may repeat."""
+
+
+def auth_of(url: str, config: Mapping[str, Any]) -> Auth:
+    """The way in that the settings hold. Raises HubspotError when they hold none, or half of one."""
+    if token := config.get("access_token"):
+        return AccessToken(token)
+    names = ("client_id", "client_secret", "refresh_token")
+    missing = [name for name in names if not config.get(name)]
+    if missing == list(names):
+        raise HubspotError(
+            "The tap has no way in: set access_token, the token of a service key or private app."
+        )
+    if missing:
+        raise HubspotError(f"An app needs {', '.join(names)}: set {' and '.join(missing)}, too.")
+    return OAuth(url, *(config[name] for name in names))
+
+
+def _bearer(request: requests.PreparedRequest, token: str) -> requests.PreparedRequest:
+    request.headers["Authorization"] = f"Bearer {token}"
+    return request
+
+
+class AccessToken:
+    """The token of a service key or a private app, which is good until somebody rotates it."""
+
+    when_refused = "HubSpot does not accept the token; set a valid one in TAP_HUBSPOT_ACCESS_TOKEN."
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Let a request in."""
+        return _bearer(request, self._token)
+
+    def renew(self) -> bool:
+        """There is no other."""
+        return False
+
+    def masked(self, words: str) -> str:
+        """Words without the token."""
+        return words.replace(self._token, "…")
+
+
+class OAuth:
+    """An app's way in: access tokens that are renewed before they expire or when one is refused.
+
+    Raises HubspotError when the app or its refresh token is refused, TryAgain when there is no good answer.
+    """
+
+    when_refused = (
+        "HubSpot does not accept the app's access token, though it is new; install the app again and set its new "
+        "TAP_HUBSPOT_REFRESH_TOKEN."
+    )
+
+    def __init__(self, url: str, client_id: str, client_secret: str, refresh_token: str) -> None:
+        self._url = url.rstrip("/") + TOKEN_PATH
+        self._form = {
+            "grant_type": "refresh_token",
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "refresh_token": refresh_token,
+        }
+        self._token = ""
+        self._until = 0.0
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Let a request in."""
+        if time.monotonic() >= self._until:
+            self.renew()
+        return _bearer(request, self._token)
+
+    def renew(self) -> bool:
+        """Get another access token (`POST /oauth/v3/token`)."""
+        try:
+            response = requests.post(self._url, data=self._form, timeout=(10, 60), allow_redirects=False)
+            body = response.json()
+        except (requests.RequestException, ValueError):
+            raise TryAgain(f"POST {TOKEN_PATH} has no good answer") from None
+        body = body if isinstance(body, dict) else {}
+        if response.status_code != 200:
+            words = self.masked(str(body.get("message") or body.get("error_description") or response.reason))
+            answered = f"POST {TOKEN_PATH} answered {response.status_code} ({words[:300]})"
+            if response.status_code == 429 or response.status_code >= 500:
+                raise TryAgain(answered)
+            raise HubspotError(
+                f"{answered}: set TAP_HUBSPOT_CLIENT_ID and TAP_HUBSPOT_CLIENT_SECRET as they stand in the app, "
+                "and the TAP_HUBSPOT_REFRESH_TOKEN that it was granted."
+            )
+        token, lifetime = body.get("access_token"), body.get("expires_in")
+        if not isinstance(token, str) or not token:
+            raise TryAgain(f"POST {TOKEN_PATH} answered without an access token")
+        seconds = lifetime if isinstance(lifetime, int) and lifetime > 0 else 1800
+        self._token, self._until = token, time.monotonic() + seconds - min(MARGIN_SECONDS, seconds / 10)
+        return True
+
+    def masked(self, words: str) -> str:
+        """Words without what was sent."""
+        for secret in (self._token, *(self._form[name] for name in ("client_secret", "refresh_token"))):
+            words = words.replace(secret, "…") if secret else words
+        return words

@@ -1,0 +1,197 @@
+"""HTTP: one `Client` serves all streams of a run. It knows addresses and status codes, no objects."""
+
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+import tenacity
+
+from tap_hubspot.auth import Auth
+from tap_hubspot.errors import HubspotError, TryAgain, Unreadable
+
+ATTEMPTS = 6
+TIMEOUTS = 10, 60
+"""Seconds to connect, and seconds without a byte."""
+LONGEST_WAIT_SECONDS = 60
+
+SEARCH_SECONDS = 0.25
+"""Seconds between two searches: HubSpot allows an account five in a second, whoever asks.
+
+https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm, "Rate limits"
+"""
+
+WAITS = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
+"""Seconds after which a limit lets requests in again, by the `policyName` of its 429.
+
+https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+"""
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+logger = logging.getLogger("tap-hubspot")
+
+
+class Client:
+    """HubSpot's API for one account.
+
+    Raises Unreadable for what is refused or remains unanswered, HubspotError for what concerns all requests.
+    """
+
+    def __init__(self, url: str, auth: Auth) -> None:
+        self._url = url.rstrip("/")
+        self._auth = auth
+        self._session = requests.Session()
+        self._last_search = 0.0
+        self.requests: Counter[str] = Counter()
+        """Requests sent, by path."""
+
+    def get(self, path: str, params: Mapping[str, str | int]) -> dict[str, Any]:
+        """GET a path such as `/crm/v3/owners`, and return the JSON object that it answers."""
+        return self._retrying("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any], **params: str) -> dict[str, Any]:
+        """POST a JSON body to a path that only reads, and return the JSON object that it answers."""
+        return self._retrying("POST", path, json=body, params=params)
+
+    def _retrying(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        tries = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TryAgain),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_wait,
+            before_sleep=lambda attempt: _log_retry(f"{method} {path}", attempt),
+            reraise=True,
+        )
+        try:
+            return tries(self._try, method, path, content)
+        except TryAgain as problem:
+            raise Unreadable(
+                f"{method} {path} failed {ATTEMPTS} times, at last with {problem}: look at HubSpot's status page, "
+                "then run again."
+            ) from None
+
+    def _try(self, method: str, path: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        response = self._send(method, path, content)
+        if response.status_code == 401 and self._auth.renew():
+            response = self._send(method, path, content)
+        return self._read(f"{method} {path}", response)
+
+    def _send(self, method: str, path: str, content: Mapping[str, Any]) -> requests.Response:
+        if path.endswith("/search"):
+            time.sleep(max(0.0, self._last_search + SEARCH_SECONDS - time.monotonic()))
+            self._last_search = time.monotonic()
+        self.requests[path] += 1
+        try:
+            return self._session.request(
+                method,
+                self._url + path,
+                auth=self._auth,
+                timeout=TIMEOUTS,
+                allow_redirects=False,  # a redirect would carry the token to another host
+                **content,
+            )
+        except requests.RequestException as error:
+            raise TryAgain(_without_address(error)) from None
+        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+            raise HubspotError(
+                f"{method} {path} answered a redirect to nowhere: set api_url right."
+            ) from None
+
+    def _read(self, asked: str, response: requests.Response) -> dict[str, Any]:
+        try:
+            body = _storable(response.json())
+        except (ValueError, RecursionError):
+            body = None
+        if response.status_code in (200, 207):  # 207: a batch of which some inputs failed
+            if not isinstance(body, dict):
+                raise TryAgain("an answer that is no JSON object")
+            return body
+        raise self._problem(asked, response, body if isinstance(body, dict) else {})
+
+    def _problem(self, asked: str, response: requests.Response, body: Mapping[str, Any]) -> Exception:
+        """What to raise for an answer that is no success."""
+        status = response.status_code
+        words = " ".join(str(body.get("message") or response.reason or "no text").split())
+        answered = f"{status} ({self._auth.masked(words)[:300]})"
+        said = f"{asked} answered {answered}"
+        is_of_today = body.get("policyName") == "DAILY"
+        if status in (408, 423, 429, 477) or status >= 500:
+            if status != 429 or not is_of_today:
+                return TryAgain(answered, _seconds(response) or WAITS.get(str(body.get("policyName"))))
+            problem: Exception = HubspotError(
+                f"{said}: the account's requests of today are used up; new ones come at midnight of its time zone."
+            )
+        elif status == 401:
+            problem = HubspotError(f"{said}: {self._auth.when_refused}")
+        elif status == 403:
+            scopes = _scopes(body)
+            problem = Unreadable(
+                f"{said}: grant the token "
+                f"{'the scope ' + ' or '.join(scopes) if scopes else 'the scopes that the README lists'}, "
+                "or deselect the stream."
+            )
+        elif 300 <= status < 400:
+            problem = HubspotError(f"{said}, a redirect: set api_url to the right address.")
+        else:
+            problem = Unreadable(f"{said}: if this goes on, report it with this line.")
+        return problem
+
+
+def _storable(value: Any) -> Any:
+    """A JSON value whose texts Postgres can store: NUL and halves of emojis become U+FFFD."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(each) for name, each in value.items()}
+    return value
+
+
+def _scopes(body: Mapping[str, Any]) -> list[str]:
+    """The scopes of which one is missing, as a 403 of the category MISSING_SCOPES names them."""
+    found: dict[str, None] = {}
+    for error in body.get("errors") or ():
+        context = error.get("context") if isinstance(error, dict) else None
+        for key in ("requiredGranularScopes", "requiredScopes"):
+            names = context.get(key) if isinstance(context, dict) else None
+            found |= dict.fromkeys(map(str, names if isinstance(names, list) else ()))
+    return list(found)
+
+
+def _seconds(response: requests.Response) -> float | None:
+    """What `Retry-After` asks for, in seconds."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else None
+
+
+def _without_address(error: requests.RequestException) -> str:
+    """What happened, without the request: its text could hold what nobody should read in a log."""
+    kinds = {
+        requests.exceptions.ConnectTimeout: f"no connection within {TIMEOUTS[0]} s",
+        requests.exceptions.Timeout: f"no answer within {TIMEOUTS[1]} s",
+        requests.exceptions.SSLError: "a broken TLS connection",
+        requests.exceptions.ProxyError: "a proxy that does not answer",
+        requests.exceptions.ChunkedEncodingError: "an answer cut off in the middle",
+        requests.exceptions.ContentDecodingError: "an answer that cannot be unpacked",
+        requests.exceptions.ConnectionError: "no connection",
+    }
+    return next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _wait(attempt: tenacity.RetryCallState) -> float:
+    """What the server asks for, else longer and longer with jitter."""
+    problem = attempt.outcome.exception() if attempt.outcome else None
+    asked = problem.wait if isinstance(problem, TryAgain) else None
+    if asked is not None:
+        return min(asked, LONGEST_WAIT_SECONDS)
+    return tenacity.wait_exponential_jitter(multiplier=0.5, max=30)(attempt)
+
+
+def _log_retry(request: str, attempt: tenacity.RetryCallState) -> None:
+    problem = attempt.outcome.exception() if attempt.outcome else None
+    wait = attempt.next_action.sleep if attempt.next_action else 0
+    logger.warning("%s: %s; trying again in %.1f s", request, problem, wait)

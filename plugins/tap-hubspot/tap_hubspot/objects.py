@@ -1,0 +1,187 @@
+"""How the records of an object are read: all of them, those that changed, those that are archived."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from tap_hubspot.client import Client
+from tap_hubspot.errors import Unreadable
+
+Record = dict[str, Any]
+
+FRUITLESS_PAGES = 5
+"""Pages one after another that are empty or like the one before: a list that does not end."""
+
+LIST_SIZE = 100
+"""Most records that a page of a list or a batch of records has."""
+
+SEARCH_SIZE = 200
+"""Most records that a page of a search has: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm"""
+
+BATCH_OF_ASSOCIATIONS = 1000
+"""Most records whose associations a request may ask for."""
+
+INLINE_CHARACTERS = 2000
+"""Names of properties, as JSON, that still go along with the request for a page.
+
+Servers refuse an address of more than some 8 KB, and HubSpot a search whose body has more than 3,000 characters.
+Longer lists of names go into a request of their own for every 100 records.
+"""
+
+
+class Walk(NamedTuple):
+    """A way through the records of an object, for the properties that are selected."""
+
+    client: Client
+    object: str
+    """`companies`, `contacts` or `deals`."""
+    modified: str
+    """The property that says when a record last changed."""
+    properties: Sequence[str]
+
+    @property
+    def path(self) -> str:
+        """Where the object's records are."""
+        return f"/crm/v3/objects/{self.object}"
+
+    @property
+    def _is_inline(self) -> bool:
+        return len(json.dumps(self.properties)) <= INLINE_CHARACTERS
+
+    def last_change(self) -> datetime | None:
+        """When the record that changed last did so, by HubSpot's clock; None in an account without records."""
+        body = {
+            "sorts": [{"propertyName": self.modified, "direction": "DESCENDING"}],
+            "properties": [self.modified],
+            "limit": 1,
+        }
+        page = _results(f"POST {self.path}/search", self.client.post(f"{self.path}/search", body))
+        if not page:
+            return None
+        try:
+            return datetime.fromisoformat(page[0]["properties"][self.modified]).astimezone(UTC)
+        except (KeyError, TypeError, ValueError):
+            raise Unreadable(
+                f"POST {self.path}/search answered a record without {self.modified}: report it with this line."
+            ) from None
+
+    def listed(self, *, archived: bool) -> Iterator[Sequence[Record]]:
+        """Pages of all records that are archived, or of all that are not, in HubSpot's own order."""
+        params: dict[str, str | int] = {"limit": LIST_SIZE, "archived": str(archived).lower()}
+        if self._is_inline and self.properties:
+            params["properties"] = ",".join(self.properties)
+        for page in pages(self.client, self.path, params):
+            yield self._complete(page, archived=archived)
+
+    def changed(self, since: datetime) -> Iterator[Sequence[Record]]:
+        """Pages of the records that changed at or after a moment, by growing id.
+
+        Each page is a search of its own for ids behind those of the page before. So there is no limit of 10,000
+        results, however many changed at one moment, and a record that changes meanwhile moves no other one.
+        """
+        last = 0
+        while True:
+            filters = [
+                {
+                    "propertyName": self.modified,
+                    "operator": "GTE",
+                    "value": str(int(since.timestamp() * 1000)),
+                },
+                {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)},
+            ]
+            body = {
+                "filterGroups": [{"filters": filters}],
+                "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+                "properties": list(self.properties) if self._is_inline else ["hs_object_id"],
+                "limit": SEARCH_SIZE,
+            }
+            answer = self.client.post(f"{self.path}/search", body)
+            page = _results(f"POST {self.path}/search", answer)
+            ids = [last, *(int(record["id"]) for record in page)]
+            if any(one >= other for one, other in pairwise(ids)):
+                raise Unreadable(
+                    f"POST {self.path}/search did not sort by id, so that records could be missed: "
+                    "run again, and report it with this line if it goes on."
+                )
+            last = ids[-1]
+            yield self._complete(page, archived=False)
+            if not page or "paging" not in answer:
+                return
+
+    def _complete(self, page: Sequence[Record], *, archived: bool) -> Sequence[Record]:
+        """The records with their properties; where there are too many names for an address, by a batch."""
+        if self._is_inline:
+            return page
+        found: list[Record] = []
+        for start in range(0, len(page), LIST_SIZE):
+            inputs = [{"id": record["id"]} for record in page[start : start + LIST_SIZE]]
+            body = {"properties": list(self.properties), "inputs": inputs}
+            path = f"{self.path}/batch/read"
+            answer = self.client.post(path, body, archived=str(archived).lower())
+            _check_errors(path, answer)
+            found += _results(f"POST {path}", answer)
+        return found
+
+    def associated(self, ids: Sequence[str], other: str) -> dict[str, list[Record]]:
+        """What records are associated with: by id, the ids of the others, each with its types of associations.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview
+        """
+        path = f"/crm/v4/associations/{self.object}/{other}/batch/read"
+        found: dict[str, list[Record]] = {id_: [] for id_ in ids}
+        waiting = [{"id": id_} for id_ in ids]
+        while waiting:
+            inputs, waiting = waiting[:BATCH_OF_ASSOCIATIONS], waiting[BATCH_OF_ASSOCIATIONS:]
+            answer = self.client.post(path, {"inputs": inputs})
+            _check_errors(path, answer)
+            for result in _results(f"POST {path}", answer):
+                id_ = str(result["from"]["id"])
+                found.setdefault(id_, []).extend(
+                    {
+                        "id": str(each["toObjectId"]),
+                        "types": [kind["typeId"] for kind in each["associationTypes"]],
+                    }
+                    for each in result["to"]
+                )
+                if after := _next(result):
+                    waiting.append({"id": id_, "after": after})
+        return found
+
+
+def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterator[list[Record]]:
+    """All pages of a list. Raises Unreadable when pages without anything new go on."""
+    after, last, fruitless = "", set[str](), 0
+    while True:
+        answer = client.get(path, {**params, **({"after": after} if after else {})})
+        page = _results(f"GET {path}", answer)
+        yield page
+        after = _next(answer)
+        if not after:
+            return
+        ids = {str(record.get("id")) for record in page}
+        fruitless = fruitless + 1 if ids <= last else 0
+        if fruitless == FRUITLESS_PAGES:
+            raise Unreadable(f"GET {path} has answered {fruitless} pages without anything new: run again.")
+        last = ids
+
+
+def _results(asked: str, answer: Mapping[str, Any]) -> list[Record]:
+    results = answer.get("results")
+    if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+        raise Unreadable(f"{asked} answered no list of results: if this goes on, report it with this line.")
+    return results
+
+
+def _next(answer: Mapping[str, Any]) -> str:
+    """The cursor of the next page, empty after the last."""
+    following = (answer.get("paging") or {}).get("next") or {}
+    return str(following.get("after") or "")
+
+
+def _check_errors(path: str, answer: Mapping[str, Any]) -> None:
+    """Let pass what a batch did not find: a record that is gone meanwhile, or one without associations."""
+    for error in answer.get("errors") or ():
+        if error.get("category") != "OBJECT_NOT_FOUND":
+            raise Unreadable(f"POST {path} failed for some records: {error.get('message')}")

@@ -1,0 +1,229 @@
+"""The tap for HubSpot: what stops it, who lets it in, and servers that are not as they should be."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from pipedrive_sandbox.hubspot.server import App, Limits
+from pipedrive_sandbox.hubspot.testing import HubspotSandbox
+from tap_hubspot.errors import HubspotError
+
+from .harness import Asked, Say, fake, say
+from .hubspot_runs import OBJECTS, Json, catalog_of, everything, replay, run
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("TAP_HUBSPOT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
+    """An account of the test's own, without waiting between searches."""
+    with HubspotSandbox(deals=60) as sandbox:
+        yield sandbox
+
+
+def test_a_missing_scope_stops_one_stream_and_the_end_says_so(sleeps: list[float]) -> None:
+    scopes = ["crm.objects.contacts.read", "crm.schemas.contacts.read"]
+    with HubspotSandbox(deals=40, without_scopes=scopes) as sandbox:
+        result = run(sandbox, catalog=catalog_of(sandbox))
+        assert "contacts and deals could not be read" in str(result.error)
+        assert "grant the token the scope crm.schemas.contacts.read or crm.objects.contacts.read" in str(
+            result.error
+        )
+        tables = replay(result)
+        assert tables["companies"] == everything(sandbox.portal)["companies"]
+        assert tables["owners"]
+        assert "replication_key_value" not in result.state["bookmarks"]["deals"]
+        without = catalog_of(sandbox, without=["contacts"])
+        for entry in without["streams"]:
+            for item in entry["metadata"]:
+                if item["breadcrumb"] == ["properties", "associations", "properties", "contacts"]:
+                    item["metadata"]["selected"] = False
+        deals = replay(run(sandbox, catalog=without).good())["deals"]
+        assert {frozenset(row["associations"]) for row in deals.values()} == {frozenset({"companies"})}
+
+
+def test_properties_refused_at_discovery_are_never_left_out_in_silence(sleeps: list[float]) -> None:
+    with HubspotSandbox(deals=30) as sandbox:
+        catalog = catalog_of(sandbox)
+        (deals,) = (each for each in catalog["streams"] if each["tap_stream_id"] == "deals")
+        deals["schema"]["properties"]["properties"]["properties"] = {}
+        result = run(sandbox, catalog=catalog)
+        assert "The catalog is without the properties of deals" in str(result.error)
+        assert not result.records("deals")
+
+
+def test_one_list_that_always_fails_leaves_the_others(own: HubspotSandbox) -> None:
+    first = run(own).good()
+    own.portal.update("contacts", own.portal.listed("contacts")[0], {"city": "Natal"})
+    own.portal.update("companies", own.portal.listed("companies")[0], {"city": "Natal"})
+    own.trouble(kind="status", status=502, path="/objects/contacts/search")
+    second = run(own, first.state)
+    assert "contacts could not be read" in str(second.error)
+    assert "failed 6 times" in str(second.error)
+    assert len(second.records("companies")) == 2
+    own.state.faults.clear()
+    third = run(own, second.state).good()
+    assert {kind: replay(first, second, third)[kind] for kind in OBJECTS} == everything(own.portal)
+
+
+@pytest.mark.parametrize("kind", ["null", "empty", "html", "status", "burst429"])
+def test_what_passes_is_tried_again(own: HubspotSandbox, kind: str) -> None:
+    own.trouble(kind=kind, every=3, times=12)
+    assert {name: replay(run(own).good())[name] for name in OBJECTS} == everything(own.portal)
+
+
+def test_limits_are_waited_for_as_their_policy_says(own: HubspotSandbox, sleeps: list[float]) -> None:
+    own.trouble(kind="burst429", at=[2])
+    run(own).good()
+    assert 10.0 in sleeps
+
+
+def test_searches_keep_to_five_in_a_second() -> None:
+    """Without a clock that stands still: the sandbox counts."""
+    with HubspotSandbox(deals=30, limits=Limits()) as sandbox:
+        run(sandbox, run(sandbox).good().state).good()
+        assert {each.status for each in sandbox.requests("/search")} == {200}
+
+
+def test_the_days_limit_ends_the_run_with_a_sentence(own: HubspotSandbox) -> None:
+    own.trouble(kind="daily429", path="/objects/contacts")
+    result = run(own)
+    assert "used up; new ones come at midnight" in str(result.error)
+    assert len(own.requests("/objects/contacts")) == 1
+    assert not own.requests("/pipelines")
+
+
+def test_a_wrong_token_is_named_by_its_variable_and_not_shown(own: HubspotSandbox) -> None:
+    result = run(own, access_token="pat-of-somebody-else", catalog=catalog_of(own))
+    assert "set a valid one in TAP_HUBSPOT_ACCESS_TOKEN" in str(result.error)
+    assert "somebody-else" not in str(result.error)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"access_token": None}, "set access_token"),
+        ({"access_token": None, "client_id": "x"}, "set client_secret and refresh_token, too"),
+    ],
+)
+def test_half_a_way_in_is_named(own: HubspotSandbox, settings: Json, words: str) -> None:
+    with pytest.raises(HubspotError, match=words):
+        run(own, catalog=catalog_of(own), **settings).good()
+
+
+# OAuth
+
+
+def test_an_app_gets_a_token_and_another_when_it_expires(own: HubspotSandbox) -> None:
+    own.at_request(4, "/objects/", own.state.access_tokens.clear)
+    result = run(own, access_token=None, **vars(App())).good()
+    assert {kind: replay(result)[kind] for kind in OBJECTS} == everything(own.portal)
+    assert 401 in {each.status for each in own.requests("/objects/")}
+
+
+def test_an_app_that_is_refused_hears_which_settings_to_look_at(own: HubspotSandbox) -> None:
+    app = {**vars(App()), "refresh_token": "not-this-one"}
+    result = run(own, catalog=catalog_of(own), access_token=None, **app)
+    assert "TAP_HUBSPOT_REFRESH_TOKEN" in str(result.error)
+    assert not any(secret in str(result.error) for secret in ("not-this-one", App().client_secret))
+
+
+# Servers that are not as they should be
+
+
+@cache
+def catalog_without_account() -> str:
+    with HubspotSandbox(deals=1) as sandbox:
+        return json.dumps(catalog_of(sandbox))
+
+
+def answers(request: Asked, **lists: Say) -> Say:
+    """What an empty account says, but for the lists given by the last part of their path."""
+    return lists.get(request.path.rpartition("/")[2], say({"results": []}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (say({}), "answered no list of results"),
+        (say({"results": "none"}), "answered no list of results"),
+        (say({"results": [{"no": "id"}]}), "unknown shape"),
+        (say({"results": [], "paging": {"next": {"after": "x"}}}), "5 pages without anything new"),
+        (say({"results": [{"id": "7"}], "paging": {"next": {"after": "x"}}}), "5 pages without anything new"),
+        (say({"message": "no"}, 404), "404 (no)"),
+    ],
+)
+def test_a_list_that_is_none_is_named(answer: Say, words: str, sleeps: list[float]) -> None:
+    with fake(lambda request: answers(request, owners=answer)) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account()))
+    assert words in str(result.error)
+    assert "owners could not be read" in str(result.error)
+
+
+def test_a_redirect_gets_no_token(sleeps: list[float]) -> None:
+    with fake([say({}, 302, Location="http://127.0.0.1:9/")]) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account()))
+    assert "set api_url to the right address" in str(result.error)
+    assert len(server.asked) == 1
+
+
+def test_more_associations_than_fit_are_read_page_by_page(sleeps: list[float]) -> None:
+    deal = {"id": "1", "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
+
+    def companies(request: Asked) -> Say:
+        after = json.loads(request.body)["inputs"][0].get("after")
+        to = {"toObjectId": 8 if after else 7, "associationTypes": [{"typeId": 341}]}
+        paging = {} if after else {"paging": {"next": {"after": "p2"}}}
+        return say({"results": [{"from": {"id": "1"}, "to": [to], **paging}]})
+
+    def script(request: Asked) -> Say:
+        if "associations/deals/companies" in request.path:
+            return companies(request)
+        if request.path.startswith("/crm/v3/objects/deals") and request.params.get("archived") != "true":
+            return say({"results": [deal]})
+        return say({"results": []})
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account())).good()
+    (record,) = result.records("deals")
+    assert record["associations"]["companies"] == [{"id": "7", "types": [341]}, {"id": "8", "types": [341]}]
+
+
+def test_a_batch_that_fails_for_some_records_leaves_none_out_in_silence(sleeps: list[float]) -> None:
+    deal = {"id": "1", "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
+    failed = {"results": [], "errors": [{"category": "RATE_LIMITS", "message": "too busy"}], "numErrors": 1}
+
+    def script(request: Asked) -> Say:
+        if "associations" in request.path:
+            return say(failed, 207)
+        return say({"results": [deal] if "objects/deals" in request.path else []})
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account()))
+    assert "batch/read failed for some records: too busy" in str(result.error)
+    assert "deals" not in result.state["bookmarks"] or not result.state["bookmarks"]["deals"].get(
+        "replication_key_value"
+    )
+
+
+def test_texts_that_postgres_cannot_store_are_mended(sleeps: list[float]) -> None:
+    texts = {"name": "a\x00b\ud83d", "domain": "😀.com"}
+
+    def script(request: Asked) -> Say:
+        record = {"id": "1", "properties": {**texts, "hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
+        return say({"results": [record] if "objects/companies" in request.path else []})
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account())).good()
+    assert {
+        (each["properties"]["name"], each["properties"]["domain"]) for each in result.records("companies")
+    } == {("a\ufffdb\ufffd", "😀.com")}
