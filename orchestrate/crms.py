@@ -21,6 +21,8 @@ class Crm:
     schema: str
     schema_variable: str
     """The loader's setting that names another schema."""
+    outdated: tuple[str, str] | None
+    """A table and a column by which the tables of an earlier tap are known, which this one cannot go on with."""
     sandbox: tuple[str, ...]
     """The command, and the options that make a demo of it."""
     sandbox_variables: Mapping[str, str]
@@ -59,6 +61,7 @@ CRMS = {
         loader="target-postgres",
         schema="pipedrive",
         schema_variable="TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA",
+        outdated=None,
         # requests in 2 s, as an app on the largest plan: the history costs a request per deal
         sandbox=("pipedrive-sandbox", "serve", "--burst", "480"),
         sandbox_variables={"TAP_PIPEDRIVE_DEMO_API_URL": "url", "TAP_PIPEDRIVE_DEMO_API_TOKEN": "token"},
@@ -79,6 +82,7 @@ CRMS = {
         loader="target-postgres-hubspot",
         schema="hubspot",
         schema_variable="TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA",
+        outdated=("companies", "companyId"),  # tap-hubspot 4.5.0
         sandbox=("hubspot-sandbox", "serve"),
         sandbox_variables={"TAP_HUBSPOT_DEMO_API_URL": "url", "TAP_HUBSPOT_DEMO_ACCESS_TOKEN": "token"},
         progress=("Beginning sync of ", "requests to HubSpot"),

@@ -87,6 +87,25 @@ def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_mod
         raise RunError(f"The database cannot be used: {error.diag.message_primary or error}.") from None
 
 
+def refuse_outdated(environment: Mapping[str, str], schema: str, table: str, column: str) -> None:
+    """Refuse to load into the tables of an earlier tap, which are known by a column.
+
+    Raises:
+        RunError: They are there; the sentence says how to move them aside.
+    """
+    with connected(environment) as connection:
+        found = connection.execute(
+            "select from information_schema.columns "
+            "where table_schema = %s and table_name = %s and column_name = %s",
+            [schema, table, column],
+        ).fetchone()
+    if found is not None:
+        raise RunError(
+            f"The schema {schema} holds the tables of an earlier tap, whose rows have other keys: move it aside "
+            f'with `alter schema "{schema}" rename to "{schema}_before"`, and run with --full-refresh.'
+        )
+
+
 def _model_schemas(environment: Mapping[str, str]) -> list[str]:
     """Return the schemas of the seeds and models."""
     compat = ["compat"] if environment.get("COMPAT", "").lower() == "true" else []

@@ -96,7 +96,9 @@ def _known() -> _Known:
                 *(each["name"] for each in _settings_of(group, plugin)),
                 *declared.get(plugin.get("inherit_from"), []),
             ]
-            names.update(alias for each in plugin.get("settings", []) for alias in each.get("env_aliases", []))
+            names.update(
+                alias for each in plugin.get("settings", []) for alias in each.get("env_aliases", [])
+            )
     prefixes = []
     for plugin_name, plugin_settings in declared.items():
         prefix = _variable(plugin_name) + "_"

@@ -196,3 +196,6 @@ def _check_warehouse(project: Project, plugins: list[str]) -> None:
             logging.getLogger("orchestrate").warning(sentence)
         environment.check(variables)
         database.check(variables, raw_schemas, has_models=has_models)
+        for crm in CRMS.values():
+            if crm.loader in plugins and crm.outdated:
+                database.refuse_outdated(variables, crm.raw_schema(variables), *crm.outdated)

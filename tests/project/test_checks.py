@@ -285,6 +285,13 @@ def test_server_that_does_not_prove_who_it_is_is_refused(tls: TlsServer) -> None
     assert "does not match host name" in refusal(lambda: check(name))
 
 
+def test_tables_of_an_earlier_tap_are_to_be_moved_aside(own: Database) -> None:
+    checks.refuse_outdated(own.variables, "hubspot", "companies", "companyId")
+    own.execute("create schema hubspot", 'create table hubspot.companies ("companyId" bigint)')
+    with pytest.raises(RunError, match="rename to"):
+        checks.refuse_outdated(own.variables, "hubspot", "companies", "companyId")
+
+
 # The demo in somebody's database
 
 

@@ -315,11 +315,9 @@ def test_no_right_is_lost(upgraded: Upgraded) -> None:
     assert rights_of_reader(upgraded.database) == upgraded.rights
 
 
-def test_tables_of_hubspot_stay_as_they_were_and_are_modelled(upgraded: Upgraded) -> None:
+def test_tables_of_hubspot_stay_as_they_were(upgraded: Upgraded) -> None:
+    """The models leave out those of an earlier tap, which is replaced by a full load; see the README."""
     assert hubspot_tables(upgraded.database) == upgraded.hubspot
-    with psycopg.connect(upgraded.database) as connection:
-        companies = connection.execute("select company_name from marts.mart_companies").fetchall()
-    assert len(companies) == len(upgraded.hubspot["companies"])
 
 
 def test_meltano_knows_its_earlier_runs_and_states(upgraded: Upgraded) -> None:

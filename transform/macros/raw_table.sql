@@ -10,6 +10,8 @@
     {% endfor %}
 
     {% set found = adapter.get_columns_in_relation(table) | map(attribute='name') | list %}
+    {# Without its key it is the table of another tap that had the schema before. #}
+    {% if 'id' in declared and 'id' not in found %}{% set found = [] %}{% endif %}
     {% set columns = ['*'] if found else [] %}
     {% for column, data_type in declared.items() if column not in found %}
         {% do columns.append('null::' ~ data_type ~ ' as ' ~ adapter.quote(column)) %}
