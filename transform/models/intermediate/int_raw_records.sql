@@ -1,6 +1,9 @@
 {# Columns that only the account knows, without asking the database for their
    names: the models that look at them can be tested on rows made up. #}
-{% set columns = {'pipedrive': 'to_jsonb(%s.*)', 'hubspot': '%s.properties'} %}
+{% set columns = {
+    'pipedrive': 'to_jsonb(%s.*)',
+    'hubspot': "case jsonb_typeof(%s.properties) when 'object' then %s.properties else '{}' end",
+} %}
 {% set tables = [
     ('pipedrive', 'deals'),
     ('pipedrive', 'leads'),
