@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from tap_pipedrive.errors import TryAgain
-from tap_pipedrive.values import MAX_MAGNITUDE
+from tap_pipedrive.masking import mask
+from tap_pipedrive.values import MAX_MAGNITUDE, encode
 
 
 def _decimal(text: str) -> Decimal | str:
@@ -39,7 +40,6 @@ class _Envelope(msgspec.Struct):
 
 _open = msgspec.json.Decoder(_Envelope, float_hook=_decimal).decode
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -87,7 +87,7 @@ def read(content: bytes, served_at: datetime | None) -> Answer:
 
 def _repaired(content: bytes) -> bytes:
     """The same JSON without characters that cannot be stored."""
-    return _encode(_storable(_loads(content)))
+    return encode(_storable(_loads(content)))
 
 
 def _loads(content: bytes) -> Any:
@@ -119,4 +119,4 @@ def _text(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     words = [body.get("error"), body.get("error_info")]
-    return "; ".join(" ".join(str(word).split())[:300] for word in words if word)
+    return "; ".join(mask(" ".join(str(word).split()))[:300] for word in words if word)

@@ -4,7 +4,6 @@ import logging
 import re
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import msgspec
 import requests
 
-from tap_pipedrive.client import Access, Auth, Client
+from tap_pipedrive.client import Access, Auth, Client, Request
 from tap_pipedrive.errors import Blocked, PipedriveError, TryAgain, Unauthorized
+from tap_pipedrive.masking import hide, hide_app, mask
 from tap_pipedrive.retries import RETRIED_STATUSES, TIMEOUTS, retrying, seconds_to_wait, without_url
 from tap_pipedrive.settings import Settings, one_word, web_address
 
@@ -48,6 +48,7 @@ class ApiToken:
     when_refused = "Pipedrive does not accept the API token; set a valid one in TAP_PIPEDRIVE_API_TOKEN."
 
     def __init__(self, url: str, token: str) -> None:
+        hide(token)
         self._access = Access(url, "x-api-token", token)
 
     def access(self) -> Access:
@@ -84,9 +85,11 @@ class OAuth:
         self._api_url = api_url
         self._endpoint = f"{oauth_url}/oauth/token"  # with a slash at the end Pipedrive redirects
         self._client = client_id, client_secret
+        hide_app(client_id, client_secret)
+        hide(refresh_token)
         self._refresh_token = refresh_token
         self._grant: _Grant | None = None
-        self._over: PipedriveError | None = None
+        self._fatal: PipedriveError | None = None
         self._lock = threading.Lock()
 
     def access(self) -> Access:
@@ -104,12 +107,12 @@ class OAuth:
             return self._grant.access
 
     def _ask(self) -> _Grant:
-        if self._over:
-            raise self._over
+        if self._fatal:
+            raise self._fatal
         try:
             return retrying(f"POST {self._endpoint}", "oauth_url", self._try)
         except PipedriveError as problem:
-            self._over = problem  # what other threads would still ask ends the same way
+            self._fatal = problem  # what other threads would still ask ends the same way
             raise
 
     def _try(self) -> _Grant:
@@ -137,6 +140,7 @@ class OAuth:
             token = one_word(body.get("access_token"))
         except ValueError:
             raise TryAgain("an answer without an access token") from None
+        hide(token)
         lifetime = body.get("expires_in")
         seconds = (
             lifetime if isinstance(lifetime, int | float) and 0 < lifetime < LONGEST_LIFE else LONGEST_LIFE
@@ -167,6 +171,7 @@ class OAuth:
             return
         if token != self._refresh_token:
             self._refresh_token = token
+            hide(token)
             logger.warning(
                 "Pipedrive has replaced the refresh token: this run goes on with the new one, but the next may "
                 "need a new TAP_PIPEDRIVE_REFRESH_TOKEN; install the app again to get it."
@@ -176,7 +181,7 @@ class OAuth:
         words = " ".join(
             str(body.get("message") or body.get("error") or response.reason or "no text").split()
         )
-        answered = f"{response.status_code} ({self._without_secrets(words)[:300]})"
+        answered = f"{response.status_code} ({mask(words)[:300]})"
         said = f"POST {self._endpoint} answered {answered}"
         if response.status_code in RETRIED_STATUSES | {429}:
             return TryAgain(answered, seconds_to_wait(response.headers))
@@ -194,13 +199,6 @@ class OAuth:
             "not used for 60 days; install the app again and set the new TAP_PIPEDRIVE_REFRESH_TOKEN."
         )
 
-    def _without_secrets(self, words: str) -> str:
-        """The server's own words, should they repeat what was sent."""
-        basic = b64encode(":".join(self._client).encode()).decode()
-        for secret in (*self._client, self._refresh_token, basic):
-            words = words.replace(secret, "…")
-        return words
-
 
 def _object(content: bytes) -> Mapping[str, Any]:
     """A body of JSON; what is none is as good as empty."""
@@ -217,7 +215,7 @@ def log_owner(client: Client) -> None:
     What is missing in the answer is not said; only a token that is refused ends the run.
     """
     try:
-        me = client.get("/api/v1/users/me", {}).data
+        me = client.get(Request("/api/v1/users/me", {}, {}, 2, "account")).data
     except (Unauthorized, Blocked):
         raise
     except PipedriveError as error:

@@ -10,15 +10,11 @@ from typing import Any
 
 from singer_sdk.singerlib import CatalogEntry, MetadataMapping, Schema
 
-from tap_pipedrive.custom_fields import key_of
+from tap_pipedrive.columns import key_of
 
 
 def match_selection(
-    entry: CatalogEntry,
-    schema: Mapping[str, Any],
-    *,
-    keys: Sequence[str],
-    replication_key: str | None,
+    entry: CatalogEntry, schema: Mapping[str, Any], *, keys: Sequence[str], replication_key: str | None
 ) -> CatalogEntry:
     """The entry of a user's catalog with the columns of `schema` in place of its own."""
     wanted = entry.metadata.resolve_selection()

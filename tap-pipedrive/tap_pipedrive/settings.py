@@ -56,9 +56,7 @@ class Settings(BaseModel):
         validate_default=True,
     )
     oauth_url: str = Field(
-        "https://oauth.pipedrive.com",
-        title="OAuth URL",
-        description="Where access tokens are granted.",
+        "https://oauth.pipedrive.com", title="OAuth URL", description="Where access tokens are granted."
     )
     api_url: str = Field(
         "https://api.pipedrive.com",

@@ -10,7 +10,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+"""JSON with exact numbers, times in RFC 3339 and UTC as Z."""
 
 TEXT = {"type": ["string", "null"]}
 INTEGER = {"type": ["integer", "null"]}
@@ -131,6 +136,20 @@ def clean_timestamp(value: Any) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise ValueError("a time before the first or after the last year") from None
+
+
+def changed_at(row: Any, column: str = "update_time") -> datetime | None:
+    """Return the second of a row's `update_time` (or another column); None where it is missing or no time."""
+    try:
+        moment = clean_timestamp(row.get(column)) if isinstance(row, dict) else None
+    except ValueError:
+        return None
+    return moment and moment.replace(microsecond=0)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment in UTC as Pipedrive takes it: whole seconds with a Z, as it refuses fractions."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def clean_date(value: Any) -> date | None:

@@ -7,14 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
 from tap_pipedrive.errors import PipedriveError
-
-encode = msgspec.json.Encoder(decimal_format="number").encode
-"""JSON with exact numbers, times in RFC 3339 and UTC as Z."""
+from tap_pipedrive.values import encode
 
 
 class Writer(MsgSpecWriter):

@@ -46,7 +46,9 @@ def test_lasting_troubles_end_in_one_sentence_and_the_next_good_run_repairs_all(
         assert run.tap_exit == 1
         assert run.target_exit == 0
         (sentence,) = run.errors
-        assert " failed 5 times, at last with " in sentence  # in haste, another may meet the open breaker first
+        assert (
+            " failed 5 times, at last with " in sentence
+        )  # in haste, another may meet the open breaker first
         assert f"GET {path}: " in run.tap_log
         assert "Traceback" not in run.tap_log
     pipe.run().succeeded()

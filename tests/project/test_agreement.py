@@ -25,8 +25,8 @@ from tap_pipedrive.definitions import OptionListing
 from tap_pipedrive.listings import OffsetListing
 from tap_pipedrive.prices import TOKEN_PRICES
 from tap_pipedrive.settings import Settings, config_schema
-from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
 from .documents import ENGLISH, PORTUGUESE, ROOT, TAP, blocks, quoted, table

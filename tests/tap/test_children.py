@@ -13,7 +13,7 @@ import pytest
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.streams import DealProducts
+from tap_pipedrive.streams.deals import DealProducts
 
 from .harness import (
     Asked,

@@ -13,19 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
-from tap_pipedrive.custom_fields import (
-    KINDS,
-    OVERFLOW,
-    RAW,
-    CustomFields,
-    Definition,
-    Pins,
-    key_of,
-    slug,
-    unflatten,
-)
-from tap_pipedrive.entities import Deal, Lead
+from tap_pipedrive.columns import OVERFLOW, RAW, Definition, Pins, key_of, slug
+from tap_pipedrive.custom_fields import CustomFields, unflatten
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.field_types import KINDS
+from tap_pipedrive.streams.deals import Deal
+from tap_pipedrive.streams.leads import Lead
 
 from .harness import Record, account, discover, fake, field_definition, loads, run, select
 
@@ -268,7 +261,7 @@ def test_past_the_most_columns_the_rest_is_in_the_overflow_and_the_first_ones_st
     raw = {definition.key: "7" for definition in newer}
     assert second.read(raw, row) == []
     assert row[OVERFLOW] == {key: "7" for key in raw if key not in keys_of(second).values()}
-    assert set(second.left_over) == set(row[OVERFLOW])
+    assert set(second.without_columns) == set(row[OVERFLOW])
 
 
 def test_no_column_at_all_is_possible() -> None:
