@@ -81,9 +81,7 @@ def test_a_cursor_walk_ends_without_a_cursor(last: Record) -> None:
 
 
 @pytest.mark.parametrize("body", [{"data": None}, {"data": []}, {"data": None, "additional_data": None}])
-@pytest.mark.parametrize(
-    "listing", LISTINGS
-)
+@pytest.mark.parametrize("listing", LISTINGS)
 def test_an_empty_list_is_empty(listing: Listing, body: Record) -> None:
     assert rows_of(walk(listing, script(body))) == []
 
@@ -174,9 +172,7 @@ def test_any_envelope_ends_in_rows_or_a_sentence(bodies: list[tuple[int, Any]], 
 
 
 @pytest.mark.parametrize("data", [{}, {"id": 1}, "rows", 5, True])
-@pytest.mark.parametrize(
-    "listing", LISTINGS
-)
+@pytest.mark.parametrize("listing", LISTINGS)
 def test_what_is_no_list_is_a_sentence(listing: Listing, data: Any) -> None:
     with pytest.raises(PipedriveError, match=r"/x .*list"):
         [page.rows for page in walk(listing, script({"data": data}))]

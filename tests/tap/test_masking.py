@@ -105,7 +105,9 @@ def test_the_command_line_says_what_is_wrong_without_the_token(echo: object, tmp
 
 def test_the_password_of_redis_is_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
     RedisStore("redis://user:p%40ssword-of-redis@127.0.0.1:1/0", "https://a.example", TOKEN)
-    logging.getLogger("redis").warning("AUTH user %s failed, in %s", "p@ssword-of-redis", "p%40ssword-of-redis")
+    logging.getLogger("redis").warning(
+        "AUTH user %s failed, in %s", "p@ssword-of-redis", "p%40ssword-of-redis"
+    )
     assert "ssword" not in caplog.text
     assert "AUTH user … failed, in …" in caplog.text
 
