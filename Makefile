@@ -7,13 +7,16 @@ SEED ?= 1
 UV = .run/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 
-.PHONY: run docs test chaos lint format bench stop clean
+.PHONY: run docs generate test chaos lint format bench stop clean
 
 run: .venv/ready      ## load, model, and show what came out; CRM=hubspot reads the other CRM
 	@.venv/bin/python orchestrate/run.py --crm $(CRM) --deals $(DEALS)
 
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@.venv/bin/python orchestrate/docs.py
+
+generate: .venv/ready ## what other files repeat of the tap's streams and settings
+	@.venv/bin/python tap-pipedrive/generate.py
 
 test: .venv/ready     ## every test
 	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

@@ -36,7 +36,7 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
         "invoke": ("about", "about_format", "config", "state", "catalog"),
     },
 }
-"""By class of the SDK: names that `sdk.py` and `tap.py` override or use, with their parameters; None: a property."""
+"""By class of the SDK: what `sdk.py` and `tap.py` override or use, with its parameters; None: a property."""
 
 ATTRIBUTES = {"Stream": ("_stream_maps", "_tap_input_catalog"), "Tap": ("_catalog",)}
 """Attributes that the SDK sets in its constructors."""

@@ -10,6 +10,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tap_pipedrive import masking
@@ -21,7 +22,11 @@ from tap_pipedrive.shared import RedisStore
 from .harness import Asked, Fake, Say, fake, run, say
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-APP = {"client_id": "a-client-id", "client_secret": "a-client-secret", "refresh_token": "1:2:a-refresh-token"}
+APP: dict[str, Any] = {
+    "client_id": "a-client-id",
+    "client_secret": "a-client-secret",
+    "refresh_token": "1:2:a-refresh-token",
+}
 BASIC = b64encode(b"a-client-id:a-client-secret").decode()
 TAP = Path(sys.executable).with_name("tap-pipedrive")
 
