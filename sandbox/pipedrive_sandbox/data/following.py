@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from ..changelog import participant_row
 from .draft import Draft, Record
 from .draws import pick
 
@@ -15,6 +16,7 @@ FOLLOWED = {
 _UNFOLLOWED = 0.03
 _FOLLOWED_BY_MORE = 0.05
 _MORE_PARTICIPANTS = 0.05
+_FORMER_PARTICIPANT = 0.03
 
 
 def followers(draft: Draft, entity: str, key: str) -> list[Record]:
@@ -64,3 +66,24 @@ def participants(draft: Draft) -> list[Record]:
                 }
             )
     return rows
+
+
+def participants_log(draft: Draft) -> dict[int, list[Record]]:
+    """GET /v1/deals/{id}/participantsChangelog: who was added, and now and then somebody who was removed again."""
+    rng, season = draft.rng("participants log"), draft.season
+    everybody = [person["id"] for person in draft.records["persons"]]
+    deals = {deal["id"]: deal for deal in draft.records["deals"]}
+    present: dict[int, list[Record]] = defaultdict(list)
+    for row in draft.records["deal_participants"]:
+        present[row["deal_id"]].append(row)
+    logs: dict[int, list[Record]] = {}
+    for id_, rows in present.items():
+        actor = deals[id_]["creator_user_id"]
+        log = [participant_row(row["person_id"], "added", actor, row["add_time"]) for row in rows]
+        person = pick(rng, everybody)
+        if rng.random() < _FORMER_PARTICIPANT and person not in {row["person_id"] for row in rows}:
+            came = season.edited(rng, deals[id_]["add_time"], 60, 1.0)
+            log.append(participant_row(person, "added", actor, came))
+            log.append(participant_row(person, "removed", actor, season.edited(rng, came, 60, 1.0)))
+        logs[id_] = sorted(log, key=lambda line: line["time"])
+    return logs
