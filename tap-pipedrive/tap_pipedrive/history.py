@@ -32,16 +32,18 @@ class Change(Entity):
     is_bulk_update_flag: Boolean = None
 
 
-IDENTITY = ("time", "field_key", "old_value", "new_value", "actor_user_id")
-"""What identifies a change, as it has no id; two in the same second may still be equal, see `of_parent`."""
-
-
 @dataclass(frozen=True)
 class ChangeListing(ChildListing):
     """The change log of each record, which has neither ids nor a filter.
 
     Each log is read to its end, so that its changes can be numbered from the oldest on.
     """
+
+    subject: str = "field_key"
+    """Key of a change that says what changed."""
+
+    identity: tuple[str, ...] = ("time", "field_key", "old_value", "new_value", "actor_user_id")
+    """Keys that identify a change, as it has no id; two in the same second may still be equal."""
 
     only_field: str | None = None
     """Only changes of this field become rows; None: changes of all fields."""
@@ -57,9 +59,9 @@ class ChangeListing(ChildListing):
         alike: Counter[bytes] = Counter()
         latest: dict[str, bytes] = {}
         for row in _oldest_first([row for row in rows if isinstance(row, dict)]):
-            field, identity = str(row.get("field_key")), encode([row.get(part) for part in IDENTITY])
+            field, identity = str(row.get(self.subject)), encode([row.get(part) for part in self.identity])
             if latest.get(field) == identity:
-                continue  # the same row on two pages: no field changes from A to B twice without coming back
+                continue  # the same row on two pages: nothing changes from A to B twice without coming back
             latest[field] = identity
             alike[identity] += 1
             sequence += 1
