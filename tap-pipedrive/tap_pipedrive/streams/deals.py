@@ -279,6 +279,34 @@ class DealParticipants(OptionalStream):
     ignored_keys = frozenset({"person", "related_item_data", "related_item_id", "related_item_type"})
 
 
+class DealParticipantChange(Entity):
+    change_id: Key = Field(description="Key; hash of the change, as Pipedrive numbers none")
+    deal_id: Integer = Field(None, description="Deal")
+    person_id: Integer = Field(None, description="Contact person who was added or removed")
+    actor_user_id: Integer = Field(None, description="User who changed it")
+    action: Text = Field(None, description="added or removed")
+    sequence: Integer = Field(None, description="1 for the oldest change of the deal's participants")
+    time: Timestamp = Field(None, description="When it changed")
+
+
+class DealParticipantChanges(OptionalStream):
+    """Persons who were added to deals and removed from them, when and by whom."""
+
+    name = "deal_participant_changes"
+    entity = DealParticipantChange
+    primary_keys = ("change_id",)
+    keeps_missing_rows = True
+    listings = [
+        ChangeListing(
+            CursorListing("/api/v1/deals/{id}/participantsChangelog", price=10),
+            Parents("deals"),
+            key="deal_id",
+            subject="person_id",
+            identity=("time", "action", "person_id", "actor_user_id"),
+        )
+    ]
+
+
 class DealChange(Change):
     deal_id: Integer = None
 
