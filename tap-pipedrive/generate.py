@@ -272,6 +272,8 @@ def plugin(repository: str | None = None) -> dict[str, Any]:
         "executable": TapPipedrive.name,
         "maintenance_status": "active",
         "keywords": ["api", "meltano_sdk"],
+        "usage": "Add it from this file, which needs no account: "
+        "`meltano add tap-pipedrive --from-ref tap-pipedrive/hub/tap-pipedrive.yml`.",
         "capabilities": sorted(each.value for each in TapPipedrive.capabilities),
         # Left alone, Meltano selects the costly streams too.
         "select": [f"{name_of(stream)}.*" for stream in STREAMS if stream.selected_by_default],

@@ -61,10 +61,8 @@ class MemoryStore:
 
 
 class RedisStore(MemoryStore):
-    """A ledger in Redis, by the clock of Redis. When Redis fails, a warning says so, and steps are done in memory.
-
-    Raises PipedriveError when the package for Redis is not installed.
-    """
+    """A ledger in Redis, by the clock of Redis. When Redis fails, a warning says so, and steps are done in
+    memory. Raises PipedriveError when the package for Redis is not installed."""
 
     def __init__(self, url: str, host: str, token: str) -> None:
         super().__init__()
@@ -76,7 +74,7 @@ class RedisStore(MemoryStore):
             from redis.retry import Retry  # noqa: PLC0415
         except ImportError:
             raise PipedriveError(
-                "redis_url is set, but the package for it is missing: pip install 'tap-pipedrive[redis]'."
+                "redis_url is set, but its package is missing: pip install 'tap-pipedrive-warehouse[redis]'."
             ) from None
         self._errors = (redis.RedisError, OSError)
         try:

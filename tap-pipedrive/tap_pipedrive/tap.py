@@ -23,6 +23,7 @@ class TapPipedrive(SdkTap):
     """Reads a Pipedrive account: every record, typed, with readable custom fields, incrementally."""
 
     name = "tap-pipedrive"
+    package_name = "tap-pipedrive-warehouse"  # on PyPI, tap-pipedrive is another tap
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema()
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
@@ -37,10 +38,8 @@ class TapPipedrive(SdkTap):
     settings: Settings
 
     def __init__(self, *, setup_mapper: bool = True, **kwargs: Any) -> None:
-        """Take what the SDK's Tap takes.
-
-        The mapper comes last: it needs the columns, and those of custom fields need the names in the state.
-        """
+        """Take what the SDK's Tap takes. The mapper comes last: it needs the columns, and those of custom
+        fields need the names in the state."""
         self._are_settings_valid = True
         super().__init__(setup_mapper=False, **kwargs)
         self.run = Run(self.settings, lambda: self.streams, self.logger)

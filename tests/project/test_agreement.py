@@ -272,20 +272,41 @@ def requirement_of_project(name: str) -> str:
     return str(specifier).removeprefix("==")
 
 
+def allowed_pythons(path: str) -> list[str]:
+    """Versions of Python on which a package may be installed."""
+    wanted = tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
+    return [
+        f"3.{minor}"
+        for minor in range(8, 20)
+        if Requirement(f"python{wanted}").specifier.contains(f"3.{minor}.1")
+    ]
+
+
 def test_python_versions_are_the_same_everywhere() -> None:
+    """The tap alone goes one version further: Meltano and dbt are not there yet."""
     tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
     prefix = "Programming Language :: Python :: "
     versions = [
         each.removeprefix(prefix) for each in tap["classifiers"] if re.match(prefix + r"\d+\.\d", each)
     ]
-    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
-    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == versions
-    for path in ("pyproject.toml", "sandbox/pyproject.toml", "tap-pipedrive/pyproject.toml"):
-        wanted = Requirement(
-            "python" + tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
-        )
-        allowed = [f"3.{minor}" for minor in range(8, 20) if wanted.specifier.contains(f"3.{minor}.1")]
-        assert allowed == versions, path
+    assert allowed_pythons("tap-pipedrive/pyproject.toml") == versions
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    project = jobs["test"]["strategy"]["matrix"]["python"]
+    for path in ("pyproject.toml", "sandbox/pyproject.toml"):
+        assert allowed_pythons(path) == project, path
+    assert [*project, *jobs["tap"]["strategy"]["matrix"]["python"]] == versions
+
+
+def test_the_distribution_is_not_named_like_another_tap_on_pypi() -> None:
+    """`pip install tap-pipedrive` installs singer-io's; program, package and plugin are called so all the same."""
+    tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
+    assert tap["name"] == TapPipedrive.package_name == "tap-pipedrive-warehouse"
+    assert TapPipedrive.name == plugin("extractors", "tap-pipedrive")["executable"] == "tap-pipedrive"
+    assert list(tap["scripts"]) == ["tap-pipedrive"]
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tap-pipedrive").rglob("*.*")]
+    for path in documents:
+        if path.suffix in (".md", ".py", ".yml"):
+            assert not re.search(r"pip install '?tap-pipedrive(?!-)\b", path.read_text()), path.name
 
 
 # Meltano's own names

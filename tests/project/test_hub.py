@@ -58,7 +58,7 @@ def test_it_follows_meltanos_schema(definition: dict[str, Any]) -> None:
     plugin = {
         name: value
         for name, value in definition.items()
-        if name not in ("maintenance_status", "domain_url", "keywords")
+        if name not in ("maintenance_status", "domain_url", "keywords", "usage")
     }
     jsonschema.Draft202012Validator(schema).validate({"plugins": {"extractors": [plugin]}})
     plugin["settings"] = [{**plugin["settings"][0], "kind": "word"}]

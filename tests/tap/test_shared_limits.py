@@ -348,7 +348,7 @@ def test_wrong_options_of_redis_are_a_sentence_too(option: str) -> None:
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     problem = run("http://127.0.0.1:1", redis_url="redis://localhost").error
-    assert "pip install 'tap-pipedrive[redis]'" in str(problem)
+    assert "pip install 'tap-pipedrive-warehouse[redis]'" in str(problem)
 
 
 def test_without_redis_url_the_package_is_not_loaded() -> None:
