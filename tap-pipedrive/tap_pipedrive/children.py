@@ -28,8 +28,8 @@ class ChildListing(Listing):
     """The list of one request's parents."""
 
     parents: Parents
-    key: str
-    """Column for the parent's id."""
+    key: str = ""
+    """Column for the parent's id; by default `deal_id` for `deals`, and so on."""
 
     batch: int = 1
     """Parents per request; with more than one, their ids go into the parameter `many`."""
@@ -37,6 +37,10 @@ class ChildListing(Listing):
     many: str = ""
     name: str = ""
     can_prefetch: ClassVar[bool] = False
+    effort: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.key or f"{self.parents.stream.removesuffix('s')}_id")
 
     @property
     def bookmark(self) -> str | None:

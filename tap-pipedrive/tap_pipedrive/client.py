@@ -11,35 +11,17 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
-from tap_pipedrive.errors import (
-    Blocked,
-    BudgetSpent,
-    NotAllowed,
-    PipedriveError,
-    Refused,
-    TryAgain,
-    Unauthorized,
-)
+from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.limits import Limits
-from tap_pipedrive.retries import (
-    LONGEST_WAIT_SECONDS,
-    RETRIED_STATUSES,
-    TIMEOUTS,
-    clock,
-    retrying,
-    seconds_of,
-    seconds_to_wait,
-    without_url,
-)
+from tap_pipedrive.retries import TIMEOUTS, clock, retrying, seconds_of, seconds_to_wait, without_url
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The API's address and the header with the credentials, as an `auth` of requests.
-
-    A header of the session would not do, as an entry in `~/.netrc` overrides it.
-    """
+    """The API's address and the header with the credentials, as an `auth` of requests. A header of the session
+    would not do, as an entry in `~/.netrc` overrides it."""
 
     url: str
     header: str
@@ -190,10 +172,12 @@ def _problem(endpoint: str, response: requests.Response, when_refused: str) -> E
             "wait some minutes, and look for another tool that uses it."
         )
     elif status in (400, 422):
-        problem = Refused(f"{said}: if this goes on, report it with this line.")
+        problem = errors.Refused(f"{said}: if this goes on, report it with this line.")
     elif status in (402, 403, 404, 405, 410, 415):
-        problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.", status)
-    elif status in RETRIED_STATUSES:
+        problem = errors.NotAllowed(
+            f"{said}: the plan, its add-ons or the token's rights do not cover it.", status
+        )
+    elif status in retries.RETRIED_STATUSES:
         problem = TryAgain(answered, seconds_to_wait(headers))
     elif 300 <= status < 400:
         host = re.match("https?://([A-Za-z0-9.:-]+)", headers.get("Location", ""))
@@ -207,13 +191,11 @@ def _problem(endpoint: str, response: requests.Response, when_refused: str) -> E
 
 def _too_many(answered: str, said: str, text: str, headers: Mapping[str, str]) -> Exception:
     """Return the error for a 429: one of the burst window is waited for, one of the daily budget ends the run.
-
-    The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body.
-    """
+    The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body."""
     wait = seconds_to_wait(headers)
     if (
         "daily" in text.lower()
-        or (wait or 0) > LONGEST_WAIT_SECONDS
+        or (wait or 0) > retries.LONGEST_WAIT_SECONDS
         or seconds_of(headers.get("x-daily-ratelimit-token-remaining")) == 0
     ):
         when = f"new ones come in {wait / 3600:.1f} hours" if wait else "new ones come tomorrow"

@@ -64,14 +64,12 @@ def slug(name: str) -> str:
 
 
 def assign_names(
-    definitions: Sequence[Definition], aliases: Mapping[str, str], pins: Pins, reserved: set[str]
+    definitions: Sequence[Definition], aliases: Mapping[str, str], pins: Pins, reserved: Sequence[str]
 ) -> dict[str, str]:
-    """Return column names by key: aliases, else pins, else slugs; slugs that clash get a suffix.
-
-    `reserved`: columns that no field may take. Raises PipedriveError when an alias cannot be a column name.
-    """
+    """Return column names by key: aliases, else pins, else slugs; slugs that clash get a suffix. `reserved`:
+    built-in columns. Raises PipedriveError when an alias cannot be a column name."""
     names: dict[str, str] = {}
-    taken = set(reserved)
+    taken = {*reserved, *PARAMETERS, RAW, OVERFLOW}
     for field in definitions:
         if alias := aliases.get(field.key):
             columns = _columns(alias, field.type)

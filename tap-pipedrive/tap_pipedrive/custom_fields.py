@@ -4,24 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tap_pipedrive import values
-from tap_pipedrive.columns import (
-    OVERFLOW,
-    PARAMETERS,
-    RAW,
-    Definition,
-    Pins,
-    assign_names,
-    describe,
-    is_custom_key,
-)
+from tap_pipedrive.columns import OVERFLOW, RAW, Definition, Pins, assign_names, describe, is_custom_key
 from tap_pipedrive.field_types import Cells, Clean, Options, Schema, kind_of
 
 
 class CustomFields:
-    """The custom-field columns of one table.
-
-    Raises PipedriveError when an alias of the settings cannot be a column name.
-    """
+    """The custom-field columns of one table. Raises PipedriveError when an alias cannot be a column name."""
 
     def __init__(
         self,
@@ -33,7 +21,7 @@ class CustomFields:
         reserved: Sequence[str],
         max_columns: int,
     ) -> None:
-        names = assign_names(definitions, aliases, pins, {*reserved, *PARAMETERS, RAW, OVERFLOW})
+        names = assign_names(definitions, aliases, pins, reserved)
         for field in definitions:
             pin = {"name": names[field.key], "type": field.type}
             if (

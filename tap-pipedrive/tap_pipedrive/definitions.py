@@ -85,10 +85,8 @@ class FieldDefinitions:
 
 
 def custom_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Definition]:
-    """Return the custom ones among an entity's fields, by key; a field without a key gets no column.
-
-    A field without a type gets a text column, as do fields of types that the tap does not know.
-    """
+    """Return the custom ones among an entity's fields, by key; a field without a key gets no column. A field
+    without a type gets a text column, as do fields of types that the tap does not know."""
     found = {}
     for field in fields:
         key, name, kind = (field.get(part) for part in ("field_code", "field_name", "field_type"))

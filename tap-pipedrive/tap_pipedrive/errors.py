@@ -15,15 +15,15 @@ class Unauthorized(PipedriveError):
 
 
 class Blocked(PipedriveError):
-    """403 with a web page: the firewall before Pipedrive refuses the token for a while."""
+    """403 with a web page: the firewall in front of Pipedrive refuses the token for a while."""
 
 
 class Unavailable(PipedriveError):
-    """No good answer after all tries."""
+    """There was no good answer after all tries."""
 
 
 class Refused(PipedriveError):
-    """400: Pipedrive does not accept the request as it is; a stale page cursor, for one."""
+    """400: Pipedrive does not accept the request, for example because of a stale cursor."""
 
 
 class NotAllowed(PipedriveError):

@@ -38,10 +38,8 @@ def _scalar(clean: Clean, schema: Schema) -> Kind:
 
 
 def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str, ...]) -> Kind:
-    """Make a type whose value is an object: (column suffix, names of the part, cleaning, schema).
-
-    A bare value stands for its first part; a part has several names where the API versions differ.
-    """
+    """Make a type whose value is an object: (column suffix, names of the part, cleaning, schema). A bare value
+    stands for its first part; a part has several names where the API versions differ."""
 
     first = columns[0][1][0]
     parts = tuple((names, clean) for _, names, clean, _ in columns)
@@ -87,20 +85,13 @@ _INTEGER = _scalar(values.clean_integer, values.INTEGER)
 _UNKNOWN = Kind((("", values.TEXT),), _read_anything)
 
 KINDS: Mapping[str, Kind] = {
-    "varchar": _TEXT,
-    "varchar_auto": _TEXT,
-    "text": _TEXT,
-    "phone": _TEXT,
-    "varchar_options": _TEXT,
+    **dict.fromkeys(("varchar", "varchar_auto", "varchar_options", "text", "phone", "lead"), _TEXT),
     "double": _scalar(values.clean_number, values.NUMBER),
-    "int": _INTEGER,
     "boolean": _scalar(values.clean_boolean, values.BOOLEAN),
     "date": _scalar(values.clean_date, values.DATE),
     "json": _UNKNOWN,
-    **dict.fromkeys(
-        ("user", "org", "people", "deal", "project", "stage", "activity", "visible_to"), _INTEGER
-    ),
-    "lead": _TEXT,
+    **dict.fromkeys(("int", "user", "org", "people", "deal", "project", "stage", "activity"), _INTEGER),
+    "visible_to": _INTEGER,
     "enum": Kind((("", values.TEXT), ("_id", values.INTEGER)), _read_option),
     "set": Kind((("", values.ARRAY), ("_ids", values.ARRAY)), _read_options),
     "monetary": _parts(

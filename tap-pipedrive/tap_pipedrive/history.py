@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from tap_pipedrive.children import ChildListing
 from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp
 from tap_pipedrive.source import RunContext
 from tap_pipedrive.values import changed_at, encode
+
+_START = datetime.min.replace(tzinfo=UTC)
 
 
 class Change(Entity):
@@ -34,14 +36,12 @@ class Change(Entity):
 
 @dataclass(frozen=True)
 class ChangeListing(ChildListing):
-    """The change log of each record, which has neither ids nor a filter.
-
-    Each log is read to its end, so that its changes can be numbered from the oldest on.
-    """
+    """The change log of each record, which is read to its end, as it has neither ids nor a filter."""
 
     subject: str = "field_key"
     """Key of a change that says what changed."""
 
+    effort: ClassVar[int] = 3
     identity: tuple[str, ...] = ("time", "field_key", "old_value", "new_value", "actor_user_id")
     """Keys that identify a change, as it has no id; two in the same second may still be equal."""
 
@@ -55,10 +55,12 @@ class ChangeListing(ChildListing):
     def of_parent(self, parent: int, rows: Sequence[Any]) -> Sequence[Any]:
         """Return the changes of one record, oldest first, each with its number and a key."""
         found: list[Any] = [row for row in rows if not isinstance(row, dict)]
+        log = [row for row in rows if isinstance(row, dict)]  # newest first, also within a second
+        oldest_first = sorted(log, key=lambda row: changed_at(row, "time") or _START, reverse=True)[::-1]
         sequence = 0
         alike: Counter[bytes] = Counter()
         latest: dict[str, bytes] = {}
-        for row in _oldest_first([row for row in rows if isinstance(row, dict)]):
+        for row in oldest_first:
             field, identity = str(row.get(self.subject)), encode([row.get(part) for part in self.identity])
             if latest.get(field) == identity:
                 continue  # the same row on two pages: nothing changes from A to B twice without coming back
@@ -70,9 +72,3 @@ class ChangeListing(ChildListing):
             if self.only_field in (None, field):
                 found.append({**row, "change_id": change_id, self.key: parent, "sequence": sequence})
         return found
-
-
-def _oldest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a log, which comes newest first, with its oldest row first; equal seconds keep the log's order."""
-    start = datetime.min.replace(tzinfo=UTC)
-    return sorted(rows, key=lambda row: changed_at(row, "time") or start, reverse=True)[::-1]

@@ -36,6 +36,14 @@ TRIAL_SECONDS = 5.0
 """How long the others wait before they ask for that outcome."""
 
 
+_HEADERS = (
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-daily-ratelimit-token-limit",
+    "x-daily-ratelimit-token-remaining",
+)
+
+
 class Permit(NamedTuple):
     """The permission to send one request."""
 
@@ -54,28 +62,16 @@ class RateLimitHeaders(NamedTuple):
     tokens: int | None = None
     tokens_remaining: int | None = None
 
-
-_NUMBER = re.compile("[0-9]{1,9}")
-
-
-def rate_limit_headers(headers: Mapping[str, str]) -> RateLimitHeaders:
-    """Read the limits from an answer's headers. Those of the day are undocumented and may be missing."""
-    read = RateLimitHeaders(
-        *(
-            int(text) if _NUMBER.fullmatch(text := headers.get(name, "")) else None
-            for name in (
-                "x-ratelimit-limit",
-                "x-ratelimit-remaining",
-                "x-daily-ratelimit-token-limit",
-                "x-daily-ratelimit-token-remaining",
-            )
-        )
-    )
-    if not read.burst or (read.burst_remaining or 0) > read.burst:
-        read = read._replace(burst=None, burst_remaining=None)
-    if read.tokens == 0 or (read.tokens and (read.tokens_remaining or 0) > read.tokens):
-        read = read._replace(tokens=None, tokens_remaining=None)
-    return read
+    @classmethod
+    def read(cls, headers: Mapping[str, str]) -> "RateLimitHeaders":
+        """Read the limits from an answer's headers. Those of the day are undocumented and may be missing."""
+        texts = [headers.get(name, "") for name in _HEADERS]
+        read = cls(*(int(text) if re.fullmatch("[0-9]{1,9}", text) else None for text in texts))
+        if not read.burst or (read.burst_remaining or 0) > read.burst:
+            read = read._replace(burst=None, burst_remaining=None)
+        if read.tokens == 0 or (read.tokens and (read.tokens_remaining or 0) > read.tokens):
+            read = read._replace(tokens=None, tokens_remaining=None)
+        return read
 
 
 class Ledger(msgspec.Struct):
@@ -123,10 +119,8 @@ class Ledger(msgspec.Struct):
     """Whether that request is in flight."""
 
     def admit(self, now: float, price: int, share: float, *, is_first: bool) -> Permit | float:
-        """Admit a request, or return in how many seconds to ask again. Raises BudgetSpent and TryAgain.
-
-        The first request of a run is not refused for the tokens that remained before: a new day may have begun.
-        """
+        """Admit a request, or return in how many seconds to ask again. Raises BudgetSpent and TryAgain. The
+        first request of a run is not refused for the tokens that remained before: a new day may have begun."""
         reserve = self._reserve(share)
         if not is_first and self.left is not None and self.left - price < reserve:
             raise BudgetSpent(
@@ -156,10 +150,8 @@ class Ledger(msgspec.Struct):
         is_up: bool | None,
         is_refused: bool = False,
     ) -> bool:
-        """Note how a request ended, and return whether this opened the breaker.
-
-        `is_up`: whether the host works, None if that is unknown; `is_refused`: the answer was a 429.
-        """
+        """Note how a request ended, and return whether this opened the breaker. `is_up`: whether the host
+        works, None if that is unknown; `is_refused`: the answer was a 429."""
         if is_refused and headers.burst_remaining is not None:
             # The window was full without this request, and the headers count the others.
             self.slots.pop(permit.number, None)
@@ -193,10 +185,8 @@ class Ledger(msgspec.Struct):
         return {number: until for number, until in self.slots.items() if abs(until - now) < longest}
 
     def _wait(self, now: float) -> float:
-        """Return the seconds until the window may have a free slot; 0 if it has one.
-
-        Other programs keep their slots, and a twentieth stays free for new ones; one slot is always ours.
-        """
+        """Return the seconds until the window may have a free slot; 0 if it has one. Other programs keep their
+        slots, and a twentieth stays free for new ones; one slot is always ours."""
         ours = sorted(until for until in self._slots(now).values() if until > now)
         others = self.others if now - self.window_seen < WINDOW_SECONDS else 0
         too_many = len(ours) - max(self.burst - self.burst // 20 - others, 1)

@@ -8,14 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tap_pipedrive.errors import BudgetSpent, TryAgain
-from tap_pipedrive.ledger import (
-    FAILURES_TO_OPEN,
-    OPEN_SECONDS,
-    Ledger,
-    Permit,
-    RateLimitHeaders,
-    rate_limit_headers,
-)
+from tap_pipedrive.ledger import FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Permit, RateLimitHeaders
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.shared import MemoryStore, RedisStore
 
@@ -35,7 +28,7 @@ class Exchange:
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Note an answer, good or bad."""
-        self.status, self.headers = status, rate_limit_headers(headers)
+        self.status, self.headers = status, RateLimitHeaders.read(headers)
 
 
 class Limits:

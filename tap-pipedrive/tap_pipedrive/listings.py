@@ -21,7 +21,7 @@ PAGE = 500
 """Rows per page: the most that Pipedrive gives. A page costs the same whatever its size."""
 
 RESTARTS = 5
-"""How often a reading by row count begins again when rows shift under it."""
+"""How often a reading by row count begins again when rows shift."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class OffsetListing(HttpListing):
     has_updated_since: bool = True
     is_sortable: bool = True
     limit: int | None = None
-    """Rows per page, where the endpoint gives fewer."""
+    """Rows per page, where the endpoint gives fewer than `PAGE`."""
 
     def pages(
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
@@ -167,7 +167,7 @@ class WholeListing(HttpListing):
     """A list that comes in one piece."""
 
     inside: str = ""
-    """Key under which the rows lie within `data`; empty: `data` are the rows."""
+    """Key of the rows within `data`; empty where `data` is the list of rows."""
 
     def pages(
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint

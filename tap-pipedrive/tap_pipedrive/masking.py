@@ -5,7 +5,6 @@ Servers and proxies may repeat what they were sent, in a body as in a reason phr
 
 import logging
 import re
-from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -20,11 +19,6 @@ def hide(*secrets: str | None) -> None:
     """Mask these texts in all messages from now on, also where they are percent-encoded."""
     _secrets.update(form for secret in secrets if secret for form in (secret, quote(secret, safe="")))
     logging.setLogRecordFactory(_masked_record)
-
-
-def hide_app(client_id: str, client_secret: str) -> None:
-    """Mask the credentials of an app, also as the header `Authorization: Basic` has them."""
-    hide(client_id, client_secret, b64encode(f"{client_id}:{client_secret}".encode()).decode())
 
 
 def mask(text: str) -> str:

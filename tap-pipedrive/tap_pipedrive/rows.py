@@ -4,7 +4,7 @@ A value that does not fit its column becomes null in the row and is kept, raw, i
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, cast
@@ -37,7 +37,7 @@ class RowReader:
         entity: type[Entity],
         keys: Sequence[str],
         *,
-        ignored_keys: frozenset[str],
+        ignored_keys: Set[str],
         flat_custom_fields: bool,
     ) -> None:
         self.stream = stream

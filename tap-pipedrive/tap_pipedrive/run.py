@@ -188,24 +188,16 @@ class Run:
 
     def _report(self) -> None:
         limits = self.client.limits
-        if self._budget_error:
-            self._logger.warning(
-                "%s Left undone: %s; the next run continues there.",
-                self._budget_error,
-                ", ".join(self._undone),
-            )
-        self._logger.info(
-            "Read %s rows with %d requests, %d API tokens",
-            f"{sum(table.row_count for table in self._tables().values()):,}",
-            sum(self.client.requests.values()),
-            limits.tokens_spent,
-        )
+        if error := self._budget_error:
+            undone = ", ".join(self._undone)
+            self._logger.warning("%s Left undone: %s; the next run continues there.", error, undone)
+        rows = f"{sum(table.row_count for table in self._tables().values()):,}"
+        sent, spent = self.client.requests.total(), limits.tokens_spent
+        self._logger.info("Read %s rows with %d requests, %d API tokens", rows, sent, spent)
         by_stream: Counter[str] = Counter()
         for (stream, _), tokens in limits.tokens.items():
             by_stream[stream] += tokens
+        parts = ", ".join(f"{name} {tokens:,}" for name, tokens in by_stream.most_common()) or "none"
         ledger = limits.ledger
-        self._logger.info(
-            "API tokens by stream: %s; left today: %s",
-            ", ".join(f"{name} {tokens:,}" for name, tokens in by_stream.most_common()) or "none",
-            "unknown" if ledger.remaining is None else f"{ledger.remaining:,} of {ledger.limit or 0:,}",
-        )
+        left = "unknown" if ledger.remaining is None else f"{ledger.remaining:,} of {ledger.limit or 0:,}"
+        self._logger.info("API tokens by stream: %s; left today: %s", parts, left)

@@ -56,9 +56,8 @@ class SdkStream(Stream):
         self._write_schema_message()
 
     def write_activate_version(self, version: int) -> None:
-        """Write an ACTIVATE_VERSION message. The SDK would write it before the first row: a run that ends early
-        would then leave a table of rows marked as deleted.
-        """
+        """Write an ACTIVATE_VERSION message. The SDK would write it before the first row, so that a run that
+        ends early would leave a table of rows marked as deleted."""
         self._write_activate_version_message(version)
 
     def write_state(self) -> None:

@@ -69,9 +69,7 @@ class RunContext(Protocol):
 
     def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
-
-        Rows that the run has not seen are read from `source`.
-        """
+        Rows that the run has not seen are read from `source`."""
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a function that sends requests to each item, several at a time; yield the results in order."""
@@ -91,6 +89,9 @@ class Listing(ABC):
 
     name: str
     """Name of the partition in the state; empty for a stream's only listing."""
+
+    effort: ClassVar[int] = 0
+    """Rank by the number of requests: 0 for a list, 2 for a list per parent, 3 for a history per parent."""
 
     can_prefetch: ClassVar[bool] = True
     """Whether its pages can be read before its turn: it needs nothing that other streams find out."""

@@ -54,13 +54,8 @@ class PipedriveStream(Table):
                     self._sync_listing(again, again.pages(self.run.source(self.name)), counter)
         seconds = time.monotonic() - started
         log = self.logger.info if walks else self.logger.debug
-        log(
-            "%s: %s rows in %.1f s (%s rows/s)",
-            self.name,
-            f"{self.row_count:,}",
-            seconds,
-            f"{self.row_count / max(seconds, 0.001):,.0f}",
-        )
+        count, rate = f"{self.row_count:,}", f"{self.row_count / max(seconds, 0.001):,.0f}"
+        log("%s: %s rows in %.1f s (%s rows/s)", self.name, count, seconds, rate)
         self._report_problems()
         passes = [walk for walk, _ in walks if walk.since is None]
         is_complete = self._is_complete and not self.keeps_missing_rows and len(passes) == len(walks)
@@ -117,12 +112,9 @@ class PipedriveStream(Table):
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif seen < least * before:
             self.logger.warning(
-                "%s: no rows are marked as deleted, as only %s were seen of %s in the last complete pass, less "
-                "than reconcile_min_ratio (%s) allows. If the token has not lost rights, lower it for one run.",
-                self.name,
-                f"{seen:,}",
-                f"{before:,}",
-                least,
+                f"{self.name}: no rows are marked as deleted, as only {seen:,} of the {before:,} rows of the last "
+                f"complete pass were seen, less than reconcile_min_ratio ({least}) allows. If the token still has "
+                "its rights, lower it for one run."
             )
         else:
             self.write_activate_version(int(self._began.timestamp()))
@@ -133,30 +125,20 @@ class PipedriveStream(Table):
     def _report_progress(self, page: Page, seconds: float) -> None:
         self._reported = time.monotonic()
         remaining = f", {seconds / page.share - seconds:,.0f} s to go" if page.share else ""
-        self.logger.info(
-            "%s: %s rows so far, %s API tokens in all%s",
-            self.name,
-            f"{self.row_count:,}",
-            f"{self.run.client.limits.tokens_spent:,}",
-            remaining,
-        )
+        count, tokens = f"{self.row_count:,}", f"{self.run.client.limits.tokens_spent:,}"
+        self.logger.info("%s: %s rows so far, %s API tokens in all%s", self.name, count, tokens, remaining)
 
     def _report_problems(self) -> None:
         """Report unknown keys, missing rows and rejected values. Raises PipedriveError beyond `max_rejects`."""
         reader = self.reader
         if reader.unknown_keys:
+            keys = ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items()))
             self.logger.warning(
-                "%s: Pipedrive sent keys that have no column here, please report them: %s",
-                self.name,
-                ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items())),
+                "%s: Pipedrive sent keys that have no column here, please report them: %s", self.name, keys
             )
         if self._refusals:
-            self.logger.warning(
-                "%s: rows are missing, for %d reasons; the last: %s",
-                self.name,
-                len(self._refusals),
-                self._refusals[-1],
-            )
+            count, last = len(self._refusals), self._refusals[-1]
+            self.logger.warning("%s: rows are missing, for %d reasons; the last: %s", self.name, count, last)
         if reader.rejected_rows:
             self.logger.warning(
                 "%s: %d rows have values that do not fit their column; they are in rejected_values.",

@@ -1,6 +1,6 @@
 """A stream as a table: its columns, which of them are selected, the user's stream maps, and its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -41,7 +41,7 @@ class Table(SdkStream):
     flat_custom_fields: ClassVar[bool] = False
     """Whether custom fields stand at the root of a record, as in API v1."""
 
-    ignored_keys: ClassVar[frozenset[str]] = frozenset()
+    ignored_keys: ClassVar[Set[str]] = frozenset()
     """Keys of a record that add nothing to its columns, such as copies of related records."""
 
     keeps_missing_rows: ClassVar[bool] = False
@@ -88,11 +88,8 @@ class Table(SdkStream):
         pins = self._pins()
         definitions = list(self._definitions.custom_fields(entity, have_columns=bool(pins)).values())
         if unknown := sorted({field.type for field in definitions} - KINDS.keys()):
-            self.logger.warning(
-                "%s: custom fields of a type that is unknown here become text: %s",
-                self.name,
-                ", ".join(unknown),
-            )
+            types = ", ".join(unknown)
+            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
         fields = CustomFields(
             definitions,
             mode=self.settings.custom_fields,
@@ -135,10 +132,9 @@ class Table(SdkStream):
         self._columns = self._custom_fields = None
         self._undefined |= new - (self.custom_fields.known if self.custom_fields else set())
         if self._undefined:
+            keys = ", ".join(sorted(self._undefined))
             self.logger.warning(
-                "%s: values of fields that have no definition are in custom_fields_overflow: %s",
-                self.name,
-                ", ".join(sorted(self._undefined)),
+                "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys
             )
         self.tap.register_schema(self)
         self.forget_stream_maps()
@@ -162,12 +158,8 @@ class Table(SdkStream):
         self._catalog = catalog
         entry = catalog.get_stream(self.name)
         if entry and entry.metadata.resolve_selection().get((), False):
-            entry = match_selection(
-                entry,
-                self.schema,
-                keys=self.primary_keys,
-                replication_key=self.replication_key,
-            )
+            key = self.replication_key
+            entry = match_selection(entry, self.schema, keys=self.primary_keys, replication_key=key)
             catalog = Catalog({self.name: entry})
         super().apply_catalog(catalog)
 
@@ -228,10 +220,8 @@ class Table(SdkStream):
         return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
 
     def write(self, rows: list[Row], served_at: datetime | None) -> None:
-        """Write RECORD messages with the selected columns, through the user's stream maps if there are any.
-
-        The version of a row is the second when Pipedrive sent it, or the present second.
-        """
+        """Write RECORD messages with the selected columns, through the user's stream maps if there are any. The
+        version of a row is the second when Pipedrive sent it, or the present second."""
         version = int((served_at or datetime.now(UTC)).timestamp())
         for row in rows if self._deselected else ():
             for column in self._deselected:

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("sleeps")
 # Settings
 
 
-def rate_limit_headers(**settings: Any) -> str:
+def problems_of(**settings: Any) -> str:
     """What is wrong with the settings; nothing, if they are right."""
     try:
         Settings.model_validate(settings)
@@ -48,24 +48,27 @@ def rate_limit_headers(**settings: Any) -> str:
 
 
 @pytest.mark.parametrize("settings", [{"api_token": TOKEN}, APP, {**APP, "api_token": ""}], ids=str)
-def test_one_way_in_is_enough(settings: dict[str, str]) -> None:
-    assert rate_limit_headers(**settings) == ""
+def test_one_set_of_credentials_is_enough(settings: dict[str, str]) -> None:
+    assert problems_of(**settings) == ""
 
 
-def test_no_way_in_names_both() -> None:
-    text = rate_limit_headers()
+def test_missing_credentials_name_both_kinds() -> None:
+    text = problems_of()
     assert all(name in text for name in ("TAP_PIPEDRIVE_API_TOKEN", *APP))
 
 
 @pytest.mark.parametrize("names", [("client_id",), ("refresh_token",), tuple(APP)], ids=str)
-def test_two_ways_in_are_one_too_many(names: tuple[str, ...]) -> None:
-    text = rate_limit_headers(api_token=TOKEN, **{name: APP[name] for name in names})
-    assert text == f"Settings api_token and {names[0]} are two ways in: remove one."
+def test_two_sets_of_credentials_exclude_each_other(names: tuple[str, ...]) -> None:
+    text = problems_of(api_token=TOKEN, **{name: APP[name] for name in names})
+    assert (
+        text
+        == f"Settings api_token and {names[0]} exclude each other: set either api_token or the OAuth settings."
+    )
 
 
 @pytest.mark.parametrize("missing", [*[(name,) for name in APP], ("client_id", "refresh_token")], ids=str)
 def test_a_part_of_an_app_names_the_rest(missing: tuple[str, ...]) -> None:
-    text = rate_limit_headers(**{name: value for name, value in APP.items() if name not in missing})
+    text = problems_of(**{name: value for name, value in APP.items() if name not in missing})
     assert [name for name in APP if f"{name} (" in text] == list(missing)
     assert not any(secret in text for secret in APP.values())
 
@@ -73,7 +76,7 @@ def test_a_part_of_an_app_names_the_rest(missing: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", APP)
 @pytest.mark.parametrize("value", ["two words", "line\nbreak", "tökén"], ids=repr)
 def test_a_wrong_secret_is_one_sentence_without_it(name: str, value: str) -> None:
-    text = rate_limit_headers(**{**APP, name: value})
+    text = problems_of(**{**APP, name: value})
     assert text.startswith(f"Setting {name}: ")
     assert text.count("etting") == 1
     assert value not in text

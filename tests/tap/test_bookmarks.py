@@ -218,7 +218,7 @@ class Batches(Listing):
     lookback=st.sampled_from([0, 60]),
     ends=st.lists(st.integers(1, 9), min_size=1, max_size=5),
 )
-def test_a_childs_bookmark_is_never_beyond_a_parent_that_was_not_asked_and_never_goes_back(
+def test_a_child_bookmark_never_passes_an_unread_parent_nor_goes_back(
     ages: list[int], unknown: int, lookback: int, ends: list[int]
 ) -> None:
     """Parents of the future, too."""
@@ -418,7 +418,7 @@ def test_a_first_load_in_two_runs_is_remembered_in_full(living: Sandbox, path: s
 
 @pytest.mark.usefixtures("cut_small")
 @pytest.mark.parametrize("path", ["/deals/archived", "/deals/products", "/persons"])
-def test_a_token_that_sees_a_third_deletes_nothing_even_at_the_first_reconciling_run(path: str) -> None:
+def test_a_token_that_sees_a_third_deletes_nothing_in_a_first_reconcile(path: str) -> None:
     """Though the first load took two runs."""
     with Sandbox(deals=60, burst=1000, tokens=["all"], limited_tokens=["some"]) as sandbox:
         chosen = select(discover(sandbox.url, api_token="all"), "deals", "persons", "deal_products")

@@ -20,7 +20,7 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import errors, listings
 from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.client import Client
-from tap_pipedrive.ledger import Ledger, Permit, RateLimitHeaders, rate_limit_headers
+from tap_pipedrive.ledger import Ledger, Permit, RateLimitHeaders
 from tap_pipedrive.limits import Limits
 
 from .harness import Asked, Run, Say, Tables, cost, discover, fake, replay, request, run, say, select
@@ -380,8 +380,8 @@ def test_settings_out_of_range_are_a_sentence(setting: dict[str, Any]) -> None:
 
 
 def test_headers_are_read_as_they_are() -> None:
-    assert rate_limit_headers({LIMIT: "30000", LEFT: "0"}) == RateLimitHeaders(
+    assert RateLimitHeaders.read({LIMIT: "30000", LEFT: "0"}) == RateLimitHeaders(
         tokens=30_000, tokens_remaining=0
     )
-    assert rate_limit_headers({LEFT: "7"}) == RateLimitHeaders(tokens_remaining=7)
-    assert rate_limit_headers({LIMIT: "10", LEFT: "11"}) == RateLimitHeaders()
+    assert RateLimitHeaders.read({LEFT: "7"}) == RateLimitHeaders(tokens_remaining=7)
+    assert RateLimitHeaders.read({LIMIT: "10", LEFT: "11"}) == RateLimitHeaders()

@@ -249,7 +249,7 @@ def test_fields_name_the_columns_that_exist(shared: Sandbox, mode: str, named: b
     assert bool(named_columns) is named
 
 
-def test_past_the_most_columns_the_rest_is_in_the_overflow_and_the_first_ones_stay() -> None:
+def test_fields_beyond_the_most_columns_are_in_the_overflow() -> None:
     definitions = [field("monetary" if n % 2 else "varchar", f"F{n}", f"{n:040x}") for n in range(20)]
     pins: Pins = {}
     first = make(definitions, pins=pins, max_columns=10)
@@ -400,7 +400,7 @@ def test_a_column_left_for_an_alias_is_not_given_to_another_field() -> None:
     assert make(later, pins=pins, aliases={KEY: "rating"}).names[OTHER] != "score"
 
 
-def test_equal_names_get_a_tail_each_and_the_one_that_came_first_keeps_its_own() -> None:
+def test_equal_names_get_suffixes_and_the_first_keeps_its_name() -> None:
     pins: Pins = {}
     assert make([field("varchar", "Score")], pins=pins).names == {KEY: "score"}
     both = [field("varchar", "Score", OTHER), field("varchar", "Score")]

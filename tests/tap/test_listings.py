@@ -74,7 +74,7 @@ def page(*ids: int, **additional: Any) -> Record:
 
 
 @pytest.mark.parametrize("last", [{}, {"next_cursor": None}, {"next_cursor": ""}, {"pagination": {}}])
-def test_a_cursor_walk_ends_without_a_cursor(last: Record) -> None:
+def test_a_cursor_reading_ends_without_a_cursor(last: Record) -> None:
     pages = walk(CursorListing("/x", price=20), script(page(1, next_cursor="a"), page(2, **last)))
     assert [row["id"] for row in rows_of(pages)] == [1, 2]
     assert [dict(one.checkpoint) for one in pages] == [{"cursor": "a"}, {}]
@@ -86,7 +86,7 @@ def test_an_empty_list_is_empty(listing: Listing, body: Record) -> None:
     assert rows_of(walk(listing, script(body))) == []
 
 
-def test_an_empty_page_in_the_middle_does_not_end_a_cursor_walk() -> None:
+def test_an_empty_page_in_the_middle_does_not_end_a_cursor_reading() -> None:
     pages = walk(
         CursorListing("/x", price=20), script(page(1, next_cursor="a"), page(next_cursor="b"), page(2))
     )
@@ -123,7 +123,7 @@ def test_a_refusal_of_anything_else_is_the_runs() -> None:
         walk(CursorListing("/x", price=20), script(Refused("400")))
 
 
-def test_a_walk_since_a_moment_asks_for_whole_seconds_in_order_on_every_page() -> None:
+def test_a_reading_since_a_moment_asks_for_whole_seconds_on_each_page() -> None:
     client = FakeClient(script(page(1, next_cursor="b"), page(2)))
     source = source_of(client)
     since = datetime(2026, 11, 22, 3, 4, 5, 678901, tzinfo=UTC)
@@ -350,14 +350,14 @@ def happening(some: list[tuple[Any, ...]]) -> Callable[[Account], None]:
     way=st.sampled_from(WAYS),
     envelope=st.sampled_from(sorted(ENVELOPES)),
 )
-def test_every_row_that_stays_unchanged_is_seen_while_others_come_change_and_go(
+def test_unchanged_rows_are_seen_while_others_come_change_and_go(
     events: list[list[tuple[Any, ...]]],
     rows: int,
     tie: int,
     way: tuple[Listing, datetime | None],
     envelope: str,
 ) -> None:
-    """`tie` rows share a second; what changed since the walk began is the next run's."""
+    """`tie` rows share a second; what changed since the reading began is the next run's."""
     here = V1Account(rows, envelope=envelope, seconds=lambda number: number // tie)
 
     here.changes = iter([lambda _: None, *(happening(some) for some in events)])
@@ -367,7 +367,7 @@ def test_every_row_that_stays_unchanged_is_seen_while_others_come_change_and_go(
         try:
             seen = {row["id"] for row in rows_of(walk(way[0], here.answer, since=way[1]))}
         except PipedriveError:
-            return  # nothing is claimed of a walk that failed
+            return  # nothing is claimed of a reading that failed
     assert before - here.touched <= seen
 
 

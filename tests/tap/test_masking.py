@@ -49,7 +49,7 @@ def in_the_reason(status: int, secret: str) -> Say:
 
 @pytest.mark.parametrize("echo", [in_a_body, in_the_reason])
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 429, 500, 503, 302, 418])
-def test_an_api_that_repeats_the_token_does_not_bring_it_into_a_message(
+def test_a_token_that_the_api_repeats_is_masked(
     echo: object, status: int, caplog: pytest.LogCaptureFixture, sleeps: list[float]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -63,7 +63,7 @@ def test_an_api_that_repeats_the_token_does_not_bring_it_into_a_message(
 
 
 @pytest.mark.parametrize("echo", [in_a_body, in_the_reason])
-def test_a_token_at_the_end_of_a_long_error_text_is_not_cut_into_a_part_of_it(echo: object) -> None:
+def test_a_token_at_the_cut_of_a_long_error_text_is_masked_whole(echo: object) -> None:
     with fake([echo(400, "x" * 270 + " " + TOKEN)]) as server:  # type: ignore[operator]
         done = run(server.url, token=TOKEN)
     assert TOKEN[:8] not in str(done.error)
@@ -71,7 +71,7 @@ def test_a_token_at_the_end_of_a_long_error_text_is_not_cut_into_a_part_of_it(ec
 
 @pytest.mark.parametrize("secret", [*APP.values(), BASIC, "an-access-token"])
 @pytest.mark.parametrize("echo", [in_a_body, in_the_reason])
-def test_an_authorization_server_that_repeats_secrets_does_not_bring_them_into_a_message(
+def test_secrets_that_an_authorization_server_repeats_are_masked(
     echo: object, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

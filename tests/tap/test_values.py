@@ -76,7 +76,7 @@ anything = st.recursive(
 @example(value="9999-12-31T23:59:59-01:00")
 @example(value="0001-01-01T00:00:00+01:00")
 @example(value={"value": {"value": {"id": []}}})
-def test_any_value_is_cleaned_or_refused_and_cleaning_twice_changes_nothing(value: Any) -> None:
+def test_any_value_is_cleaned_or_refused_and_clean_values_stay(value: Any) -> None:
     for clean, types in CLEANERS.items():
         try:
             cleaned = clean(value)
@@ -266,7 +266,7 @@ nonsense = {
 }
 
 
-def test_a_bad_value_becomes_null_and_is_kept_and_the_rest_of_the_row_stays() -> None:
+def test_a_bad_value_becomes_null_and_is_kept_and_its_row_stays() -> None:
     from .harness import discover
 
     with fake(account({"/api/v2/deals": [nonsense]})) as server:

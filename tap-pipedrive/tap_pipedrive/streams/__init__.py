@@ -7,56 +7,26 @@ required, as Pipedrive omits, blanks and nulls almost anything else. Rows that b
 whether or not the API repeats it.
 """
 
+from importlib import import_module
+
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.history import ChangeListing
-from tap_pipedrive.streams import (
-    account,
-    activities,
-    contacts,
-    deals,
-    fields,
-    leads,
-    mail,
-    products,
-    projects,
-)
 from tap_pipedrive.sync import PipedriveStream
 
-_MODULES = (account, fields, contacts, products, deals, leads, activities, mail, projects)
+_FILES = ("account", "fields", "contacts", "products", "deals", "leads", "activities", "mail", "projects")
+_CLASSES = [one for file in _FILES for one in vars(import_module(f"{__name__}.{file}")).values()]
+_STREAMS = [one for one in _CLASSES if isinstance(one, type) and issubclass(one, PipedriveStream)]
 
 
 def _place_in_a_run(stream: type[PipedriveStream]) -> tuple[int, bool, bool]:
-    """Return a key to sort by: tokens may run out, so what is cheap and what is on by default comes first.
+    """Return a key to sort by: tokens may run out, so cheap streams and default ones come first.
 
-    Lists come before rows of parents, which may be asked about in batches or one by one, then come histories, and
-    last the rows that other streams fill in. Default streams come before optional ones, lists that are read whole
-    before incremental ones.
+    Lists come before rows of parents and those before histories; last come the rows that other streams fill in.
+    Default streams come before optional ones, lists that are read whole before incremental ones.
     """
-    cost = max(
-        (
-            3
-            if isinstance(each, ChangeListing)
-            else 2 - (each.batch > 1)
-            if isinstance(each, ChildListing)
-            else 0
-            for each in stream.listings
-        ),
-        default=4,
-    )
-    return cost, not stream.selected_by_default, isinstance(stream.replication_key, str)
+    batched = [isinstance(each, ChildListing) and each.batch > 1 for each in stream.listings]
+    effort = max((each.effort for each in stream.listings), default=4) - any(batched)
+    return effort, not stream.selected_by_default, isinstance(stream.replication_key, str)
 
 
-STREAMS: tuple[type[PipedriveStream], ...] = tuple(
-    sorted(
-        (
-            stream
-            for module in _MODULES
-            for stream in vars(module).values()
-            if isinstance(stream, type)
-            and issubclass(stream, PipedriveStream)
-            and stream.__module__ == module.__name__
-        ),
-        key=_place_in_a_run,
-    )
-)
+STREAMS = tuple(sorted((one for one in _STREAMS if "entity" in vars(one)), key=_place_in_a_run))
 """All streams, in the order of a run; equal ones in the order of the files."""

@@ -152,7 +152,7 @@ class Goals(OptionalStream):
         for kind in GOAL_TYPES
         for is_active in ("true", "false")
     )
-    ignored_keys = frozenset({"type", "assignee", "duration", "expected_outcome"})
+    ignored_keys = {"type", "assignee", "duration", "expected_outcome"}
 
 
 class Filter(Entity):
@@ -209,4 +209,4 @@ class Webhooks(OptionalStream):
     name = "webhooks"
     entity = Webhook
     listings = [WholeListing("/api/v1/webhooks", price=10)]
-    ignored_keys = frozenset({"company_id", "http_auth_user", "http_auth_password", "version"})
+    ignored_keys = {"company_id", "http_auth_user", "http_auth_password", "version"}

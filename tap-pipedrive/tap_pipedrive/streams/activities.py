@@ -111,7 +111,7 @@ class CallLogs(OptionalStream):
     name = "call_logs"
     entity = CallLog
     listings = [OffsetListing("/api/v1/callLogs", price=20, is_sortable=False, limit=50)]
-    ignored_keys = frozenset({"company_id"})
+    ignored_keys = {"company_id"}
 
 
 class Note(Entity):
@@ -143,7 +143,7 @@ class Notes(PipedriveStream):
     entity = Note
     replication_key = "update_time"
     listings = [OffsetListing("/api/v1/notes", price=20)]
-    ignored_keys = frozenset({"deal", "lead", "person", "organization", "project", "task", "user"})
+    ignored_keys = {"deal", "lead", "person", "organization", "project", "task", "user"}
 
 
 class NoteComment(Entity):
@@ -165,12 +165,10 @@ class NoteComments(OptionalStream):
     primary_keys = ("uuid",)
     listings = [
         ChildListing(
-            OffsetListing("/api/v1/notes/{id}/comments", price=20, is_sortable=False),
-            Parents("notes"),
-            key="note_id",
+            OffsetListing("/api/v1/notes/{id}/comments", price=20, is_sortable=False), Parents("notes")
         )
     ]
-    ignored_keys = frozenset({"object_id", "object_type", "company_id"})
+    ignored_keys = {"object_id", "object_type", "company_id"}
 
 
 class File(Entity):
@@ -209,6 +207,4 @@ class Files(OptionalStream):
     entity = File
     replication_key = "update_time"
     listings = [OffsetListing("/api/v1/files", price=20, has_updated_since=False, limit=100)]
-    ignored_keys = frozenset(
-        {"deal_name", "lead_name", "org_name", "person_name", "product_name", "project_name"}
-    )
+    ignored_keys = {"deal_name", "lead_name", "org_name", "person_name", "product_name", "project_name"}

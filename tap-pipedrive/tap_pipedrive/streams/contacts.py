@@ -95,7 +95,6 @@ class OrganizationFollowers(OptionalStream):
         ChildListing(
             CursorListing("/api/v2/organizations/{id}/followers", price=10),
             Parents("organizations", count="followers_count"),
-            key="organization_id",
         )
     ]
 
@@ -123,7 +122,7 @@ class OrganizationRelationships(OptionalStream):
             many="org_id",
         )
     ]
-    ignored_keys = frozenset({"calculated_type", "calculated_related_org_id", "related_organization_name"})
+    ignored_keys = {"calculated_type", "calculated_related_org_id", "related_organization_name"}
 
 
 class OrganizationChange(Change):
@@ -141,7 +140,6 @@ class OrganizationChanges(OptionalStream):
         ChangeListing(
             CursorListing("/api/v1/organizations/{id}/changelog", price=20),
             Parents("organizations", only_if_changed=True),
-            key="organization_id",
         )
     ]
 
@@ -236,7 +234,6 @@ class PersonFollowers(OptionalStream):
         ChildListing(
             CursorListing("/api/v2/persons/{id}/followers", price=10),
             Parents("persons", count="followers_count"),
-            key="person_id",
         )
     ]
 
@@ -256,6 +253,5 @@ class PersonChanges(OptionalStream):
         ChangeListing(
             CursorListing("/api/v1/persons/{id}/changelog", price=20),
             Parents("persons", only_if_changed=True),
-            key="person_id",
         )
     ]

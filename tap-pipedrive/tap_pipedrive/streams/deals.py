@@ -34,7 +34,7 @@ class Pipelines(PipedriveStream):
     name = "pipelines"
     entity = Pipeline
     listings = [CursorListing("/api/v2/pipelines", price=5)]
-    ignored_keys = frozenset({"is_selected"})
+    ignored_keys = {"is_selected"}
 
 
 class Stage(Entity):
@@ -167,7 +167,6 @@ class DealProducts(PipedriveStream):
         ChildListing(
             CursorListing("/api/v2/deals/products", price=10),
             Parents("deals", count="products_count"),
-            key="deal_id",
             batch=100,
             many="deal_ids",
         )
@@ -191,7 +190,6 @@ class DealInstallments(OptionalStream):
         ChildListing(
             CursorListing("/api/v2/deals/installments", price=10),
             Parents("deals", count="products_count"),
-            key="deal_id",
             batch=100,
             many="deal_ids",
         )
@@ -217,9 +215,7 @@ class DealDiscounts(OptionalStream):
     entity = DealDiscount
     listings = [
         ChildListing(
-            WholeListing("/api/v2/deals/{id}/discounts", price=10),
-            Parents("deals", count="products_count"),
-            key="deal_id",
+            WholeListing("/api/v2/deals/{id}/discounts", price=10), Parents("deals", count="products_count")
         )
     ]
 
@@ -238,9 +234,7 @@ class DealFollowers(OptionalStream):
     primary_keys = ("deal_id", "user_id")
     listings = [
         ChildListing(
-            CursorListing("/api/v2/deals/{id}/followers", price=10),
-            Parents("deals", count="followers_count"),
-            key="deal_id",
+            CursorListing("/api/v2/deals/{id}/followers", price=10), Parents("deals", count="followers_count")
         )
     ]
 
@@ -273,10 +267,9 @@ class DealParticipants(OptionalStream):
         ChildListing(
             OffsetListing("/api/v1/deals/{id}/participants", price=10, is_sortable=False),
             Parents("deals", count="participants_count"),
-            key="deal_id",
         )
     ]
-    ignored_keys = frozenset({"person", "related_item_data", "related_item_id", "related_item_type"})
+    ignored_keys = {"person", "related_item_data", "related_item_id", "related_item_type"}
 
 
 class DealParticipantChange(Entity):
@@ -300,7 +293,6 @@ class DealParticipantChanges(OptionalStream):
         ChangeListing(
             CursorListing("/api/v1/deals/{id}/participantsChangelog", price=10),
             Parents("deals"),
-            key="deal_id",
             subject="person_id",
             identity=("time", "action", "person_id", "actor_user_id"),
         )
@@ -322,14 +314,12 @@ class DealChanges(PipedriveStream):
         ChangeListing(
             CursorListing("/api/v1/deals/{id}/changelog", price=20),
             Parents("deals", moved="stage_change_time", only_if_changed=True),
-            key="deal_id",
             name="stage",
             only_field="stage_id",
         ),
         ChangeListing(
             CursorListing("/api/v1/deals/{id}/changelog", price=20),
             Parents("deals", only_if_changed=True),
-            key="deal_id",
             name="all",
         ),
     ]

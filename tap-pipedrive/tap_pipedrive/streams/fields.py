@@ -29,7 +29,7 @@ class Fields(PipedriveStream):
     primary_keys = ("entity", "field_code")
     keeps_missing_rows = True
     listings = tuple(DefinitionListing(entity) for entity in FIELD_LISTINGS)
-    ignored_keys = frozenset({"options", "ui_visibility", "important_fields", "required_fields"})
+    ignored_keys = {"options", "ui_visibility", "important_fields", "required_fields"}
 
 
 class FieldOption(Entity):
@@ -50,7 +50,7 @@ class FieldOptions(PipedriveStream):
     primary_keys = ("entity", "field_code", "option_id")
     keeps_missing_rows = True
     listings = tuple(OptionListing(entity) for entity in FIELD_LISTINGS)
-    ignored_keys = frozenset({"id"})
+    ignored_keys = {"id"}
 
 
 class RejectedValue(Entity):

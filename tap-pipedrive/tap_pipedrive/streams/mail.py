@@ -67,7 +67,7 @@ class MailThreads(OptionalStream):
         )
         for folder in ("inbox", "drafts", "sent", "archive")
     )
-    ignored_keys = frozenset({"version"})
+    ignored_keys = {"version"}
 
 
 class MailMessage(Entity):
@@ -113,9 +113,7 @@ class MailMessages(OptionalStream):
     entity = MailMessage
     listings = [
         ChildListing(
-            WholeListing("/api/v1/mailbox/mailThreads/{id}/mailMessages", price=20),
-            Parents("mail_threads"),
-            key="mail_thread_id",
+            WholeListing("/api/v1/mailbox/mailThreads/{id}/mailMessages", price=20), Parents("mail_threads")
         )
     ]
-    ignored_keys = frozenset({"from", "to", "cc", "bcc"})
+    ignored_keys = {"from", "to", "cc", "bcc"}

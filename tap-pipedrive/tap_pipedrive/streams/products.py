@@ -51,7 +51,5 @@ class ProductVariations(OptionalStream):
     name = "product_variations"
     entity = ProductVariation
     listings = [
-        ChildListing(
-            CursorListing("/api/v2/products/{id}/variations", price=10), Parents("products"), key="product_id"
-        )
+        ChildListing(CursorListing("/api/v2/products/{id}/variations", price=10), Parents("products"))
     ]
