@@ -23,7 +23,7 @@ from tap_pipedrive.client import Client
 from tap_pipedrive.ledger import Ledger, Permit, RateLimitHeaders
 from tap_pipedrive.limits import Limits
 
-from .harness import Asked, Run, Say, Tables, cost, discover, fake, replay, request, run, say, select
+from .harness import RESET, Asked, Run, Say, Tables, cost, discover, fake, replay, request, run, say, select
 
 TAP = str(Path(sys.executable).with_name("tap-pipedrive"))
 LIMIT = "x-daily-ratelimit-token-limit"
@@ -385,3 +385,33 @@ def test_headers_are_read_as_they_are() -> None:
     )
     assert RateLimitHeaders.read({LEFT: "7"}) == RateLimitHeaders(tokens_remaining=7)
     assert RateLimitHeaders.read({LIMIT: "10", LEFT: "11"}) == RateLimitHeaders()
+
+
+# Who is charged
+
+
+def test_a_request_without_an_answer_is_charged_to_nobody(sleeps: list[float]) -> None:
+    """Neither as often as it was sent, nor once: nobody knows whether Pipedrive counted it."""
+    with fake([RESET, RESET, say({"success": True, "data": []})]) as server:
+        one = client(server.url, token_budget=10)
+        one.get(request("/api/v2/deals"))
+        assert len(server.asked) == 3
+        assert dict(one.limits.tokens) == {("test", "/api/v2/deals"): 10}
+        with pytest.raises(errors.BudgetSpent, match="10 of the 10"):
+            one.get(request("/api/v2/deals"))
+    assert one.requests == {("/api/v2/deals", 0): 2, ("/api/v2/deals", 200): 1}
+
+
+def test_every_answer_is_charged_to_the_stream_that_asked(living: Sandbox) -> None:
+    """Also when a child stream reads the list of its parents, which is not part of the run."""
+    catalog = select(discover(living.url), "deal_products", "stages")
+    living.post("/sandbox/stats/reset")
+    done = run(living.url, catalog=catalog).good()
+    assert done.tap
+    spent = done.tap.run.client.limits.tokens
+    assert sum(spent.values()) == living.stats()["tokens"]
+    assert spent["deal_products", "/api/v2/deals"] >= 10
+    assert spent["deal_products", "/api/v2/deals/products"] >= 10
+    assert spent["stages", "/api/v2/stages"] == 5
+    assert spent["account", "/api/v1/users/me"] == 2
+    assert {stream for stream, _ in spent} == {"deal_products", "stages", "account"}
