@@ -8,12 +8,10 @@ import os
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tap_pipedrive import masking
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.masking import hide, mask
 from tap_pipedrive.settings import Settings
@@ -29,14 +27,6 @@ APP: dict[str, Any] = {
 }
 BASIC = b64encode(b"a-client-id:a-client-secret").decode()
 TAP = Path(sys.executable).with_name("tap-pipedrive")
-
-
-@pytest.fixture(autouse=True)
-def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    factory = logging.getLogRecordFactory()
-    monkeypatch.setattr(masking, "_secrets", set())
-    yield
-    logging.setLogRecordFactory(factory)
 
 
 def in_a_body(status: int, secret: str) -> Say:
