@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 
-from ..changelog import participant_row
 from .draft import Draft, Record
 from .draws import pick
 
@@ -78,12 +77,14 @@ def participants_log(draft: Draft) -> dict[int, list[Record]]:
         present[row["deal_id"]].append(row)
     logs: dict[int, list[Record]] = {}
     for id_, rows in present.items():
-        actor = deals[id_]["creator_user_id"]
-        log = [participant_row(row["person_id"], "added", actor, row["add_time"]) for row in rows]
+        lines = [(row["add_time"], "added", row["person_id"]) for row in rows]
         person = pick(rng, everybody)
         if rng.random() < _FORMER_PARTICIPANT and person not in {row["person_id"] for row in rows}:
             came = season.edited(rng, deals[id_]["add_time"], 60, 1.0)
-            log.append(participant_row(person, "added", actor, came))
-            log.append(participant_row(person, "removed", actor, season.edited(rng, came, 60, 1.0)))
-        logs[id_] = sorted(log, key=lambda line: line["time"])
+            lines += [(came, "added", person), (season.edited(rng, came, 60, 1.0), "removed", person)]
+        actor = deals[id_]["creator_user_id"]
+        logs[id_] = [
+            {"actor_user_id": actor, "person_id": whom, "action": action, "time": time}
+            for time, action, whom in sorted(lines, key=lambda line: line[0])
+        ]
     return logs
