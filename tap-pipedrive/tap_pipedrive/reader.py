@@ -20,8 +20,11 @@ logger = logging.getLogger("tap-pipedrive")
 
 def stop_without_reader() -> None:
     """Stop this process as SIGTERM does when the reader of its standard output, a pipe or socket, is gone."""
-    descriptor = sys.stdout.fileno()
-    mode = os.fstat(descriptor).st_mode
+    try:
+        descriptor = sys.stdout.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (AttributeError, OSError):  # there is no standard output
+        return
     if hasattr(select, "poll") and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
 

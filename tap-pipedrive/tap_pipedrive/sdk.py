@@ -101,7 +101,7 @@ class SdkTap(Tap):
         """Sync the selected streams as the SDK does."""
         super().sync_all()
 
-    def set_catalog(self, streams: Iterable[SdkStream]) -> Catalog:
+    def working_catalog(self, streams: Iterable[SdkStream]) -> Catalog:
         """Return the catalog of these streams. The SDK would keep the input catalog, which may be older."""
         if self._catalog is None:
             self._catalog = Catalog((stream.name, stream.catalog_entry) for stream in streams)

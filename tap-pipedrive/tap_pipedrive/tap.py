@@ -128,7 +128,7 @@ class TapPipedrive(SdkTap):
     @property
     def catalog(self) -> Catalog:
         """The selected streams with the columns that the account has now: a catalog file may be older."""
-        return self.set_catalog(stream for stream in self.streams.values() if stream.selected)
+        return self.working_catalog(stream for stream in self.streams.values() if stream.selected)
 
     def run_streams(self) -> None:
         """Sync the selected streams, and report the run."""

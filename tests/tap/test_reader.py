@@ -70,3 +70,13 @@ def test_a_tap_that_writes_into_a_file_is_not_watched(tmp_path: Path) -> None:
     with fake(account({})) as server, (tmp_path / "out").open("wb") as out:
         assert waiting_tap(tmp_path, server.url, out).wait(WITHIN_SECONDS) == 0
     assert (tmp_path / "out").read_bytes().endswith(b"}\n")
+
+
+def test_a_tap_without_standard_output_ends_with_no_traceback(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"api_url": "http://127.0.0.1:1", "api_token": TOKEN}))
+    command = f"exec '{TAP}' --config '{config}' --about --format=json >&-"
+    ended = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=WITHIN_SECONDS, check=False
+    )
+    assert "fileno" not in ended.stderr
