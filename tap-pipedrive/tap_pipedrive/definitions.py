@@ -1,7 +1,6 @@
 """The account's field definitions: read once a run, listed as rows, and the custom fields among them.
 
-Custom fields go down one stair: definitions (here), their columns (`columns.py`), their values
-(`custom_fields.py`).
+From here custom fields go down to their columns (`columns.py`), and on to their values (`custom_fields.py`).
 """
 
 import logging

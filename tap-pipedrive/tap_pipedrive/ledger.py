@@ -35,7 +35,6 @@ OPEN_SECONDS = 60.0
 TRIAL_SECONDS = 5.0
 """How long the others wait before they ask for that outcome."""
 
-
 _HEADERS = (
     "x-ratelimit-limit",
     "x-ratelimit-remaining",

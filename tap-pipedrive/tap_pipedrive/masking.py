@@ -1,7 +1,4 @@
-"""Keeps secrets out of every message of the tap: error sentences, log lines, tracebacks.
-
-Servers and proxies may repeat what they were sent, in a body as in a reason phrase.
-"""
+"""Keeps secrets out of every message of the tap, as servers may repeat them in a body or a reason phrase."""
 
 import logging
 import re

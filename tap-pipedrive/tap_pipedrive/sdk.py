@@ -42,6 +42,9 @@ class SdkStream(Stream):
         self.sync_pages()
         yield from ()
 
+    def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
+        """Return None: the SDK's signpost is the host's clock, bookmarks go by Pipedrive's."""
+
     @property
     def catalog_entry(self) -> CatalogEntry:
         """The stream as the catalog shows it. The SDK has it for whole catalogs only."""

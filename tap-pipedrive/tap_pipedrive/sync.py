@@ -35,8 +35,9 @@ class PipedriveStream(Table):
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
         """Yield all rows, without messages or state; a run writes page by page instead, see `sync_pages`."""
-        for _, pages in self.run.pages(self):
-            for page in pages:
+        source = self.run.source(self.name)
+        for walk in self.run.walks(self):
+            for page in walk.pages(source):
                 yield from self.read(page.rows)[0]
 
     def sync_pages(self) -> None:

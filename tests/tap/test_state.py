@@ -230,6 +230,20 @@ def test_a_state_holds_nothing_but_bookmarks(living: Sandbox, catalog: Record) -
             assert WHOLE_SECONDS.fullmatch(one["replication_key_value"])
 
 
+def test_the_keys_of_every_state_are_those_that_later_versions_read(living: Sandbox) -> None:
+    """All keys of the state of a complete load and of the run after it, of every stream."""
+    catalog = discover(living.url)
+    chosen = select(catalog, *(entry["tap_stream_id"] for entry in catalog["streams"]))
+    first = run(living.url, catalog=chosen).good()
+    second = run(living.url, catalog=chosen, state=first.state).good()
+    keys = {"replication_key", "replication_key_value", "complete_pass_rows", "custom_fields", "place"}
+    for state in first.state, second.state:
+        for stream, mark in state["bookmarks"].items():
+            parts = mark.get("partitions", [])
+            assert mark.keys() <= keys | {"partitions"}, stream
+            assert all(part.keys() <= keys | {"context"} for part in parts), stream
+
+
 def test_live_and_archived_have_a_bookmark_each(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=catalog).good().state
     for stream in ("deals", "leads"):
