@@ -17,7 +17,7 @@ OURS = .venv/bin/python -m orchestrate
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ status: .venv/ready   ## what is up, when the last runs were, how they ended, wh
 
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@$(OURS).docs
+
+generate: .venv/ready ## what other files repeat of the tap's streams and settings
+	@.venv/bin/python tap-pipedrive/generate.py
 
 sample: .venv/ready   ## write the output of `make run` into the READMEs
 	@.venv/bin/python -m tests.project.sample_output

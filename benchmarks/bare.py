@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 import msgspec
 import requests
-from tap_pipedrive.definitions import FIELD_ENDPOINTS
-from tap_pipedrive.listings import CursorListing, Listing
+from tap_pipedrive.definitions import FIELD_LISTINGS
+from tap_pipedrive.listings import HttpListing
 from tap_pipedrive.streams import STREAMS
 
 BURST, WINDOW_SECONDS = 20, 2.15
@@ -73,17 +73,17 @@ def download(url: str, names: tuple[str, ...]) -> None:
     window = Window()
     streams = [stream for stream in STREAMS if vars(stream)["name"] in names]
     entities = {stream.custom_fields_of for stream in streams if stream.custom_fields_of}
-    lists: list[Listing] = [listing for stream in streams for listing in stream.listings]
-    lists += [CursorListing(FIELD_ENDPOINTS[entity]) for entity in entities]
+    lists = [listing for stream in streams for listing in stream.listings if isinstance(listing, HttpListing)]
+    lists += [FIELD_LISTINGS[entity] for entity in entities]
     with ThreadPoolExecutor(len(lists)) as threads:
         for walk in [threads.submit(_walk, window, url, listing) for listing in lists]:
             walk.result()
 
 
-def _walk(window: Window, url: str, listing: Listing) -> None:
+def _walk(window: Window, url: str, listing: HttpListing) -> None:
     session = requests.Session()
     session.headers["x-api-token"] = "sandbox-token"
-    params = {**getattr(listing, "params", {}), "limit": "500"}
+    params = {**listing.params, "limit": "500"}
     while True:
         window.wait()
         answer = session.get(url + listing.path, params=params, timeout=60)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .changelog import V1_KEYS
+from .changelog import LOGGED, PARTICIPANTS
 from .clock import Clock, stamp
 from .model import PARENTS, Id, Record, Row, Viewer, not_found
 
@@ -149,7 +149,7 @@ class Account:
         """Ids for new options, beyond those that only rows still know."""
         self.changes: dict[str, dict[Id, tuple[Record, ...]]] = {
             entity: {id_: tuple(rows) for id_, rows in dataset.changes.get(entity, {}).items()}
-            for entity in V1_KEYS
+            for entity in LOGGED
         }
         """Change logs by entity and id, oldest line first."""
         self.viewers: dict[str, Viewer] = {}
@@ -206,8 +206,13 @@ class Account:
                     table.remove(row["id"])
                     self._forget(entity, row["id"])
 
+    def forget_logs(self, entity: str, id_: Id) -> None:
+        """Forget what was logged of a record that is gone."""
+        for log in (entity, PARTICIPANTS) if entity == "deals" else (entity,):
+            self.changes.get(log, {}).pop(id_, None)
+
     def _forget(self, entity: str, id_: int) -> None:
-        self.changes.get(entity, {}).pop(id_, None)
+        self.forget_logs(entity, id_)
         for child, parent, key in GO_WITH:
             if parent == entity and child in self.tables:
                 for row in list(self.tables[child].having(key, id_)):

@@ -15,6 +15,12 @@ V1_KEYS: dict[str, dict[str, str]] = {
 }
 """Entities with a change log, and the keys that it calls by their v1 names."""
 
+PARTICIPANTS = "deal_participants"
+"""The entity with a log of its own kind: per deal, who was added and removed when by whom."""
+
+LOGGED = (*V1_KEYS, PARTICIPANTS)
+"""Entities with a log; that of participants goes by the id of their deal."""
+
 _SILENT = {"next_activity_id", "last_activity_id", "is_archived", "is_deleted", "custom_fields"}
 """Keys that follow from something else, besides counters, times and local dates."""
 
@@ -58,6 +64,11 @@ def text(value: Any) -> str | None:
     if isinstance(value, list):
         return ",".join(str(text(item)) for item in value)
     return str(value)
+
+
+def participant_row(person: int, action: str, actor: int, time: Any) -> Record:
+    """Return a line of a deal's log of participants; `action` is added or removed."""
+    return {"actor_user_id": actor, "person_id": person, "action": action, "time": time}
 
 
 def change_row(key: str, old: str | None, new: str | None, actor: int, time: Any, **differing: Any) -> Record:

@@ -263,6 +263,7 @@ DERIVED: dict[str, Callable[[Account], list[Record]]] = {
     "deal_changes": lambda account: _changes(account, "deals", "deal_id"),
     "person_changes": lambda account: _changes(account, "persons", "person_id"),
     "organization_changes": lambda account: _changes(account, "organizations", "org_id"),
+    "deal_participant_changes": lambda account: _changes(account, "deal_participants", "deal_id"),
     "permission_set_assignments": assigned,
 }
 """Truths that are no tables."""

@@ -268,6 +268,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _changelog("deals"),
     _changelog("persons"),
     _changelog("organizations"),
+    Endpoint("/api/v1/deals/{id}/participantsChangelog", 10, v1.participants_changelog, "deals", "cursor"),
     Endpoint("/api/v1/deals/{id}/flow", 40, flow.flow, "deals", "flat", names("all_changes items")),
     Endpoint("/api/v1/deals/{id}/participants", 10, v1.children, "deal_participants", "flat"),
     Endpoint(

@@ -16,7 +16,7 @@ from .data.customfields import add_custom_field
 from .data.deals import deals_and_line_items
 from .data.draft import Draft, Record
 from .data.files import comments, files
-from .data.following import FOLLOWED, followers, participants
+from .data.following import FOLLOWED, followers, participants, participants_log
 from .data.history import edits
 from .data.leads import leads
 from .data.mail import call_logs, mail_threads_and_messages
@@ -83,7 +83,7 @@ class Dataset:
     changes: dict[str, dict[int, list[dict[str, Any]]]]
     """List name (deals, persons, organizations) to record id to changelog rows, oldest first.
 
-    A record that never changed has no entry.
+    A record that never changed has no entry. Those of `deal_participants` go by the id of the deal.
     """
     manifest: dict[str, Any]
     """What was asked for, and exactly which rows and fields each trouble spoilt."""
@@ -144,6 +144,7 @@ def _surroundings(draft: Draft) -> None:
     for name, (entity, key) in FOLLOWED.items():
         records[name] = followers(draft, entity, key)
     records["deal_participants"] = participants(draft)
+    draft.changes["deal_participants"] = participants_log(draft)
     records["deal_installments"] = installments(draft)
     records["deal_discounts"] = discounts(draft)
     records["product_variations"] = product_variations(draft)

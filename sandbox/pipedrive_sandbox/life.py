@@ -12,7 +12,7 @@ from uuid import UUID
 
 from .account import TOMBSTONED, Account
 from .blueprints import BIRTHS, blank
-from .changelog import V1_KEYS, change_row, differences
+from .changelog import PARTICIPANTS, V1_KEYS, change_row, differences, participant_row
 from .children import exact, parents_follow, superfluous
 from .clock import stamp, stamp_ms
 from .model import IN_MILLISECONDS, PARENTS, TEXT_IDS, Id, Record, Refusal, Row, not_found
@@ -50,6 +50,8 @@ def create(account: Account, entity: str, given: Row, *, touch: bool = True) -> 
     if superfluous(account, entity, row):
         raise Refusal(400, "there is such a record already")
     table.put(row)
+    if entity == PARTICIPANTS:
+        _log_participant(account, row, "added")
     _let_parents_follow(account, entity, row, touch=touch)
     return row
 
@@ -111,6 +113,8 @@ def _replace(account: Account, entity: str, before: Row, row: Record, *, touch: 
     account.table(entity).put(row)
     if entity in V1_KEYS:
         _log(account, entity, before, row)
+    if entity == PARTICIPANTS and row["deal_id"] != before["deal_id"]:
+        _log_participant(account, row, "added")
     _let_parents_follow(account, entity, before, row, touch=touch)
     return row
 
@@ -187,6 +191,13 @@ def _log(account: Account, entity: str, before: Row, row: Row) -> None:
         log[row["id"]] = log.get(row["id"], ()) + entries
 
 
+def _log_participant(account: Account, row: Row, action: str) -> None:
+    """Append to a deal's log that somebody takes part in it, or no longer."""
+    log, deal = account.changes[PARTICIPANTS], account.get("deals", row["deal_id"])
+    line = participant_row(row["person_id"], action, deal["owner_id"], now(account, PARTICIPANTS))
+    log[deal["id"]] = (*log.get(deal["id"], ()), line)
+
+
 def archive(account: Account, entity: str, id_: Id, *, yes: bool, touch: bool = True) -> Record:
     """Archive a deal, lead or project, or bring it back."""
     before = account.get(entity, id_)
@@ -220,6 +231,8 @@ def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Rec
     if flag:
         return _replace(account, entity, before, before | flag, touch=touch)
     account.table(entity).remove(id_)
+    if entity == PARTICIPANTS:
+        _log_participant(account, before, "removed")
     _let_parents_follow(account, entity, before, touch=touch)
     return before
 

@@ -68,7 +68,7 @@ def merge(account: Account, entity: str, id_: Id, into: Id, *, touch: bool = Tru
         _rewrite_participants(account, id_, into, touch=touch)
     _rewrite_projects(account, IN_PROJECTS[entity], id_, into, touch=touch)
     account.table(entity).remove(id_)
-    account.changes[entity].pop(id_, None)
+    account.forget_logs(entity, id_)
     missing = {
         key: value
         for key, value in loser["custom_fields"].items()

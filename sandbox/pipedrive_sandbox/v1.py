@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .account import Account
+from .changelog import PARTICIPANTS
 from .model import COMPANY_ID, Call, Id, Record, Row, invalid, not_found
 from .paging import ENVELOPES, list_page, passing, sort_rows
 from .params import read, selection
@@ -80,6 +81,15 @@ def changelog(call: Call) -> Record:
     values = read(call)
     row = _visible(call, call.endpoint.entity, _id(call))
     changes = call.account.changes[call.endpoint.entity].get(row["id"], ())[::-1]
+    rows, next_cursor = list_page(changes, values.get("cursor"), values["limit"])
+    return envelope([timed(row) for row in rows] or None, next_cursor=next_cursor)
+
+
+def participants_changelog(call: Call) -> Record:
+    """Answer who was added to a deal and removed from it, newest first."""
+    values = read(call)
+    row = _visible(call, "deals", _id(call))
+    changes = call.account.changes[PARTICIPANTS].get(row["id"], ())[::-1]
     rows, next_cursor = list_page(changes, values.get("cursor"), values["limit"])
     return envelope([timed(row) for row in rows] or None, next_cursor=next_cursor)
 

@@ -4,11 +4,13 @@ import logging
 import sys
 
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.reader import stop_without_reader
 from tap_pipedrive.tap import TapPipedrive
 
 
 def main() -> None:
-    """Run the tap; what it cannot solve ends with one sentence and exit code 1."""
+    """Run the tap. An error that it cannot solve is logged as one sentence, and the exit code is 1."""
+    stop_without_reader()
     try:
         TapPipedrive.cli()
     except PipedriveError as error:

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to its data: exact numbers, storable text, and what counts as no answer at all."""
+"""From the bytes of an answer to its data: exact numbers, text that a database can store, malformed bodies."""
 
 import json
 import re
@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from tap_pipedrive.errors import TryAgain
-from tap_pipedrive.values import MAX_MAGNITUDE
+from tap_pipedrive.masking import mask
+from tap_pipedrive.values import MAX_MAGNITUDE, encode
 
 
 def _decimal(text: str) -> Decimal | str:
-    """A number with all its digits; one that nothing can store stays text, and fits no column of numbers."""
+    """Return a number with all its digits; one that nothing can store stays text, which fits no number column."""
     try:
         number = Decimal(text)
     except ArithmeticError:
@@ -23,12 +24,12 @@ def _decimal(text: str) -> Decimal | str:
 
 
 def _integer(text: str) -> int | str:
-    """The same for a whole number; Python refuses to read thousands of digits."""
+    """Return a whole number in the same way, as Python refuses to read thousands of digits."""
     return int(text) if len(text) <= MAX_MAGNITUDE else text
 
 
 class _Envelope(msgspec.Struct):
-    """What every answer has around its data."""
+    """What surrounds the data in every answer."""
 
     data: msgspec.Raw = msgspec.Raw(b"")
     additional_data: Any = None
@@ -39,22 +40,21 @@ class _Envelope(msgspec.Struct):
 
 _open = msgspec.json.Decoder(_Envelope, float_hook=_decimal).decode
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A good answer. Its data are decoded where they are needed: a page that waits its turn stays small."""
+    """A good answer. Its data are decoded when they are needed, so that a page that waits stays small."""
 
     raw: bytes | msgspec.Raw
-    """The data as JSON, known to be well-formed."""
+    """The data as well-formed JSON."""
 
     additional_data: Any
-    """What comes beside the data: where the next page is."""
+    """What comes with the data, such as the cursor of the next page."""
 
     served_at: datetime | None
-    """The server's clock then; None if it did not say."""
+    """The server's clock at the answer; None if it did not say."""
 
     @property
     def data(self) -> Any:
@@ -66,7 +66,7 @@ class Answer:
 
 
 def read(content: bytes, served_at: datetime | None) -> Answer:
-    """Check a body, and keep its data: numbers with all their digits; what no database can store is replaced."""
+    """Check a body and return its answer; characters that no database can store are replaced. Raises TryAgain."""
     try:
         content.decode()
         envelope = _open(content)
@@ -86,17 +86,17 @@ def read(content: bytes, served_at: datetime | None) -> Answer:
 
 
 def _repaired(content: bytes) -> bytes:
-    """The same JSON without characters that cannot be stored."""
-    return _encode(_storable(_loads(content)))
+    """Return the same JSON without characters that cannot be stored."""
+    return encode(_storable(_loads(content)))
 
 
 def _loads(content: bytes) -> Any:
-    """What msgspec does not read: lone surrogates, monstrous numbers."""
+    """Decode what msgspec does not read: lone surrogates and numbers of thousands of digits."""
     return json.loads(content, parse_float=_decimal, parse_int=_integer, parse_constant=str)
 
 
 def _storable(value: Any) -> Any:
-    """NUL characters and lone surrogates (half an emoji, cut off at a length limit) become U+FFFD."""
+    """Return a value with U+FFFD for NUL characters and lone surrogates (half an emoji at a length limit)."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, list):
@@ -107,7 +107,7 @@ def _storable(value: Any) -> Any:
 
 
 def error_text(content: bytes) -> str | None:
-    """Pipedrive's own words for an error; None if the body is no JSON, as those of firewalls and gateways."""
+    """Return Pipedrive's text of an error; None for a body that is not JSON, as firewalls and gateways send."""
     try:
         return _text(_decode(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -115,8 +115,8 @@ def error_text(content: bytes) -> str | None:
 
 
 def _text(body: Any) -> str:
-    """Pipedrive's own words for an error."""
+    """Return Pipedrive's text of an error, cut to a readable length."""
     if not isinstance(body, dict):
         return ""
     words = [body.get("error"), body.get("error_info")]
-    return "; ".join(" ".join(str(word).split())[:300] for word in words if word)
+    return "; ".join(mask(" ".join(str(word).split()))[:300] for word in words if word)

@@ -1,4 +1,4 @@
-"""Who asks: a user's API token or an app with OAuth2, and whose account it is."""
+"""Credentials: a user's API token or an app with OAuth2, and whose account they belong to."""
 
 import logging
 import re
@@ -12,16 +12,17 @@ from typing import Any
 import msgspec
 import requests
 
-from tap_pipedrive.client import Access, Auth, Client
+from tap_pipedrive.client import Access, Auth, Client, Request
 from tap_pipedrive.errors import Blocked, PipedriveError, TryAgain, Unauthorized
+from tap_pipedrive.masking import hide, mask
 from tap_pipedrive.retries import RETRIED_STATUSES, TIMEOUTS, retrying, seconds_to_wait, without_url
 from tap_pipedrive.settings import Settings, one_word, web_address
 
 MARGIN_SECONDS = 60
-"""An access token is renewed so long before it expires; a short-lived one when a tenth of its life is left."""
+"""How long before its end an access token is renewed; one with a short life at a tenth of it."""
 
 LONGEST_LIFE = 86_400
-"""Seconds after which an access token is renewed whose `expires_in` says more, or nothing that makes sense."""
+"""Longest life of an access token in seconds, also where `expires_in` makes no sense."""
 
 ADMIN_APPS = {"sales": "deals", "global": "the account"}
 """Apps whose admins see everything that the tap reads, by their names in `access` of GET /api/v1/users/me."""
@@ -30,7 +31,7 @@ logger = logging.getLogger("tap-pipedrive")
 
 
 def auth_of(settings: Settings) -> Auth:
-    """The way in that the settings hold."""
+    """Return the credentials that the settings hold."""
     if settings.client_id and settings.client_secret and settings.refresh_token:
         return OAuth(
             settings.api_url,
@@ -43,33 +44,34 @@ def auth_of(settings: Settings) -> Auth:
 
 
 class ApiToken:
-    """A user's personal API token, which is good until somebody renews it."""
+    """A user's personal API token, which is valid until somebody renews it."""
 
     when_refused = "Pipedrive does not accept the API token; set a valid one in TAP_PIPEDRIVE_API_TOKEN."
 
     def __init__(self, url: str, token: str) -> None:
+        hide(token)
         self._access = Access(url, "x-api-token", token)
 
     def access(self) -> Access:
-        """Always the same."""
+        """Return the same access each time."""
         return self._access
 
     def renewed(self, refused: Access) -> None:
-        """There is no other."""
+        """Return None, as there is no other token."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """What the authorization server has given: access, until when (by `time.monotonic`)."""
+    """An access, and until when it is valid (by `time.monotonic`)."""
 
     access: Access
     until: float
 
 
 class OAuth:
-    """An app's way in: access tokens from POST /oauth/token, renewed before they expire or when one is refused.
+    """An app's access tokens from POST /oauth/token, renewed before they expire or when one is refused.
 
-    The server also says where the account's API answers (`api_domain`): access tokens go there and nowhere else.
+    The server also names the address of the account's API (`api_domain`): access tokens are sent only there.
     Raises Unauthorized when the refresh token or the app is refused, Unavailable when there is no good answer.
     """
 
@@ -84,32 +86,38 @@ class OAuth:
         self._api_url = api_url
         self._endpoint = f"{oauth_url}/oauth/token"  # with a slash at the end Pipedrive redirects
         self._client = client_id, client_secret
+        hide(
+            client_id,
+            client_secret,
+            refresh_token,
+            b64encode(f"{client_id}:{client_secret}".encode()).decode(),
+        )
         self._refresh_token = refresh_token
         self._grant: _Grant | None = None
-        self._over: PipedriveError | None = None
+        self._fatal: PipedriveError | None = None
         self._lock = threading.Lock()
 
     def access(self) -> Access:
-        """What is good now."""
+        """Return the access that is valid now."""
         with self._lock:
             if self._grant is None or time.monotonic() >= self._grant.until:
                 self._grant = self._ask()
             return self._grant.access
 
     def renewed(self, refused: Access) -> Access:
-        """Another access in the place of one that the API refused; of many threads that meet it, one asks."""
+        """Return another access for one that the API refused; when many threads meet that, one asks for it."""
         with self._lock:
             if self._grant is None or self._grant.access is refused:
                 self._grant = self._ask()
             return self._grant.access
 
     def _ask(self) -> _Grant:
-        if self._over:
-            raise self._over
+        if self._fatal:
+            raise self._fatal
         try:
             return retrying(f"POST {self._endpoint}", "oauth_url", self._try)
         except PipedriveError as problem:
-            self._over = problem  # what other threads would still ask ends the same way
+            self._fatal = problem  # further requests of other threads would end the same way
             raise
 
     def _try(self) -> _Grant:
@@ -123,9 +131,9 @@ class OAuth:
             )
         except requests.RequestException as error:
             raise TryAgain(without_url(error)) from None
-        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+        except ValueError:  # requests parses the target of a redirect even if it does not follow it
             raise PipedriveError(
-                f"POST {self._endpoint} answered a redirect to nowhere: set oauth_url right."
+                f"POST {self._endpoint} answered a redirect to nowhere: correct oauth_url."
             ) from None
         body = _object(response.content)
         if response.status_code == 200:
@@ -137,6 +145,7 @@ class OAuth:
             token = one_word(body.get("access_token"))
         except ValueError:
             raise TryAgain("an answer without an access token") from None
+        hide(token)
         lifetime = body.get("expires_in")
         seconds = (
             lifetime if isinstance(lifetime, int | float) and 0 < lifetime < LONGEST_LIFE else LONGEST_LIFE
@@ -155,8 +164,8 @@ class OAuth:
             url = ""
         if not url or (self._endpoint.startswith("https:") and not url.startswith("https:")):
             raise PipedriveError(
-                f"POST {self._endpoint} names an api_domain that is no safe address, so that the access token "
-                "is sent nowhere: check oauth_url."
+                f"POST {self._endpoint} names an api_domain that is no safe address, so the access token is "
+                "not sent: check oauth_url."
             )
         return url
 
@@ -167,8 +176,9 @@ class OAuth:
             return
         if token != self._refresh_token:
             self._refresh_token = token
+            hide(token)
             logger.warning(
-                "Pipedrive has replaced the refresh token: this run goes on with the new one, but the next may "
+                "Pipedrive has replaced the refresh token: this run continues with the new one, but the next may "
                 "need a new TAP_PIPEDRIVE_REFRESH_TOKEN; install the app again to get it."
             )
 
@@ -176,7 +186,7 @@ class OAuth:
         words = " ".join(
             str(body.get("message") or body.get("error") or response.reason or "no text").split()
         )
-        answered = f"{response.status_code} ({self._without_secrets(words)[:300]})"
+        answered = f"{response.status_code} ({mask(words)[:300]})"
         said = f"POST {self._endpoint} answered {answered}"
         if response.status_code in RETRIED_STATUSES | {429}:
             return TryAgain(answered, seconds_to_wait(response.headers))
@@ -194,16 +204,9 @@ class OAuth:
             "not used for 60 days; install the app again and set the new TAP_PIPEDRIVE_REFRESH_TOKEN."
         )
 
-    def _without_secrets(self, words: str) -> str:
-        """The server's own words, should they repeat what was sent."""
-        basic = b64encode(":".join(self._client).encode()).decode()
-        for secret in (*self._client, self._refresh_token, basic):
-            words = words.replace(secret, "…")
-        return words
-
 
 def _object(content: bytes) -> Mapping[str, Any]:
-    """A body of JSON; what is none is as good as empty."""
+    """Return the object in a body; an empty one if there is none."""
     try:
         body = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -213,18 +216,16 @@ def _object(content: bytes) -> Mapping[str, Any]:
 
 def log_owner(client: Client) -> None:
     """Log whose token it is (GET /api/v1/users/me), and warn when its user may see only part of the account.
-
-    What is missing in the answer is not said; only a token that is refused ends the run.
-    """
+    Only a refused token ends the run: raises Unauthorized and Blocked."""
     try:
-        me = client.get("/api/v1/users/me", {}).data
+        me = client.get(Request("/api/v1/users/me", {}, {}, 2, "account")).data
     except (Unauthorized, Blocked):
         raise
     except PipedriveError as error:
         logger.info("Whose token it is remains unknown: %s", error)
         return
     if not isinstance(me, dict) or not me:
-        logger.info("Whose token it is remains unknown: GET /api/v1/users/me does not say.")
+        logger.info("Whose token it is remains unknown, as GET /api/v1/users/me does not say it.")
         return
     admin_of = _admin_rights(me)
     lacking = [ADMIN_APPS[app] for app in ADMIN_APPS if admin_of.get(app) is False]
@@ -237,14 +238,14 @@ def log_owner(client: Client) -> None:
     )
     if lacking:
         logger.warning(
-            "The token's user is no admin of %s, so that Pipedrive may leave out records and say nothing: take "
+            "The token's user is no admin of %s, so Pipedrive may leave out records without saying so: take "
             "the token of a user who administers deals and the account.",
             " and ".join(lacking),
         )
 
 
 def _admin_rights(me: Mapping[str, Any]) -> dict[str, bool]:
-    """Whether the user is an admin, by app; older answers know one `is_admin` for all."""
+    """Return whether the user is an admin, by app; older answers have one `is_admin` for all apps."""
     access = me.get("access")
     entries = [entry for entry in access if isinstance(entry, dict)] if isinstance(access, list) else []
     rights = {str(entry.get("app")): bool(entry["admin"]) for entry in entries if "admin" in entry}
@@ -252,5 +253,5 @@ def _admin_rights(me: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _words(value: Any) -> str:
-    """A name as it can stand in a log line."""
+    """Return a name without characters that would break a log line."""
     return "".join(letter for letter in str(value or "?")[:100] if letter.isprintable())

@@ -1,32 +1,35 @@
-"""Where the reading of a list stands: its bookmark in the state, and how it moves.
+"""How far a list has been read: its bookmark in the state, and how the bookmark moves.
 
-The state is written after the rows that it stands for, and at every message of it a run can die: the next one
-reads on from there, twice rather than never.
+The state is written after the rows that it covers. A run can end at any STATE message: the next run resumes from
+it, and reads some rows twice rather than missing any.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.listings import Listing, Page, Source, changed_at, rfc3339
 from tap_pipedrive.settings import Settings
-from tap_pipedrive.values import clean_timestamp
+from tap_pipedrive.source import Checkpoint, Listing, Page, Source
+from tap_pipedrive.values import changed_at, clean_timestamp, rfc3339
 
 CLOCK_TOLERANCE = timedelta(hours=1)
-"""A bookmark further ahead of Pipedrive's clock than this is a mistake."""
+"""A bookmark that is further ahead of Pipedrive's clock than this is a mistake."""
+
+CHECKPOINT = "place"
+"""Key in the state of the checkpoint of a child listing, as states have it since the first version."""
 
 SAVE_SECONDS = 1
-"""How often the state is written where a page is only the few rows of one parent."""
+"""Seconds between STATE messages where a page is only the few rows of one parent."""
 
 
 class Walk:
-    """One reading of one listing, from where the state says that it goes on.
+    """One reading of one listing, which begins where the state says.
 
-    The first load goes by id, and on in another run from its place; its bookmark is the moment it began. Later
-    runs go by time of change, from the bookmark on. Raises PipedriveError when the state is not as written, or
-    ahead of Pipedrive's clock.
+    The first load reads by id, and another run resumes it from its checkpoint; its bookmark is the moment when it
+    began. Later runs read by time of change, from the bookmark on. Raises PipedriveError when the state is
+    malformed or ahead of Pipedrive's clock.
     """
 
     def __init__(
@@ -39,16 +42,16 @@ class Walk:
         is_whole: bool,
         settings: Settings,
     ) -> None:
-        """`bookmark` names what is bookmarked, if anything is; `is_whole`: everything is read all the same."""
+        """`bookmark`: the column of the bookmark, if there is one; `is_whole`: read everything despite it."""
         self.stream = stream
         self.listing = listing
         self.since: datetime | None = None
-        """Only what changed since then is read; None: everything."""
-        self.place: Mapping[str, Any] = {}
+        """Only rows that changed since this moment are read; None: all rows."""
+        self.checkpoint: Checkpoint = {}
         self.began: datetime | None = None
         """When the reading began, by Pipedrive's clock."""
         self.rows = 0
-        """Rows read; of a first load, by earlier runs too."""
+        """Rows read so far; those of a first load include earlier runs."""
         self._state = state
         self._name = bookmark
         self.is_whole = is_whole
@@ -57,22 +60,22 @@ class Walk:
         if bookmark and not is_whole:
             self._bookmark = self._read_bookmark(settings.start_date)
             self._is_first_load = "first_load" in state or "replication_key_value" not in state
-            self._read_place()
+            self._read_checkpoint()
             if self._bookmark:
                 self.since = _back(self._bookmark, settings.lookback_seconds)
         self._remembers = not settings.reconcile and (self._is_first_load or self.since is None)
         self.is_resumed = self.began is not None
-        """Whether another run began it."""
+        """Whether an earlier run began this reading."""
         self._newest, self._in_order = self._bookmark, True
         self._previous: datetime | None = None
         self._saved = 0.0
 
     def pages(self, source: Source) -> Iterator[Page]:
-        """Ask the API, beginning where the state says."""
-        return self.listing.pages(source, since=self.since, place=self.place)
+        """Read the listing from where the state says."""
+        return self.listing.pages(source, since=self.since, checkpoint=self.checkpoint)
 
     def follow(self, pages: Iterable[Page], save: Callable[[], None]) -> Iterator[Page]:
-        """Pass pages on; when the consumer comes back for the next, the state moves behind the last."""
+        """Yield the pages; when the consumer asks for the next one, the state moves past the one before."""
         try:
             for page in pages:
                 self.began = self.began or self._clock(page.served_at)
@@ -86,7 +89,7 @@ class Walk:
             raise
         if self._name and self.began:
             self._state.pop("first_load", None)
-            self._state.pop("place", None)
+            self._state.pop(CHECKPOINT, None)
             self._set(min(self._newest or self.began, self.began))
         if self._remembers:
             self.remember(max(self.rows, self.rows_in_last_pass))
@@ -94,12 +97,12 @@ class Walk:
 
     @property
     def rows_in_last_pass(self) -> int:
-        """Rows that the last complete reading saw, whenever that was; 0 if there was none."""
+        """Rows that the last complete reading saw; 0 if there was none."""
         rows = self._state.get("complete_pass_rows")
         return rows if isinstance(rows, int) else 0
 
     def remember(self, rows: int) -> None:
-        """Note how many rows a complete reading has seen."""
+        """Keep in the state how many rows a complete reading has seen."""
         self._state["complete_pass_rows"] = rows
 
     def _move(self, page: Page) -> None:
@@ -107,27 +110,27 @@ class Walk:
         self.rows += 0 if is_known else len(page.rows)
         if self._name is None or self.is_whole or self.began is None:
             return
-        place: dict[str, Any] = {}
+        checkpoint: dict[str, Any] = {}
         if self.listing.bookmark:
             self._follow_parents(page, self.began)
         elif self.since is None:
-            place = {"began": rfc3339(self.began), **page.place}
+            checkpoint = {"began": rfc3339(self.began), **page.checkpoint}
         else:
             self._follow_changes(page, self.began)
-        if self._is_first_load and (place or "replication_key_value" in self._state):
-            self._state["first_load"] = {"rows": self.rows, **place}
+        if self._is_first_load and (checkpoint or "replication_key_value" in self._state):
+            self._state["first_load"] = {"rows": self.rows, **checkpoint}
 
     def _follow_parents(self, page: Page, began: datetime) -> None:
-        """Behind the parents whose children came; those without a time of change are no place to go on."""
-        if page.place:
-            self._state["place"] = dict(page.place)
+        """Move past the parents whose children were read; a parent without a time of change moves nothing."""
+        if page.checkpoint:
+            self._state[CHECKPOINT] = dict(page.checkpoint)
         if page.reached:
             self._newest = None
             reached = min(page.reached, began)
-            self._set(max(reached, self._bookmark or reached))  # the lookback's parents are no step back
+            self._set(max(reached, self._bookmark or reached))  # never back to the parents of the lookback
 
     def _follow_changes(self, page: Page, began: datetime) -> None:
-        """Behind the newest change, as long as the rows come in its order."""
+        """Move past the newest change, as long as the rows come in the order of their changes."""
         times = [moment for row in page.rows if (moment := changed_at(row))]
         self._in_order = self._in_order and page.in_order and times == sorted(times)
         self._in_order = self._in_order and not (self._previous and times and times[0] < self._previous)
@@ -143,18 +146,20 @@ class Walk:
         bookmark = self._time_in_state(self._state.get("replication_key_value"))
         return max(bookmark, start_date) if bookmark and start_date else bookmark or start_date
 
-    def _read_place(self) -> None:
-        """How far an unfinished reading came; where no bookmark says it, when it began and where it goes on."""
+    def _read_checkpoint(self) -> None:
+        """Take from the state how far an unfinished reading came, and when a first load began."""
         first_load = self._state.get("first_load", {})
         if not isinstance(first_load, dict):
             raise PipedriveError(f"The state's first_load of {self.stream} is no object: clear the state.")
         rows = first_load.get("rows")
         self.rows = rows if isinstance(rows, int) else 0
         if self.listing.bookmark:
-            place = self._state.get("place")
-            self.place = place if isinstance(place, dict) else {}
+            checkpoint = self._state.get(CHECKPOINT)
+            self.checkpoint = checkpoint if isinstance(checkpoint, dict) else {}
         elif self._bookmark is None:
-            self.place = {key: value for key, value in first_load.items() if key not in ("began", "rows")}
+            self.checkpoint = {
+                key: value for key, value in first_load.items() if key not in ("began", "rows")
+            }
             self.began = self._time_in_state(first_load.get("began"))
 
     def _time_in_state(self, value: Any) -> datetime | None:
@@ -166,7 +171,7 @@ class Walk:
             ) from None
 
     def _clock(self, served_at: datetime | None) -> datetime:
-        """When a walk began, by Pipedrive's clock: the host's may be wrong."""
+        """Return when the reading began by Pipedrive's clock, as the host's may be wrong."""
         if served_at is None:
             return datetime.now(UTC) - timedelta(days=1)
         if self._bookmark and self._bookmark > served_at + CLOCK_TOLERANCE:

@@ -1,8 +1,7 @@
-"""Selection: what the user's catalog says, applied to the columns that the account has now.
+"""The selection in the user's catalog, applied to the columns that the account has now.
 
-A catalog may be older than the newest custom field, or know a field by the name it has now while its column
-keeps the name it had. Columns of custom fields are therefore matched by the field's key, which a column's
-description carries.
+A catalog may be older than the newest custom field, or have a field's present name while its column keeps the
+former name. Columns of custom fields are therefore matched by the field's key, which their description holds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,17 +9,13 @@ from typing import Any
 
 from singer_sdk.singerlib import CatalogEntry, MetadataMapping, Schema
 
-from tap_pipedrive.custom_fields import key_of
+from tap_pipedrive.columns import key_of
 
 
 def match_selection(
-    entry: CatalogEntry,
-    schema: Mapping[str, Any],
-    *,
-    keys: Sequence[str],
-    replication_key: str | None,
+    entry: CatalogEntry, schema: Mapping[str, Any], *, keys: Sequence[str], replication_key: str | None
 ) -> CatalogEntry:
-    """The entry of a user's catalog with the columns of `schema` in place of its own."""
+    """Return the entry of a user's catalog with the columns of `schema` instead of its own."""
     wanted = entry.metadata.resolve_selection()
     theirs = _columns_by_part(entry.schema.to_dict().get("properties", {}))
     ours = _columns_by_part(schema["properties"])
@@ -48,7 +43,7 @@ def match_selection(
 
 
 def _columns_by_part(properties: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Columns of custom fields by key and suffix; a field's shortest column is the one without suffix."""
+    """Return columns of custom fields by key and suffix; the shortest column of a field has no suffix."""
     columns: dict[str, list[str]] = {}
     for column, schema in properties.items():
         if key := key_of(schema):

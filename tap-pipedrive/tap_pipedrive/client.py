@@ -1,4 +1,4 @@
-"""HTTP: one `Client` serves all streams of a run. It knows URLs and status codes, no entities."""
+"""HTTP: one `Client` sends the requests of all streams of a run. It knows URLs and status codes, no entities."""
 
 import itertools
 import re
@@ -11,58 +11,56 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
-from tap_pipedrive.errors import (
-    Blocked,
-    BudgetSpent,
-    NotAllowed,
-    PipedriveError,
-    Refused,
-    TryAgain,
-    Unauthorized,
-)
+from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.limits import Limits
-from tap_pipedrive.prices import TOKEN_PRICES
-from tap_pipedrive.retries import (
-    LONGEST_WAIT_SECONDS,
-    RETRIED_STATUSES,
-    TIMEOUTS,
-    clock,
-    retrying,
-    seconds_of,
-    seconds_to_wait,
-    without_url,
-)
+from tap_pipedrive.retries import TIMEOUTS, clock, retrying, seconds_of, seconds_to_wait, without_url
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the API answers, and the header that lets a request in: an `auth` of requests.
-
-    As an `auth`, since a `~/.netrc` would overrule a header.
-    """
+    """The API's address and the header with the credentials, as an `auth` of requests. A header of the session
+    would not do, as an entry in `~/.netrc` overrides it."""
 
     url: str
     header: str
     value: str = field(repr=False)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Let a request in."""
+        """Add the credentials to a request."""
         request.headers[self.header] = self.value
         return request
 
 
 class Auth(Protocol):
-    """A way in; safe to share between threads."""
+    """Credentials; safe to share between threads."""
 
     when_refused: str
     """What to tell the user after a 401."""
 
     def access(self) -> Access:
-        """What is good now."""
+        """Return the access that is valid now."""
 
     def renewed(self, refused: Access) -> Access | None:
-        """Another access after a 401, or None where there is no other."""
+        """Return another access after a 401; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET request. Counts and messages name its endpoint as it stands here, a template."""
+
+    endpoint: str
+    """Such as `/api/v1/deals/{id}/changelog`."""
+
+    params: Mapping[str, str | int]
+    ids: Mapping[str, Any]
+    """What fills the template."""
+
+    price: int
+    """API tokens, which are charged to the stream."""
+
+    stream: str
 
 
 class Client:
@@ -72,77 +70,61 @@ class Client:
         self._auth = auth
         self.limits = limits or Limits()
         self.requests: Counter[tuple[str, int]] = Counter()
-        """Requests sent, by endpoint and status (0: no answer)."""
+        """Requests sent, by endpoint and status (0: without an answer)."""
         self.retries: Counter[str] = Counter()
-        """Requests that were tried again, by endpoint."""
-        self._over: PipedriveError | None = None
+        """Requests that were sent again, by endpoint."""
+        self._fatal: PipedriveError | None = None
         self._lock = threading.Lock()
         self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
 
-    def tokens_spent(self) -> dict[str, int]:
-        """API tokens spent so far, by endpoint."""
-        spent: Counter[str] = Counter()
-        with self._lock:
-            sent = self.requests.copy()
-        for (endpoint, _), count in sent.items():
-            spent[endpoint] += count * TOKEN_PRICES[endpoint]
-        return dict(spent)
-
-    def get(self, endpoint: str, params: Mapping[str, str | int], **ids: Any) -> Answer:
-        """GET an endpoint such as `/api/v1/deals/{id}/changelog`, trying again where that may help.
-
-        `ids` fill the template; prices, counts and messages go by the template.
-        """
+    def get(self, request: Request) -> Answer:
+        """GET a page, again where that may help."""
         tries = itertools.count()
 
         def attempt() -> Answer:
             if next(tries):
                 with self._lock:
-                    self.retries[endpoint] += 1
-            return self._try(endpoint, params, ids)
+                    self.retries[request.endpoint] += 1
+            return self._try(request)
 
-        return retrying(f"GET {endpoint}", self._auth.access().url, attempt)
+        return retrying(f"GET {request.endpoint}", self._auth.access().url, attempt)
 
-    def _try(self, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]) -> Answer:
+    def _try(self, request: Request) -> Answer:
         try:
             access = self._auth.access()
             try:
-                return self._ask(access, endpoint, params, ids)
+                return self._ask(access, request)
             except Unauthorized:
                 if not (other := self._auth.renewed(access)):
                     raise
-                return self._ask(other, endpoint, params, ids)
+                return self._ask(other, request)
         except (Unauthorized, Blocked, BudgetSpent) as problem:
-            self._over = problem  # what other threads would still send makes it worse
+            self._fatal = problem  # further requests of other threads would make it worse
             raise
 
-    def _ask(
-        self, access: Access, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]
-    ) -> Answer:
-        self._check_that_it_goes_on()
-        with self.limits.request(endpoint) as exchange:
-            self._check_that_it_goes_on()
-            response = self._send(access, endpoint, params, ids)
+    def _ask(self, access: Access, request: Request) -> Answer:
+        self._raise_if_stopped()
+        with self.limits.request(request.price, request.stream, request.endpoint) as exchange:
+            self._raise_if_stopped()
+            response = self._send(access, request)
             exchange.answered(response.status_code, response.headers)
             if response.status_code == 200:
                 return read(response.content, clock(response.headers.get("Date")))
-            problem = _problem(endpoint, response, self._auth.when_refused)
+            problem = _problem(request.endpoint, response, self._auth.when_refused)
             if isinstance(problem, Blocked | BudgetSpent):
-                self._over = problem  # before the limits let another request go
+                self._fatal = problem  # before the limits admit another request
             raise problem
 
-    def _check_that_it_goes_on(self) -> None:
-        if self._over:
-            raise self._over
+    def _raise_if_stopped(self) -> None:
+        if self._fatal:
+            raise self._fatal
 
-    def _send(
-        self, access: Access, endpoint: str, params: Mapping[str, str | int], ids: Mapping[str, Any]
-    ) -> requests.Response:
+    def _send(self, access: Access, request: Request) -> requests.Response:
         status = 0
         try:
             response = self._session().get(
-                _address(access.url, endpoint, ids),
-                params=params,
+                _address(access.url, request.endpoint, request.ids),
+                params=request.params,
                 auth=access,
                 timeout=TIMEOUTS,
                 allow_redirects=False,  # a redirect would carry the token to another host
@@ -150,13 +132,13 @@ class Client:
             status = response.status_code
         except requests.RequestException as error:
             raise TryAgain(without_url(error)) from None
-        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+        except ValueError:  # requests parses the target of a redirect even if it does not follow it
             raise PipedriveError(
-                f"GET {endpoint} answered a redirect to nowhere: set api_url right."
+                f"GET {request.endpoint} answered a redirect to nowhere: correct api_url."
             ) from None
         finally:
             with self._lock:
-                self.requests[endpoint, status] += 1
+                self.requests[request.endpoint, status] += 1
         return response
 
     def _session(self) -> requests.Session:
@@ -167,14 +149,14 @@ class Client:
 
 
 def _address(url: str, endpoint: str, ids: Mapping[str, Any]) -> str:
-    """The shared host api.pipedrive.com knows v1 as `/v1` only; company hosts know `/api/v1`."""
+    """Return the URL. The shared host api.pipedrive.com has v1 under `/v1` only, company hosts under `/api/v1`."""
     if urlsplit(url).hostname == "api.pipedrive.com" and endpoint.startswith("/api/v1/"):
         endpoint = endpoint.removeprefix("/api")
     return url + endpoint.format_map({name: quote(str(value), safe="") for name, value in ids.items()})
 
 
 def _problem(endpoint: str, response: requests.Response, when_refused: str) -> Exception:
-    """What to raise for an answer that is no success."""
+    """Return the error to raise for an answer that is no success."""
     status, headers = response.status_code, response.headers
     text = error_text(response.content)
     answered = f"{status} ({text or response.reason or 'no text'})"
@@ -190,10 +172,12 @@ def _problem(endpoint: str, response: requests.Response, when_refused: str) -> E
             "wait some minutes, and look for another tool that uses it."
         )
     elif status in (400, 422):
-        problem = Refused(f"{said}: if this goes on, report it with this line.")
+        problem = errors.Refused(f"{said}: if this goes on, report it with this line.")
     elif status in (402, 403, 404, 405, 410, 415):
-        problem = NotAllowed(f"{said}: the plan, its add-ons or the token's rights do not cover it.", status)
-    elif status in RETRIED_STATUSES:
+        problem = errors.NotAllowed(
+            f"{said}: the plan, its add-ons or the token's rights do not cover it.", status
+        )
+    elif status in retries.RETRIED_STATUSES:
         problem = TryAgain(answered, seconds_to_wait(headers))
     elif 300 <= status < 400:
         host = re.match("https?://([A-Za-z0-9.:-]+)", headers.get("Location", ""))
@@ -206,14 +190,12 @@ def _problem(endpoint: str, response: requests.Response, when_refused: str) -> E
 
 
 def _too_many(answered: str, said: str, text: str, headers: Mapping[str, str]) -> Exception:
-    """A 429: the burst window's is slept through, the daily budget's is not.
-
-    The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body.
-    """
+    """Return the error for a 429: one of the burst window is waited for, one of the daily budget ends the run.
+    The two look alike: the daily one says so or asks for a long wait. A burst 429 has no documented body."""
     wait = seconds_to_wait(headers)
     if (
         "daily" in text.lower()
-        or (wait or 0) > LONGEST_WAIT_SECONDS
+        or (wait or 0) > retries.LONGEST_WAIT_SECONDS
         or seconds_of(headers.get("x-daily-ratelimit-token-remaining")) == 0
     ):
         when = f"new ones come in {wait / 3600:.1f} hours" if wait else "new ones come tomorrow"

@@ -1,17 +1,13 @@
-"""What can go wrong, in words: each message says what happened, where, and what to do.
+"""What can go wrong: each message says what happened, where, and what to do."""
 
-PipedriveError                ends the run
-├── Unauthorized              the token is wrong or revoked
-├── Blocked                   Pipedrive's firewall turns the token away
-├── Unavailable               no good answer after all tries
-├── Refused                   a request that Pipedrive finds wrong (400)
-├── NotAllowed                plan or rights do not cover a listing: its stream ends empty
-└── BudgetSpent               the day's or the run's tokens are used up: the run stops cleanly
-"""
+from tap_pipedrive.masking import mask
 
 
 class PipedriveError(Exception):
     """A sentence for the person who runs the tap; ends the run unless a subclass says otherwise."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(mask(message))
 
 
 class Unauthorized(PipedriveError):
@@ -19,15 +15,15 @@ class Unauthorized(PipedriveError):
 
 
 class Blocked(PipedriveError):
-    """403 with a web page: the firewall before Pipedrive refuses the token for a while."""
+    """403 with a web page: the firewall in front of Pipedrive refuses the token for a while."""
 
 
 class Unavailable(PipedriveError):
-    """No good answer after all tries."""
+    """There was no good answer after all tries."""
 
 
 class Refused(PipedriveError):
-    """400: Pipedrive does not accept the request as it is; a stale page cursor, for one."""
+    """400: Pipedrive does not accept the request, for example because of a stale cursor."""
 
 
 class NotAllowed(PipedriveError):
@@ -43,11 +39,8 @@ class BudgetSpent(PipedriveError):
 
 
 class TryAgain(Exception):
-    """An answer, or none, that may be better next time; `wait` is what the server asks for, in seconds.
-
-    For the client alone, which ends it with one of the errors above.
-    """
+    """A failure that may pass; `wait`: seconds that the server asks for. Only the client handles it."""
 
     def __init__(self, what: str, wait: float | None = None) -> None:
-        super().__init__(what)
+        super().__init__(mask(what))
         self.wait = wait

@@ -5,40 +5,65 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.listings import Source, changed_at
-from tap_pipedrive.writer import encode
+from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp
+from tap_pipedrive.source import RunContext
+from tap_pipedrive.values import changed_at, encode
 
-IDENTITY = ("time", "field_key", "old_value", "new_value", "actor_user_id")
-"""What makes a change, as it has no id: two at the same second may still be alike, see `of_parent`."""
+_START = datetime.min.replace(tzinfo=UTC)
+
+
+class Change(Entity):
+    """The columns that all histories have."""
+
+    change_id: Key = Field(description="Hash of the change: Pipedrive numbers none")
+    sequence: Integer = Field(None, description="1 for the oldest change of the record")
+    time: Timestamp = None
+    field_key: Text = Field(
+        None, description="The field's name in API v1; a 40-character key for custom ones"
+    )
+    old_value: Text = None
+    new_value: Text = None
+    actor_user_id: Integer = None
+    change_source: Text = Field(None, description="app, api …")
+    change_source_user_agent: Text = None
+    is_bulk_update_flag: Boolean = None
 
 
 @dataclass(frozen=True)
 class ChangeListing(ChildListing):
-    """The change log of each record, which has neither ids nor a filter.
+    """The change log of each record, which is read to its end, as it has neither ids nor a filter."""
 
-    It is read to its end each time, so that each change can be numbered from the oldest on.
-    """
+    subject: str = "field_key"
+    """Key of a change that says what changed."""
+
+    effort: ClassVar[int] = 3
+    identity: tuple[str, ...] = ("time", "field_key", "old_value", "new_value", "actor_user_id")
+    """Keys that identify a change, as it has no id; two in the same second may still be equal."""
 
     only_field: str | None = None
-    """Leave out the changes of all other fields."""
+    """Only changes of this field become rows; None: changes of all fields."""
 
-    def is_wanted(self, source: Source) -> bool:
-        """Whether the setting `history` asks for this much of a deal's changes."""
-        return not self.name or source.settings.history == self.name
+    def is_enabled(self, run: RunContext) -> bool:
+        """Return whether the setting `history` asks for these changes of deals."""
+        return not self.name or run.settings.history == self.name
 
     def of_parent(self, parent: int, rows: Sequence[Any]) -> Sequence[Any]:
-        """The changes of one record, oldest first, each with its number and a key."""
+        """Return the changes of one record, oldest first, each with its number and a key."""
         found: list[Any] = [row for row in rows if not isinstance(row, dict)]
+        log = [row for row in rows if isinstance(row, dict)]  # newest first, also within a second
+        oldest_first = sorted(log, key=lambda row: changed_at(row, "time") or _START, reverse=True)[::-1]
         sequence = 0
         alike: Counter[bytes] = Counter()
         latest: dict[str, bytes] = {}
-        for row in _oldest_first([row for row in rows if isinstance(row, dict)]):
-            field, identity = str(row.get("field_key")), encode([row.get(part) for part in IDENTITY])
+        for row in oldest_first:
+            field, identity = str(row.get(self.subject)), encode([row.get(part) for part in self.identity])
             if latest.get(field) == identity:
-                continue  # the same row on two pages: no field changes from A to B twice without coming back
+                continue  # the same row on two pages: nothing changes from A to B twice without coming back
             latest[field] = identity
             alike[identity] += 1
             sequence += 1
@@ -47,9 +72,3 @@ class ChangeListing(ChildListing):
             if self.only_field in (None, field):
                 found.append({**row, "change_id": change_id, self.key: parent, "sequence": sequence})
         return found
-
-
-def _oldest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The log comes newest first; within a second that order is all there is."""
-    start = datetime.min.replace(tzinfo=UTC)
-    return sorted(rows, key=lambda row: changed_at(row, "time") or start, reverse=True)[::-1]

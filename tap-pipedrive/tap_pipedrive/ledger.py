@@ -1,9 +1,9 @@
 """What is known about the limits of one token, and what follows for the next request.
 
-Three limits, one record, no input or output: a request is admitted against all of them in one step and
-settled in another, so that a store can make each step atomic, for threads as for processes (`shared.py`).
-Libraries for the single limits do not give that: `limits` knows no margin for requests that overtake each
-other, and `pybreaker` holds a lock during the request and tries a host anew once per process.
+The record does no input or output. A request is admitted against all three limits in one step and settled in
+another, so that a store can make each step atomic, for threads as for processes (`shared.py`). Libraries for the
+single limits do not give that: `limits` has no margin for requests that overtake each other, and `pybreaker`
+holds a lock during the request and tries a host anew once per process.
 """
 
 import re
@@ -15,67 +15,62 @@ import msgspec
 from tap_pipedrive.errors import BudgetSpent, TryAgain
 
 DEFAULT_BURST = 20
-"""Requests per window on the smallest plan; the `x-ratelimit-limit` header tells of more."""
+"""Requests per window on the smallest plan; the header `x-ratelimit-limit` says how many there are."""
 
 WINDOW_SECONDS = 2.0
 """Length of Pipedrive's rolling burst window."""
 
 MARGIN_SECONDS = 0.05
-"""Clocks do not agree to the millisecond."""
+"""Clocks differ by some milliseconds."""
 
 UNANSWERED_SECONDS = 6.0
-"""How long a request takes a place in the window when no answer comes: its process may have been killed."""
+"""How long a request without an answer takes a slot of the window: its process may have been killed."""
 
 FAILURES_TO_OPEN = 5
-"""So many failures in a row, whoever met them, open the circuit breaker."""
+"""This many failures in a row, of any process, open the circuit breaker."""
 
 OPEN_SECONDS = 60.0
-"""So long nothing is sent then; after that one request tries, and the others wait for its outcome."""
+"""How long an open breaker lets nothing be sent; then one request tries, and the others wait for its outcome."""
 
 TRIAL_SECONDS = 5.0
-"""How long the others wait before they look for that outcome."""
+"""How long the others wait before they ask for that outcome."""
+
+_HEADERS = (
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-daily-ratelimit-token-limit",
+    "x-daily-ratelimit-token-remaining",
+)
 
 
-class Ticket(NamedTuple):
-    """Leave to send one request."""
+class Permit(NamedTuple):
+    """The permission to send one request."""
 
     number: int
     price: int
     sent_at: float
     mark: int
-    """Tokens of all requests that had been answered by then."""
+    """Tokens of all requests that had been settled by then."""
 
 
-class Told(NamedTuple):
-    """What the headers of an answer say; None where they are silent or talk nonsense."""
+class RateLimitHeaders(NamedTuple):
+    """The rate-limit headers of an answer; None where one is missing or makes no sense."""
 
     burst: int | None = None
-    burst_left: int | None = None
+    burst_remaining: int | None = None
     tokens: int | None = None
-    tokens_left: int | None = None
+    tokens_remaining: int | None = None
 
-
-_NUMBER = re.compile("[0-9]{1,9}")
-
-
-def told(headers: Mapping[str, str]) -> Told:
-    """Read the limits in an answer's headers. Those of the day are undocumented and may be missing."""
-    said = Told(
-        *(
-            int(text) if _NUMBER.fullmatch(text := headers.get(name, "")) else None
-            for name in (
-                "x-ratelimit-limit",
-                "x-ratelimit-remaining",
-                "x-daily-ratelimit-token-limit",
-                "x-daily-ratelimit-token-remaining",
-            )
-        )
-    )
-    if not said.burst or (said.burst_left or 0) > said.burst:
-        said = said._replace(burst=None, burst_left=None)
-    if said.tokens == 0 or (said.tokens and (said.tokens_left or 0) > said.tokens):
-        said = said._replace(tokens=None, tokens_left=None)
-    return said
+    @classmethod
+    def read(cls, headers: Mapping[str, str]) -> "RateLimitHeaders":
+        """Read the limits from an answer's headers. Those of the day are undocumented and may be missing."""
+        texts = [headers.get(name, "") for name in _HEADERS]
+        read = cls(*(int(text) if re.fullmatch("[0-9]{1,9}", text) else None for text in texts))
+        if not read.burst or (read.burst_remaining or 0) > read.burst:
+            read = read._replace(burst=None, burst_remaining=None)
+        if read.tokens == 0 or (read.tokens and (read.tokens_remaining or 0) > read.tokens):
+            read = read._replace(tokens=None, tokens_remaining=None)
+        return read
 
 
 class Ledger(msgspec.Struct):
@@ -85,48 +80,46 @@ class Ledger(msgspec.Struct):
     number: int = 0
     """Requests so far."""
 
-    places: dict[int, float] = {}
-    """Until when the latest of them count in the window: a request arrives between its leaving and its answer, so
-    that two seconds after the answer it has left Pipedrive's window as well, however long it was on its way."""
+    slots: dict[int, float] = {}
+    """Until when the latest requests take a slot of the window. A request arrives between its sending and its
+    answer, so that two seconds after the answer it has left Pipedrive's window as well."""
 
     others: int = 0
-    """Places in the window that others had taken when an answer told of it last."""
+    """Slots of the window that other programs had taken by the latest answer."""
 
     window_seen: float = 0
-    """When that was."""
+    """When that answer came."""
 
     limit: int | None = None
     """The company's tokens per day."""
 
-    left_told: int | None = None
-    """What Pipedrive said last that is left of them today."""
+    remaining: int | None = None
+    """How many of them remain today by Pipedrive's latest answer."""
 
     left: int | None = None
-    """What is left of them at least, when all requests on their way have been charged."""
+    """How many of them remain at least when all requests in flight have been counted."""
 
     reserved: int = 0
     """Tokens of all requests so far."""
 
-    answered: int = 0
-    """Tokens of those that are no longer on their way."""
+    settled: int = 0
+    """Tokens of the requests that are no longer in flight."""
 
     mark: int = 0
-    """`Ticket.mark` of the request whose answer was learnt from last."""
+    """`Permit.mark` of the request whose headers were used last."""
 
     failures: int = 0
     """Requests in a row without a usable answer."""
 
     open_until: float = 0
-    """When the breaker, if there are enough failures, lets a request try."""
+    """When an open breaker lets a request try."""
 
     on_trial: bool = False
-    """Whether that request is on its way."""
+    """Whether that request is in flight."""
 
-    def admit(self, now: float, price: int, share: float, *, is_first: bool) -> Ticket | float:
-        """Let a request go, or tell in how many seconds to ask again. Raises BudgetSpent and TryAgain.
-
-        The first request of a run is not refused for what was known of the day before it: it may be over.
-        """
+    def admit(self, now: float, price: int, share: float, *, is_first: bool) -> Permit | float:
+        """Admit a request, or return in how many seconds to ask again. Raises BudgetSpent and TryAgain. The
+        first request of a run is not refused for the tokens that remained before: a new day may have begun."""
         reserve = self._reserve(share)
         if not is_first and self.left is not None and self.left - price < reserve:
             raise BudgetSpent(
@@ -141,31 +134,33 @@ class Ledger(msgspec.Struct):
         if self._is_open:
             self.on_trial, self.open_until = True, now + OPEN_SECONDS
         self.number += 1
-        self.places = self._places(now) | {self.number: now + UNANSWERED_SECONDS}
+        self.slots = self._slots(now) | {self.number: now + UNANSWERED_SECONDS}
         self.reserved += price
         if self.left is not None:
             self.left -= price
-        return Ticket(self.number, price, now, self.answered)
+        return Permit(self.number, price, now, self.settled)
 
     def settle(
-        self, now: float, ticket: Ticket, said: Told, *, is_up: bool | None, is_refused: bool = False
+        self,
+        now: float,
+        permit: Permit,
+        headers: RateLimitHeaders,
+        *,
+        is_up: bool | None,
+        is_refused: bool = False,
     ) -> bool:
-        """Take in how a request ended.
-
-        `is_up`: whether the host works, None if nobody knows; `is_refused`: by a 429.
-
-        Return whether this opened the breaker.
-        """
-        if is_refused and said.burst_left is not None:
-            # The window was full without it, and the headers count.
-            self.places.pop(ticket.number, None)
-        elif ticket.number in self.places:
-            self.places[ticket.number] = now + WINDOW_SECONDS + MARGIN_SECONDS
-        if ticket.mark >= self.mark and said != Told():  # an answer that others overtook is of the past
-            self.mark = ticket.mark
-            self._learn_window(now, ticket, said)
-            self._learn_tokens(ticket, said)
-        self.answered += ticket.price
+        """Note how a request ended, and return whether this opened the breaker. `is_up`: whether the host
+        works, None if that is unknown; `is_refused`: the answer was a 429."""
+        if is_refused and headers.burst_remaining is not None:
+            # The window was full without this request, and the headers count the others.
+            self.slots.pop(permit.number, None)
+        elif permit.number in self.slots:
+            self.slots[permit.number] = now + WINDOW_SECONDS + MARGIN_SECONDS
+        if permit.mark >= self.mark and headers != RateLimitHeaders():  # later requests' headers are newer
+            self.mark = permit.mark
+            self._learn_window(now, permit, headers)
+            self._learn_tokens(permit, headers)
+        self.settled += permit.price
         if is_up is None:
             return False
         self.failures = 0 if is_up else self.failures + 1
@@ -180,43 +175,41 @@ class Ledger(msgspec.Struct):
         return self.failures >= FAILURES_TO_OPEN
 
     def _reserve(self, share: float) -> int:
-        """Tokens of the day that are other tools'."""
+        """Return the tokens of the day that are kept for other tools."""
         return self.limit - int(share * self.limit) if self.limit else 0
 
-    def _places(self, now: float) -> dict[int, float]:
-        """Places of the last seconds; without those that a clock, set back, left far in the future."""
+    def _slots(self, now: float) -> dict[int, float]:
+        """Return the slots of the last seconds, without those that a clock set back left far in the future."""
         longest = UNANSWERED_SECONDS + 1
-        return {number: until for number, until in self.places.items() if abs(until - now) < longest}
+        return {number: until for number, until in self.slots.items() if abs(until - now) < longest}
 
     def _wait(self, now: float) -> float:
-        """Seconds until the window may have a place; 0 if it has one.
-
-        The others have theirs, and a twentieth is free for newcomers; but one place is always ours.
-        """
-        ours = sorted(until for until in self._places(now).values() if until > now)
+        """Return the seconds until the window may have a free slot; 0 if it has one. Other programs keep their
+        slots, and a twentieth stays free for new ones; one slot is always ours."""
+        ours = sorted(until for until in self._slots(now).values() if until > now)
         others = self.others if now - self.window_seen < WINDOW_SECONDS else 0
         too_many = len(ours) - max(self.burst - self.burst // 20 - others, 1)
         return min(ours[too_many] - now, WINDOW_SECONDS) if too_many >= 0 else 0
 
-    def _learn_window(self, now: float, ticket: Ticket, said: Told) -> None:
-        """A larger window is taken from requests that left after the smaller one was known: it may have shrunk."""
-        if said.burst is None or (said.burst > self.burst and ticket.sent_at < self.window_seen):
+    def _learn_window(self, now: float, permit: Permit, headers: RateLimitHeaders) -> None:
+        """Take the window from an answer; a larger one only from a request sent after the smaller was known."""
+        if headers.burst is None or (headers.burst > self.burst and permit.sent_at < self.window_seen):
             return
-        self.burst, self.others, self.window_seen = said.burst, 0, now
-        if said.burst_left is not None:
-            ours = sum(until > ticket.sent_at for until in self._places(now).values())
-            self.others = max(said.burst - said.burst_left - ours, 0)
+        self.burst, self.others, self.window_seen = headers.burst, 0, now
+        if headers.burst_remaining is not None:
+            ours = sum(until > permit.sent_at for until in self._slots(now).values())
+            self.others = max(headers.burst - headers.burst_remaining - ours, 0)
 
-    def _learn_tokens(self, ticket: Ticket, said: Told) -> None:
+    def _learn_tokens(self, permit: Permit, headers: RateLimitHeaders) -> None:
         """Correct our own count.
 
-        An answer does not tell of requests that the server counted after it. Those that had not been answered
-        when this one left may be among them; with these taken off, what is left is never overrated, even by an
-        answer that comes late.
+        An answer does not include requests that the server counted after it. Requests that had not been settled
+        when this one was sent may be among them. They are subtracted, so that `left` is never too large, even
+        after an answer that comes late.
         """
-        self.limit = said.tokens or self.limit
-        if said.tokens_left is not None:
-            self.left_told = said.tokens_left
-            self.left = said.tokens_left - (self.reserved - ticket.mark - ticket.price)
+        self.limit = headers.tokens or self.limit
+        if headers.tokens_remaining is not None:
+            self.remaining = headers.tokens_remaining
+            self.left = headers.tokens_remaining - (self.reserved - permit.mark - permit.price)
         elif self.left is None and self.limit:
             self.left = self.limit - self.reserved

@@ -1,39 +1,40 @@
-"""Before and after each request: the burst window, the tokens of the day and of the run, the circuit breaker."""
+"""Admits each request and settles it: burst window, tokens of the day and of the run, circuit breaker."""
 
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tap_pipedrive.errors import BudgetSpent, TryAgain
-from tap_pipedrive.ledger import FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Ticket, Told, told
-from tap_pipedrive.prices import TOKEN_PRICES
+from tap_pipedrive.ledger import FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Permit, RateLimitHeaders
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.shared import MemoryStore, RedisStore
 
 CAREFUL_SECONDS = 10
-"""How long requests go one by one after a refusal."""
+"""How long requests are sent one by one after a 429."""
 
 logger = logging.getLogger("tap-pipedrive")
 
 
 class Exchange:
-    """A request that may be sent, and what came back."""
+    """An admitted request and its answer."""
 
     def __init__(self) -> None:
         self.status = 0
-        self.told = Told()
+        """HTTP status; 0 without an answer."""
+        self.headers = RateLimitHeaders()
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Note an answer, good or bad."""
-        self.status, self.told = status, told(headers)
+        self.status, self.headers = status, RateLimitHeaders.read(headers)
 
 
 class Limits:
     """Keeps the requests of a run within all limits; safe to share between threads.
 
-    `daily_token_share`: the company's tokens left today are never brought below the rest of it.
+    `daily_token_share`: the share of the company's tokens of a day that may be spent; the rest stays.
     `token_budget`: tokens that this run may spend; None: no limit.
     """
 
@@ -49,27 +50,36 @@ class Limits:
         self._store = store or MemoryStore()
         self._share = daily_token_share
         self._budget = token_budget
-        self._spent = 0
+        self.tokens: Counter[tuple[str, str]] = Counter()
+        """API tokens of the requests that were answered, by stream and endpoint: the only count of the cost."""
+        self._reserved = 0  # tokens of the requests that are not answered yet
         self._queue = threading.Lock()
-        self._landed = threading.Condition()
-        self._on_their_way = 0
-        self._is_taught = False
+        self._settled = threading.Condition()
+        self._in_flight = 0
+        self._is_known = False  # whether an answer has shown the size of the window
         self._careful_until = 0.0
-        self._has_told_share = False
+        self._has_reported_share = False
 
     @property
     def ledger(self) -> Ledger:
-        """What is known of the limits."""
+        """What is known about the limits."""
         return self._store.ledger
 
+    @property
+    def tokens_spent(self) -> int:
+        """API tokens of the requests of this run that were answered."""
+        with self._settled:
+            return self.tokens.total()
+
     @contextmanager
-    def request(self, endpoint: str) -> Iterator[Exchange]:
+    def request(self, price: int, stream: str, endpoint: str) -> Iterator[Exchange]:
         """Enter when a request may be sent; leave when it is over, with what it raised.
 
-        Raises BudgetSpent, and TryAgain while the breaker is open.
+        An answered request is charged to the stream; one without an answer costs nothing here, as nobody knows
+        whether Pipedrive counted it. Raises BudgetSpent, and TryAgain while the breaker is open.
         """
         exchange = Exchange()
-        ticket = self._admit(TOKEN_PRICES[endpoint])
+        permit = self._admit(price)
         is_up = None
         try:
             yield exchange
@@ -77,70 +87,79 @@ class Limits:
             is_up = 400 <= exchange.status < 500
             raise
         finally:
-            self._settle(ticket, exchange, is_up)
+            self._settle(permit, exchange, is_up, (stream, endpoint))
 
-    def _admit(self, price: int) -> Ticket:
-        with self._queue:  # one waits, the others queue behind it: no thundering herd
-            with self._landed:
-                self._landed.wait_for(lambda: self._on_their_way < self._most_at_once())
+    def _admit(self, price: int) -> Permit:
+        with self._queue:  # one thread waits, the others queue behind it: no thundering herd
+            with self._settled:
+                self._settled.wait_for(lambda: self._in_flight < self._most_at_once())
             while True:
-                if self._budget is not None and self._spent + price > self._budget:
+                with self._settled:
+                    spent = self.tokens.total() + self._reserved
+                if self._budget is not None and spent + price > self._budget:
                     raise BudgetSpent(
-                        f"{self._spent:,} of the {self._budget:,} API tokens of token_budget are spent, and the "
+                        f"{spent:,} of the {self._budget:,} API tokens of token_budget are spent, and the "
                         f"next request costs {price}: run again, or raise it."
                     )
-                ticket = self._store.step(
-                    lambda ledger, now: ledger.admit(now, price, self._share, is_first=not self._is_taught)
+                permit = self._store.step(
+                    lambda ledger, now: ledger.admit(now, price, self._share, is_first=not self._is_known)
                 )
-                if isinstance(ticket, Ticket):
-                    self._spent += price
-                    with self._landed:
-                        self._on_their_way += 1
-                    return ticket
-                time.sleep(ticket)
+                if isinstance(permit, Permit):
+                    with self._settled:
+                        self._reserved += price
+                        self._in_flight += 1
+                    return permit
+                time.sleep(permit)
 
     def _most_at_once(self) -> int:
-        """Requests on their way: all of them may be refused, and the firewall does not forgive many refusals.
+        """Return how many requests may be in flight, as the firewall blocks a token after many refusals.
 
-        The first one goes alone, as its answer tells how large the window is; so do those after a refusal, as
-        others with the same token must be near.
+        The first request goes alone, as its answer shows the size of the window; so do those after a 429, as
+        other programs use the same token.
         """
-        is_careful = not self._is_taught or time.time() < self._careful_until
+        is_careful = not self._is_known or time.time() < self._careful_until
         return 1 if is_careful else max(self.ledger.burst // 5, 1)
 
-    def _settle(self, ticket: Ticket, exchange: Exchange, is_up: bool | None) -> None:
+    def _settle(
+        self, permit: Permit, exchange: Exchange, is_up: bool | None, spent_on: tuple[str, str]
+    ) -> None:
         if is_up is None and exchange.status:
             is_up = True
         is_refused = exchange.status == 429
         opened = self._store.step(
-            lambda ledger, now: ledger.settle(now, ticket, exchange.told, is_up=is_up, is_refused=is_refused)
+            lambda ledger, now: ledger.settle(
+                now, permit, exchange.headers, is_up=is_up, is_refused=is_refused
+            )
         )
         if opened:
             self.breaker_openings += 1
             logger.warning(
                 "%d requests in a row failed: nothing is sent for %d s.", FAILURES_TO_OPEN, OPEN_SECONDS
             )
-        with self._landed:
-            self._is_taught = self._is_taught or exchange.status > 0
-            self._on_their_way -= 1
+        with self._settled:
+            self._is_known = self._is_known or exchange.status > 0
+            self._in_flight -= 1
+            self._reserved -= permit.price
+            if exchange.status:
+                self.tokens[spent_on] += permit.price
             if is_refused:
                 self._careful_until = time.time() + CAREFUL_SECONDS
-            self._landed.notify_all()
+            self._settled.notify_all()
         if (
             exchange.status == 200
             and self._share < 1
             and self.ledger.limit is None
-            and not self._has_told_share
+            and not self._has_reported_share
         ):
-            self._has_told_share = True
+            self._has_reported_share = True
             logger.info(
-                "Pipedrive does not say how many API tokens are left today, so daily_token_share cannot be kept; "
-                "token_budget can."
+                "Pipedrive does not say how many API tokens are left today, so the tap cannot keep "
+                "daily_token_share; it can keep token_budget."
             )
 
 
 def limits_of(settings: Settings) -> Limits:
-    """The limits of a run. Raises PipedriveError when the package for Redis is wanted and missing."""
+    """Return the limits of a run. Raises PipedriveError when redis_url is set and its package is missing."""
     store = MemoryStore()
     if settings.redis_url:
         token = settings.api_token or settings.refresh_token or ""

@@ -1,155 +1,63 @@
 """How a list is read from its first page to its last.
 
-Pipedrive pages in three ways: v2 hands out cursors, most of v1 counts rows, and some v1 lists come whole.
-A walk never takes a page on trust: a page that is no list, a cursor that comes again, rows that shift under a
-row count are noticed, and either repaired or an error.
+Pipedrive pages in three ways: v2 hands out cursors, most of v1 counts rows, and some v1 lists come in one piece.
+Each page is checked: a page that is no list, a cursor that comes again, and rows that shift under a row count
+are noticed, and either repaired or reported as an error.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 from tap_pipedrive.answers import Answer
-from tap_pipedrive.client import Client
+from tap_pipedrive.client import Request
 from tap_pipedrive.errors import PipedriveError, Refused
-from tap_pipedrive.settings import Settings
-from tap_pipedrive.values import clean_timestamp
-
-if TYPE_CHECKING:
-    from tap_pipedrive.children import Journal
-
-T = TypeVar("T")
-R = TypeVar("R")
+from tap_pipedrive.source import Checkpoint, Listing, Page, Source
+from tap_pipedrive.values import changed_at, rfc3339
 
 PAGE = 500
-"""Rows per page: the most that Pipedrive gives; a page costs the same whatever its size."""
+"""Rows per page: the most that Pipedrive gives. A page costs the same whatever its size."""
 
 RESTARTS = 5
-"""How often a walk by row count begins again when rows shift under it."""
-
-Place = Mapping[str, Any]
-"""Where a walk goes on: kept in the state between runs. Empty: at the beginning."""
+"""How often a reading by row count begins again when rows shift."""
 
 
 @dataclass(frozen=True)
-class Page:
-    """Rows as the API sent them."""
-
-    read: Callable[[], Sequence[Any]]
-    """Decodes the rows."""
-
-    place: Place
-    """Where to go on after them; empty after the last page."""
-
-    served_at: datetime | None
-    """The server's clock when it sent them."""
-
-    in_order: bool = False
-    """Whether all older changes came before them: then the newest of them is a place to resume as well."""
-
-    reached: datetime | None = None
-    """With these rows all is listed that changed before this moment: where the rows do not show it themselves."""
-
-    refusal: PipedriveError | None = None
-    """Why rows are missing, if any are."""
-
-    share: float | None = None
-    """How much of the walk is done with it, 0 to 1; None where that is not known."""
-
-    size: int = 0
-    """Bytes that it holds while it waits."""
-
-    @cached_property
-    def rows(self) -> Sequence[Any]:
-        """The rows, decoded when they are first asked for."""
-        return self.read()
-
-
-class Source(Protocol):
-    """What a walk reads from: the tap."""
-
-    client: Client
-    settings: Settings
-
-    def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
-        """Field definitions of an entity, read once a run."""
-
-    def column_names(self, entity: str) -> Mapping[str, str]:
-        """Column name of each custom field of an entity, by key."""
-
-    def is_selected(self, stream: str) -> bool:
-        """Whether a stream is part of this run."""
-
-    def journal(self, stream: str, since: datetime | None) -> "Journal":
-        """What a stream's rows say about their children, at least of those that changed since a moment."""
-
-    def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function that asks the API to each item, several at a time; results come in order."""
-
-
-class Listing(Protocol):
-    """A list of the API that a stream reads; a stream with several has one bookmark for each."""
-
-    @property
-    def path(self) -> str:
-        """The endpoint."""
-
-    @property
-    def name(self) -> str:
-        """Name of the partition in the state; empty for a stream's only listing."""
-
-    @property
-    def bookmark(self) -> str | None:
-        """What the bookmark is about, where it is not the stream's own replication key."""
-
-    @property
-    def may_run_ahead(self) -> bool:
-        """Whether it can be read before its turn: it needs nothing that other streams find out."""
-
-    def is_wanted(self, source: Source) -> bool:
-        """Whether the settings ask for it."""
-
-    def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """Walk the list: all of it from a place on, or, oldest change first, what changed since a moment."""
-
-
-@dataclass(frozen=True)
-class HttpListing:
+class HttpListing(Listing):
     """What the three ways of paging share."""
 
     path: str
+    price: int
+    """API tokens per request, whatever the size of the page (`x-token-cost` in Pipedrive's OpenAPI documents)."""
+
     name: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, Any] = field(default_factory=dict)
-    """What fills the template of the path."""
-
-    bookmark: ClassVar[str | None] = None
-    may_run_ahead: ClassVar[bool] = True
-
-    def is_wanted(self, source: Source) -> bool:
-        """Always."""
-        return True
+    """What fills the template in the path."""
 
     def _get(self, source: Source, params: Mapping[str, str | int]) -> Answer:
-        return source.client.get(self.path, {**self.params, **params}, **self.ids)
+        request = Request(self.path, {**self.params, **params}, self.ids, self.price, source.stream)
+        return source.client.get(request)
 
 
 @dataclass(frozen=True)
 class CursorListing(HttpListing):
     """A v2 list: keyset cursors, `updated_since` where the endpoint has it.
 
-    Sorted by `update_time`, a row that changes during the walk moves behind it and comes again; sorted by
-    `id`, it is the next run's, whose `updated_since` is no later than this walk's beginning.
+    Sorted by `update_time`, a row that changes meanwhile moves to the end and comes again. Sorted by `id`, the
+    next run reads it, as its `updated_since` is no later than the moment this reading began.
     """
 
-    def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """Follow the cursors. A cursor from the state that Pipedrive refuses starts the walk anew."""
+    def pages(
+        self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
+    ) -> Iterator[Page]:
+        """Follow the cursors. When Pipedrive refuses a cursor from the state, the reading starts anew."""
         params: dict[str, str | int] = {"limit": PAGE}
         if since:
             params |= {"updated_since": rfc3339(since), "sort_by": "update_time", "sort_direction": "asc"}
-        cursor = place.get("cursor")
+        cursor = checkpoint.get("cursor")
         if not isinstance(cursor, str):
             cursor = None
         resumed = cursor is not None
@@ -184,20 +92,22 @@ class CursorListing(HttpListing):
 class OffsetListing(HttpListing):
     """A v1 list, counted by rows (`start`, `limit`).
 
-    Rows shift when others come, go or change during the walk, so a row count alone loses rows. Read whole, the
-    list is sorted by `id` and each page begins with the last row of the one before: a seam that does not fit
-    starts the walk anew. Read since a moment, each page begins at the second of the last row seen.
+    Rows shift when others come, go or change meanwhile, so a row count alone loses rows. A full reading sorts by
+    `id`, and each page begins with the last row of the page before; where the two differ, the reading starts
+    anew. A reading since a moment begins each page at the second of the last row seen.
     """
 
     has_updated_since: bool = True
     is_sortable: bool = True
     limit: int | None = None
-    """Rows per page, where the endpoint gives fewer."""
+    """Rows per page, where the endpoint gives fewer than `PAGE`."""
 
-    def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """Walk by `id`, by change time, or, where the list cannot be asked for changes, newest first."""
+    def pages(
+        self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
+    ) -> Iterator[Page]:
+        """Read by `id`, by time of change, or, where the endpoint has no `updated_since`, newest first."""
         if since is None:
-            return self._counted(source, {"sort": "id ASC"} if self.is_sortable else {}, place)
+            return self._counted(source, {"sort": "id ASC"} if self.is_sortable else {}, checkpoint)
         if self.has_updated_since:
             return self._changed(source, since)
         return self._newest_first(source, since)
@@ -209,7 +119,7 @@ class OffsetListing(HttpListing):
             for page in self._counted(source, params, {}):
                 yield replace(page, in_order=True)
                 latest = _last_change(page.rows)
-                if page.place and latest and latest > second:
+                if page.checkpoint and latest and latest > second:
                     second = latest
                     break
             else:
@@ -223,9 +133,9 @@ class OffsetListing(HttpListing):
             if oldest and oldest < since:
                 return
 
-    def _counted(self, source: Source, params: Mapping[str, str], place: Place) -> Iterator[Page]:
-        start, last_id = place.get("start", 0), place.get("last_id")
-        if not isinstance(start, int) or start < 0 or "last_id" not in place:
+    def _counted(self, source: Source, params: Mapping[str, str], checkpoint: Checkpoint) -> Iterator[Page]:
+        start, last_id = checkpoint.get("start", 0), checkpoint.get("last_id")
+        if not isinstance(start, int) or start < 0 or "last_id" not in checkpoint:
             start = 0
         restarts, limit = 0, self.limit or PAGE
         while True:
@@ -246,8 +156,8 @@ class OffsetListing(HttpListing):
             )
             if following is not None:
                 start, last_id = following, _id(rows[-1])
-            place = {} if following is None else {"start": start, "last_id": last_id}
-            yield Page(partial(list, fresh), place, answer.served_at, size=len(answer.raw))
+            checkpoint = {} if following is None else {"start": start, "last_id": last_id}
+            yield Page(partial(list, fresh), checkpoint, answer.served_at, size=len(answer.raw))
             if following is None:
                 return
 
@@ -257,10 +167,12 @@ class WholeListing(HttpListing):
     """A list that comes in one piece."""
 
     inside: str = ""
-    """Key under which the rows lie within `data`; empty: `data` are the rows."""
+    """Key of the rows within `data`; empty where `data` is the list of rows."""
 
-    def pages(self, source: Source, *, since: datetime | None = None, place: Place) -> Iterator[Page]:
-        """One page, unless Pipedrive says that there are more."""
+    def pages(
+        self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
+    ) -> Iterator[Page]:
+        """Yield one page, unless Pipedrive says that there are more."""
         start, first = 0, None
         while True:
             answer = self._get(source, {"start": start} if start else {})
@@ -273,11 +185,6 @@ class WholeListing(HttpListing):
             start, first = following, _id(rows[0])
 
 
-def rfc3339(moment: datetime) -> str:
-    """Whole seconds and a Z: Pipedrive refuses fractions."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
 def _dig(body: Any, *keys: str) -> Any:
     value = body
     for key in keys:
@@ -286,7 +193,7 @@ def _dig(body: Any, *keys: str) -> Any:
 
 
 def _rows(answer: Answer, path: str, inside: str = "") -> list[Any]:
-    """The rows of an answer; v1 says `null` when there are none."""
+    """Return the rows of an answer; v1 sends `null` when there are none."""
     rows = _dig(answer.data, inside) if inside else answer.data
     if rows is None:
         return []
@@ -300,10 +207,10 @@ def _rows(answer: Answer, path: str, inside: str = "") -> list[Any]:
 def _next_start(
     answer: Answer, path: str, start: int, fresh: Sequence[Any], count: int, *, is_full: bool
 ) -> int | None:
-    """Where the next page begins, None after the last.
+    """Return where the next page begins; None after the last.
 
     Some v1 endpoints put the envelope under `additional_data.pagination`, others under `additional_data`,
-    some without `next_start`. Where even the flag is missing, a full page means that there may be more.
+    some without `next_start`. Where even the flag is missing, a full page means that more may follow.
     """
     envelope = _dig(answer.additional_data, "pagination") or answer.additional_data
     envelope = envelope if isinstance(envelope, dict) else {}
@@ -326,21 +233,12 @@ def _id(row: Any) -> Any:
     return row.get("id") if isinstance(row, dict) else None
 
 
-def changed_at(row: Any, column: str = "update_time") -> datetime | None:
-    """Second of a row's `update_time`; None where there is none, or nonsense."""
-    try:
-        moment = clean_timestamp(row.get(column)) if isinstance(row, dict) else None
-    except ValueError:
-        return None
-    return moment and moment.replace(microsecond=0)
-
-
 def _is_older(row: Any, since: datetime) -> bool:
     moment = changed_at(row)
     return moment is not None and moment < since.replace(microsecond=0)
 
 
 def _last_change(rows: Sequence[Any], *, descending: bool = False) -> datetime | None:
-    """The last row's time of change; None where the rows are not in the order that was asked for."""
+    """Return the last row's time of change; None where the rows are not in the requested order."""
     times = [moment for row in rows if (moment := changed_at(row))]
     return times[-1] if times and times == sorted(times, reverse=descending) else None

@@ -1,4 +1,4 @@
-"""What the tap counts beside the SDK's own metrics: METRIC log lines, made when a run ends."""
+"""What the tap counts in addition to the SDK's metrics: METRIC log lines, written when a run ends."""
 
 from collections import Counter
 from enum import Enum
@@ -21,22 +21,25 @@ class TapMetric(str, Enum):
 
 
 def log_requests(logger: Logger, client: Client) -> None:
-    """Requests by endpoint and status, tokens and retries by endpoint, tokens left today, breaker openings."""
+    """Log requests by endpoint and status, tokens and retries by endpoint, tokens left today, breaker openings."""
     for (endpoint, status), count in sorted(client.requests.items()):
         tags = {metrics.Tag.ENDPOINT.value: endpoint, metrics.Tag.HTTP_STATUS_CODE.value: status}
         metrics.log(logger, metrics.Point("counter", metrics.Metric.HTTP_REQUEST_COUNT, count, tags))
-    for endpoint, tokens in sorted(client.tokens_spent().items()):
+    tokens_by_endpoint: Counter[str] = Counter()
+    for (_, endpoint), tokens in client.limits.tokens.items():
+        tokens_by_endpoint[endpoint] += tokens
+    for endpoint, tokens in sorted(tokens_by_endpoint.items()):
         _log(logger, "counter", TapMetric.TOKEN_COST, tokens, {metrics.Tag.ENDPOINT.value: endpoint})
     for endpoint, count in sorted(client.retries.items()):
         _log(logger, "counter", TapMetric.RETRIES, count, {metrics.Tag.ENDPOINT.value: endpoint})
-    if client.limits.ledger.left_told is not None:
-        _log(logger, "gauge", TapMetric.TOKENS_LEFT, client.limits.ledger.left_told, {})
+    if client.limits.ledger.remaining is not None:
+        _log(logger, "gauge", TapMetric.TOKENS_LEFT, client.limits.ledger.remaining, {})
     if client.limits.breaker_openings:
         _log(logger, "counter", TapMetric.BREAKER_OPEN, client.limits.breaker_openings, {})
 
 
 def log_rejects(logger: Logger, rejected: Counter[str]) -> None:
-    """Rows with values that do not fit, by stream."""
+    """Log the rows with values that do not fit their column, by stream."""
     for stream, count in sorted(rejected.items()):
         _log(logger, "counter", TapMetric.REJECTED_ROWS, count, {metrics.Tag.STREAM.value: stream})
 

@@ -1,4 +1,4 @@
-"""The state of singer-io's tap-pipedrive as a starting point: its bookmarks, under the names of this tap."""
+"""Takes over the state of singer-io's tap-pipedrive: its bookmarks, under the names of this tap."""
 
 import logging
 from typing import Any
@@ -13,22 +13,22 @@ TAKEN_OVER = {
     "persons": ("update_time", "persons", ""),
     "products": ("update_time", "products", ""),
 }
-"""By its stream: the key of its bookmark, the stream here, and the listing that it has read.
+"""By stream of the other tap: the key of its bookmark, the stream here, and the listing that it has read.
 
-What it has never read has no bookmark, and is read from the beginning: archived deals, for one.
+Archived deals and others that it has never read have no bookmark, and are read from the beginning.
 """
 
 READ_WHOLE = {"activity_types", "deal_fields", "filters", "pipelines", "stages", "users"}
-"""Its streams whose bookmarks are not needed: each run reads the whole of what they hold."""
+"""Streams of the other tap whose bookmarks are not needed, as each run reads all their rows."""
 
 ITS_KEYS = {"update_time", "log_time", "modified"}
-"""Where its bookmarks have their time; those of this tap have it elsewhere."""
+"""Keys that hold the time in bookmarks of the other tap; those of this tap have another key."""
 
 logger = logging.getLogger("tap-pipedrive")
 
 
 def migrated(state: dict[str, Any]) -> dict[str, Any]:
-    """A state of this tap from one of singer-io's tap-pipedrive; any other state comes back as it is."""
+    """Return a state of this tap for one of singer-io's tap-pipedrive; return any other state as it is."""
     bookmarks = state.get("bookmarks")
     if not isinstance(bookmarks, dict):
         return state
@@ -44,12 +44,12 @@ def migrated(state: dict[str, Any]) -> dict[str, Any]:
         if its[name].get(key) is not None and stream not in ours:
             ours[stream] = _bookmark(its[name][key], listing)
             taken.append(stream)
-    strange = sorted(its.keys() - TAKEN_OVER.keys() - READ_WHOLE)
+    unknown = sorted(its.keys() - TAKEN_OVER.keys() - READ_WHOLE)
     logger.info(
-        "The state is that of singer-io's tap-pipedrive: %s go on from its bookmarks, so that tables made by this "
-        "tap hold only what changed since; the rest is read from the beginning%s.",
+        "The state is that of singer-io's tap-pipedrive: %s resume from its bookmarks, so tables made by this "
+        "tap hold only what changed since; the other streams are read from the beginning%s.",
         ", ".join(sorted(taken)) or "no streams",
-        f"; nothing here corresponds to {', '.join(strange)}" if strange else "",
+        f"; nothing here corresponds to {', '.join(unknown)}" if unknown else "",
     )
     return {"bookmarks": ours}
 

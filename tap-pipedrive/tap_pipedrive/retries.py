@@ -1,4 +1,4 @@
-"""Trying again: which troubles may pass, how long to wait, and when to give up."""
+"""Retries: which failures may pass, how long to wait, and when to give up."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from tap_pipedrive.errors import TryAgain, Unavailable
 ATTEMPTS = 5
 CONNECT_SECONDS, READ_SECONDS = TIMEOUTS = 10, 60
 LONGEST_WAIT_SECONDS = 60
-"""A `Retry-After` beyond this is the daily budget's: nobody sleeps for hours."""
+"""A longer `Retry-After` belongs to the daily budget, and is not waited for."""
 
 RETRIED_STATUSES = {408, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 
@@ -26,14 +26,14 @@ logger = logging.getLogger("tap-pipedrive")
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: `Retry-After` is a number, or a moment by the server's clock."""
+    """Return the seconds to wait by `Retry-After`, which is a number or a moment by the server's clock."""
     header = headers.get("Retry-After")
     until, now = clock(header), clock(headers.get("Date"))
     return (until - now).total_seconds() if until and now else seconds_of(header)
 
 
 def seconds_of(header: str | None) -> float | None:
-    """A header's number of seconds, if it is one."""
+    """Return a header's number of seconds; None if it is no number."""
     try:
         seconds = float(header or "nan")
     except ValueError:
@@ -42,7 +42,7 @@ def seconds_of(header: str | None) -> float | None:
 
 
 def without_url(error: requests.RequestException) -> str:
-    """What happened, without the request: its text could hold what nobody should read in a log."""
+    """Return what happened, without the request, whose text could hold secrets."""
     kinds = {
         requests.exceptions.ConnectTimeout: f"no connection within {CONNECT_SECONDS} s",
         requests.exceptions.Timeout: f"no answer within {READ_SECONDS} s",
@@ -56,7 +56,7 @@ def without_url(error: requests.RequestException) -> str:
 
 
 def retrying(request: str, url: str, call: Callable[[], T]) -> T:
-    """What a call returns, tried again when it raises TryAgain. Raises Unavailable after the last try."""
+    """Return what a call returns; it is called again when it raises TryAgain. Raises Unavailable at the end."""
     tries = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TryAgain),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
@@ -70,12 +70,12 @@ def retrying(request: str, url: str, call: Callable[[], T]) -> T:
     except TryAgain as problem:
         raise Unavailable(
             f"{request} failed {ATTEMPTS} times, at last with {problem}: check {url} and Pipedrive's status page, "
-            "then run again; the next run goes on where this one stopped."
+            "then run again; the next run continues where this one stopped."
         ) from None
 
 
 def _wait(attempt: tenacity.RetryCallState) -> float:
-    """What the server asks for, else longer and longer with jitter."""
+    """Return the seconds that the server asks for, else an exponential wait with jitter."""
     problem = attempt.outcome.exception() if attempt.outcome else None
     asked = problem.wait if isinstance(problem, TryAgain) else None
     if asked is not None:
@@ -90,7 +90,7 @@ def _log_retry(request: str, attempt: tenacity.RetryCallState) -> None:
 
 
 def clock(date: str | None) -> datetime | None:
-    """A header's moment, if it is one."""
+    """Return the moment in a header; None if it is no moment."""
     try:
         return parsedate_to_datetime(date).astimezone(UTC) if date else None
     except (ValueError, OverflowError):

@@ -1,10 +1,10 @@
-"""From a record of the API to a row of its table, and what happens to a value that does not fit.
+"""From a record of the API to a row of its table.
 
-Nothing is dropped in silence: such a value becomes null in the row and is kept, raw, in `rejected_values`.
+A value that does not fit its column becomes null in the row and is kept, raw, in `rejected_values`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, cast
@@ -12,9 +12,13 @@ from typing import Any, cast
 from pydantic import PlainValidator
 from pydantic.fields import FieldInfo
 
-from tap_pipedrive.custom_fields import RAW, CustomFields, Definition, is_custom_key, unflatten
-from tap_pipedrive.entities import Entity
-from tap_pipedrive.writer import encode
+from tap_pipedrive.columns import RAW, Definition, is_custom_key
+from tap_pipedrive.custom_fields import CustomFields, unflatten
+from tap_pipedrive.entity import Entity
+from tap_pipedrive.values import encode
+
+REJECTED_VALUES = "rejected_values"
+"""Name of the stream of values that do not fit their column."""
 
 WHOLE_RECORD = "(record)"
 """The field of a reject whose record has no usable key, or is no object."""
@@ -25,7 +29,7 @@ Reject = tuple[str, Any, str]
 
 
 class RowReader:
-    """Reads the records of one stream, and counts what it found odd."""
+    """Turns the records of one stream into rows, and counts rejected rows and unknown keys."""
 
     def __init__(
         self,
@@ -33,7 +37,7 @@ class RowReader:
         entity: type[Entity],
         keys: Sequence[str],
         *,
-        ignored_keys: frozenset[str],
+        ignored_keys: Set[str],
         flat_custom_fields: bool,
     ) -> None:
         self.stream = stream
@@ -42,9 +46,9 @@ class RowReader:
         self.flat_custom_fields = flat_custom_fields
         self.rejected_rows = 0
         self.lost_rows = 0
-        """Records that could not become rows at all."""
+        """Records that could not become rows."""
         self.unknown_keys: Counter[str] = Counter()
-        """Rows by key of the API that no column holds."""
+        """Number of rows by key of the API that has no column."""
         self._ignored_keys = ignored_keys | {RAW}
         self._cleaners = {name: _cleaner(field) for name, field in entity.model_fields.items()}
         self._blank: Row = dict.fromkeys(self._cleaners)
@@ -52,7 +56,7 @@ class RowReader:
     def raw_custom_fields(
         self, records: Sequence[Any], definitions: Mapping[str, Definition]
     ) -> list[dict[str, Any]]:
-        """The custom fields of each record, as v2's object of values by key."""
+        """Return the custom fields of each record, as the object of values by key that v2 sends."""
         return [self._raw(record, definitions) for record in records]
 
     def _raw(self, record: Any, definitions: Mapping[str, Definition]) -> dict[str, Any]:
@@ -66,7 +70,7 @@ class RowReader:
     def read(
         self, records: Sequence[Any], custom_fields: CustomFields | None, raws: Sequence[dict[str, Any]]
     ) -> tuple[list[Row], list[Row]]:
-        """Rows of the table, and rows of `rejected_values`."""
+        """Return rows of the table, and rows of `rejected_values`."""
         rows: list[Row] = []
         rejected: list[Row] = []
         for position, record in enumerate(records):
@@ -120,9 +124,9 @@ class RowReader:
 
 
 def _cleaner(field: FieldInfo) -> Callable[[Any], Any]:
-    """The function of `values.py` that a field's type stands for.
+    """Return the function of `values.py` that a field's type stands for.
 
-    Called directly, without pydantic around it, it skips what is null, and a value that does not fit does not
+    It is called without pydantic around it, so that nulls cost nothing, and a value that does not fit does not
     cost a second pass over the whole record.
     """
     (clean,) = (part.func for part in field.metadata if isinstance(part, PlainValidator))

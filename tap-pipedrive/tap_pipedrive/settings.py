@@ -1,4 +1,4 @@
-"""The settings, once: validation, defaults and the text that `--about`, the README and meltano.yml repeat."""
+"""The settings: validation, defaults and the texts that `--about`, the documents and meltano.yml repeat."""
 
 import re
 from datetime import UTC, datetime
@@ -19,52 +19,45 @@ from pydantic_core import PydanticCustomError
 from tap_pipedrive.values import MAX_IDENTIFIER
 
 APP = ("client_id", "client_secret", "refresh_token")
-"""What an app needs to come in, together."""
+"""The settings that an app needs, together."""
 
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
+def _secret(title: str, description: str, **more: Any) -> Any:
+    return Field(None, title=title, description=description, json_schema_extra={"secret": True}, **more)
+
+
 class Settings(BaseModel):
-    """What a user can set."""
+    """The settings of a user."""
 
     model_config = ConfigDict(extra="forbid")
 
-    api_token: str | None = Field(
-        None,
-        title="API token",
-        description="A user's personal API token: Personal preferences > API in Pipedrive. "
+    api_token: str | None = _secret(
+        "API token",
+        "A user's personal API token: Personal preferences > API in Pipedrive. "
         "The tap sees what this user may see, so take one with admin rights.",
-        json_schema_extra={"secret": True},
     )
-    client_id: str | None = Field(
-        None,
-        title="OAuth client ID",
-        description="Instead of an API token: the client ID of an app in Pipedrive's Developer Hub.",
-        json_schema_extra={"secret": True},
+    client_id: str | None = _secret(
+        "OAuth client ID", "Instead of an API token: the client ID of an app in Pipedrive's Developer Hub."
     )
-    client_secret: str | None = Field(
-        None,
-        title="OAuth client secret",
-        description="The client secret of the app.",
-        json_schema_extra={"secret": True},
-    )
-    refresh_token: str | None = Field(
-        None,
-        title="OAuth refresh token",
-        description="What Pipedrive granted when an admin installed the app; it ends after 60 days without a run.",
-        json_schema_extra={"secret": True},
+    client_secret: str | None = _secret("OAuth client secret", "The client secret of the app.")
+    refresh_token: str | None = _secret(
+        "OAuth refresh token",
+        "The token that Pipedrive granted when an admin installed the app; it expires after 60 days "
+        "without a run.",
         validate_default=True,
     )
     oauth_url: str = Field(
         "https://oauth.pipedrive.com",
         title="OAuth URL",
-        description="Where access tokens are granted.",
+        description="The address of the server that grants access tokens.",
     )
     api_url: str = Field(
         "https://api.pipedrive.com",
         title="API URL",
-        description="Where the API answers. `https://YOURCOMPANY.pipedrive.com` is a little faster; with OAuth, "
-        "Pipedrive says so itself.",
+        description="The address of the API. `https://YOURCOMPANY.pipedrive.com` is a little faster; with OAuth, "
+        "Pipedrive names the address.",
     )
     start_date: datetime | None = Field(
         None,
@@ -90,7 +83,7 @@ class Settings(BaseModel):
     max_custom_field_columns: Annotated[int, Field(ge=0, le=1400)] = Field(
         1200,
         title="Most custom-field columns per table",
-        description="What is beyond goes into the JSON column `custom_fields_overflow`; Postgres allows "
+        description="Fields beyond this number are in the JSON column `custom_fields_overflow`; Postgres allows "
         "1,600 columns in all.",
     )
     history: Literal["stage", "all", "none"] = Field(
@@ -108,7 +101,7 @@ class Settings(BaseModel):
         0.5,
         title="Share of the day's tokens",
         description="The tap stops before the company's API tokens left today fall below the rest, which is for "
-        "other tools; the next run goes on where this one stopped.",
+        "other tools; the next run continues where this one stopped.",
     )
     token_budget: int | None = Field(
         None,
@@ -116,12 +109,10 @@ class Settings(BaseModel):
         title="Tokens per run",
         description="The most API tokens that one run may spend. Default: no limit of its own.",
     )
-    redis_url: str | None = Field(
-        None,
-        title="Redis URL",
-        description="Several processes that use one token keep its limits together in this Redis, such as "
-        "`redis://localhost:6379`; without it, each for itself. Needs `pip install 'tap-pipedrive[redis]'`.",
-        json_schema_extra={"secret": True},
+    redis_url: str | None = _secret(
+        "Redis URL",
+        "Several processes that use one token keep its limits together in this Redis, such as "
+        "`redis://localhost:6379`; without it, each alone. Needs `pip install 'tap-pipedrive-warehouse[redis]'`.",
     )
     reconcile: bool = Field(
         False,
@@ -145,7 +136,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _blank_is_unset(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """A line `TAP_PIPEDRIVE_START_DATE=` in .env means: not set."""
+        """Treat an empty value, such as a line `TAP_PIPEDRIVE_START_DATE=` in .env, as not set."""
         return {name: value for name, value in settings.items() if value not in (None, "")}
 
     @field_validator("api_token", "client_id", "client_secret", "refresh_token")
@@ -155,26 +146,27 @@ class Settings(BaseModel):
 
     @field_validator("refresh_token")
     @classmethod
-    def _completes_one_way_in(cls, refresh_token: str | None, others: ValidationInfo) -> str | None:
-        """Exactly one way in, judged at its last setting, so that other settings' errors are told with it."""
+    def _completes_the_credentials(cls, refresh_token: str | None, others: ValidationInfo) -> str | None:
+        """Check at the last of the credentials that they are complete, so that all errors show at once."""
         given = {**others.data, "refresh_token": refresh_token}
         if not given.keys() >= {"api_token", *APP}:
-            return refresh_token  # one of them is wrong in itself, and says so
+            return refresh_token  # one of them is malformed, and has an error of its own
         missing = [name for name in APP if not given[name]]
         if given["api_token"] and len(missing) < len(APP):
             named = next(name for name in APP if given[name])
             raise PydanticCustomError(
-                "way_in", f"Settings api_token and {named} are two ways in: remove one."
+                "credentials",
+                f"Settings api_token and {named} exclude each other: set either api_token or the OAuth settings.",
             )
         if not given["api_token"] and len(missing) == len(APP):
             raise PydanticCustomError(
-                "way_in",
-                "Setting api_token is missing: set it, or TAP_PIPEDRIVE_API_TOKEN in .env; or, to come in as an "
-                "app, client_id, client_secret and refresh_token.",
+                "credentials",
+                "Setting api_token is missing: set it, or TAP_PIPEDRIVE_API_TOKEN in .env; or, for an app, "
+                "client_id, client_secret and refresh_token.",
             )
         if missing and not given["api_token"]:
             named = " and ".join(f"{name} (TAP_PIPEDRIVE_{name.upper()} in .env)" for name in missing)
-            raise PydanticCustomError("way_in", f"An app also needs {named}: set what is missing.")
+            raise PydanticCustomError("credentials", f"An app also needs {named}: set what is missing.")
         return refresh_token
 
     @field_validator("api_url", "oauth_url")
@@ -199,7 +191,7 @@ class Settings(BaseModel):
     @field_validator("start_date", mode="before")
     @classmethod
     def _is_a_date(cls, moment: Any) -> Any:
-        """Pydantic would take a bare number for seconds since 1970."""
+        """Check the text of a date, as pydantic would take a bare number for seconds since 1970."""
         if isinstance(moment, str) and not re.match(r"\d{4}-\d\d-\d\d", moment):
             raise ValueError("is no date like 2026-01-31 or 2026-01-31T00:00:00Z")
         if not isinstance(moment, str | datetime):
@@ -226,14 +218,14 @@ class Settings(BaseModel):
 
 
 def one_word(text: Any) -> str:
-    """A token or the like, without blanks around it. Raises ValueError for what cannot be one."""
+    """Return a token without blanks around it. Raises ValueError for a text that cannot be one."""
     if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text.strip()):
         raise ValueError("has blanks, or characters that no token has")
     return text.strip()
 
 
 def web_address(url: Any) -> str:
-    """A scheme and a host, maybe a port, without a slash at the end. Raises ValueError for anything else."""
+    """Return a URL of scheme, host and maybe port, without a slash at its end. Raises ValueError for others."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -246,7 +238,7 @@ def web_address(url: Any) -> str:
 
 
 def config_schema() -> dict[str, Any]:
-    """The settings as the JSON Schema that the Singer SDK and Meltano read."""
+    """Return the settings as the JSON Schema that the Singer SDK and Meltano read."""
     schema = Settings.model_json_schema()
     for setting in schema["properties"].values():
         if "anyOf" in setting:  # an optional setting: Singer writes {"type": ["string", "null"]}
@@ -259,11 +251,11 @@ def config_schema() -> dict[str, Any]:
 
 
 def sentences(error: ValidationError) -> list[str]:
-    """A validation error, one sentence per setting; values are left out, as one may be the token."""
+    """Return a validation error as one sentence per setting, without values, as one may be the token."""
     found = []
     for problem in error.errors(include_url=False, include_input=False):
         setting = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "way_in":
+        if problem["type"] == "credentials":
             found.append(problem["msg"])
         elif problem["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)

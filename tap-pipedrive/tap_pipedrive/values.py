@@ -1,7 +1,7 @@
-"""From what the API sends to what a warehouse can hold: one function per type.
+"""From the values of the API to values that a warehouse can hold: one function per type.
 
-Each takes any JSON value and returns the cleaned one, None for "nothing there" (`null`, `""`, a zero
-date), or raises ValueError when the value does not fit its type. The schemas are the columns they fill.
+Each takes any JSON value and returns the cleaned one, None for an empty one (`null`, `""`, a zero date), or
+raises ValueError when the value does not fit its type. The schemas describe the columns that they fill.
 """
 
 import re
@@ -10,7 +10,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+"""JSON with exact numbers, times in RFC 3339 and UTC as Z."""
 
 TEXT = {"type": ["string", "null"]}
 INTEGER = {"type": ["integer", "null"]}
@@ -25,17 +30,17 @@ MAX_IDENTIFIER = 63
 """Bytes in a column name; Postgres silently cuts off the rest."""
 
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
-"""What a warehouse's bigint can hold."""
+"""The range of a warehouse's bigint."""
 
 MAX_MAGNITUDE = 1_000
-"""Numbers with more digits than this, before or after the point, are nonsense that no warehouse stores."""
+"""Most digits of a number, before or after the point, that a warehouse stores."""
 
 _ZERO_DATE = re.compile(r"^-?0000-|^-0001-")
 _CLOCK_TIME = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]+)?)?Z?")
 
 
 def clean_text(value: Any) -> str | None:
-    """Text as it is; an empty string is nothing, a bare number or flag becomes its text."""
+    """Return text as it is, None for an empty string, and the text of a bare number or flag."""
     if isinstance(value, str):
         return value or None
     if value is None:
@@ -48,7 +53,7 @@ def clean_text(value: Any) -> str | None:
 
 
 def clean_integer(value: Any) -> int | None:
-    """A whole number within 64 bits; numeric text and whole decimals count as numbers."""
+    """Return a whole number within 64 bits; numeric text and whole decimals count as numbers."""
     number: int
     if type(value) is int:
         number = value
@@ -75,7 +80,7 @@ def _whole(value: str | Decimal) -> int:
 
 
 def clean_number(value: Any) -> Decimal | int | None:
-    """An exact number: what the API sent, digit by digit."""
+    """Return an exact number, with all digits that the API sent."""
     if type(value) is int:
         if abs(value) <= MAX_INTEGER:
             return value
@@ -99,7 +104,7 @@ def clean_number(value: Any) -> Decimal | int | None:
 
 
 def clean_boolean(value: Any) -> bool | None:
-    """A flag; v1 mixes true, 1 and "1"."""
+    """Return a flag; v1 sends true, 1 or "1"."""
     if value is None or isinstance(value, bool):
         return value
     if value == "":
@@ -112,7 +117,7 @@ def clean_boolean(value: Any) -> bool | None:
 
 
 def clean_timestamp(value: Any) -> datetime | None:
-    """A moment in UTC, from RFC 3339 or v1's `YYYY-MM-DD HH:MM:SS`; an empty or zero date is nothing."""
+    """Return a moment in UTC, from RFC 3339 or v1's `YYYY-MM-DD HH:MM:SS`; None for an empty or zero date."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -133,8 +138,22 @@ def clean_timestamp(value: Any) -> datetime | None:
         raise ValueError("a time before the first or after the last year") from None
 
 
+def changed_at(row: Any, column: str = "update_time") -> datetime | None:
+    """Return the second of a row's `update_time` (or another column); None where it is missing or no time."""
+    try:
+        moment = clean_timestamp(row.get(column)) if isinstance(row, dict) else None
+    except ValueError:
+        return None
+    return moment and moment.replace(microsecond=0)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment in UTC as Pipedrive takes it: whole seconds with a Z, as it refuses fractions."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
 def clean_date(value: Any) -> date | None:
-    """A calendar date; an empty or zero date is nothing, a midnight after the date is cut off."""
+    """Return a calendar date, without a midnight after it; None for an empty or zero date."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -152,7 +171,7 @@ def clean_date(value: Any) -> date | None:
 
 
 def clean_time(value: Any) -> str | None:
-    """A time of day as `HH:MM:SS` text: JSON Schema's `time` would need a zone, which Pipedrive's has not."""
+    """Return a time of day as text, `HH:MM:SS`, as JSON Schema's `time` would need a zone."""
     text = clean_duration(value)
     if text is not None and (len(text) > len("HH:MM:SS") or text >= "24"):
         raise ValueError("not a time of day")
@@ -160,7 +179,7 @@ def clean_time(value: Any) -> str | None:
 
 
 def clean_duration(value: Any) -> str | None:
-    """Hours, minutes and seconds as `HH:MM:SS` text; more than a day is possible."""
+    """Return hours, minutes and seconds as text, `HH:MM:SS`, maybe more than a day."""
     if value is None or value == "":
         return None
     match = _CLOCK_TIME.fullmatch(value) if isinstance(value, str) else None
@@ -171,7 +190,7 @@ def clean_duration(value: Any) -> str | None:
 
 
 def clean_list(value: Any) -> list[Any] | None:
-    """A nested list, as sent."""
+    """Return a nested list as it was sent."""
     if value is None or isinstance(value, list):
         return value
     if value == "":
@@ -180,7 +199,7 @@ def clean_list(value: Any) -> list[Any] | None:
 
 
 def clean_object(value: Any) -> dict[str, Any] | None:
-    """A nested object, as sent; where an object is meant, bare text is its `value`."""
+    """Return a nested object as it was sent; a bare text becomes its `value`."""
     if value is None or isinstance(value, dict):
         return value
     if isinstance(value, str):
@@ -189,7 +208,7 @@ def clean_object(value: Any) -> dict[str, Any] | None:
 
 
 def required(clean: Callable[[Any], T | None]) -> Callable[[Any], T]:
-    """The same cleaning for a key, where nothing is an error."""
+    """Return the same cleaning for a key, for which an empty value is an error."""
 
     def clean_required(value: Any) -> T:
         cleaned = clean(value)
@@ -201,7 +220,7 @@ def required(clean: Callable[[Any], T | None]) -> Callable[[Any], T]:
 
 
 def primary(contacts: Any) -> Any:
-    """The value marked primary among a person's e-mails or phones, else the first."""
+    """Return the value marked as primary among a person's e-mails or phones, else the first."""
     if not isinstance(contacts, list):
         return None
     found = [contact for contact in contacts if isinstance(contact, dict) and contact.get("value")]

@@ -1,4 +1,4 @@
-"""Singer messages to standard output, fast: a page of RECORD lines in one write."""
+"""Writes Singer messages to standard output, a page of RECORD lines in one write."""
 
 import os
 import sys
@@ -7,18 +7,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
 from tap_pipedrive.errors import PipedriveError
-
-encode = msgspec.json.Encoder(decimal_format="number").encode
-"""JSON with exact numbers, times in RFC 3339 and UTC as Z."""
+from tap_pipedrive.values import encode
 
 
 class Writer(MsgSpecWriter):
-    """The SDK's msgspec writer, and whole pages. Raises PipedriveError when nobody reads any more."""
+    """The SDK's msgspec writer, for whole pages. Raises PipedriveError when nobody reads any more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,10 +37,8 @@ class Writer(MsgSpecWriter):
             _write(b"".join(lines))
 
     def exit(self, code: int) -> None:
-        """Exit as soon as what is being written is whole: half a line would cost the target all that it has read.
-
-        Asked a second time, at once: nobody may be reading.
-        """
+        """Exit when the line that is being written is complete: half a line would make the target fail. The
+        second call exits at once, as nobody may be reading."""
         if not self._is_writing or self._exit_code is not None:
             sys.exit(code)
         self._exit_code = code
@@ -62,7 +57,7 @@ class Writer(MsgSpecWriter):
 
 
 def _write(text: bytes | bytearray) -> None:
-    """Write all of it: with PYTHONUNBUFFERED standard output has no buffer, and a signal cuts a write short."""
+    """Write all of a text, as a signal cuts a write short when PYTHONUNBUFFERED removes the buffer."""
     rest = memoryview(text)
     while rest:
         rest = rest[sys.stdout.buffer.write(rest) :]

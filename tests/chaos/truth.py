@@ -11,9 +11,9 @@ from ..pipeline.contract import CHILDREN, CONTRACT, FIELDS_OF, INCREMENTAL, OPTI
 from ..pipeline.expected import Expected, Key, Row, expected
 from ..pipeline.raw import LOADER_COLUMNS, read
 
-KEPT = {
-    "fields", "field_options", "rejected_values", "deal_changes", "person_changes", "organization_changes"
-}  # fmt: skip
+KEPT = {"fields", "field_options", "rejected_values"} | {
+    name for name in CHILDREN if name.endswith("_changes")
+}
 """Tables whose rows stay as they were when Pipedrive has them no more, unmarked."""
 
 Names = Mapping[str, Mapping[str, str]]

@@ -255,6 +255,11 @@ OPTIONAL: dict[str, dict[str, str]] = {
     },
     "person_changes": CHANGE | {"bigint": "person_id sequence actor_user_id"},
     "organization_changes": CHANGE | {"bigint": "organization_id sequence actor_user_id"},
+    "deal_participant_changes": {
+        "text": "change_id action",
+        "bigint": "deal_id person_id actor_user_id sequence",
+        TIMESTAMP: "time",
+    },
 }
 """The same of those that are loaded when they are selected."""
 
@@ -270,6 +275,7 @@ KEYS = {
     "deal_changes": ("deal_id", "sequence"),
     "person_changes": ("person_id", "sequence"),
     "organization_changes": ("organization_id", "sequence"),
+    "deal_participant_changes": ("deal_id", "sequence"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
 
@@ -322,6 +328,7 @@ CHILDREN = {
     "note_comments": ("notes", "note_id", "update_time"),
     "product_variations": ("products", "product_id", "update_time"),
     "mail_messages": ("mail_threads", "mail_thread_id", "update_time"),
+    "deal_participant_changes": ("deals", "deal_id", "update_time"),
 }
 """Tables whose rows come again when another table's row has changed: that table, the key, the time of change."""
 

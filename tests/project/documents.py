@@ -1,16 +1,21 @@
 """The project's documents, as data: tables, blocks of code, links."""
 
+import importlib.util
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENGLISH, PORTUGUESE = ROOT / "README.md", ROOT / "README.pt-BR.md"
 TAP = ROOT / "tap-pipedrive" / "README.md"
+STREAMS_PAGES = (ROOT / "docs/streams.md", ROOT / "docs/pt-BR/streams.md")
 DOCUMENTS = (
     ENGLISH,
     PORTUGUESE,
     TAP,
+    *STREAMS_PAGES,
+    *(path.with_name("settings.md") for path in STREAMS_PAGES),
     ROOT / "sandbox" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
@@ -29,6 +34,16 @@ class Block:
     mark: str
     text: str
     chapter: str = field(compare=False)
+
+
+def load(script: Path) -> ModuleType:
+    """A script that is no part of a package, as a module."""
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def blocks(document: Path) -> list[Block]:

@@ -19,14 +19,10 @@ from packaging.utils import canonicalize_name
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from tap_hubspot.tap import SETTINGS
-from tap_pipedrive import custom_fields
-from tap_pipedrive.children import ChildListing
-from tap_pipedrive.definitions import OptionListing
-from tap_pipedrive.listings import OffsetListing
-from tap_pipedrive.prices import TOKEN_PRICES
+from tap_pipedrive.field_types import KINDS as KINDS_OF_FIELDS
 from tap_pipedrive.settings import Settings, config_schema
-from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
 from .documents import ENGLISH, PORTUGUESE, ROOT, TAP, blocks, quoted, table
@@ -68,12 +64,6 @@ def default(field: FieldInfo) -> Any:
     return None if value is PydanticUndefined or value == {} else value
 
 
-def written(field: FieldInfo) -> str | None:
-    """The default as people write it in a setting."""
-    value = default(field)
-    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 # Settings
 
 
@@ -109,30 +99,6 @@ def test_meltano_selects_what_the_tap_selects_by_default() -> None:
 def test_meltano_knows_the_capabilities() -> None:
     declared = plugin("extractors", "tap-pipedrive")["capabilities"]
     assert set(declared) == {each.value for each in TapPipedrive.capabilities}
-
-
-def settings_table() -> str:
-    """The table of settings, as the READMEs show it."""
-    lines = ["| setting | default | what it is |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        value = written(field)
-        shown = "required" if field.is_required() else "" if value is None else f"`{value}`"
-        lines.append(f"| `{name}` | {shown} | {field.description} |")
-    return "\n".join(lines)
-
-
-@pytest.mark.parametrize("readme", [ENGLISH, TAP], ids=["project", "tap"])
-def test_readme_has_the_table_of_settings(readme: Path) -> None:
-    assert settings_table() in readme.read_text(), f"{readme.name} needs:\n{settings_table()}"
-
-
-def test_portuguese_readme_has_the_settings_and_defaults() -> None:
-    theirs = [(quoted(name)[0], quoted(value)) for name, value, _ in table(PORTUGUESE, "settings")]
-    ours = [
-        (name, [] if written(field) is None else [written(field)])
-        for name, field in Settings.model_fields.items()
-    ]
-    assert theirs == ours
 
 
 def env_example() -> list[str]:
@@ -197,59 +163,6 @@ def name_of(stream: type[PipedriveStream]) -> str:
     return str(vars(stream)["name"])  # the SDK declares it for instances only
 
 
-def is_incremental(stream: type[PipedriveStream]) -> bool:
-    return isinstance(stream.replication_key, str)  # on the SDK's class it is a property
-
-
-def how_read(stream: type[PipedriveStream]) -> str:
-    """How a stream is read, as the READMEs show it; the name of the stream whose changed rows it hangs on."""
-    children = [each for each in stream.listings if isinstance(each, ChildListing) and each.bookmark]
-    if children:
-        return children[0].parents.stream
-    return "incremental" if is_incremental(stream) else "whole" if stream.listings else "as they occur"
-
-
-def prices(stream: type[PipedriveStream]) -> list[int]:
-    """Tokens per request, and what of they are read with one, where it is not a page of the usual size."""
-    listings = [each for each in stream.listings if not isinstance(each, OptionListing)]
-    numbers = [TOKEN_PRICES[each.path] for each in listings] or [0]
-    numbers += [each.batch for each in listings if isinstance(each, ChildListing) and each.batch > 1]
-    numbers += [each.limit for each in listings if isinstance(each, OffsetListing) and each.limit]
-    return list(dict.fromkeys(numbers))
-
-
-def facts(stream: type[PipedriveStream]) -> tuple[str, set[str], list[str], str, list[int]]:
-    """Name, endpoints, key, how it is read, and tokens, as the READMEs show them."""
-    paths = {each.path for each in stream.listings if not isinstance(each, OptionListing)}
-    return name_of(stream), paths, list(stream.primary_keys), how_read(stream), prices(stream)
-
-
-@READMES
-@pytest.mark.parametrize(("mark", "is_default"), [("streams", True), ("optional streams", False)])
-def test_readme_has_the_tables_of_streams(readme: Path, mark: str, is_default: bool) -> None:
-    words = {"inteira": "whole", "conforme ocorrem": "as they occur"}
-    theirs = [
-        (
-            quoted(name)[0],
-            {each for each in quoted(endpoints) if each.startswith("/")},
-            quoted(key),
-            quoted(read)[0] if quoted(read) else words.get(read, read),
-            [int(number) for number in re.findall(r"\d+", tokens)],
-        )
-        for name, endpoints, key, read, tokens in table(readme, mark)
-    ]
-    assert theirs == [facts(stream) for stream in STREAMS if stream.selected_by_default is is_default]
-
-
-def test_tap_readme_names_the_streams() -> None:
-    section = TAP.read_text().partition("## Streams\n")[2].partition("\n## ")[0]
-    default, optional, incremental, *_ = section.strip().split("\n\n")
-    assert quoted(default) == [name_of(stream) for stream in STREAMS if stream.selected_by_default]
-    assert quoted(optional) == [name_of(stream) for stream in STREAMS if not stream.selected_by_default]
-    named = quoted(incremental.partition(" are incremental")[0])
-    assert named == [name_of(stream) for stream in STREAMS if is_incremental(stream)]
-
-
 def test_dbt_has_a_source_and_a_staging_model_for_every_stream() -> None:
     staging = ROOT / "transform/models/staging/pipedrive"
     sources = yaml.safe_load((staging / "_pipedrive__sources.yml").read_text())["sources"]
@@ -292,7 +205,7 @@ def test_readme_has_the_columns_of_every_kind_of_custom_field(readme: Path) -> N
         for types_, columns in table(readme, "custom fields")
         for field_type in quoted(types_)
     }
-    ours = {name: {suffix for suffix, _ in kind.columns} for name, kind in custom_fields.KINDS.items()}
+    ours = {name: {suffix for suffix, _ in kind.columns} for name, kind in KINDS_OF_FIELDS.items()}
     assert theirs == ours
 
 
@@ -374,21 +287,41 @@ def requirement_of_project(name: str) -> str:
     return str(specifier).removeprefix("==")
 
 
+def allowed_pythons(path: str) -> list[str]:
+    """Versions of Python on which a package may be installed."""
+    wanted = tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
+    return [
+        f"3.{minor}"
+        for minor in range(8, 20)
+        if Requirement(f"python{wanted}").specifier.contains(f"3.{minor}.1")
+    ]
+
+
 def test_python_versions_are_the_same_everywhere() -> None:
+    """The tap alone goes one version further: Meltano and dbt are not there yet."""
     tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
     prefix = "Programming Language :: Python :: "
     versions = [
         each.removeprefix(prefix) for each in tap["classifiers"] if re.match(prefix + r"\d+\.\d", each)
     ]
-    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
-    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == versions
-    for folder in (".", "sandbox", "tap-pipedrive", "plugins/tap-hubspot"):
-        path = f"{folder}/pyproject.toml"
-        wanted = Requirement(
-            "python" + tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
-        )
-        allowed = [f"3.{minor}" for minor in range(8, 20) if wanted.specifier.contains(f"3.{minor}.1")]
-        assert allowed == versions, path
+    assert allowed_pythons("tap-pipedrive/pyproject.toml") == versions
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    project = jobs["test"]["strategy"]["matrix"]["python"]
+    for path in ("pyproject.toml", "sandbox/pyproject.toml", "plugins/tap-hubspot/pyproject.toml"):
+        assert allowed_pythons(path) == project, path
+    assert [*project, *jobs["tap"]["strategy"]["matrix"]["python"]] == versions
+
+
+def test_the_distribution_is_not_named_like_another_tap_on_pypi() -> None:
+    """`pip install tap-pipedrive` installs singer-io's; program, package and plugin are called so all the same."""
+    tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
+    assert tap["name"] == TapPipedrive.package_name == "tap-pipedrive-warehouse"
+    assert TapPipedrive.name == plugin("extractors", "tap-pipedrive")["executable"] == "tap-pipedrive"
+    assert list(tap["scripts"]) == ["tap-pipedrive"]
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tap-pipedrive").rglob("*.*")]
+    for path in documents:
+        if path.suffix in (".md", ".py", ".yml"):
+            assert not re.search(r"pip install '?tap-pipedrive(?!-)\b", path.read_text()), path.name
 
 
 # Meltano's own names

@@ -1,18 +1,19 @@
-"""Every list of Pipedrive's API is read by a stream, or the READMEs say why it is not."""
+"""Every list of Pipedrive's API is read by a stream, or the pages of streams say why it is not."""
 
 from pathlib import Path
 
 from tap_pipedrive.streams import STREAMS
 
 from ..api.documented import ENDPOINTS, is_list
-from .documents import ENGLISH, PORTUGUESE, quoted, table
+from .documents import STREAMS_PAGES, quoted, table
 
-READ = {listing.path for stream in STREAMS for listing in stream.listings}
+READ = {vars(getattr(each, "list_of", each))["path"] for stream in STREAMS for each in stream.listings}
+ENGLISH, PORTUGUESE = STREAMS_PAGES
 
 
-def left_out(readme: Path) -> list[str]:
+def left_out(page: Path) -> list[str]:
     """Endpoints in the table of what is not read."""
-    return [path for paths, _ in table(readme, "not read") for path in quoted(paths)]
+    return [path for paths, _ in table(page, "not read") for path in quoted(paths)]
 
 
 def test_every_list_is_read_or_left_out_for_a_reason() -> None:
@@ -28,6 +29,6 @@ def test_what_is_left_out_exists_and_is_not_read() -> None:
     assert not set(named) & READ
 
 
-def test_both_readmes_leave_out_the_same() -> None:
+def test_both_languages_leave_out_the_same() -> None:
     assert left_out(PORTUGUESE) == left_out(ENGLISH)
-    assert all(why for readme in (ENGLISH, PORTUGUESE) for _, why in table(readme, "not read"))
+    assert all(why for page in STREAMS_PAGES for _, why in table(page, "not read"))

@@ -44,7 +44,7 @@ KINDS = {type(None): "null", dict: "object"}
 
 DEVIATIONS = [
     Deviation(
-        "/api/v2/.*|/api/v1/.*/changelog",
+        "/api/v2/.*|/api/v1/.*/(participantsC|c)hangelog",
         "next_cursor",
         "null",
         "Pipedrive's page on pagination: null on the last page",
@@ -244,7 +244,9 @@ FURTHER = {
 
 def fullest(sandbox: Sandbox, endpoint: Endpoint) -> Any:
     """Return the id of the record with the most to say."""
-    if endpoint.path.endswith(("changelog", "flow")):
+    if endpoint.path.endswith("participantsChangelog"):
+        rows, key = sandbox.truth("deal_participant_changes"), "deal_id"
+    elif endpoint.path.endswith(("changelog", "flow")):
         rows = sandbox.truth(f"{endpoint.entity.removesuffix('s')}_changes")
         key = "org_id" if endpoint.entity == "organizations" else f"{endpoint.entity.removesuffix('s')}_id"
     elif endpoint.entity == "permission_sets":

@@ -215,3 +215,73 @@ def test_the_flow_may_be_a_literal_null_now_and_then(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "null", "path": "/flow", "every": 2})
     texts = [living.api("/v1/deals/1/flow").text for _ in range(4)]
     assert [text == "null" for text in texts] == [False, True, False, True]
+
+
+# Participants
+
+
+def participants_log(sandbox: Sandbox, deal: int) -> list[dict[str, Any]]:
+    """Return the log of a deal's participants, oldest line first, two lines a page."""
+    rows: list[dict[str, Any]] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        body = sandbox.api(f"/v1/deals/{deal}/participantsChangelog", limit=2, **cursor).granted()
+        rows += body["data"] or []
+        if body["additional_data"]["next_cursor"] is None:
+            return rows[::-1]
+        cursor = {"cursor": body["additional_data"]["next_cursor"]}
+
+
+def taking_part(log: list[dict[str, Any]]) -> set[int]:
+    """Return who takes part after all lines of a log."""
+    found: set[int] = set()
+    for row in log:
+        assert row["action"] in ("added", "removed")
+        assert (row["person_id"] in found) is (row["action"] == "removed"), (
+            "twice added, or removed by chance"
+        )
+        found ^= {row["person_id"]}
+    return found
+
+
+def test_the_log_of_participants_leads_to_those_who_take_part(shared: Sandbox) -> None:
+    truth, rows = shared.truth("deal_participant_changes"), shared.truth("deal_participants")
+    deals = {row["deal_id"] for row in truth}
+    assert deals == {row["deal_id"] for row in rows}
+    assert {row["action"] for row in truth} == {"added", "removed"}
+    for deal in deals:
+        log = [row for row in truth if row["deal_id"] == deal]
+        assert taking_part(log) == {row["person_id"] for row in rows if row["deal_id"] == deal}
+        assert [row["time"] for row in log] == sorted(row["time"] for row in log)
+    for deal in sorted(deals)[:10]:
+        own = [{key: row[key] for key in row if key != "deal_id"} for row in truth if row["deal_id"] == deal]
+        found = participants_log(shared, deal)
+        assert [row["person_id"] for row in found] == [row["person_id"] for row in own]
+        assert all(row.keys() == other.keys() for row, other in zip(found, own, strict=True))
+
+
+def test_who_comes_and_goes_is_logged_and_moves_the_deal(living: Sandbox) -> None:
+    row = living.truth("deal_participants")[0]
+    deal, person = row["deal_id"], row["person_id"]
+    living.post("/sandbox/clock", {"advance_seconds": 60})
+    living.delete(f"/sandbox/records/deal_participants/{row['id']}")
+    living.post("/sandbox/clock", {"advance_seconds": 60})
+    living.post("/sandbox/records/deal_participants", {"deal_id": deal, "person_id": person})
+    log = participants_log(living, deal)
+    assert [(line["action"], line["person_id"]) for line in log[-2:]] == [
+        ("removed", person),
+        ("added", person),
+    ]
+    changed = next(one for one in living.truth("deals") if one["id"] == deal)["update_time"]
+    assert [one["time"] for one in living.truth("deal_participant_changes") if one["deal_id"] == deal][
+        -1
+    ] == changed
+
+
+def test_the_log_of_participants_is_gone_with_its_deal(living: Sandbox) -> None:
+    deals = [row["id"] for row in living.truth("deals") if not row["is_deleted"]][:2]
+    living.post(f"/sandbox/deals/{deals[0]}/merge", {"with": deals[1]})
+    assert living.api(f"/v1/deals/{deals[0]}/participantsChangelog").status == 404
+    assert deals[0] not in {row["deal_id"] for row in living.truth("deal_participant_changes")}
+    there = {row["person_id"] for row in living.truth("deal_participants") if row["deal_id"] == deals[1]}
+    assert taking_part(participants_log(living, deals[1])) == there

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from pipedrive_sandbox.testing import Sandbox
+from tap_pipedrive import masking
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +16,12 @@ def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("TAP_PIPEDRIVE_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a test's token named `all` is masked in the messages of the next tests."""
+    monkeypatch.setattr(masking, "_secrets", set())
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from tap_pipedrive.answers import Answer
-from tap_pipedrive.children import Journal
+from tap_pipedrive.client import Request
+from tap_pipedrive.listings import HttpListing
+from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.settings import Settings
+from tap_pipedrive.source import Source
+from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
 T = TypeVar("T")
@@ -139,6 +144,26 @@ def replay(messages: Iterable[Record], tables: Tables | None = None) -> Tables:
 # Lists without HTTP
 
 
+def lists_of(stream: type[PipedriveStream]) -> list[HttpListing]:
+    """The lists of the API that a stream reads, those of parents' rows and of definitions included."""
+    found = [getattr(listing, "list_of", listing) for listing in stream.listings]
+    return [listing for listing in found if isinstance(listing, HttpListing)]
+
+
+PRICES = {"/api/v1/users/me": 2} | {each.path: each.price for one in STREAMS for each in lists_of(one)}
+"""API tokens per request, by endpoint."""
+
+
+def request(endpoint: str, params: Mapping[str, str | int] | None = None, **ids: Any) -> Request:
+    """A request of a stream named `test`."""
+    return Request(endpoint, params or {}, ids, PRICES[endpoint], "test")
+
+
+def cost(endpoint: str) -> tuple[int, str, str]:
+    """What `Limits.request` is told of a request: its price, the stream that asks, the endpoint."""
+    return PRICES[endpoint], "test", endpoint
+
+
 class FakeClient:
     """Stands in for `Client`: every request is answered by a function."""
 
@@ -147,22 +172,20 @@ class FakeClient:
         self.served_at = served_at
         self.asked: list[dict[str, Any]] = []
 
-    def get(self, endpoint: str, params: Mapping[str, Any], **ids: Any) -> Answer:
-        self.asked.append({**params, **ids})
-        assert len(self.asked) < 200, "the walk does not end"
-        body = self.answer(endpoint, params)
+    def get(self, request: Request) -> Answer:
+        self.asked.append({**request.params, **request.ids})
+        assert len(self.asked) < 200, "the reading does not end"
+        body = self.answer(request.endpoint, request.params)
         return Answer(msgspec.json.encode(body["data"]), body.get("additional_data"), self.served_at)
 
 
-class FakeSource:
-    """Stands in for the tap, as far as a listing needs it."""
+class FakeRun:
+    """Stands in for the run, as far as a listing needs it."""
 
-    def __init__(self, client: FakeClient) -> None:
-        self.client: Any = client
+    def __init__(self) -> None:
         self.settings = Settings(api_token=TOKEN)
-        self.journals: dict[str, Journal] = {}
 
-    def definitions(self, entity: str) -> Sequence[dict[str, Any]]:
+    def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         return []
 
     def column_names(self, entity: str) -> Mapping[str, str]:
@@ -171,11 +194,17 @@ class FakeSource:
     def is_selected(self, stream: str) -> bool:
         return True
 
-    def journal(self, stream: str, since: datetime | None) -> Journal:
-        return self.journals[stream]
+    def parent_index(self, stream: str, since: datetime | None, source: Source) -> ParentIndex:
+        return ParentIndex([])
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return map(function, items)
+
+
+def source_of(client: FakeClient) -> Source:
+    """Where a listing reads, when a function answers its requests."""
+    stand_in: Any = client
+    return Source("test", stand_in, FakeRun())
 
 
 # A server that says anything
@@ -191,6 +220,8 @@ class Say:
     date: str | None = "Sun, 22 Nov 2026 01:00:00 GMT"
     claimed_length: int | None = None
     """Content-Length, where it is not the body's."""
+    reason: str | None = None
+    """The reason phrase, where it is not the status's own."""
 
 
 def say(body: Any, status: int = 200, **headers: str) -> Say:
@@ -256,7 +287,7 @@ def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
                 self.close_connection = True
                 return
             length = len(answer.body) if answer.claimed_length is None else answer.claimed_length
-            self.send_response_only(answer.status)
+            self.send_response_only(answer.status, answer.reason)
             sent = {"Content-Type": "application/json", "Content-Length": str(length)}
             for name, value in {**sent, **answer.headers}.items():
                 self.send_header(name, value)

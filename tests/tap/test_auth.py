@@ -20,7 +20,7 @@ from tap_pipedrive.auth import ApiToken, OAuth, auth_of, log_owner
 from tap_pipedrive.client import Client
 from tap_pipedrive.settings import Settings, sentences
 
-from .harness import RESET, TOKEN, Asked, Fake, Run, Say, account, discover, fake, run, say, select
+from .harness import RESET, TOKEN, Asked, Fake, Run, Say, account, discover, fake, request, run, say, select
 
 CLIENT, SECRET, REFRESH, ACCESS = "cl13nt", "c0ffee5ecret", "r3fre5htoken", "acce55token"
 BASIC = b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("sleeps")
 # Settings
 
 
-def told(**settings: Any) -> str:
+def problems_of(**settings: Any) -> str:
     """What is wrong with the settings; nothing, if they are right."""
     try:
         Settings.model_validate(settings)
@@ -48,24 +48,27 @@ def told(**settings: Any) -> str:
 
 
 @pytest.mark.parametrize("settings", [{"api_token": TOKEN}, APP, {**APP, "api_token": ""}], ids=str)
-def test_one_way_in_is_enough(settings: dict[str, str]) -> None:
-    assert told(**settings) == ""
+def test_one_set_of_credentials_is_enough(settings: dict[str, str]) -> None:
+    assert problems_of(**settings) == ""
 
 
-def test_no_way_in_names_both() -> None:
-    text = told()
+def test_missing_credentials_name_both_kinds() -> None:
+    text = problems_of()
     assert all(name in text for name in ("TAP_PIPEDRIVE_API_TOKEN", *APP))
 
 
 @pytest.mark.parametrize("names", [("client_id",), ("refresh_token",), tuple(APP)], ids=str)
-def test_two_ways_in_are_one_too_many(names: tuple[str, ...]) -> None:
-    text = told(api_token=TOKEN, **{name: APP[name] for name in names})
-    assert text == f"Settings api_token and {names[0]} are two ways in: remove one."
+def test_two_sets_of_credentials_exclude_each_other(names: tuple[str, ...]) -> None:
+    text = problems_of(api_token=TOKEN, **{name: APP[name] for name in names})
+    assert (
+        text
+        == f"Settings api_token and {names[0]} exclude each other: set either api_token or the OAuth settings."
+    )
 
 
 @pytest.mark.parametrize("missing", [*[(name,) for name in APP], ("client_id", "refresh_token")], ids=str)
 def test_a_part_of_an_app_names_the_rest(missing: tuple[str, ...]) -> None:
-    text = told(**{name: value for name, value in APP.items() if name not in missing})
+    text = problems_of(**{name: value for name, value in APP.items() if name not in missing})
     assert [name for name in APP if f"{name} (" in text] == list(missing)
     assert not any(secret in text for secret in APP.values())
 
@@ -73,7 +76,7 @@ def test_a_part_of_an_app_names_the_rest(missing: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", APP)
 @pytest.mark.parametrize("value", ["two words", "line\nbreak", "tökén"], ids=repr)
 def test_a_wrong_secret_is_one_sentence_without_it(name: str, value: str) -> None:
-    text = told(**{**APP, name: value})
+    text = problems_of(**{**APP, name: value})
     assert text.startswith(f"Setting {name}: ")
     assert text.count("etting") == 1
     assert value not in text
@@ -153,7 +156,7 @@ def test_access_tokens_use_their_larger_window(sleeps: list[float]) -> None:
         settings = Settings.model_validate({**SANDBOX_APP, "oauth_url": sandbox.url})
         client = Client(auth_of(settings))
         for _ in range(76):
-            client.get("/api/v2/stages", {})
+            client.get(request("/api/v2/stages"))
         assert [seen["status"] for seen in sandbox.requests("stages")] == [200] * 76
     assert sleeps == []
 
@@ -171,7 +174,7 @@ def client(server: Fake) -> Client:
 
 
 def ask(server: Fake) -> Any:
-    return client(server).get("/api/v2/deals", {}).data
+    return client(server).get(request("/api/v2/deals")).data
 
 
 def paths(server: Fake) -> list[str]:
@@ -203,7 +206,7 @@ def test_a_netrc_file_does_not_take_the_tokens_place(
     with fake(lambda asked: granted() if "oauth" in asked.path else GOOD) as server:
         addresses = {"oauth_url": server.url, "api_url": server.url}
         auth = auth_of(Settings.model_validate({**settings, **addresses}))
-        Client(auth).get("/api/v2/deals", {})
+        Client(auth).get(request("/api/v2/deals"))
     assert server.asked[-1].headers[header] == value
 
 
@@ -246,8 +249,8 @@ def test_many_threads_that_meet_a_401_at_once_ask_once() -> None:
 
     with fake(script) as server, ThreadPoolExecutor(threads) as pool:
         one = client(server)
-        one.get("/api/v2/stages", {})
-        answers = list(pool.map(lambda _: one.get("/api/v2/deals", {}).data, range(threads)))
+        one.get(request("/api/v2/stages"))
+        answers = list(pool.map(lambda _: one.get(request("/api/v2/deals")).data, range(threads)))
     assert answers == [[{"id": 1}]] * threads
     assert len(grants) == 2
 
@@ -256,7 +259,7 @@ def test_many_threads_that_meet_a_401_at_once_ask_once() -> None:
 def test_many_threads_that_get_no_token_ask_no_more_than_one(answer: Say, asked: int) -> None:
     with fake([answer]) as server, ThreadPoolExecutor(8) as pool:
         one = client(server)
-        for attempt in [pool.submit(one.get, "/api/v2/deals", {}) for _ in range(8)]:
+        for attempt in [pool.submit(one.get, request("/api/v2/deals")) for _ in range(8)]:
             assert isinstance(attempt.exception(), errors.Unauthorized | errors.Unavailable)
     assert paths(server) == ["/oauth/token"] * asked
 
@@ -374,7 +377,9 @@ def test_an_access_token_that_came_encrypted_is_not_sent_in_clear(monkeypatch: p
 
     monkeypatch.setattr(requests.Session, "send", send)
     with pytest.raises(errors.PipedriveError, match="api_domain"):
-        Client(OAuth("https://a.example", "https://oauth.example", *APP.values())).get("/api/v2/deals", {})
+        Client(OAuth("https://a.example", "https://oauth.example", *APP.values())).get(
+            request("/api/v2/deals")
+        )
     assert sent == ["https://oauth.example/oauth/token"]
 
 

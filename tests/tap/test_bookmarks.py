@@ -17,12 +17,14 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
 from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.children import ChildListing
+from tap_pipedrive.client import Request
 from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.listings import CursorListing, Listing, OffsetListing, Page
+from tap_pipedrive.listings import CursorListing, OffsetListing
 from tap_pipedrive.settings import Settings
-from tap_pipedrive.streams import DealProducts
+from tap_pipedrive.source import Listing, Page, Source
+from tap_pipedrive.streams.deals import DealProducts
 
-from .harness import TOKEN, FakeClient, FakeSource, Record, Run, discover, replay, run, select
+from .harness import TOKEN, FakeClient, Record, Run, discover, replay, run, select, source_of
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -106,13 +108,13 @@ class Clocked(FakeClient):
         super().__init__(answer)
         self._account = account
 
-    def get(self, endpoint: str, params: Mapping[str, Any], **ids: Any) -> Any:
-        return replace(super().get(endpoint, params, **ids), served_at=self._account.now)
+    def get(self, request: Request) -> Any:
+        return replace(super().get(request), served_at=self._account.now)
 
 
 def read_once(
     listing: Listing,
-    source: FakeSource,
+    source: Source,
     state: Record,
     held: dict[int, int],
     lookback: int,
@@ -147,8 +149,8 @@ def read_once(
 seconds = st.integers(-5, -1) | st.none()
 steps = st.tuples(st.integers(0, 3), st.integers(-6, 9))
 LISTINGS: dict[str, tuple[Listing, Any]] = {
-    "cursor": (CursorListing("/api/v2/rows"), Living.by_cursor),
-    "count": (OffsetListing("/api/v1/rows"), Living.by_count),
+    "cursor": (CursorListing("/api/v2/rows", price=10), Living.by_cursor),
+    "count": (OffsetListing("/api/v1/rows", price=20), Living.by_count),
 }
 
 
@@ -179,7 +181,7 @@ def test_whenever_runs_end_and_whatever_changes_nothing_is_lost(
                 account.script = iter(())
             client = Clocked(account, partial(answer, account))
             before = moment(state)
-            states = read_once(listing, FakeSource(client), state, held, lookback, end)
+            states = read_once(listing, source_of(client), state, held, lookback, end)
             marks = [mark for one in [state, *states] if (mark := moment(one))]
             assert all(old <= new for old, new in pairwise([*([before] if before else []), *marks[1:]]))
             assert all(mark <= account.now for mark in marks)
@@ -191,20 +193,18 @@ def test_whenever_runs_end_and_whatever_changes_nothing_is_lost(
 
 
 @dataclass(frozen=True)
-class Batches:
+class Batches(Listing):
     """A child's list, as far as its bookmark is concerned."""
 
     reached: tuple[datetime | None, ...]
     served_at: datetime
-    path: str = "/children"
     name: str = ""
-    bookmark: str = "rows.update_time"
-    may_run_ahead: bool = False
 
-    def is_wanted(self, source: Any) -> bool:
-        return True
+    @property
+    def bookmark(self) -> str:
+        return "rows.update_time"
 
-    def pages(self, source: Any, *, since: datetime | None = None, place: Any) -> Iterator[Page]:
+    def pages(self, source: Any, *, since: datetime | None = None, checkpoint: Any) -> Iterator[Page]:
         for second in self.reached:
             if since is None or (second and second >= since):
                 yield Page(list, {}, self.served_at, reached=second)
@@ -218,7 +218,7 @@ class Batches:
     lookback=st.sampled_from([0, 60]),
     ends=st.lists(st.integers(1, 9), min_size=1, max_size=5),
 )
-def test_a_childs_bookmark_is_never_beyond_a_parent_that_was_not_asked_and_never_goes_back(
+def test_a_child_bookmark_never_passes_an_unread_parent_nor_goes_back(
     ages: list[int], unknown: int, lookback: int, ends: list[int]
 ) -> None:
     """Parents of the future, too."""
@@ -239,7 +239,7 @@ def test_a_childs_bookmark_is_never_beyond_a_parent_that_was_not_asked_and_never
                 for second in listing.reached
             )
         )
-        pages = walk.follow(listing.pages(None, since=walk.since, place=walk.place), lambda: None)
+        pages = walk.follow(listing.pages(None, since=walk.since, checkpoint=walk.checkpoint), lambda: None)
         for number, _ in zip(range(end + 1), pages, strict=False):
             if mark := moment(state):
                 assert mark <= START
@@ -418,7 +418,7 @@ def test_a_first_load_in_two_runs_is_remembered_in_full(living: Sandbox, path: s
 
 @pytest.mark.usefixtures("cut_small")
 @pytest.mark.parametrize("path", ["/deals/archived", "/deals/products", "/persons"])
-def test_a_token_that_sees_a_third_deletes_nothing_even_at_the_first_reconciling_run(path: str) -> None:
+def test_a_token_that_sees_a_third_deletes_nothing_in_a_first_reconcile(path: str) -> None:
     """Though the first load took two runs."""
     with Sandbox(deals=60, burst=1000, tokens=["all"], limited_tokens=["some"]) as sandbox:
         chosen = select(discover(sandbox.url, api_token="all"), "deals", "persons", "deal_products")

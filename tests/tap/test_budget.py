@@ -20,10 +20,10 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import errors, listings
 from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.client import Client
-from tap_pipedrive.ledger import Ledger, Ticket, Told, told
+from tap_pipedrive.ledger import Ledger, Permit, RateLimitHeaders
 from tap_pipedrive.limits import Limits
 
-from .harness import Asked, Run, Say, Tables, discover, fake, replay, run, say, select
+from .harness import RESET, Asked, Run, Say, Tables, cost, discover, fake, replay, request, run, say, select
 
 TAP = str(Path(sys.executable).with_name("tap-pipedrive"))
 LIMIT = "x-daily-ratelimit-token-limit"
@@ -42,7 +42,7 @@ def spend(one: Client, endpoint: str = "/api/v2/deals", at_most: int = 500) -> e
     """Ask until the money is out."""
     for _ in range(at_most):
         try:
-            one.get(endpoint, {"limit": 1})
+            one.get(request(endpoint, {"limit": 1}))
         except errors.BudgetSpent as problem:
             return problem
     return None
@@ -71,7 +71,7 @@ def test_others_may_spend_meanwhile() -> None:
     with Sandbox(deals=50, daily_budget=2_000) as sandbox:
         one = client(sandbox.url, daily_token_share=0.5)
         for _ in range(19):
-            one.get("/api/v2/deals", {"limit": 1})
+            one.get(request("/api/v2/deals", {"limit": 1}))
             for _ in range(4):
                 sandbox.api("/api/v2/deals", limit=1)
         assert spend(one)
@@ -81,10 +81,10 @@ def test_others_may_spend_meanwhile() -> None:
 def test_no_share_is_one_request_from_which_it_learns() -> None:
     with Sandbox(deals=50) as sandbox:
         one = client(sandbox.url, daily_token_share=0)
-        one.get("/api/v2/stages", {})
+        one.get(request("/api/v2/stages"))
         for _ in range(3):
             with pytest.raises(errors.BudgetSpent, match="daily_token_share"):
-                one.get("/api/v2/stages", {})
+                one.get(request("/api/v2/stages"))
         assert len(sandbox.requests()) == 1
 
 
@@ -95,7 +95,7 @@ def test_once_spent_nothing_more_is_sent_whatever_it_costs() -> None:
         before = len(sandbox.requests())
         for endpoint in ("/api/v2/stages", "/api/v2/deals", "/api/v1/users/me"):
             with pytest.raises(errors.BudgetSpent):
-                one.get(endpoint, {})
+                one.get(request(endpoint))
         assert len(sandbox.requests()) == before
 
 
@@ -104,10 +104,10 @@ def test_a_new_day_in_mid_run_is_followed() -> None:
         one = client(sandbox.url, daily_token_share=0.5)
         for day in range(3):
             for _ in range(40):
-                one.get("/api/v2/deals", {"limit": 1})
+                one.get(request("/api/v2/deals", {"limit": 1}))
             sandbox.post("/sandbox/clock", {"advance_seconds": 86_400})
             assert day == 2 or left_today(sandbox) > 900
-            one.get("/api/v2/deals", {"limit": 1})
+            one.get(request("/api/v2/deals", {"limit": 1}))
 
 
 @pytest.mark.parametrize("every", [2, 5])
@@ -145,7 +145,7 @@ NONSENSE = ["", "-5", "many", "1e3", "12.5", "\xb2", "9" * 5_000]
 def test_nonsense_in_the_headers_stops_nobody(limit: str, left: str) -> None:
     limits = Limits(daily_token_share=0.5)
     for _ in range(3):
-        with limits.request("/api/v2/deals") as exchange:
+        with limits.request(*cost("/api/v2/deals")) as exchange:
             exchange.answered(200, {LIMIT: limit, LEFT: left})
 
 
@@ -156,10 +156,10 @@ def test_without_headers_the_share_cannot_be_kept_and_that_is_said_once(
     with Sandbox(deals=50, daily_headers=False) as sandbox:
         one = client(sandbox.url, daily_token_share=0.5)
         for _ in range(5):
-            one.get("/api/v2/stages", {})
+            one.get(request("/api/v2/stages"))
         assert len(sandbox.requests()) == 5
-        client(sandbox.url, daily_token_share=1).get("/api/v2/stages", {})
-    said = [line for line in caplog.records if "daily_token_share cannot be kept" in line.getMessage()]
+        client(sandbox.url, daily_token_share=1).get(request("/api/v2/stages"))
+    said = [line for line in caplog.records if "the tap cannot keep daily_token_share" in line.getMessage()]
     assert [line.levelno for line in said] == [logging.INFO]
 
 
@@ -171,9 +171,9 @@ class Company:
         self.day = day
         self.others = others
 
-    def serve(self, ticket: Ticket) -> Told:
+    def serve(self, ticket: Permit) -> RateLimitHeaders:
         self.left -= ticket.price + self.others()
-        return Told(tokens=self.day, tokens_left=self.left)
+        return RateLimitHeaders(tokens=self.day, tokens_remaining=self.left)
 
 
 @settings(max_examples=200, deadline=None)
@@ -184,8 +184,8 @@ def test_whatever_the_order_of_answers_the_share_is_kept(
     """Requests wait on the way there and on the way back, in any order; some answers have no headers."""
     ledger, company = Ledger(), Company(2_000, lambda: 0)
     now, is_first = 0.0, True
-    sent: list[Ticket] = []
-    served: list[tuple[Ticket, Told]] = []
+    sent: list[Permit] = []
+    served: list[tuple[Permit, RateLimitHeaders]] = []
     for _ in range(600):
         now += 10
         move = chance.choice(["send", "send", "serve", "settle"])
@@ -194,14 +194,14 @@ def test_whatever_the_order_of_answers_the_share_is_kept(
                 ticket = ledger.admit(now, chance.choice([2, 10, 20, 40]), share, is_first=is_first)
             except errors.BudgetSpent:
                 continue
-            assert isinstance(ticket, Ticket)
+            assert isinstance(ticket, Permit)
             sent.append(ticket)
         elif move == "serve" and sent:
             ticket = sent.pop(chance.randrange(len(sent)))
             answer = company.serve(ticket)
             assert company.left >= company.day - int(share * company.day)
             silent = headers_fail and not is_first and chance.random() < 0.5
-            served.append((ticket, Told() if silent else answer))
+            served.append((ticket, RateLimitHeaders() if silent else answer))
         elif move == "settle" and served:
             ticket, answer = served.pop(chance.randrange(len(served)))
             ledger.settle(now, ticket, answer, is_up=True)
@@ -222,7 +222,7 @@ def test_a_run_spends_no_more_than_its_budget(budget: int, requests: int) -> Non
 
 def test_failed_tries_count_as_they_may_cost(sleeps: list[float]) -> None:
     with fake([say({}, 503)]) as server, pytest.raises(errors.BudgetSpent):
-        client(server.url, token_budget=30).get("/api/v2/deals", {})
+        client(server.url, token_budget=30).get(request("/api/v2/deals"))
     assert len(server.asked) == 3
 
 
@@ -250,7 +250,7 @@ def test_runs_with_small_budgets_end_with_the_whole_truth(monkeypatch: pytest.Mo
             done = run(sandbox.url, catalog=catalog, state=state, token_budget=250).good()
             replay(done.messages, pieces)
             state, runs = done.state, runs + 1
-            is_stopped = done.tap is None or done.tap._stopped is not None
+            is_stopped = done.tap is None or done.tap.run._budget_error is not None
     assert not is_stopped
     assert runs > 2
     assert {name: set(rows) for name, rows in pieces.items()} == {
@@ -288,7 +288,7 @@ def test_money_that_ends_while_definitions_are_read_is_a_clean_stop(
     loud = [line for line in ended.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
     assert len(loud) == 1
     assert next(iter(setting)) in loud[0]
-    assert "Left undone: users, pipelines, stages, " in loud[0]
+    assert "Left undone: users, " in loud[0]
     assert "Traceback" not in ended.stderr
 
 
@@ -308,7 +308,7 @@ def test_the_share_ends_a_run_in_the_middle(living: Sandbox, caplog: pytest.LogC
         assert left_today(sandbox) >= 200
     assert done.of("STATE")
     assert len(warnings(caplog)) == 1
-    assert "the next run goes on there" in warnings(caplog)[0]
+    assert "the next run continues there" in warnings(caplog)[0]
 
 
 def summary(caplog: pytest.LogCaptureFixture) -> str:
@@ -380,6 +380,38 @@ def test_settings_out_of_range_are_a_sentence(setting: dict[str, Any]) -> None:
 
 
 def test_headers_are_read_as_they_are() -> None:
-    assert told({LIMIT: "30000", LEFT: "0"}) == Told(tokens=30_000, tokens_left=0)
-    assert told({LEFT: "7"}) == Told(tokens_left=7)
-    assert told({LIMIT: "10", LEFT: "11"}) == Told()
+    assert RateLimitHeaders.read({LIMIT: "30000", LEFT: "0"}) == RateLimitHeaders(
+        tokens=30_000, tokens_remaining=0
+    )
+    assert RateLimitHeaders.read({LEFT: "7"}) == RateLimitHeaders(tokens_remaining=7)
+    assert RateLimitHeaders.read({LIMIT: "10", LEFT: "11"}) == RateLimitHeaders()
+
+
+# Who is charged
+
+
+def test_a_request_without_an_answer_is_charged_to_nobody(sleeps: list[float]) -> None:
+    """Neither as often as it was sent, nor once: nobody knows whether Pipedrive counted it."""
+    with fake([RESET, RESET, say({"success": True, "data": []})]) as server:
+        one = client(server.url, token_budget=10)
+        one.get(request("/api/v2/deals"))
+        assert len(server.asked) == 3
+        assert dict(one.limits.tokens) == {("test", "/api/v2/deals"): 10}
+        with pytest.raises(errors.BudgetSpent, match="10 of the 10"):
+            one.get(request("/api/v2/deals"))
+    assert one.requests == {("/api/v2/deals", 0): 2, ("/api/v2/deals", 200): 1}
+
+
+def test_every_answer_is_charged_to_the_stream_that_asked(living: Sandbox) -> None:
+    """Also when a child stream reads the list of its parents, which is not part of the run."""
+    catalog = select(discover(living.url), "deal_products", "stages")
+    living.post("/sandbox/stats/reset")
+    done = run(living.url, catalog=catalog).good()
+    assert done.tap
+    spent = done.tap.run.client.limits.tokens
+    assert sum(spent.values()) == living.stats()["tokens"]
+    assert spent["deal_products", "/api/v2/deals"] >= 10
+    assert spent["deal_products", "/api/v2/deals/products"] >= 10
+    assert spent["stages", "/api/v2/stages"] == 5
+    assert spent["account", "/api/v1/users/me"] == 2
+    assert {stream for stream, _ in spent} == {"deal_products", "stages", "account"}

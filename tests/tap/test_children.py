@@ -13,7 +13,7 @@ import pytest
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.streams import DealProducts
+from tap_pipedrive.streams.deals import DealProducts
 
 from .harness import (
     Asked,
@@ -284,7 +284,7 @@ def test_a_purged_product_leaves_its_line_item(living: Sandbox, catalog: Record)
 # An account that lives
 
 
-def test_a_deal_that_vanishes_before_it_is_asked_takes_nothing_else_with_it(
+def test_a_deal_that_disappears_before_its_request_costs_no_other_rows(
     living: Sandbox, catalog: Record
 ) -> None:
     gone = min(with_items(living))
@@ -389,9 +389,7 @@ def test_a_first_load_that_ends_among_the_parents_is_completed(
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_a_first_load_that_ends_at_any_call_is_completed_without_much_again(
-    living: Sandbox, catalog: Record
-) -> None:
+def test_a_first_load_that_ends_at_any_request_is_resumed(living: Sandbox, catalog: Record) -> None:
     run(living.url, catalog=catalog).good()
     calls = len(asked(living))
     assert calls >= 6
@@ -458,7 +456,7 @@ def test_one_parent_that_may_not_be_asked_is_left_out_and_said(
     assert "3 reasons" in next(line for line in said if "deal_followers" in line)
 
 
-def test_a_vanished_organization_does_not_cost_the_others_their_relationships(living: Sandbox) -> None:
+def test_a_missing_organization_costs_no_other_relationships(living: Sandbox) -> None:
     chosen = select(discover(living.url), "organizations", "organization_relationships")
     gone = min(row["id"] for row in living.truth("organizations"))
     call = {"method": "DELETE", "path": f"/sandbox/records/organizations/{gone}"}
@@ -493,7 +491,7 @@ def followers(catalog: Record, shared: Sandbox) -> Record:
 
 
 @pytest.mark.parametrize("deals", [1, 5, 19, 20, 50])
-def test_where_none_may_be_asked_the_stream_ends_at_once_and_goes_on_when_it_may(
+def test_a_refused_stream_ends_at_once_and_resumes_when_it_is_allowed(
     followers: Record, deals: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was refused is not passed over: when the token has its rights again, it is read."""

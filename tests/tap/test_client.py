@@ -16,7 +16,7 @@ from tap_pipedrive.client import Client
 from tap_pipedrive.retries import ATTEMPTS
 from tap_pipedrive.settings import Settings
 
-from .harness import RESET, Fake, Say, account, discover, fake, run, say, select
+from .harness import RESET, Fake, Say, account, discover, fake, request, run, say, select
 
 CONCURRENCY = Settings.model_fields["concurrency"].default
 SECRET = "c0ffee5ecret70ken"
@@ -31,7 +31,7 @@ def client(url: str) -> Client:
 
 
 def ask(server: Fake) -> Any:
-    return client(server.url).get("/api/v2/deals", {"limit": 500}).data
+    return client(server.url).get(request("/api/v2/deals", {"limit": 500})).data
 
 
 # Answers that may be better next time
@@ -240,7 +240,7 @@ def test_odd_error_bodies_are_short_sentences(status: int, body: bytes) -> None:
 )  # fmt: skip
 def test_the_date_header_is_the_clock_or_nothing(date: str | None, clock: datetime | None) -> None:
     with fake([Say(date=date)]) as server:
-        assert client(server.url).get("/api/v2/deals", {}).served_at == clock
+        assert client(server.url).get(request("/api/v2/deals")).served_at == clock
 
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "many", "20.5", "\xb2", "9" * 5_000])
@@ -274,7 +274,7 @@ def test_v1_has_another_address_on_the_shared_host(
         return response
 
     monkeypatch.setattr(requests.Session, "send", send)
-    client(base).get(endpoint, {"limit": 1})
+    client(base).get(request(endpoint, {"limit": 1}))
     assert [request.url and request.url.replace("API.", "api.") for request in seen] == [url]
     assert seen[0].headers["x-api-token"] == SECRET
 
@@ -388,6 +388,6 @@ def test_metrics_count_requests_and_tokens_as_the_server_does(living: Sandbox) -
     assert done.tap
     stats = living.stats()
     counted: dict[str, int] = {}
-    for (endpoint, _), number in done.tap.client.requests.items():
+    for (endpoint, _), number in done.tap.run.client.requests.items():
         counted[f"GET {endpoint}"] = counted.get(f"GET {endpoint}", 0) + number
     assert counted == {name: line["requests"] for name, line in stats["endpoints"].items()}

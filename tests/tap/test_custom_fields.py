@@ -13,19 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
-from tap_pipedrive.custom_fields import (
-    KINDS,
-    OVERFLOW,
-    RAW,
-    CustomFields,
-    Definition,
-    Pins,
-    key_of,
-    slug,
-    unflatten,
-)
-from tap_pipedrive.entities import Deal, Lead
+from tap_pipedrive.columns import OVERFLOW, RAW, Definition, Pins, key_of, slug
+from tap_pipedrive.custom_fields import CustomFields, unflatten
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.field_types import KINDS
+from tap_pipedrive.streams.deals import Deal
+from tap_pipedrive.streams.leads import Lead
 
 from .harness import Record, account, discover, fake, field_definition, loads, run, select
 
@@ -256,7 +249,7 @@ def test_fields_name_the_columns_that_exist(shared: Sandbox, mode: str, named: b
     assert bool(named_columns) is named
 
 
-def test_past_the_most_columns_the_rest_is_in_the_overflow_and_the_first_ones_stay() -> None:
+def test_fields_beyond_the_most_columns_are_in_the_overflow() -> None:
     definitions = [field("monetary" if n % 2 else "varchar", f"F{n}", f"{n:040x}") for n in range(20)]
     pins: Pins = {}
     first = make(definitions, pins=pins, max_columns=10)
@@ -268,7 +261,7 @@ def test_past_the_most_columns_the_rest_is_in_the_overflow_and_the_first_ones_st
     raw = {definition.key: "7" for definition in newer}
     assert second.read(raw, row) == []
     assert row[OVERFLOW] == {key: "7" for key in raw if key not in keys_of(second).values()}
-    assert set(second.left_over) == set(row[OVERFLOW])
+    assert set(second.without_columns) == set(row[OVERFLOW])
 
 
 def test_no_column_at_all_is_possible() -> None:
@@ -407,7 +400,7 @@ def test_a_column_left_for_an_alias_is_not_given_to_another_field() -> None:
     assert make(later, pins=pins, aliases={KEY: "rating"}).names[OTHER] != "score"
 
 
-def test_equal_names_get_a_tail_each_and_the_one_that_came_first_keeps_its_own() -> None:
+def test_equal_names_get_suffixes_and_the_first_keeps_its_name() -> None:
     pins: Pins = {}
     assert make([field("varchar", "Score")], pins=pins).names == {KEY: "score"}
     both = [field("varchar", "Score", OTHER), field("varchar", "Score")]

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import NOW, Sandbox
-from tap_pipedrive import listings, stream
-from tap_pipedrive.children import Parents
+from tap_pipedrive import listings, sync
 from tap_pipedrive.history import ChangeListing
 from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.parents import Parents
 
 from .harness import Asked, Record, Run, Say, account, discover, fake, run, say, select
 
@@ -401,10 +401,15 @@ def test_an_empty_log_is_no_trouble(catalog: Record, body: Record) -> None:
 
 
 LISTING = ChangeListing(
-    CursorListing("/api/v1/deals/{id}/changelog"), Parents("deals", only_if_changed=True), key="deal_id"
+    CursorListing("/api/v1/deals/{id}/changelog", price=20),
+    Parents("deals", only_if_changed=True),
+    key="deal_id",
 )
 STAGES = ChangeListing(
-    CursorListing("/api/v1/deals/{id}/changelog"), Parents("deals"), key="deal_id", only_field="stage_id"
+    CursorListing("/api/v1/deals/{id}/changelog", price=20),
+    Parents("deals"),
+    key="deal_id",
+    only_field="stage_id",
 )
 
 
@@ -487,7 +492,7 @@ def test_no_log_is_too_odd_to_be_read(log: list[Any]) -> None:
 def test_a_long_walk_says_how_far_it_is_and_how_long_it_takes(
     shared: Sandbox, catalog: Record, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(stream, "PROGRESS_SECONDS", -1)
+    monkeypatch.setattr(sync, "PROGRESS_SECONDS", -1)
     with caplog.at_level("INFO"):
         run(shared.url, catalog=catalog).good()
     said = [one.getMessage() for one in caplog.records if "deal_changes: " in one.getMessage()]

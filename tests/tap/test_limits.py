@@ -16,10 +16,10 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.client import Client
 from tap_pipedrive.errors import PipedriveError, TryAgain, Unavailable
-from tap_pipedrive.ledger import DEFAULT_BURST, FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Ticket
+from tap_pipedrive.ledger import DEFAULT_BURST, FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Permit
 from tap_pipedrive.limits import Limits
 
-from .harness import RESET, Asked, Say, fake, say
+from .harness import RESET, Asked, Say, cost, fake, request, say
 
 THREADS = 6
 GOOD = say({"success": True, "data": []})
@@ -30,7 +30,7 @@ def client(url: str, token: str = "sandbox-token") -> Client:
 
 
 def get(one: Client) -> Any:
-    return one.get("/api/v2/stages", {})
+    return one.get(request("/api/v2/stages"))
 
 
 # The window, in time that only sleeping moves
@@ -59,7 +59,7 @@ def test_never_more_requests_in_two_seconds_than_the_server_allows(
     told = DEFAULT_BURST
     for size in sizes:
         for _ in range(150):
-            with limits.request("/api/v2/stages") as exchange:
+            with limits.request(*cost("/api/v2/stages")) as exchange:
                 sent.append(passing[0])
                 assert len([moment for moment in sent if moment > passing[0] - 2]) <= told
                 exchange.answered(200, {"x-ratelimit-limit": str(size)})
@@ -70,7 +70,7 @@ def test_never_more_requests_in_two_seconds_than_the_server_allows(
 def test_a_clock_that_is_set_back_stops_nobody(passing: list[float]) -> None:
     limits = Limits()
     for step in range(100):
-        with limits.request("/api/v2/stages"):
+        with limits.request(*cost("/api/v2/stages")):
             passing[0] -= 3_600 * (step == 50)
     assert passing[0] < 1_000_000 - 3_600 + 30
 
@@ -80,7 +80,7 @@ def test_a_clock_that_is_set_back_stops_nobody(passing: list[float]) -> None:
 def test_nonsense_in_headers_is_as_good_as_none(size: str, left: str, passing: list[float]) -> None:
     limits = Limits()
     for _ in range(100):
-        with limits.request("/api/v2/stages") as exchange:
+        with limits.request(*cost("/api/v2/stages")) as exchange:
             exchange.answered(200, {"x-ratelimit-limit": size, "x-ratelimit-remaining": left})
     assert limits.ledger.burst == DEFAULT_BURST
     assert passing[0] - 1_000_000 < 11
@@ -96,10 +96,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sandbox], None]:
     really, on_their_way, idle = time.time, [0], threading.Condition()
     admit, settle = Ledger.admit, Ledger.settle
 
-    def counted_admit(ledger: Ledger, _: float, *args: Any, **kwargs: Any) -> Ticket | float:
+    def counted_admit(ledger: Ledger, _: float, *args: Any, **kwargs: Any) -> Permit | float:
         with idle:
             ticket = admit(ledger, time.time(), *args, **kwargs)
-            on_their_way[0] += isinstance(ticket, Ticket)
+            on_their_way[0] += isinstance(ticket, Permit)
             return ticket
 
     def counted_settle(*args: Any, **kwargs: Any) -> bool:
@@ -181,18 +181,18 @@ def test_another_tool_with_the_same_token_is_made_room_for(
 def test_a_request_takes_its_place_until_its_answer_is_two_seconds_old(passing: list[float]) -> None:
     """Nobody knows when it arrived: as late as just before the answer, maybe."""
     limits = Limits()
-    with limits.request("/api/v2/stages") as exchange:
+    with limits.request(*cost("/api/v2/stages")) as exchange:
         passing[0] += 1.5
         exchange.answered(200, {"x-ratelimit-limit": "1"})
     answered = passing[0]
-    with limits.request("/api/v2/stages"):
+    with limits.request(*cost("/api/v2/stages")):
         assert passing[0] - answered == pytest.approx(2.05)
 
 
 def test_a_process_that_is_killed_gives_its_places_back(passing: list[float]) -> None:
     limits = Limits()
     for _ in range(25):
-        limits._is_taught, limits._on_their_way = True, 0
+        limits._is_known, limits._in_flight = True, 0
         limits._admit(5)
     assert passing[0] - 1_000_000 < 10
 
@@ -277,7 +277,7 @@ def test_failures_with_a_success_between_them_open_nothing(host: tuple[Host, Cli
         for up in (False, True):
             it.is_up = up
             with nullcontext() if up else pytest.raises(TryAgain):
-                one._try("/api/v2/stages", {}, {})
+                one._try(request("/api/v2/stages"))
     assert one.limits.breaker_openings == 0
 
 
@@ -319,10 +319,10 @@ def test_threads_wait_for_the_outcome_of_one_trial(host: tuple[Host, Client], pa
     passing[0] += OPEN_SECONDS
     it.is_up = True
     before = len(it.asked)
-    with one.limits.request("/api/v2/stages") as trial:
+    with one.limits.request(*cost("/api/v2/stages")) as trial:
         for _ in range(3):
             with pytest.raises(TryAgain, match="nothing is sent"):
-                one._try("/api/v2/stages", {}, {})
+                one._try(request("/api/v2/stages"))
         assert len(it.asked) == before
         trial.answered(200, {})
     get(one)
@@ -346,7 +346,7 @@ def test_a_trial_that_never_ends_is_followed_by_another(
 def test_interrupting_a_request_says_nothing_about_the_host(passing: list[float]) -> None:
     limits = Limits()
     for _ in range(2 * FAILURES_TO_OPEN):
-        with pytest.raises(KeyboardInterrupt), limits.request("/api/v2/stages"):
+        with pytest.raises(KeyboardInterrupt), limits.request(*cost("/api/v2/stages")):
             raise KeyboardInterrupt
     assert limits.breaker_openings == 0
 

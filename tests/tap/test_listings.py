@@ -18,11 +18,13 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.client import Request
 from tap_pipedrive.errors import PipedriveError, Refused
-from tap_pipedrive.listings import CursorListing, Listing, OffsetListing, Page, WholeListing
+from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.settings import Settings
+from tap_pipedrive.source import Listing, Page
 
-from .harness import TOKEN, FakeClient, FakeSource, Record, discover, run, select
+from .harness import TOKEN, FakeClient, Record, discover, run, select, source_of
 
 SOME_PAGE = 5
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -38,10 +40,13 @@ def walk(
     answer: Callable[[str, Mapping[str, Any]], Any],
     *,
     since: datetime | None = None,
-    place: Mapping[str, Any] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> list[Page]:
-    source = FakeSource(FakeClient(answer))
-    return list(listing.pages(source, since=since, place=place or {}))
+    source = source_of(FakeClient(answer))
+    return list(listing.pages(source, since=since, checkpoint=checkpoint or {}))
+
+
+LISTINGS = [CursorListing("/x", price=20), OffsetListing("/x", price=20), WholeListing("/x", price=20)]
 
 
 def rows_of(pages: list[Page]) -> list[Any]:
@@ -69,20 +74,22 @@ def page(*ids: int, **additional: Any) -> Record:
 
 
 @pytest.mark.parametrize("last", [{}, {"next_cursor": None}, {"next_cursor": ""}, {"pagination": {}}])
-def test_a_cursor_walk_ends_without_a_cursor(last: Record) -> None:
-    pages = walk(CursorListing("/x"), script(page(1, next_cursor="a"), page(2, **last)))
+def test_a_cursor_reading_ends_without_a_cursor(last: Record) -> None:
+    pages = walk(CursorListing("/x", price=20), script(page(1, next_cursor="a"), page(2, **last)))
     assert [row["id"] for row in rows_of(pages)] == [1, 2]
-    assert [dict(one.place) for one in pages] == [{"cursor": "a"}, {}]
+    assert [dict(one.checkpoint) for one in pages] == [{"cursor": "a"}, {}]
 
 
 @pytest.mark.parametrize("body", [{"data": None}, {"data": []}, {"data": None, "additional_data": None}])
-@pytest.mark.parametrize("listing", [CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")])
+@pytest.mark.parametrize("listing", LISTINGS)
 def test_an_empty_list_is_empty(listing: Listing, body: Record) -> None:
     assert rows_of(walk(listing, script(body))) == []
 
 
-def test_an_empty_page_in_the_middle_does_not_end_a_cursor_walk() -> None:
-    pages = walk(CursorListing("/x"), script(page(1, next_cursor="a"), page(next_cursor="b"), page(2)))
+def test_an_empty_page_in_the_middle_does_not_end_a_cursor_reading() -> None:
+    pages = walk(
+        CursorListing("/x", price=20), script(page(1, next_cursor="a"), page(next_cursor="b"), page(2))
+    )
     assert [row["id"] for row in rows_of(pages)] == [1, 2]
 
 
@@ -90,34 +97,38 @@ def test_an_empty_page_in_the_middle_does_not_end_a_cursor_walk() -> None:
 def test_a_cursor_that_comes_again_is_an_error(circle: str) -> None:
     number = count()
     with pytest.raises(PipedriveError, match=r"/x .*cursor"):
-        walk(CursorListing("/x"), lambda *_: page(1, next_cursor=circle[next(number) % len(circle)]))
+        walk(
+            CursorListing("/x", price=20), lambda *_: page(1, next_cursor=circle[next(number) % len(circle)])
+        )
 
 
 @pytest.mark.parametrize("cursor", [5, ["a"], {"a": 1}, True])
 def test_a_cursor_that_is_no_text_is_an_error(cursor: Any) -> None:
     with pytest.raises(PipedriveError, match=r"/x .*cursor"):
-        walk(CursorListing("/x"), script(page(1, next_cursor=cursor)))
+        walk(CursorListing("/x", price=20), script(page(1, next_cursor=cursor)))
 
 
 def test_a_cursor_from_the_state_that_is_refused_starts_the_walk_anew() -> None:
-    source = FakeSource(FakeClient(script(Refused("400"), page(1, next_cursor="b"), page(2))))
-    pages = list(CursorListing("/x").pages(source, place={"cursor": "old"}))
+    client = FakeClient(script(Refused("400"), page(1, next_cursor="b"), page(2)))
+    source = source_of(client)
+    pages = list(CursorListing("/x", price=20).pages(source, checkpoint={"cursor": "old"}))
     assert [row["id"] for row in rows_of(pages)] == [1, 2]
-    assert [asked.get("cursor") for asked in source.client.asked] == ["old", None, "b"]
+    assert [asked.get("cursor") for asked in client.asked] == ["old", None, "b"]
 
 
 def test_a_refusal_of_anything_else_is_the_runs() -> None:
     with pytest.raises(Refused):
-        walk(CursorListing("/x"), script(page(1, next_cursor="b"), Refused("400")))
+        walk(CursorListing("/x", price=20), script(page(1, next_cursor="b"), Refused("400")))
     with pytest.raises(Refused):
-        walk(CursorListing("/x"), script(Refused("400")))
+        walk(CursorListing("/x", price=20), script(Refused("400")))
 
 
-def test_a_walk_since_a_moment_asks_for_whole_seconds_in_order_on_every_page() -> None:
-    source = FakeSource(FakeClient(script(page(1, next_cursor="b"), page(2))))
+def test_a_reading_since_a_moment_asks_for_whole_seconds_on_each_page() -> None:
+    client = FakeClient(script(page(1, next_cursor="b"), page(2)))
+    source = source_of(client)
     since = datetime(2026, 11, 22, 3, 4, 5, 678901, tzinfo=UTC)
-    list(CursorListing("/x", params={"status": "open"}).pages(source, since=since, place={}))
-    assert source.client.asked == [
+    list(CursorListing("/x", price=20, params={"status": "open"}).pages(source, since=since, checkpoint={}))
+    assert client.asked == [
         {
             "status": "open",
             "limit": 500,
@@ -151,13 +162,17 @@ def test_any_envelope_ends_in_rows_or_a_sentence(bodies: list[tuple[int, Any]], 
     answers = [
         {"data": [{"id": id_} for id_ in range(rows)], "additional_data": extra} for rows, extra in bodies
     ]
-    for listing in (CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")):
+    for listing in (
+        CursorListing("/x", price=20),
+        OffsetListing("/x", price=20),
+        WholeListing("/x", price=20),
+    ):
         with suppress(PipedriveError):
             walk(listing, script(*answers, {"data": [], "additional_data": last}))
 
 
 @pytest.mark.parametrize("data", [{}, {"id": 1}, "rows", 5, True])
-@pytest.mark.parametrize("listing", [CursorListing("/x"), OffsetListing("/x"), WholeListing("/x")])
+@pytest.mark.parametrize("listing", LISTINGS)
 def test_what_is_no_list_is_a_sentence(listing: Listing, data: Any) -> None:
     with pytest.raises(PipedriveError, match=r"/x .*list"):
         [page.rows for page in walk(listing, script({"data": data}))]
@@ -262,9 +277,9 @@ class V1Account(Account):
 
 
 WAYS: list[tuple[Listing, datetime | None]] = [
-    (OffsetListing("/x"), None),
-    (OffsetListing("/x"), START),
-    (OffsetListing("/x", has_updated_since=False), START),
+    (OffsetListing("/x", price=20), None),
+    (OffsetListing("/x", price=20), START),
+    (OffsetListing("/x", price=20, has_updated_since=False), START),
 ]
 ways = pytest.mark.parametrize(("listing", "since"), WAYS, ids=["by id", "changed since", "newest first"])
 
@@ -335,14 +350,14 @@ def happening(some: list[tuple[Any, ...]]) -> Callable[[Account], None]:
     way=st.sampled_from(WAYS),
     envelope=st.sampled_from(sorted(ENVELOPES)),
 )
-def test_every_row_that_stays_unchanged_is_seen_while_others_come_change_and_go(
+def test_unchanged_rows_are_seen_while_others_come_change_and_go(
     events: list[list[tuple[Any, ...]]],
     rows: int,
     tie: int,
     way: tuple[Listing, datetime | None],
     envelope: str,
 ) -> None:
-    """`tie` rows share a second; what changed since the walk began is the next run's."""
+    """`tie` rows share a second; what changed since the reading began is the next run's."""
     here = V1Account(rows, envelope=envelope, seconds=lambda number: number // tie)
 
     here.changes = iter([lambda _: None, *(happening(some) for some in events)])
@@ -352,7 +367,7 @@ def test_every_row_that_stays_unchanged_is_seen_while_others_come_change_and_go(
         try:
             seen = {row["id"] for row in rows_of(walk(way[0], here.answer, since=way[1]))}
         except PipedriveError:
-            return  # nothing is claimed of a walk that failed
+            return  # nothing is claimed of a reading that failed
     assert before - here.touched <= seen
 
 
@@ -365,21 +380,21 @@ def test_a_walk_goes_on_from_its_place_after_changes_in_between(
     stop_after: int, gone: set[int], added: int, rows: int
 ) -> None:
     here = V1Account(rows)
-    source = FakeSource(FakeClient(here.answer))
+    source = source_of(FakeClient(here.answer))
     seen: set[int] = set()
-    place: Mapping[str, Any] = {}
+    checkpoint: Mapping[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listings, "PAGE", SOME_PAGE)
-        for number, one in enumerate(OffsetListing("/x").pages(source, place={}), 1):
+        for number, one in enumerate(OffsetListing("/x", price=20).pages(source, checkpoint={}), 1):
             seen |= {row["id"] for row in one.rows}
-            place = one.place
+            checkpoint = one.checkpoint
             if number == stop_after:
                 break
         for number in gone:
             here.delete(number)
         for _ in range(added):
             here.insert()
-        rest = rows_of(walk(OffsetListing("/x"), here.answer, place=dict(place)))
+        rest = rows_of(walk(OffsetListing("/x", price=20), here.answer, checkpoint=dict(checkpoint)))
     assert set(here.rows) <= seen | {row["id"] for row in rest}
 
 
@@ -409,8 +424,8 @@ class Clocked(FakeClient):
         super().__init__(here.answer)
         self.here = here
 
-    def get(self, endpoint: str, params: Mapping[str, Any], **ids: Any) -> Answer:
-        return replace(super().get(endpoint, params, **ids), served_at=self.here.clock)
+    def get(self, request: Request) -> Answer:
+        return replace(super().get(request), served_at=self.here.clock)
 
 
 class Warehouse:
@@ -435,7 +450,7 @@ class Warehouse:
         budget = count()
         for _ in range(2):
             walk = self._walk(state)
-            for one in walk.follow(walk.pages(FakeSource(Clocked(self.here))), save):
+            for one in walk.follow(walk.pages(source_of(Clocked(self.here))), save):
                 waiting += one.rows
                 if pages is not None and next(budget) >= pages:
                     if not loses_unsaved_rows:
@@ -470,9 +485,9 @@ pause = st.just(("pause",))
     tick=st.integers(0, 1),
     way=st.sampled_from(
         [
-            (V2Account, CursorListing("/x")),
-            (V1Account, OffsetListing("/x")),
-            (V1Account, OffsetListing("/x", has_updated_since=False)),
+            (V2Account, CursorListing("/x", price=20)),
+            (V1Account, OffsetListing("/x", price=20)),
+            (V1Account, OffsetListing("/x", price=20, has_updated_since=False)),
         ]
     ),
 )
@@ -500,10 +515,10 @@ def test_runs_that_are_cut_short_again_and_again_have_every_row_in_the_end(
 
 
 ENDLESS: list[tuple[str, Listing, datetime | None]] = [
-    ("by id", OffsetListing("/x"), None),
-    ("changed", OffsetListing("/x"), START),
-    ("newest", OffsetListing("/x", has_updated_since=False), START - timedelta(days=9999)),
-    ("whole", WholeListing("/x"), None),
+    ("by id", OffsetListing("/x", price=20), None),
+    ("changed", OffsetListing("/x", price=20), START),
+    ("newest", OffsetListing("/x", price=20, has_updated_since=False), START - timedelta(days=9999)),
+    ("whole", WholeListing("/x", price=20), None),
 ]
 
 
@@ -534,12 +549,13 @@ def test_rows_that_go_faster_than_they_are_read_are_a_sentence() -> None:
         return {"data": [{"id": first + n} for n in range(500)], "additional_data": flat(0, 500, True)}
 
     with pytest.raises(PipedriveError, match="run again"):
-        walk(OffsetListing("/x"), answer)
+        walk(OffsetListing("/x", price=20), answer)
 
 
 def test_a_list_that_says_nothing_about_paging_is_whole() -> None:
     pages = walk(
-        WholeListing("/x"), script({"data": [{"id": n} for n in range(700)], "additional_data": None})
+        WholeListing("/x", price=20),
+        script({"data": [{"id": n} for n in range(700)], "additional_data": None}),
     )
     assert len(rows_of(pages)) == 700
 

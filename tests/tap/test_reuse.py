@@ -129,7 +129,7 @@ def test_about_in_json_describes_every_setting(alone: Path, tmp_path: Path) -> N
     secret = {name for name, each in described.items() if each.get("secret")}
     assert secret == {"api_token", "client_id", "client_secret", "refresh_token", "redis_url"}
     assert set(about["capabilities"]) == {each.value for each in TapPipedrive.capabilities}
-    assert about["supported_python_versions"] == ["3.11", "3.12", "3.13"]
+    assert about["supported_python_versions"] == ["3.11", "3.12", "3.13", "3.14"]
 
 
 def test_about_in_markdown_has_a_line_for_every_setting(alone: Path, tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_values_of_a_field_without_definition_are_kept_and_asked_for_once(
     assert len([one for one in caplog.records if KEY in one.getMessage()]) == 1
 
 
-def test_a_field_that_appears_between_runs_is_a_column_though_the_catalog_is_older(living: Sandbox) -> None:
+def test_a_new_field_gets_a_column_although_the_catalog_is_older(living: Sandbox) -> None:
     catalog = select(discover(living.url), "deals")
     first = run(living.url, catalog=catalog).good()
     made = living.post("/sandbox/fields/deal", {"field_name": "Hot", "field_type": "varchar"})

@@ -29,7 +29,7 @@ from tap_pipedrive.ledger import Ledger
 from tap_pipedrive.limits import Limits
 from tap_pipedrive.shared import RedisStore
 
-from .harness import Say, discover, fake, run, say, select
+from .harness import Say, cost, discover, fake, request, run, say, select
 from .valkey import PASSWORD, Valkey
 
 TAP = str(Path(sys.executable).with_name("tap-pipedrive"))
@@ -75,8 +75,8 @@ def test_redis_holds_numbers_under_a_hash_for_an_hour(redis: Valkey) -> None:
         text = redis.client().get(key)
         assert isinstance(text, bytes)
         assert isinstance(key, bytes)
-        assert key.startswith(b"tap-pipedrive:")
-        assert len(key) == len("tap-pipedrive:") + 32
+        assert key.startswith(b"tap-pipedrive:ledger:")
+        assert len(key) == len("tap-pipedrive:ledger:") + 32
         assert 3_000 < redis.client().ttl(key) <= 3_600
         for secret in (TOKEN, sandbox.url, PASSWORD):
             assert secret not in f"{key!r} {text!r}"
@@ -87,7 +87,7 @@ def test_redis_holds_numbers_under_a_hash_for_an_hour(redis: Valkey) -> None:
 
 def test_other_tokens_and_hosts_have_limits_of_their_own(redis: Valkey) -> None:
     for host, token in [("https://a.example", "x"), ("https://b.example", "x"), ("https://a.example", "y")]:
-        with Limits(RedisStore(redis.url, host, token)).request("/api/v2/stages"):
+        with Limits(RedisStore(redis.url, host, token)).request(*cost("/api/v2/stages")):
             pass
     assert len(redis.client().keys()) == 3
 
@@ -96,7 +96,7 @@ def test_other_tokens_and_hosts_have_limits_of_their_own(redis: Valkey) -> None:
 def test_what_somebody_else_left_there_is_replaced(redis: Valkey, text: bytes) -> None:
     store = RedisStore(redis.url, "https://a.example", "x")
     redis.client().set(store._key, text)
-    with Limits(store).request("/api/v2/stages"):
+    with Limits(store).request(*cost("/api/v2/stages")):
         pass
     assert in_redis(redis).reserved == 5
 
@@ -109,16 +109,16 @@ def test_threads_of_several_clients_never_exceed_the_window(redis: Valkey) -> No
     with Sandbox(deals=50, burst=40) as sandbox:
         clients = [client(sandbox, redis) for _ in range(3)]
         with ThreadPoolExecutor(6) as pool:
-            list(pool.map(lambda number: clients[number % 3].get("/api/v2/stages", {}), range(120)))
+            list(pool.map(lambda number: clients[number % 3].get(request("/api/v2/stages")), range(120)))
         statuses = Counter(seen["status"] for seen in sandbox.requests())
     assert statuses == {200: 120}
 
 
 def test_a_learnt_window_is_known_to_all(redis: Valkey) -> None:
     with Sandbox(deals=50, burst=120) as sandbox:
-        client(sandbox, redis).get("/api/v2/stages", {})
+        client(sandbox, redis).get(request("/api/v2/stages"))
         other = client(sandbox, redis)
-        with other.limits.request("/api/v2/stages"):
+        with other.limits.request(*cost("/api/v2/stages")):
             assert other.limits.ledger.burst == 120
 
 
@@ -138,7 +138,7 @@ def test_the_share_is_kept_together(redis: Valkey, headers: bool) -> None:
     def spend(one: Client) -> None:
         with suppress(BudgetSpent):
             for _ in range(200):
-                one.get("/api/v2/deals", {})
+                one.get(request("/api/v2/deals"))
 
     with fake(script) as server:
         clients = [
@@ -148,7 +148,7 @@ def test_the_share_is_kept_together(redis: Valkey, headers: bool) -> None:
             )
             for _ in range(2)
         ]
-        clients[0].get("/api/v2/deals", {})
+        clients[0].get(request("/api/v2/deals"))
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(spend, clients * 3))
     assert 400 <= spent[0] <= 500 + 10, "each run's first request may always be sent"
@@ -159,10 +159,10 @@ def test_the_breaker_of_one_stops_the_other(redis: Valkey, sleeps: list[float]) 
         stores = [RedisStore(redis.url, server.url, "x") for _ in range(2)]
         one, other = (Client(ApiToken(server.url, "x"), Limits(store)) for store in stores)
         with pytest.raises(Unavailable):
-            one.get("/api/v2/stages", {})
+            one.get(request("/api/v2/stages"))
         asked = len(server.asked)
         with pytest.raises(Unavailable, match="nothing is sent"):
-            other.get("/api/v2/stages", {})
+            other.get(request("/api/v2/stages"))
         assert len(server.asked) == asked == 5
         assert one.limits.breaker_openings == 1
     (key,) = redis.client().keys()
@@ -171,7 +171,7 @@ def test_the_breaker_of_one_stops_the_other(redis: Valkey, sleeps: list[float]) 
     redis.client().set(key, shared._encode(ledger))
     with fake([say({"data": []})]) as server:
         other._auth = ApiToken(server.url, "x")
-        other.get("/api/v2/stages", {})
+        other.get(request("/api/v2/stages"))
     assert in_redis(redis).failures == 0
 
 
@@ -236,7 +236,7 @@ def test_redis_that_says_nothing_is_waited_for_once(
             Limits(RedisStore(f"redis://127.0.0.1:{port}", living.url, living.token)),
         )
         for _ in range(20):
-            one.get("/api/v2/stages", {})
+            one.get(request("/api/v2/stages"))
     assert time.monotonic() - began < 2
     assert len(redis_warnings(caplog)) == 1
 
@@ -258,7 +258,7 @@ def test_something_else_at_redis_address(
         url = f"redis://127.0.0.1:{wrong.server_address[1]}"
         one = Client(ApiToken(living.url, living.token), Limits(RedisStore(url, living.url, living.token)))
         for _ in range(5):
-            one.get("/api/v2/stages", {})
+            one.get(request("/api/v2/stages"))
         wrong.shutdown()
     assert len(redis_warnings(caplog)) == 1
 
@@ -268,7 +268,7 @@ def test_a_wrong_password_is_a_warning_without_it(
 ) -> None:
     url = redis.url.replace(PASSWORD, "wr0ng-one")
     one = Client(ApiToken(living.url, living.token), Limits(RedisStore(url, living.url, living.token)))
-    one.get("/api/v2/stages", {})
+    one.get(request("/api/v2/stages"))
     assert len(redis_warnings(caplog)) == 1
     assert "wr0ng-one" not in caplog.text
 
@@ -285,7 +285,7 @@ def test_killed_in_mid_run_and_back_again(
             if number == 50:
                 redis.start()
                 known = one.limits.ledger
-            one.get("/api/v2/stages", {})
+            one.get(request("/api/v2/stages"))
         assert in_redis(redis).reserved == 90 * 5 > known.reserved, "it learns what it missed"
         statuses = Counter(seen["status"] for seen in sandbox.requests())
     assert statuses == {200: 90}
@@ -300,7 +300,7 @@ def test_a_slow_redis_is_left_alone(living: Sandbox, caplog: pytest.LogCaptureFi
             if number == 10:
                 os.kill(redis._process.pid, signal.SIGSTOP)
                 began = time.monotonic()
-            one.get("/api/v2/stages", {})
+            one.get(request("/api/v2/stages"))
         took = time.monotonic() - began
         os.kill(redis._process.pid, signal.SIGCONT)
     assert took < 5
@@ -348,7 +348,7 @@ def test_wrong_options_of_redis_are_a_sentence_too(option: str) -> None:
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     problem = run("http://127.0.0.1:1", redis_url="redis://localhost").error
-    assert "pip install 'tap-pipedrive[redis]'" in str(problem)
+    assert "pip install 'tap-pipedrive-warehouse[redis]'" in str(problem)
 
 
 def test_without_redis_url_the_package_is_not_loaded() -> None:

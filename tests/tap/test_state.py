@@ -77,9 +77,7 @@ def test_a_first_load_cut_after_any_state_is_completed_by_the_next_run(
         assert_equals_truth(living, replay(second.messages, replay(kept)))
 
 
-def test_an_incremental_run_cut_after_any_state_is_completed_by_the_next_run(
-    living: Sandbox, catalog: Record
-) -> None:
+def test_the_next_run_completes_one_that_was_cut_after_any_state(living: Sandbox, catalog: Record) -> None:
     first = run(living.url, catalog=catalog).good()
     for seed in range(8):
         living.post("/sandbox/clock", {"advance_seconds": 1200})
@@ -122,7 +120,7 @@ def test_a_cursor_that_pipedrive_no_longer_takes_starts_anew(living: Sandbox, li
     assert {row["id"] for row in done.records("persons")} == {row["id"] for row in living.truth("persons")}
     asked = [seen["query"].get("updated_since") for seen in living.requests("/persons")]
     assert set(asked[:2]) == {None}
-    assert asked[-1] == "2025-12-31T23:59:00Z", "what changed since the walk began is read, too"
+    assert asked[-1] == "2025-12-31T23:59:00Z", "what changed since the reading began is read, too"
 
 
 # Bookmarks
@@ -141,11 +139,13 @@ def test_the_bookmark_is_pipedrives_clock_at_the_beginning(hours: int) -> None:
         for stream in INCREMENTAL:
             for bookmark in times(done.state, stream):
                 assert before <= bookmark < after
-        assert max(times(done.state, "activities")) < after - timedelta(seconds=600 * 5), "not the walk's end"
+        assert max(times(done.state, "activities")) < after - timedelta(seconds=600 * 5), (
+            "not the reading's end"
+        )
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_change_during_the_walk_comes_with_the_next_run_whatever_the_hosts_clock(hours: int) -> None:
+def test_the_next_run_reads_a_change_during_this_one_whatever_the_clock(hours: int) -> None:
     with Sandbox(deals=50, now=NOW + timedelta(hours=hours)) as sandbox:
         chosen = select(discover(sandbox.url), "persons")
         victim = min(row["id"] for row in sandbox.truth("persons"))
@@ -228,6 +228,20 @@ def test_a_state_holds_nothing_but_bookmarks(living: Sandbox, catalog: Record) -
                 "replication_key_value",
             }
             assert WHOLE_SECONDS.fullmatch(one["replication_key_value"])
+
+
+def test_the_keys_of_every_state_are_those_that_later_versions_read(living: Sandbox) -> None:
+    """All keys of the state of a complete load and of the run after it, of every stream."""
+    catalog = discover(living.url)
+    chosen = select(catalog, *(entry["tap_stream_id"] for entry in catalog["streams"]))
+    first = run(living.url, catalog=chosen).good()
+    second = run(living.url, catalog=chosen, state=first.state).good()
+    keys = {"replication_key", "replication_key_value", "complete_pass_rows", "custom_fields", "place"}
+    for state in first.state, second.state:
+        for stream, mark in state["bookmarks"].items():
+            parts = mark.get("partitions", [])
+            assert mark.keys() <= keys | {"partitions"}, stream
+            assert all(part.keys() <= keys | {"context"} for part in parts), stream
 
 
 def test_live_and_archived_have_a_bookmark_each(living: Sandbox, catalog: Record) -> None:
@@ -445,7 +459,7 @@ def test_an_unsorted_answer_is_no_place_to_resume() -> None:
 
 @pytest.mark.parametrize(("first", "then"), [("archive", "unarchive"), ("unarchive", "archive")])
 @pytest.mark.parametrize("listing", ["deals", "deals/archived"])
-def test_a_complete_pass_sees_what_goes_from_one_list_to_the_other_behind_its_back(
+def test_a_complete_pass_sees_rows_that_move_between_lists_meanwhile(
     living: Sandbox, first: str, then: str, listing: str
 ) -> None:
     """Else a deal that moves from the list that is read last to the one that was read would count as gone."""

@@ -20,18 +20,15 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pipedrive_sandbox.testing import Sandbox
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
-from tap_pipedrive import optional_streams
-from tap_pipedrive import stream as stream_module
-from tap_pipedrive import streams as streams_module
-from tap_pipedrive.custom_fields import PARAMETERS
-from tap_pipedrive.definitions import FIELD_ENDPOINTS
+from tap_pipedrive.children import ChildListing
+from tap_pipedrive.columns import PARAMETERS
+from tap_pipedrive.definitions import FIELD_LISTINGS
 from tap_pipedrive.listings import CursorListing
-from tap_pipedrive.prices import TOKEN_PRICES
-from tap_pipedrive.stream import PipedriveStream
 from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.sync import OptionalStream, PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
-from .harness import TOKEN, Record, account, discover, fake, run, select
+from .harness import PRICES, TOKEN, Record, account, discover, fake, lists_of, run, select
 
 SNAPSHOTS = Path(__file__).with_name("catalog")
 DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
@@ -93,18 +90,29 @@ def test_there_is_no_snapshot_without_its_stream() -> None:
     assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(BY_NAME)
 
 
-def test_every_stream_class_is_in_the_table() -> None:
-    classes = {
-        one
-        for one in (vars(streams_module) | vars(optional_streams)).values()
-        if isinstance(one, type)
-        and issubclass(one, PipedriveStream)
-        and one is not stream_module.PipedriveStream
-    }
-    assert classes == set(STREAMS)
-    assert len(BY_NAME) == len(STREAMS)
-    optional = {name for name, one in BY_NAME.items() if one.__module__ == optional_streams.__name__}
-    assert {name for name, one in BY_NAME.items() if not one.selected_by_default} == optional
+def classes(of: type[PipedriveStream]) -> set[type[PipedriveStream]]:
+    """Streams of the tap that are a subclass of a class."""
+    found = {one for one in of.__subclasses__() if one.__module__.startswith("tap_pipedrive.streams.")}
+    return found.union(*(classes(one) for one in of.__subclasses__()))
+
+
+def test_every_stream_class_is_read_in_a_run() -> None:
+    assert classes(PipedriveStream) == set(STREAMS)
+    assert len(BY_NAME) == len(STREAMS) == len({one.entity for one in STREAMS})
+    optional = {one for one in STREAMS if not one.selected_by_default}
+    assert classes(OptionalStream) == optional
+
+
+def test_a_run_begins_with_what_is_cheap_and_on_by_default() -> None:
+    names = list(BY_NAME)
+    for name, one in BY_NAME.items():
+        for listing in one.listings:
+            if isinstance(listing, ChildListing):
+                assert names.index(listing.parents.stream) < names.index(name)
+    assert names.index("deals") < names.index("files") < names.index("deal_products")
+    assert names.index("deal_products") < names.index("deal_installments") < names.index("deal_followers")
+    assert names.index("deal_followers") < names.index("deal_changes") < names.index("person_changes")
+    assert names[-1] == "rejected_values"
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -132,12 +140,10 @@ def test_column_names_are_what_a_warehouse_takes() -> None:
 # Prices
 
 
-def paths() -> set[str]:
-    return {listing.path for one in STREAMS for listing in one.listings} | set(FIELD_ENDPOINTS.values())
-
-
-def test_every_endpoint_has_a_price_and_no_other() -> None:
-    assert paths() | {"/api/v1/users/me"} == TOKEN_PRICES.keys(), "which tells whose token it is"
+def test_an_endpoint_has_one_price() -> None:
+    priced = {(listing.path, listing.price) for one in STREAMS for listing in lists_of(one)}
+    assert len(priced) == len(dict(priced))
+    assert priced < set(PRICES.items())
 
 
 def test_prices_are_the_documented_ones() -> None:
@@ -147,13 +153,13 @@ def test_prices_are_the_documented_ones() -> None:
             for line in csv.DictReader(file)
             if line["method"] == "GET" and line["token_cost"]
         }
-    assert {path: official.get(path) for path in TOKEN_PRICES} == TOKEN_PRICES
+    assert {path: official.get(path) for path in PRICES} == PRICES
 
 
 def test_a_run_costs_what_the_sandbox_counts(living: Sandbox) -> None:
     done = run(living.url, catalog=EVERYTHING).good()
     assert done.tap
-    assert sum(done.tap.client.tokens_spent().values()) == living.stats()["tokens"]
+    assert done.tap.run.client.limits.tokens_spent == living.stats()["tokens"]
 
 
 # Fields
@@ -207,7 +213,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
                 "how the web app shows it; only on request",
             ),
         }
-        for path in FIELD_ENDPOINTS.values()
+        for path in (listing.path for listing in FIELD_LISTINGS.values())
     },
 }
 """What the API documents and the models leave out, and why."""
@@ -235,7 +241,7 @@ def shapes() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    sorted({(name, listing.path) for name, one in BY_NAME.items() for listing in one.listings}),
+    sorted({(name, listing.path) for name, one in BY_NAME.items() for listing in lists_of(one)}),
 )
 def test_models_hold_what_the_api_documents(name: str, path: str) -> None:
     keys = shapes()[path]

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tap_pipedrive import values
-from tap_pipedrive.entities import Deal, Person
-from tap_pipedrive.writer import Writer, encode
+from tap_pipedrive.streams.contacts import Person
+from tap_pipedrive.streams.deals import Deal
+from tap_pipedrive.values import encode
+from tap_pipedrive.writer import Writer
 
-from .harness import TOKEN, Say, account, encode_exactly, fake, loads, run, select
+from .harness import TOKEN, Say, account, encode_exactly, fake, loads, request, run, select
 
 settings.register_profile("tap", deadline=None, max_examples=150)
 settings.load_profile("tap")
@@ -74,7 +76,7 @@ anything = st.recursive(
 @example(value="9999-12-31T23:59:59-01:00")
 @example(value="0001-01-01T00:00:00+01:00")
 @example(value={"value": {"value": {"id": []}}})
-def test_any_value_is_cleaned_or_refused_and_cleaning_twice_changes_nothing(value: Any) -> None:
+def test_any_value_is_cleaned_or_refused_and_clean_values_stay(value: Any) -> None:
     for clean, types in CLEANERS.items():
         try:
             cleaned = clean(value)
@@ -197,7 +199,7 @@ exact_numbers = st.one_of(
 def test_numbers_go_through_digit_by_digit(sent: list[Decimal | int]) -> None:
     """From the bytes of an answer to the bytes of a RECORD line, through the real client's decoder."""
     with fake([Say(body=encode_exactly({"success": True, "data": sent}))]) as server:
-        rows = _client(server.url).get("/api/v2/deals", {}).data
+        rows = _client(server.url).get(request("/api/v2/deals")).data
     out = io.TextIOWrapper(io.BytesIO())
     with redirect_stdout(out):
         Writer().write_records("deals", [{"n": values.clean_number(row)} for row in rows], version=1)
@@ -228,13 +230,13 @@ def _client(url: str) -> Any:
 )
 def test_what_no_database_can_store_is_replaced(sent: bytes, read: Any) -> None:
     with fake([Say(body=b'{"success":true,"data":' + sent + b"}")]) as server:
-        assert _client(server.url).get("/api/v2/deals", {}).data == read
+        assert _client(server.url).get(request("/api/v2/deals")).data == read
 
 
 def test_replacing_a_nul_leaves_the_numbers_beside_it_exact() -> None:
     body = rb'{"success":true,"data":["\ud800\u0000", 12345678901234567.12345678901234567]}'
     with fake([Say(body=body)]) as server:
-        assert _client(server.url).get("/api/v2/deals", {}).data[1] == Decimal(
+        assert _client(server.url).get(request("/api/v2/deals")).data[1] == Decimal(
             "12345678901234567.12345678901234567"
         )
 
@@ -245,7 +247,7 @@ def test_replacing_a_nul_leaves_the_numbers_beside_it_exact() -> None:
 )
 def test_a_number_that_nothing_can_store_becomes_text_wherever_it_stands(number: str, beside: str) -> None:
     with fake([Say(body=f'{{"success":true,"data":["{beside}",[{number}]]}}'.encode())]) as server:
-        (found,) = _client(server.url).get("/api/v2/deals", {}).data[1]
+        (found,) = _client(server.url).get(request("/api/v2/deals")).data[1]
     with pytest.raises(ValueError, match="not a number"):
         values.clean_number(found)
     assert str(found) == number
@@ -264,7 +266,7 @@ nonsense = {
 }
 
 
-def test_a_bad_value_becomes_null_and_is_kept_and_the_rest_of_the_row_stays() -> None:
+def test_a_bad_value_becomes_null_and_is_kept_and_its_row_stays() -> None:
     from .harness import discover
 
     with fake(account({"/api/v2/deals": [nonsense]})) as server:

@@ -15,6 +15,7 @@ FOLLOWED = {
 _UNFOLLOWED = 0.03
 _FOLLOWED_BY_MORE = 0.05
 _MORE_PARTICIPANTS = 0.05
+_FORMER_PARTICIPANT = 0.03
 
 
 def followers(draft: Draft, entity: str, key: str) -> list[Record]:
@@ -64,3 +65,26 @@ def participants(draft: Draft) -> list[Record]:
                 }
             )
     return rows
+
+
+def participants_log(draft: Draft) -> dict[int, list[Record]]:
+    """GET /v1/deals/{id}/participantsChangelog: who was added, and now and then somebody who was removed again."""
+    rng, season = draft.rng("participants log"), draft.season
+    everybody = [person["id"] for person in draft.records["persons"]]
+    deals = {deal["id"]: deal for deal in draft.records["deals"]}
+    present: dict[int, list[Record]] = defaultdict(list)
+    for row in draft.records["deal_participants"]:
+        present[row["deal_id"]].append(row)
+    logs: dict[int, list[Record]] = {}
+    for id_, rows in present.items():
+        lines = [(row["add_time"], "added", row["person_id"]) for row in rows]
+        person = pick(rng, everybody)
+        if rng.random() < _FORMER_PARTICIPANT and person not in {row["person_id"] for row in rows}:
+            came = season.edited(rng, deals[id_]["add_time"], 60, 1.0)
+            lines += [(came, "added", person), (season.edited(rng, came, 60, 1.0), "removed", person)]
+        actor = deals[id_]["creator_user_id"]
+        logs[id_] = [
+            {"actor_user_id": actor, "person_id": whom, "action": action, "time": time}
+            for time, action, whom in sorted(lines, key=lambda line: line[0])
+        ]
+    return logs

@@ -4,12 +4,12 @@ from typing import Any
 
 from pydantic import Field
 
-from tap_pipedrive.entities.base import Boolean, Date, Entity, Integer, Key, List, Number, Text, Timestamp
+from tap_pipedrive.entity import Boolean, Date, Entity, Integer, Key, List, Number, Text, Timestamp
+from tap_pipedrive.listings import OffsetListing, WholeListing
+from tap_pipedrive.sync import OptionalStream, PipedriveStream
 
 
 class Lead(Entity):
-    """A lead, live or archived (`GET /api/v1/leads`, `GET /api/v1/leads/archived`)."""
-
     id: Key
     title: Text = None
     owner_id: Integer = None
@@ -43,9 +43,21 @@ class Lead(Entity):
         return record
 
 
-class LeadLabel(Entity):
-    """A label of leads (`GET /api/v1/leadLabels`)."""
+class Leads(PipedriveStream):
+    """Leads, live and archived."""
 
+    name = "leads"
+    entity = Lead
+    replication_key = "update_time"
+    custom_fields_of = "deal"
+    flat_custom_fields = True
+    listings = [
+        OffsetListing("/api/v1/leads", price=20, name="live"),
+        OffsetListing("/api/v1/leads/archived", price=40, name="archived", has_updated_since=False),
+    ]
+
+
+class LeadLabel(Entity):
     id: Key
     name: Text = None
     color: Text = None
@@ -53,7 +65,22 @@ class LeadLabel(Entity):
     update_time: Timestamp = None
 
 
-class LeadSource(Entity):
-    """Where leads come from (`GET /api/v1/leadSources`)."""
+class LeadLabels(PipedriveStream):
+    """Labels that leads can have."""
 
+    name = "lead_labels"
+    entity = LeadLabel
+    listings = [WholeListing("/api/v1/leadLabels", price=10)]
+
+
+class LeadSource(Entity):
     name: Key
+
+
+class LeadSources(OptionalStream):
+    """Sources that leads can come from."""
+
+    name = "lead_sources"
+    entity = LeadSource
+    primary_keys = ("name",)
+    listings = [WholeListing("/api/v1/leadSources", price=2)]

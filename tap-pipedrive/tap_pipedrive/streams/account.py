@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tap_pipedrive.entities.base import (
+from tap_pipedrive.entity import (
     Boolean,
     Date,
     Entity,
@@ -17,11 +17,11 @@ from tap_pipedrive.entities.base import (
     Text,
     Timestamp,
 )
+from tap_pipedrive.listings import OffsetListing, WholeListing
+from tap_pipedrive.sync import OptionalStream, PipedriveStream
 
 
 class User(Entity):
-    """A user of the account (`GET /api/v1/users`)."""
-
     id: Id
     name: Text = None
     email: Text = None
@@ -45,9 +45,15 @@ class User(Entity):
     modified: Timestamp = None
 
 
-class Role(Entity):
-    """A visibility group (`GET /api/v1/roles`); administrators only."""
+class Users(PipedriveStream):
+    """Users of the account."""
 
+    name = "users"
+    entity = User
+    listings = [WholeListing("/api/v1/users", price=20)]
+
+
+class Role(Entity):
     id: Id
     parent_role_id: Integer = None
     name: Text = None
@@ -57,9 +63,15 @@ class Role(Entity):
     active_flag: Boolean = None
 
 
-class PermissionSet(Entity):
-    """What users may do in an app of Pipedrive's (`GET /api/v1/permissionSets`); administrators only."""
+class Roles(OptionalStream):
+    """Visibility groups of users (administrators only)."""
 
+    name = "roles"
+    entity = Role
+    listings = [OffsetListing("/api/v1/roles", price=20, is_sortable=False)]
+
+
+class PermissionSet(Entity):
     id: Key
     name: Text = None
     description: Text = None
@@ -68,9 +80,15 @@ class PermissionSet(Entity):
     assignment_count: Integer = None
 
 
-class Currency(Entity):
-    """A currency (`GET /api/v1/currencies`)."""
+class PermissionSets(OptionalStream):
+    """Sets of permissions that users can have (administrators only)."""
 
+    name = "permission_sets"
+    entity = PermissionSet
+    listings = [WholeListing("/api/v1/permissionSets", price=20)]
+
+
+class Currency(Entity):
     id: Id
     code: Text = None
     name: Text = None
@@ -80,9 +98,18 @@ class Currency(Entity):
     is_custom_flag: Boolean = None
 
 
-class Goal(Entity):
-    """What a user, a team or the company is to reach (`GET /api/v1/goals/find`)."""
+class Currencies(PipedriveStream):
+    """Currencies that the account knows, custom ones included."""
 
+    name = "currencies"
+    entity = Currency
+    listings = [WholeListing("/api/v1/currencies", price=20)]
+
+
+GOAL_TYPES = ("deals_won", "deals_started", "deals_progressed", "activities_completed", "activities_added")
+
+
+class Goal(Entity):
     id: Key
     owner_id: Integer = None
     title: Text = None
@@ -109,9 +136,26 @@ class Goal(Entity):
         }
 
 
-class Filter(Entity):
-    """A stored filter, without its conditions (`GET /api/v1/filters`)."""
+class Goals(OptionalStream):
+    """Goals of users and of the company, current and past."""
 
+    name = "goals"
+    entity = Goal
+    listings = tuple(  # without a type, the API lists the goals of the token's user only
+        WholeListing(
+            "/api/v1/goals/find",
+            price=20,
+            name=f"{kind}, {'current' if is_active == 'true' else 'past'}",
+            params={"type.name": kind, "is_active": is_active},
+            inside="goals",
+        )
+        for kind in GOAL_TYPES
+        for is_active in ("true", "false")
+    )
+    ignored_keys = {"type", "assignee", "duration", "expected_outcome"}
+
+
+class Filter(Entity):
     id: Id
     name: Text = None
     filter_code: Text = None
@@ -127,9 +171,15 @@ class Filter(Entity):
     update_time: Timestamp = None
 
 
-class Webhook(Entity):
-    """A webhook, without its password (`GET /api/v1/webhooks`); administrators only."""
+class Filters(OptionalStream):
+    """Stored filters, without their conditions."""
 
+    name = "filters"
+    entity = Filter
+    listings = [WholeListing("/api/v1/filters", price=20)]
+
+
+class Webhook(Entity):
     id: Id
     name: Text = None
     subscription_url: Text = None
@@ -151,3 +201,12 @@ class Webhook(Entity):
     def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
         """A column `version` would clash with a parameter of the target's, see `PARAMETERS`."""
         return record | {"webhook_version": record.get("version")}
+
+
+class Webhooks(OptionalStream):
+    """Webhooks, without their passwords (administrators only)."""
+
+    name = "webhooks"
+    entity = Webhook
+    listings = [WholeListing("/api/v1/webhooks", price=10)]
+    ignored_keys = {"company_id", "http_auth_user", "http_auth_password", "version"}

@@ -1,6 +1,6 @@
-"""Several requests in flight: pages of the next lists are fetched while those of one are written.
+"""Several requests in flight: pages of the next lists are fetched while those of one list are written.
 
-What comes out is in order, list by list. What waits stays JSON (see `Answer`) and is bounded in bytes.
+Pages come out in order, list by list. Pages that wait stay JSON (see `Answer`), and their bytes are bounded.
 """
 
 import threading
@@ -10,20 +10,20 @@ from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from tap_pipedrive.listings import Page
+from tap_pipedrive.source import Page
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_BYTES = 32 * 2**20
-"""JSON that may wait for its turn; each list may have one page more."""
+"""Bytes of JSON that may wait for their turn; each list may have one page more."""
 
 SIGNAL_SECONDS = 1
-"""Nothing waits longer without a look around: a signal that comes right before a wait does not interrupt it."""
+"""Longest wait for a condition, in seconds: a signal that comes right before a wait does not interrupt it."""
 
 
 class Pool:
-    """Threads that ask the API. They end with the process: an interrupted run does not wait for answers."""
+    """Threads that send requests. They end with the process: an interrupted run does not wait for answers."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -32,14 +32,14 @@ class Pool:
         self._lock = threading.Lock()
 
     def submit(self, function: Callable[..., R], *args: Any) -> "Future[R]":
-        """Have a function called as soon as a thread is free."""
+        """Call a function as soon as a thread is free."""
         future: Future[R] = Future()
 
         def task() -> None:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function(*args))
-                except BaseException as error:  # noqa: BLE001  whoever waits for the result raises it
+                except BaseException as error:  # noqa: BLE001  the thread that waits for the result raises it
                     future.set_exception(error)
 
         with self._lock:
@@ -51,7 +51,7 @@ class Pool:
         return future
 
     def in_order(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function to each item, as many at a time as there are threads; results in the items' order."""
+        """Apply a function to each item, as many at a time as there are threads; yield the results in order."""
         waiting: deque[Future[R]] = deque()
         try:
             for item in items:
@@ -75,8 +75,8 @@ def _result(future: "Future[R]") -> R:
     return future.result()
 
 
-class _Line:
-    """One list: what was fetched of it and waits."""
+class _Queue:
+    """The fetched pages of one list that wait to be read."""
 
     def __init__(self, pages: Iterator[Page]) -> None:
         self.pages = pages
@@ -85,36 +85,36 @@ class _Line:
         self.is_over = False
 
 
-class LookAhead:
-    """Walks through lists, read together and handed out one by one.
+class Prefetcher:
+    """Fetches the pages of several lists ahead of their turn.
 
-    At any time as many pages are being fetched as the pool has threads, those of earlier walks first. Whoever
-    asks for the pages of a walk is done with the earlier ones.
+    At any time as many pages are being fetched as the pool has threads, those of earlier lists first. A reader
+    that asks for the pages of one list is done with the earlier lists.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._lines: list[_Line] = []
+        self._queues: list[_Queue] = []
         self._bytes = self._in_flight = 0
         self._changed = threading.Condition()
 
     def add(self, pages: Iterator[Page]) -> Iterator[Page]:
-        """Take a walk on, in the order in which they will be asked for; return what to read instead of it."""
-        line = _Line(pages)
-        self._lines.append(line)
-        return self._read(line)
+        """Add the pages of the next list, and return an iterator to read instead of them."""
+        queue = _Queue(pages)
+        self._queues.append(queue)
+        return self._read(queue)
 
-    def _read(self, line: _Line) -> Iterator[Page]:
+    def _read(self, queue: _Queue) -> Iterator[Page]:
         with self._changed:
-            for earlier in self._lines[: self._lines.index(line)]:
+            for earlier in self._queues[: self._queues.index(queue)]:
                 self._leave(earlier)
         try:
             while True:
                 with self._changed:
-                    self._go_on()
-                    while not line.waiting:
+                    self._schedule()
+                    while not queue.waiting:
                         self._changed.wait(SIGNAL_SECONDS)
-                    page, error = line.waiting.popleft()
+                    page, error = queue.waiting.popleft()
                     self._bytes -= page.size if page else 0
                 if error:
                     raise error
@@ -123,37 +123,37 @@ class LookAhead:
                 yield page
         finally:
             with self._changed:
-                self._leave(line)
+                self._leave(queue)
 
-    def _leave(self, line: _Line) -> None:
-        """Nobody comes back for the rest."""
-        line.is_over = True
-        self._bytes -= sum(page.size for page, _ in line.waiting if page)
-        line.waiting.clear()
+    def _leave(self, queue: _Queue) -> None:
+        """Drop the rest of a list, which nobody will read."""
+        queue.is_over = True
+        self._bytes -= sum(page.size for page, _ in queue.waiting if page)
+        queue.waiting.clear()
 
-    def _go_on(self) -> None:
-        """Start what may be fetched now; the lock is held."""
-        ahead = [line for line in self._lines if not line.is_over][: self._pool.size]
-        for line in ahead:
-            has_room = not line.waiting or self._bytes < MOST_BYTES
-            if self._in_flight < self._pool.size and not line.is_fetching and has_room:
-                self._pool.submit(self._fetch, line)
-                line.is_fetching = True
+    def _schedule(self) -> None:
+        """Start what may be fetched now. The caller holds the lock."""
+        unfinished = [queue for queue in self._queues if not queue.is_over][: self._pool.size]
+        for queue in unfinished:
+            has_room = not queue.waiting or self._bytes < MOST_BYTES
+            if self._in_flight < self._pool.size and not queue.is_fetching and has_room:
+                self._pool.submit(self._fetch, queue)
+                queue.is_fetching = True
                 self._in_flight += 1
 
-    def _fetch(self, line: _Line) -> None:
+    def _fetch(self, queue: _Queue) -> None:
         page: Page | None = None
         error: BaseException | None = None
         try:
-            page = next(line.pages, None)
+            page = next(queue.pages, None)
         except BaseException as problem:  # noqa: BLE001  the reader raises it
             error = problem
         with self._changed:
-            line.is_fetching = False
+            queue.is_fetching = False
             self._in_flight -= 1
-            if not line.is_over:
-                line.waiting.append((page, error))
+            if not queue.is_over:
+                queue.waiting.append((page, error))
                 self._bytes += page.size if page else 0
-                line.is_over = page is None
-            self._changed.notify_all()  # first: where no thread can be started, the reader is to hear of it
-            self._go_on()
+                queue.is_over = page is None
+            self._changed.notify_all()  # before a fetch that may fail to start a thread: the reader must not wait
+            self._schedule()

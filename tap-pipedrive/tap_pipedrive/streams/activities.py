@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from tap_pipedrive.entities.base import (
+from tap_pipedrive.children import ChildListing
+from tap_pipedrive.entity import (
     Boolean,
     Date,
     Duration,
@@ -16,11 +17,12 @@ from tap_pipedrive.entities.base import (
     Time,
     Timestamp,
 )
+from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
+from tap_pipedrive.parents import Parents
+from tap_pipedrive.sync import OptionalStream, PipedriveStream
 
 
 class Activity(Entity):
-    """A call, meeting, task … (`GET /api/v2/activities`)."""
-
     id: Id
     subject: Text = None
     type: Text = Field(None, description="`key_string` of the activity type")
@@ -52,9 +54,16 @@ class Activity(Entity):
     update_time: Timestamp = None
 
 
-class ActivityType(Entity):
-    """A kind of activity (`GET /api/v1/activityTypes`)."""
+class Activities(PipedriveStream):
+    """Calls, meetings, tasks and other activities."""
 
+    name = "activities"
+    entity = Activity
+    replication_key = "update_time"
+    listings = [CursorListing("/api/v2/activities", price=10, params={"include_fields": "attendees"})]
+
+
+class ActivityType(Entity):
     id: Id
     name: Text = None
     key_string: Text = Field(None, description="What `activities.type` holds")
@@ -67,9 +76,15 @@ class ActivityType(Entity):
     update_time: Timestamp = None
 
 
-class CallLog(Entity):
-    """A phone call (`GET /api/v1/callLogs`); the API shows those of the token's user."""
+class ActivityTypes(PipedriveStream):
+    """Types of activities."""
 
+    name = "activity_types"
+    entity = ActivityType
+    listings = [WholeListing("/api/v1/activityTypes", price=20)]
+
+
+class CallLog(Entity):
     id: Key
     user_id: Integer = None
     activity_id: Integer = None
@@ -90,9 +105,16 @@ class CallLog(Entity):
     end_time: Timestamp = None
 
 
-class Note(Entity):
-    """A note on a deal, lead, person, organization, project or task (`GET /api/v1/notes`)."""
+class CallLogs(OptionalStream):
+    """Phone calls of the token's user."""
 
+    name = "call_logs"
+    entity = CallLog
+    listings = [OffsetListing("/api/v1/callLogs", price=20, is_sortable=False, limit=50)]
+    ignored_keys = {"company_id"}
+
+
+class Note(Entity):
     id: Id
     content: Text = Field(None, description="HTML")
     deal_id: Integer = None
@@ -114,9 +136,17 @@ class Note(Entity):
     update_time: Timestamp = None
 
 
-class NoteComment(Entity):
-    """A comment on a note (`GET /api/v1/notes/{id}/comments`)."""
+class Notes(PipedriveStream):
+    """Notes on deals, leads, persons and organizations."""
 
+    name = "notes"
+    entity = Note
+    replication_key = "update_time"
+    listings = [OffsetListing("/api/v1/notes", price=20)]
+    ignored_keys = {"deal", "lead", "person", "organization", "project", "task", "user"}
+
+
+class NoteComment(Entity):
     uuid: Key
     note_id: Integer = None
     content: Text = Field(None, description="HTML")
@@ -127,9 +157,21 @@ class NoteComment(Entity):
     update_time: Timestamp = None
 
 
-class File(Entity):
-    """What is known of a file, not what is in it (`GET /api/v1/files`)."""
+class NoteComments(OptionalStream):
+    """Comments on notes."""
 
+    name = "note_comments"
+    entity = NoteComment
+    primary_keys = ("uuid",)
+    listings = [
+        ChildListing(
+            OffsetListing("/api/v1/notes/{id}/comments", price=20, is_sortable=False), Parents("notes")
+        )
+    ]
+    ignored_keys = {"object_id", "object_type", "company_id"}
+
+
+class File(Entity):
     id: Id
     name: Text = None
     file_name: Text = Field(None, description="Where it is stored")
@@ -156,3 +198,13 @@ class File(Entity):
     inline_flag: Boolean = None
     add_time: Timestamp = None
     update_time: Timestamp = None
+
+
+class Files(OptionalStream):
+    """Metadata of files, without their content."""
+
+    name = "files"
+    entity = File
+    replication_key = "update_time"
+    listings = [OffsetListing("/api/v1/files", price=20, has_updated_since=False, limit=100)]
+    ignored_keys = {"deal_name", "lead_name", "org_name", "person_name", "product_name", "project_name"}

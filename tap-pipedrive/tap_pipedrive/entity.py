@@ -1,4 +1,7 @@
-"""What a model is, and the types of its fields: each cleans a value and describes its column."""
+"""The types of an entity's fields: each cleans a value and describes its column.
+
+Entities are pydantic models that are never instantiated: `rows.py` calls the cleaning functions directly.
+"""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -27,16 +30,16 @@ Key = Annotated[str, PlainValidator(values.required(values.clean_text)), WithJso
 
 
 class Entity(BaseModel):
-    """A row: the model's fields are its columns."""
+    """A row of a table: the model's fields are its columns."""
 
     @classmethod
     def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
-        """Bring a record of the API into the shape of the columns, where the two differ."""
+        """Return a record of the API with the keys that its columns have, where the two differ."""
         return record
 
     @classmethod
     def columns(cls) -> dict[str, dict[str, Any]]:
-        """Singer schema of each column."""
+        """Return the JSON Schema of each column."""
         properties: dict[str, dict[str, Any]] = cls.model_json_schema()["properties"]
         return {
             name: {key: value for key, value in schema.items() if key not in ("title", "default")}

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tap_pipedrive import ahead
-from tap_pipedrive.ahead import LookAhead, Pool
-from tap_pipedrive.listings import Page
+from tap_pipedrive import prefetch
+from tap_pipedrive.prefetch import Pool, Prefetcher
+from tap_pipedrive.source import Page
 
 from .harness import TOKEN, Asked, Say, account, fake, say
 
@@ -123,8 +123,10 @@ def run_all(plan: Sequence[Walk], size: int, door: Door, fetched: list[tuple[int
         if fails:
             raise Trouble(number)
 
-    look = LookAhead(Pool(size))
-    lines = [look.add(walk(number, pages, fails=fails)) for number, (pages, fails, _) in enumerate(plan)]
+    prefetcher = Prefetcher(Pool(size))
+    lines = [
+        prefetcher.add(walk(number, pages, fails=fails)) for number, (pages, fails, _) in enumerate(plan)
+    ]
     seen: list[Any] = []
     for (_, _, leaves), line in zip(plan, lines, strict=True):
         try:
@@ -165,8 +167,8 @@ def test_as_many_pages_are_fetched_at_once_as_there_are_threads() -> None:
             barrier.wait(DEADLOCK_SECONDS)  # nobody passes alone
             yield page((number, place))
 
-    look = LookAhead(Pool(4))
-    lines = [look.add(walk(number)) for number in range(4)]
+    prefetcher = Prefetcher(Pool(4))
+    lines = [prefetcher.add(walk(number)) for number in range(4)]
     assert within_time(lambda: [name for line in lines for name in names(line)]) == [
         (number, place) for number in range(4) for place in range(3)
     ]
@@ -181,8 +183,8 @@ def test_earlier_walks_come_first() -> None:
             fetched.append(name)
             yield page(name)
 
-    look = LookAhead(Pool(2))
-    lines = [look.add(walk(name, pages)) for name, pages in (("a", 6), ("b", 6), ("c", 2))]
+    prefetcher = Prefetcher(Pool(2))
+    lines = [prefetcher.add(walk(name, pages)) for name, pages in (("a", 6), ("b", 6), ("c", 2))]
     assert (
         within_time(lambda: [name for line in lines for name in names(line)])
         == ["a"] * 6 + ["b"] * 6 + ["c"] * 2
@@ -208,23 +210,23 @@ def test_what_waits_is_bounded_in_bytes(lengths: list[int], size: int, seed: int
 
     def read_all() -> None:
         nonlocal read
-        for line in [look.add(walk(length)) for length in lengths]:
+        for line in [prefetcher.add(walk(length)) for length in lengths]:
             for _ in line:
                 door.pass_through()  # writing takes time as well
                 read += 1
 
     with pytest.MonkeyPatch.context() as patch, Door(seed, size) as door:
-        patch.setattr(ahead, "MOST_BYTES", most)
-        look = LookAhead(Pool(size))
+        patch.setattr(prefetch, "MOST_BYTES", most)
+        prefetcher = Prefetcher(Pool(size))
         within_time(read_all)
     assert read == sum(lengths)
     assert all(held <= most + (2 * size + 1) * PAGE_BYTES for held in waiting)
 
 
 def test_a_page_beyond_all_bounds_is_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "MOST_BYTES", 1)
-    look = LookAhead(Pool(3))
-    lines = [look.add(iter([page(number, size=10**9)] * 5)) for number in range(6)]
+    monkeypatch.setattr(prefetch, "MOST_BYTES", 1)
+    prefetcher = Prefetcher(Pool(3))
+    lines = [prefetcher.add(iter([page(number, size=10**9)] * 5)) for number in range(6)]
     assert within_time(lambda: [name for line in lines for name in names(line)]) == [
         number for number in range(6) for _ in range(5)
     ]
@@ -241,8 +243,8 @@ def test_a_walk_that_nobody_reads_is_not_fetched_to_its_end() -> None:
                 is_left.wait(DEADLOCK_SECONDS)
             yield page(number)
 
-    look = LookAhead(Pool(2))
-    first, second = look.add(endless()), look.add(iter([page("x")] * 50))
+    prefetcher = Prefetcher(Pool(2))
+    first, second = prefetcher.add(endless()), prefetcher.add(iter([page("x")] * 50))
     within_time(lambda: next(first))
     first.close()  # type: ignore[attr-defined]
     is_left.set()
@@ -257,11 +259,11 @@ def test_whoever_reads_a_later_walk_is_done_with_the_earlier_ones() -> None:
     def endless() -> Iterator[Page]:
         while True:
             next(fetched)
-            yield page("never read", size=ahead.MOST_BYTES)
+            yield page("never read", size=prefetch.MOST_BYTES)
 
-    look = LookAhead(Pool(1))
-    look.add(endless())
-    last = look.add(iter([page(number) for number in range(9)]))
+    prefetcher = Prefetcher(Pool(1))
+    prefetcher.add(endless())
+    last = prefetcher.add(iter([page(number) for number in range(9)]))
     assert within_time(lambda: names(last)) == list(range(9))
     assert next(fetched) == 0
 
@@ -272,8 +274,8 @@ def test_whatever_kills_a_fetch_is_raised_to_its_reader(death: BaseException) ->
         yield page(1)
         raise death
 
-    look = LookAhead(Pool(2))
-    first, second = look.add(dying()), look.add(iter([page(2)]))
+    prefetcher = Prefetcher(Pool(2))
+    first, second = prefetcher.add(dying()), prefetcher.add(iter([page(2)]))
     with pytest.raises(type(death)):
         within_time(lambda: names(first))
     assert within_time(lambda: names(second)) == [2]
@@ -293,8 +295,8 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_no_deadlock(
         really(thread)
 
     def read() -> list[Any]:
-        look = LookAhead(Pool(4))
-        lines = [look.add(iter([page(1), page(2), page(3)])) for _ in range(walks_there)]
+        prefetcher = Prefetcher(Pool(4))
+        lines = [prefetcher.add(iter([page(1), page(2), page(3)])) for _ in range(walks_there)]
         here.set()
         return [name for line in lines for name in names(line)]
 
@@ -344,8 +346,8 @@ def test_items_are_taken_as_they_are_needed() -> None:
 def test_lists_and_items_share_the_threads_without_a_deadlock() -> None:
     """As when children are asked about while later lists run ahead."""
     pool = Pool(2)
-    look = LookAhead(pool)
-    first, last = look.add(iter([page("a")] * 3)), look.add(iter([page("b")] * 200))
+    prefetcher = Prefetcher(pool)
+    first, last = prefetcher.add(iter([page("a")] * 3)), prefetcher.add(iter([page("b")] * 200))
 
     def read() -> list[Any]:
         out = names(first)
@@ -400,6 +402,6 @@ def test_a_run_ends_at_once_when_told_to(
     said = (tmp_path / "log").read_text()
     assert process.returncode == 128 + number
     assert took < 4
-    assert "Interrupted: the next run goes on" in said
+    assert "Interrupted: the next run continues" in said
     assert "Traceback" not in said
     assert all(json.loads(line)["type"] for line in (tmp_path / "out").read_bytes().splitlines())

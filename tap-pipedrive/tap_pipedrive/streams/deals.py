@@ -4,12 +4,21 @@ from typing import Any
 
 from pydantic import Field
 
-from tap_pipedrive.entities.base import Boolean, Date, Entity, Id, Integer, Key, List, Number, Text, Timestamp
+from tap_pipedrive.children import ChildListing
+from tap_pipedrive.entity import Boolean, Date, Entity, Id, Integer, Key, List, Number, Text, Timestamp
+from tap_pipedrive.history import Change, ChangeListing
+from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
+from tap_pipedrive.parents import Parents
+from tap_pipedrive.streams.contacts import COUNTS, MAIL_TIMES
+from tap_pipedrive.sync import OptionalStream, PipedriveStream
+
+DEAL_PARAMS = {
+    "status": "open,won,lost,deleted",
+    "include_fields": f"{COUNTS},{MAIL_TIMES},first_won_time,products_count,participants_count,source_lead_id",
+}
 
 
 class Pipeline(Entity):
-    """A pipeline (`GET /api/v2/pipelines`)."""
-
     id: Id
     name: Text = None
     order_nr: Integer = None
@@ -19,9 +28,16 @@ class Pipeline(Entity):
     update_time: Timestamp = None
 
 
-class Stage(Entity):
-    """A stage of a pipeline (`GET /api/v2/stages`)."""
+class Pipelines(PipedriveStream):
+    """Sales pipelines."""
 
+    name = "pipelines"
+    entity = Pipeline
+    listings = [CursorListing("/api/v2/pipelines", price=5)]
+    ignored_keys = {"is_selected"}
+
+
+class Stage(Entity):
     id: Id
     name: Text = None
     pipeline_id: Integer = None
@@ -34,9 +50,15 @@ class Stage(Entity):
     update_time: Timestamp = None
 
 
-class Deal(Entity):
-    """A deal, open, won, lost, deleted or archived (`GET /api/v2/deals`, `GET /api/v2/deals/archived`)."""
+class Stages(PipedriveStream):
+    """Stages of the pipelines."""
 
+    name = "stages"
+    entity = Stage
+    listings = [CursorListing("/api/v2/stages", price=5)]
+
+
+class Deal(Entity):
     id: Id
     title: Text = None
     owner_id: Integer = None
@@ -95,17 +117,24 @@ class Deal(Entity):
         """Some accounts answer a reason as `{"id": 3, "label": "Too expensive"}` instead of its text."""
         reason = record.get("lost_reason")
         if isinstance(reason, dict):
-            return {
-                **record,
-                "lost_reason": reason.get("label"),
-                "lost_reason_id": reason.get("id"),
-            }
+            return {**record, "lost_reason": reason.get("label"), "lost_reason_id": reason.get("id")}
         return record
 
 
-class DealProduct(Entity):
-    """A line item: a product on a deal (`GET /api/v2/deals/products`)."""
+class Deals(PipedriveStream):
+    """Deals: open, won, lost, archived, and deleted within 30 days."""
 
+    name = "deals"
+    entity = Deal
+    replication_key = "update_time"
+    custom_fields_of = "deal"
+    listings = [
+        CursorListing("/api/v2/deals", price=10, name="live", params=DEAL_PARAMS),
+        CursorListing("/api/v2/deals/archived", price=20, name="archived", params=DEAL_PARAMS),
+    ]
+
+
+class DealProduct(Entity):
     id: Id = Field(description="Of the line item; one product may be on a deal twice")
     deal_id: Integer = None
     product_id: Integer = Field(None, description="Nothing once the product has been purged")
@@ -129,9 +158,22 @@ class DealProduct(Entity):
     update_time: Timestamp = None
 
 
-class DealInstallment(Entity):
-    """A part of a deal's value that is billed on a day of its own (`GET /api/v2/deals/installments`)."""
+class DealProducts(PipedriveStream):
+    """Line items: the products of deals."""
 
+    name = "deal_products"
+    entity = DealProduct
+    listings = [
+        ChildListing(
+            CursorListing("/api/v2/deals/products", price=10),
+            Parents("deals", count="products_count"),
+            batch=100,
+            many="deal_ids",
+        )
+    ]
+
+
+class DealInstallment(Entity):
     id: Id
     deal_id: Integer = None
     amount: Number = Field(None, description="In the deal's currency")
@@ -139,9 +181,22 @@ class DealInstallment(Entity):
     description: Text = None
 
 
-class DealDiscount(Entity):
-    """An additional discount on a whole deal (`GET /api/v2/deals/{id}/discounts`)."""
+class DealInstallments(OptionalStream):
+    """Parts of deals' values that are billed on days of their own (Growth plan and up)."""
 
+    name = "deal_installments"
+    entity = DealInstallment
+    listings = [
+        ChildListing(
+            CursorListing("/api/v2/deals/installments", price=10),
+            Parents("deals", count="products_count"),
+            batch=100,
+            many="deal_ids",
+        )
+    ]
+
+
+class DealDiscount(Entity):
     id: Key
     deal_id: Integer = None
     type: Text = Field(None, description="percentage or amount")
@@ -153,17 +208,38 @@ class DealDiscount(Entity):
     updated_at: Timestamp = None
 
 
-class DealFollower(Entity):
-    """A user who follows a deal (`GET /api/v2/deals/{id}/followers`)."""
+class DealDiscounts(OptionalStream):
+    """Additional discounts on whole deals."""
 
+    name = "deal_discounts"
+    entity = DealDiscount
+    listings = [
+        ChildListing(
+            WholeListing("/api/v2/deals/{id}/discounts", price=10), Parents("deals", count="products_count")
+        )
+    ]
+
+
+class DealFollower(Entity):
     deal_id: Id
     user_id: Id
     add_time: Timestamp = None
 
 
-class DealParticipant(Entity):
-    """A person who takes part in a deal (`GET /api/v1/deals/{id}/participants`)."""
+class DealFollowers(OptionalStream):
+    """Users who follow deals."""
 
+    name = "deal_followers"
+    entity = DealFollower
+    primary_keys = ("deal_id", "user_id")
+    listings = [
+        ChildListing(
+            CursorListing("/api/v2/deals/{id}/followers", price=10), Parents("deals", count="followers_count")
+        )
+    ]
+
+
+class DealParticipant(Entity):
     id: Id = Field(description="Of the participation, not of the person")
     deal_id: Integer = None
     person_id: Integer = None
@@ -180,3 +256,70 @@ class DealParticipant(Entity):
             "person_id": record.get("person") if person is None else person,
             "added_by_user_id": user["data"] if isinstance(user, dict) and "data" in user else user,
         }
+
+
+class DealParticipants(OptionalStream):
+    """Persons who take part in deals."""
+
+    name = "deal_participants"
+    entity = DealParticipant
+    listings = [
+        ChildListing(
+            OffsetListing("/api/v1/deals/{id}/participants", price=10, is_sortable=False),
+            Parents("deals", count="participants_count"),
+        )
+    ]
+    ignored_keys = {"person", "related_item_data", "related_item_id", "related_item_type"}
+
+
+class DealParticipantChange(Entity):
+    change_id: Key = Field(description="Key; hash of the change, as Pipedrive numbers none")
+    deal_id: Integer = Field(None, description="Deal")
+    person_id: Integer = Field(None, description="Contact person who was added or removed")
+    actor_user_id: Integer = Field(None, description="User who changed it")
+    action: Text = Field(None, description="added or removed")
+    sequence: Integer = Field(None, description="1 for the oldest change of the deal's participants")
+    time: Timestamp = Field(None, description="When it changed")
+
+
+class DealParticipantChanges(OptionalStream):
+    """Persons who were added to deals and removed from them, when and by whom."""
+
+    name = "deal_participant_changes"
+    entity = DealParticipantChange
+    primary_keys = ("change_id",)
+    keeps_missing_rows = True
+    listings = [
+        ChangeListing(
+            CursorListing("/api/v1/deals/{id}/participantsChangelog", price=10),
+            Parents("deals"),
+            subject="person_id",
+            identity=("time", "action", "person_id", "actor_user_id"),
+        )
+    ]
+
+
+class DealChange(Change):
+    deal_id: Integer = None
+
+
+class DealChanges(PipedriveStream):
+    """Changes of deals: moves between stages or, with `history: all`, changes of all fields."""
+
+    name = "deal_changes"
+    entity = DealChange
+    primary_keys = ("change_id",)
+    keeps_missing_rows = True
+    listings = [
+        ChangeListing(
+            CursorListing("/api/v1/deals/{id}/changelog", price=20),
+            Parents("deals", moved="stage_change_time", only_if_changed=True),
+            name="stage",
+            only_field="stage_id",
+        ),
+        ChangeListing(
+            CursorListing("/api/v1/deals/{id}/changelog", price=20),
+            Parents("deals", only_if_changed=True),
+            name="all",
+        ),
+    ]

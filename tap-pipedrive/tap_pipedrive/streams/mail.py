@@ -4,12 +4,14 @@ from typing import Any
 
 from pydantic import Field
 
-from tap_pipedrive.entities.base import Boolean, Entity, Id, Integer, List, Object, Text, Timestamp
+from tap_pipedrive.children import ChildListing
+from tap_pipedrive.entity import Boolean, Entity, Id, Integer, List, Object, Text, Timestamp
+from tap_pipedrive.listings import OffsetListing, WholeListing
+from tap_pipedrive.parents import Parents
+from tap_pipedrive.sync import OptionalStream
 
 
 class MailThread(Entity):
-    """A conversation (`GET /api/v1/mailbox/mailThreads`, a folder at a time)."""
-
     id: Id
     account_id: Text = Field(None, description="The mailbox")
     user_id: Integer = None
@@ -54,9 +56,21 @@ class MailThread(Entity):
         return record | {"thread_version": record.get("version")}
 
 
-class MailMessage(Entity):
-    """A message of a conversation, without its body (`GET /api/v1/mailbox/mailThreads/{id}/mailMessages`)."""
+class MailThreads(OptionalStream):
+    """Conversations by e-mail of the token's user."""
 
+    name = "mail_threads"
+    entity = MailThread
+    listings = tuple(
+        OffsetListing(
+            "/api/v1/mailbox/mailThreads", price=20, name=folder, params={"folder": folder}, is_sortable=False
+        )
+        for folder in ("inbox", "drafts", "sent", "archive")
+    )
+    ignored_keys = {"version"}
+
+
+class MailMessage(Entity):
     id: Id
     mail_thread_id: Integer = None
     account_id: Text = Field(None, description="The mailbox")
@@ -90,3 +104,16 @@ class MailMessage(Entity):
     def prepare(cls, record: dict[str, Any]) -> dict[str, Any]:
         """`from` and `to` are words of SQL, so all four lists of addresses get longer names."""
         return record | {f"{role}_parties": record.get(role) for role in ("from", "to", "cc", "bcc")}
+
+
+class MailMessages(OptionalStream):
+    """E-mails of the token's user, without their bodies."""
+
+    name = "mail_messages"
+    entity = MailMessage
+    listings = [
+        ChildListing(
+            WholeListing("/api/v1/mailbox/mailThreads/{id}/mailMessages", price=20), Parents("mail_threads")
+        )
+    ]
+    ignored_keys = {"from", "to", "cc", "bcc"}

@@ -1,0 +1,131 @@
+"""Which columns the custom fields of a table get, and how they are named.
+
+A custom field is identified by its 40-character key; its name may change and need not be unique. The name of its
+column is an alias from the settings, else the name that the field had when it was first seen (pinned in the
+state), else the slug of its present name.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Any
+
+from tap_pipedrive import values
+from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.field_types import Options, kind_of
+
+Pins = dict[str, dict[str, str]]
+"""By key: the `name` and `type` that a field had when its columns were made."""
+
+RAW, OVERFLOW = "custom_fields", "custom_fields_overflow"
+"""Columns for the raw object, and for values without a column of their own; no field may take these names."""
+
+PARAMETERS = {"version", "deletedate"}
+"""Names that no column may have: target-postgres uses them as parameters when it marks deleted rows."""
+
+_KEY = re.compile(r"^[0-9a-f]{40}")
+_DESCRIBED = re.compile(r"^Custom field (.+)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A custom field as `GET /api/v2/dealFields` (and its siblings) defines it."""
+
+    key: str
+    name: str
+    type: str
+    options: Options
+
+
+def describe(field: Definition) -> dict[str, str]:
+    """Return what the schema of a custom field's column says of the field; `key_of` reads it back."""
+    return {"title": field.name, "description": f"Custom field {field.key}"}
+
+
+def key_of(schema: Mapping[str, Any]) -> str | None:
+    """Return the key of the custom field to which a column belongs, by its schema; None for other columns."""
+    match = _DESCRIBED.match(schema.get("description") or "")
+    return match[1] if match else None
+
+
+def is_custom_key(name: str) -> bool:
+    """Return whether a v1 record's key is that of a custom field, or of one of its parts."""
+    return bool(_KEY.match(name))
+
+
+def slug(name: str) -> str:
+    """Return a name as a column name: ASCII, snake_case, no digit first; empty if nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    return f"_{words}" if words[:1].isdigit() else words
+
+
+def assign_names(
+    definitions: Sequence[Definition], aliases: Mapping[str, str], pins: Pins, reserved: Sequence[str]
+) -> dict[str, str]:
+    """Return column names by key: aliases, else pins, else slugs; slugs that clash get a suffix. `reserved`:
+    built-in columns. Raises PipedriveError when an alias cannot be a column name."""
+    names: dict[str, str] = {}
+    taken = {*reserved, *PARAMETERS, RAW, OVERFLOW}
+    for field in definitions:
+        if alias := aliases.get(field.key):
+            columns = _columns(alias, field.type)
+            others = (
+                _columns(pin["name"], pin["type"]) for key, pin in pins.items() if key[:40] != field.key
+            )
+            taken_by_others = taken.union(*others)
+            if clash := next(
+                (
+                    column
+                    for column in columns
+                    if column in taken_by_others or len(column) > values.MAX_IDENTIFIER
+                ),
+                None,
+            ):
+                raise PipedriveError(
+                    f"Setting custom_field_names: {field.key} ({field.name}) cannot be named {alias}: the "
+                    f"column {clash} exists already or is too long; choose another name."
+                )
+            names[field.key] = alias
+            taken |= columns
+    types = {field.key: field.type for field in definitions}
+    for key, pin in pins.items():
+        columns = _columns(pin["name"], pin["type"])
+        if types.get(key) == pin["type"] and key not in names and not columns & taken:
+            names[key] = pin["name"]
+        taken |= columns  # of deleted fields too: their columns stay in the warehouse
+    new = sorted((field for field in definitions if field.key not in names), key=lambda field: field.key)
+    wanted = {field.key: _fit(slug(field.name), field.type) for field in new}
+    demand = Counter(
+        column for field in new for column in _columns(wanted[field.key], field.type) if wanted[field.key]
+    )
+    for field in new:
+        name, length = wanted[field.key], 6
+        columns = _columns(name, field.type)
+        if not name or columns & taken or any(demand[column] > 1 for column in columns):
+            name = ""
+        while not name or _columns(name, field.type) & taken:
+            tail = "_" + _digits(field.key)[:length]
+            name = _fit(wanted[field.key] or "field", field.type, tail) + tail
+            length += 2
+        names[field.key] = name
+        taken |= _columns(name, field.type)
+    return names
+
+
+def _columns(name: str, field_type: str) -> set[str]:
+    return {name + suffix for suffix, _ in kind_of(field_type).columns}
+
+
+def _digits(key: str) -> str:
+    """Return the digits that make a clashing name unique: the key, or the hash of a key that is none itself."""
+    return key if re.fullmatch(_KEY, key) else sha1(key.encode(), usedforsecurity=False).hexdigest()
+
+
+def _fit(name: str, field_type: str, tail: str = "") -> str:
+    """Cut a name so that its longest column, with suffix and tail, is a valid identifier."""
+    longest = max(len(suffix) for suffix, _ in kind_of(field_type).columns)
+    return name[: values.MAX_IDENTIFIER - longest - len(tail)].rstrip("_")

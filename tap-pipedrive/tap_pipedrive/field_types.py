@@ -1,0 +1,129 @@
+"""Pipedrive's field types: which columns a custom field of a type gets, and which cells a value becomes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tap_pipedrive import values
+
+Schema = dict[str, Any]
+
+Options = Mapping[int, str]
+"""Labels by option id."""
+
+Clean = Callable[[Any], Any]
+Cells = Callable[[Any, Options], Sequence[Any]]
+
+ADDRESS_PARTS = (
+    "street_number", "route", "sublocality", "subpremise", "locality", "admin_area_level_1",
+    "admin_area_level_2", "country", "postal_code", "formatted_address",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The columns of a field type (suffix and schema), and how a value becomes their cells."""
+
+    columns: tuple[tuple[str, Schema], ...]
+    read: Cells
+    flat: tuple[str, ...] = ()
+    """Suffixes of the keys under which v1 sends the parts of one value."""
+
+    clean: Clean | None = None
+    """Cleans a value directly, where the type has one column and no options."""
+
+
+def _scalar(clean: Clean, schema: Schema) -> Kind:
+    return Kind((("", schema),), lambda value, _: (clean(value),), clean=clean)
+
+
+def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str, ...]) -> Kind:
+    """Make a type whose value is an object: (column suffix, names of the part, cleaning, schema). A bare value
+    stands for its first part; a part has several names where the API versions differ."""
+
+    first = columns[0][1][0]
+    parts = tuple((names, clean) for _, names, clean, _ in columns)
+
+    def read(value: Any, _: Options) -> list[Any]:
+        sent = value if isinstance(value, dict) else {first: value}
+        cells = []
+        for names, clean in parts:
+            for name in names:
+                part = sent.get(name)
+                if part is not None:
+                    break
+            cells.append(None if part is None else clean(part))
+        return cells
+
+    return Kind(tuple((suffix, schema) for suffix, _, _, schema in columns), read, flat)
+
+
+def _read_option(value: Any, options: Options) -> tuple[str | None, int | None]:
+    """Return label and id of an option; a deleted option has no label."""
+    option = values.clean_integer(value)
+    return (None if option is None else options.get(option)), option
+
+
+def _read_options(value: Any, options: Options) -> tuple[list[Any] | None, list[Any] | None]:
+    """Return labels and ids of a set; v1 sends `"12,34"`, v2 `[12, 34]`."""
+    if value is None or value == "":
+        return None, None
+    chosen = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    found = [_read_option(one, options) for one in chosen]
+    return [label for label, _ in found], [option for _, option in found]
+
+
+def _read_anything(value: Any, _: Options) -> tuple[str | None]:
+    """Return the value of an unknown type: text as it is, anything else as JSON."""
+    if isinstance(value, dict | list):
+        return (values.encode(value).decode(),)
+    return (values.clean_text(value),)
+
+
+_TEXT = _scalar(values.clean_text, values.TEXT)
+_INTEGER = _scalar(values.clean_integer, values.INTEGER)
+_UNKNOWN = Kind((("", values.TEXT),), _read_anything)
+
+KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("varchar", "varchar_auto", "varchar_options", "text", "phone", "lead"), _TEXT),
+    "double": _scalar(values.clean_number, values.NUMBER),
+    "boolean": _scalar(values.clean_boolean, values.BOOLEAN),
+    "date": _scalar(values.clean_date, values.DATE),
+    "json": _UNKNOWN,
+    **dict.fromkeys(("int", "user", "org", "people", "deal", "project", "stage", "activity"), _INTEGER),
+    "visible_to": _INTEGER,
+    "enum": Kind((("", values.TEXT), ("_id", values.INTEGER)), _read_option),
+    "set": Kind((("", values.ARRAY), ("_ids", values.ARRAY)), _read_options),
+    "monetary": _parts(
+        ("", ("value",), values.clean_number, values.NUMBER),
+        ("_currency", ("currency",), values.clean_text, values.TEXT),
+        flat=("currency",),
+    ),
+    "daterange": _parts(
+        ("", ("value",), values.clean_date, values.DATE),
+        ("_until", ("until",), values.clean_date, values.DATE),
+        flat=("until",),
+    ),
+    "time": _parts(
+        ("", ("value",), values.clean_time, values.TEXT),
+        ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
+        flat=("timezone_id",),
+    ),
+    "timerange": _parts(
+        ("", ("value",), values.clean_time, values.TEXT),
+        ("_until", ("until",), values.clean_time, values.TEXT),
+        ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
+        flat=("until", "timezone_id"),
+    ),
+    "address": _parts(
+        ("", ("value",), values.clean_text, values.TEXT),
+        *((f"_{part}", (part,), values.clean_text, values.TEXT) for part in ADDRESS_PARTS),
+        flat=ADDRESS_PARTS,
+    ),
+}
+"""By field type of the API. Pipedrive adds types; a type that is not here becomes text."""
+
+
+def kind_of(field_type: str) -> Kind:
+    """Return the kind of a field type; that of text for types that Pipedrive has added since."""
+    return KINDS.get(field_type, _UNKNOWN)

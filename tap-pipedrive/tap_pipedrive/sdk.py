@@ -1,0 +1,120 @@
+"""The one place that uses the Singer SDK beyond its public interface, each use with its reason.
+
+`tests/tap/test_sdk.py` lists the names and signatures that this file stands on, and runs against the oldest and
+the newest supported release.
+"""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Generator, Iterable, Mapping
+from types import FrameType
+from typing import Any
+
+from singer_sdk import Tap
+from singer_sdk.singerlib import Catalog, CatalogEntry
+from singer_sdk.streams import Stream
+
+from tap_pipedrive.writer import Writer
+
+
+class SdkStream(Stream):
+    """A stream that is written page by page instead of record by record."""
+
+    def __init__(self, tap: "SdkTap") -> None:
+        super().__init__(tap=tap)
+        self.tap = tap
+        # The SDK logs an error that it also raises; `__main__` reports it once. With singer-sdk 0.55 the logger of
+        # a stream is a LoggerAdapter, which has no filters of its own.
+        logger: Any = self.logger
+        logger = logger.logger if isinstance(logger, logging.LoggerAdapter) else logger
+        logger.addFilter(lambda record: "An unhandled error occurred" not in str(record.msg))
+
+    @abstractmethod
+    def sync_pages(self) -> None:
+        """Write the rows of the run, and the state after each page."""
+
+    def _sync_records(self, context: Mapping[str, Any] | None = None, **_: Any) -> Generator[Any, Any, Any]:
+        """Write all pages.
+
+        Overridden, as the SDK goes record by record (selection, conformance, maps and a flush for each) at a tenth
+        of the speed, and as its states in a first load are no points to resume from.
+        """
+        self.sync_pages()
+        yield from ()
+
+    def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
+        """Return None: the SDK's signpost is the host's clock, bookmarks go by Pipedrive's."""
+
+    @property
+    def catalog_entry(self) -> CatalogEntry:
+        """The stream as the catalog shows it. The SDK has it for whole catalogs only."""
+        return self._singer_catalog_entry
+
+    def forget_stream_maps(self) -> None:
+        """Make the stream maps anew when they are needed next: the SDK keeps them with the old schema."""
+        self._stream_maps = []
+
+    def write_schema(self) -> None:
+        """Write a SCHEMA message. The SDK writes one when the stream begins, and offers no second one."""
+        self._write_schema_message()
+
+    def write_activate_version(self, version: int) -> None:
+        """Write an ACTIVATE_VERSION message. The SDK would write it before the first row, so that a run that
+        ends early would leave a table of rows marked as deleted."""
+        self._write_activate_version_message(version)
+
+    def write_state(self) -> None:
+        """Write a STATE message with the state as it is now."""
+        self.tap.state_writer.write_state(self.tap_state)
+
+    def stop_at_record_limit(self, count: int) -> None:
+        """Stop the stream when `--test` has its rows. Raises the SDK's own exception, which `--test` expects."""
+        self._check_max_record_limit(count)
+
+
+class SdkTap(Tap):
+    """A tap with an end of its runs, settings checked by pydantic, and streams in an order of its own."""
+
+    message_writer_class = Writer
+
+    @property
+    def writer(self) -> Writer:
+        """The writer of messages."""
+        assert isinstance(self.message_writer, Writer)  # noqa: S101
+        return self.message_writer
+
+    @abstractmethod
+    def check_settings(self, *, raise_errors: bool) -> list[str]:
+        """Check the settings, and return what is wrong with them as sentences."""
+
+    @abstractmethod
+    def run_streams(self) -> None:
+        """Sync the selected streams by `sync_streams`, and report the run."""
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings. Overridden, as the SDK's messages quote JSON Schema."""
+        self.append_builtin_config(self.config_jsonschema)
+        return self.check_settings(raise_errors=raise_errors)
+
+    def sync_all(self) -> None:  # type: ignore[misc]
+        """Run the tap. Overridden although the SDK calls it final, as the SDK has no hook for the end of a run."""
+        self.run_streams()
+
+    def sync_streams(self) -> None:
+        """Sync the selected streams as the SDK does."""
+        super().sync_all()
+
+    def working_catalog(self, streams: Iterable[SdkStream]) -> Catalog:
+        """Return the catalog of these streams. The SDK would keep the input catalog, which may be older."""
+        if self._catalog is None:
+            self._catalog = Catalog((stream.name, stream.catalog_entry) for stream in streams)
+        return self._catalog
+
+    def register_schema(self, stream: SdkStream) -> None:
+        """Tell the mapper that a stream has new columns."""
+        self.mapper.register_raw_streams_from_catalog(Catalog({stream.name: stream.catalog_entry}))
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Stop on SIGINT and SIGTERM. Overridden, as the SDK exits with 0, as if all had been read."""
+        self.logger.error("Interrupted: the next run continues where this one stopped.")
+        self.writer.exit(128 + signum)

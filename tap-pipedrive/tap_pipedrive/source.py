@@ -1,0 +1,112 @@
+"""What listings, child listings and streams share: a page, where it is read from, and what a listing is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from tap_pipedrive.client import Client
+from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.parents import ParentIndex
+from tap_pipedrive.settings import Settings
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Checkpoint = Mapping[str, Any]
+"""Where a listing is resumed, as the state keeps it between runs; empty: at its beginning."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows as the API sent them."""
+
+    read: Callable[[], Sequence[Any]]
+    """Decodes the rows."""
+
+    checkpoint: Checkpoint
+    """Where to resume after these rows; empty after the last page."""
+
+    served_at: datetime | None
+    """The server's clock when it sent them; None if it did not say."""
+
+    in_order: bool = False
+    """Whether all older changes came before these rows, so that the newest of them is a point to resume from."""
+
+    reached: datetime | None = None
+    """All changes before this moment have been listed; for rows that do not show it by their own time."""
+
+    refusal: PipedriveError | None = None
+    """Why rows are missing, if any are."""
+
+    share: float | None = None
+    """Which share of the listing is read with this page, 0 to 1; None where that is unknown."""
+
+    size: int = 0
+    """Bytes that the page holds while it waits."""
+
+    @cached_property
+    def rows(self) -> Sequence[Any]:
+        """The rows, decoded when they are first asked for."""
+        return self.read()
+
+
+class RunContext(Protocol):
+    """What a listing needs to know of the run that reads it."""
+
+    settings: Settings
+
+    def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
+        """Return the field definitions of an entity, which are read once a run."""
+
+    def column_names(self, entity: str) -> Mapping[str, str]:
+        """Return the column name of each custom field of an entity, by key."""
+
+    def is_selected(self, stream: str) -> bool:
+        """Return whether a stream is part of this run."""
+
+    def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
+        """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
+        Rows that the run has not seen are read from `source`."""
+
+    def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a function that sends requests to each item, several at a time; yield the results in order."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a listing reads: the API, on behalf of one stream, to which the tokens are charged."""
+
+    stream: str
+    client: Client
+    run: RunContext
+
+
+class Listing(ABC):
+    """A list of the API that a stream reads; a stream with several has one bookmark for each."""
+
+    name: str
+    """Name of the partition in the state; empty for a stream's only listing."""
+
+    effort: ClassVar[int] = 0
+    """Rank by the number of requests: 0 for a list, 2 for a list per parent, 3 for a history per parent."""
+
+    can_prefetch: ClassVar[bool] = True
+    """Whether its pages can be read before its turn: it needs nothing that other streams find out."""
+
+    @property
+    def bookmark(self) -> str | None:
+        """What the bookmark refers to, where it is not the stream's own replication key."""
+        return None
+
+    def is_enabled(self, run: RunContext) -> bool:
+        """Return whether the settings ask for this listing."""
+        return True
+
+    @abstractmethod
+    def pages(
+        self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
+    ) -> Iterator[Page]:
+        """Read the list: all of it from a checkpoint on, or what changed since a moment, oldest change first."""

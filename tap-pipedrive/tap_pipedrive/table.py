@@ -1,0 +1,236 @@
+"""A stream as a table: its columns, which of them are selected, the user's stream maps, and its rows."""
+
+from collections.abc import Mapping, Sequence, Set
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, ClassVar
+
+from msgspec import to_builtins
+from singer_sdk.mapper import SameRecordTransform, StreamMap
+from singer_sdk.singerlib import Catalog
+from singer_sdk.streams import Stream
+
+from tap_pipedrive.catalog import match_selection
+from tap_pipedrive.columns import Pins
+from tap_pipedrive.custom_fields import CustomFields
+from tap_pipedrive.definitions import FieldDefinitions
+from tap_pipedrive.entity import Entity
+from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.field_types import KINDS
+from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
+from tap_pipedrive.sdk import SdkStream, SdkTap
+from tap_pipedrive.settings import Settings
+from tap_pipedrive.source import Listing
+
+INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
+
+
+class Table(SdkStream):
+    """A table: where its rows are listed, and what they consist of. Its subclasses are attributes only."""
+
+    entity: type[Entity]
+    """The built-in columns."""
+
+    listings: Sequence[Listing] = ()
+    """Where the rows come from, in the order of reading; with several, each has a bookmark of its own."""
+
+    custom_fields_of: str | None = None
+    """Entity whose custom fields the rows carry."""
+
+    flat_custom_fields: ClassVar[bool] = False
+    """Whether custom fields stand at the root of a record, as in API v1."""
+
+    ignored_keys: ClassVar[Set[str]] = frozenset()
+    """Keys of a record that add nothing to its columns, such as copies of related records."""
+
+    keeps_missing_rows: ClassVar[bool] = False
+    """Whether rows that Pipedrive no longer has stay as they were, without a mark of deletion."""
+
+    primary_keys: Sequence[str] = ("id",)
+
+    def __init__(self, tap: SdkTap, definitions: FieldDefinitions, settings: Settings) -> None:
+        super().__init__(tap)
+        self.settings = settings
+        self.row_count = 0
+        self.reader = RowReader(
+            self.name,
+            self.entity,
+            self.primary_keys,
+            ignored_keys=self.ignored_keys,
+            flat_custom_fields=self.flat_custom_fields,
+        )
+        self._definitions = definitions
+        self._custom_fields: CustomFields | None = None
+        self._columns: dict[str, Any] | None = None
+        self._catalog: Catalog | None = None
+        self._is_selection_set = False
+        self._undefined: set[str] = set()  # keys of custom fields that have values and no definition
+
+    # Columns
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Built-in columns, and those of the account's custom fields."""
+        if self._columns is None:
+            custom = self.custom_fields.columns if self.custom_fields else {}
+            self._columns = {"type": "object", "properties": {**self.entity.columns(), **custom}}
+        return self._columns
+
+    @property
+    def custom_fields(self) -> CustomFields | None:
+        """The columns of the account's custom fields; None for an entity without custom fields."""
+        if self._custom_fields is None and self.custom_fields_of:
+            self._custom_fields = self._define_custom_fields(self.custom_fields_of)
+        return self._custom_fields
+
+    def _define_custom_fields(self, entity: str) -> CustomFields:
+        pins = self._pins()
+        definitions = list(self._definitions.custom_fields(entity, have_columns=bool(pins)).values())
+        if unknown := sorted({field.type for field in definitions} - KINDS.keys()):
+            types = ", ".join(unknown)
+            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
+        fields = CustomFields(
+            definitions,
+            mode=self.settings.custom_fields,
+            aliases=self.settings.custom_field_names,
+            pins=pins,
+            reserved=tuple(self.entity.model_fields),
+            max_columns=self.settings.max_custom_field_columns,
+        )
+        if fields.without_columns:
+            self.logger.warning(
+                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d.",
+                self.name,
+                len(fields.without_columns),
+                self.settings.max_custom_field_columns,
+            )
+        return fields
+
+    def _pins(self) -> Pins:
+        """Return the names that custom-field columns got when they were first seen, as the state keeps them."""
+        pins: Pins = self.stream_state.setdefault("custom_fields", {})
+        try:
+            well_formed = all(isinstance(pin["name"] + pin["type"], str) for pin in pins.values())
+        except (AttributeError, KeyError, TypeError):
+            well_formed = False
+        if not well_formed:
+            raise PipedriveError(f"The state's custom_fields of {self.name} are malformed: clear the state.")
+        return pins
+
+    def _define_new_fields(self, entity: str, raws: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether rows have fields that were added during the run, which get their columns now.
+
+        Otherwise the first values of such a field would be missing in its column until their rows change again.
+        """
+        known = self.custom_fields.known if self.custom_fields else set()
+        new = set().union(*raws) - known
+        new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
+        if new <= self._undefined:
+            return False
+        self._definitions.forget(entity)
+        self._columns = self._custom_fields = None
+        self._undefined |= new - (self.custom_fields.known if self.custom_fields else set())
+        if self._undefined:
+            keys = ", ".join(sorted(self._undefined))
+            self.logger.warning(
+                "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys
+            )
+        self.tap.register_schema(self)
+        self.forget_stream_maps()
+        self.__dict__.pop("_is_plain", None)
+        self.write_schema()
+        return True
+
+    # Selection and maps
+
+    @property
+    def replication_method(self) -> str:
+        """How the stream is read in this run; with the setting `reconcile`, everything is read."""
+        if self.settings.reconcile and not self.keeps_missing_rows:
+            return FULL_TABLE
+        if self.forced_replication_method is None and any(listing.bookmark for listing in self.listings):
+            return INCREMENTAL
+        return super().replication_method
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take the selection from a catalog, and the columns from the account as it is now."""
+        self._catalog = catalog
+        entry = catalog.get_stream(self.name)
+        if entry and entry.metadata.resolve_selection().get((), False):
+            key = self.replication_key
+            entry = match_selection(entry, self.schema, keys=self.primary_keys, replication_key=key)
+            catalog = Catalog({self.name: entry})
+        super().apply_catalog(catalog)
+
+    @property
+    def selected(self) -> bool:
+        """Whether the stream is part of the run. The SDK would read its custom fields for that."""
+        if not self._is_selection_set and not (self._catalog and self._catalog.get_stream(self.name)):
+            return self._catalog is None and self.selected_by_default
+        return bool(super().selected)
+
+    @selected.setter
+    def selected(self, value: bool | None) -> None:
+        Stream.selected.fset(self, value)  # type: ignore[attr-defined]  # the SDK's setter
+        self._is_selection_set = True
+        self.tap.register_schema(self)
+        self.forget_stream_maps()
+
+    @property
+    def stream_maps(self) -> list[StreamMap]:
+        """The user's stream maps. The mapper knows the streams of the run, until another one is asked for."""
+        if self.name not in self.tap.mapper.stream_maps:
+            self.tap.register_schema(self)
+        return super().stream_maps
+
+    @cached_property
+    def _deselected(self) -> frozenset[str]:
+        columns = self.schema["properties"]
+        return frozenset(column for column in columns if not self.mask["properties", column])
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether rows are written as they are: without stream maps and flattening."""
+        return all(
+            type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
+            for stream_map in self.stream_maps
+        )
+
+    # Rows
+
+    def read(self, records: Sequence[Any]) -> tuple[list[Row], list[Row]]:
+        """Return the rows of a page's records, and the rows for `rejected_values`."""
+        raws: Sequence[dict[str, Any]] = ()
+        if entity := self.custom_fields_of:
+            raws = self._raw_custom_fields(entity, records)
+            if self._define_new_fields(entity, raws):
+                raws = self._raw_custom_fields(entity, records)
+        rows, rejected = self.reader.read(records, self.custom_fields, raws)
+        return rows, [self._without_hidden_value(row) for row in rejected]
+
+    def _raw_custom_fields(self, entity: str, records: Sequence[Any]) -> list[dict[str, Any]]:
+        definitions = self._definitions.custom_fields(entity, have_columns=False)
+        return self.reader.raw_custom_fields(records, definitions)
+
+    def _without_hidden_value(self, rejected: Row) -> Row:
+        """Return a row for `rejected_values` without its value, if the user deselects or maps the column."""
+        column = rejected["field"]
+        is_hidden = bool(self._deselected) if column == WHOLE_RECORD else column in self._deselected
+        return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
+
+    def write(self, rows: list[Row], served_at: datetime | None) -> None:
+        """Write RECORD messages with the selected columns, through the user's stream maps if there are any. The
+        version of a row is the second when Pipedrive sent it, or the present second."""
+        version = int((served_at or datetime.now(UTC)).timestamp())
+        for row in rows if self._deselected else ():
+            for column in self._deselected:
+                row.pop(column, None)
+        if self._is_plain:
+            self.tap.writer.write_records(self.name, rows, version)
+            return
+        for row in rows:
+            for stream_map in self.stream_maps:
+                mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
+                if mapped is not None:
+                    self.tap.writer.write_records(stream_map.stream_alias, [mapped], version)

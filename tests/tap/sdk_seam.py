@@ -1,0 +1,70 @@
+"""What the tap uses of the Singer SDK beyond its public interface: names, signatures, attributes.
+
+`python sdk_seam.py` prints what the SDK of that interpreter has otherwise.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from typing import Any
+
+from singer_sdk import Tap
+from singer_sdk.streams import Stream
+
+SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "Stream": {
+        "_sync_records": ("self", "context", "write_messages"),
+        "_singer_catalog_entry": None,
+        "_write_schema_message": ("self",),
+        "_write_activate_version_message": ("self", "full_table_version"),
+        "_check_max_record_limit": ("self", "current_record_index"),
+        "get_replication_key_signpost": ("self", "context"),
+        "emit_activate_version_messages": None,
+        "selected": None,
+    },
+    "Tap": {
+        "_validate_config": ("self", "raise_errors"),
+        "_handle_termination": ("self", "signum", "frame"),
+        "append_builtin_config": ("config_jsonschema",),
+        "state_writer": None,
+        "sync_all": ("self",),
+        "load_state": ("self", "state"),
+        "cb_discover": ("ctx", "param", "value"),
+        "cb_config": ("ctx", "param", "value"),
+        "invoke": ("about", "about_format", "config", "state", "catalog"),
+    },
+}
+"""By class of the SDK: what `sdk.py` and `tap.py` override or use, with its parameters; None: a property."""
+
+ATTRIBUTES = {"Stream": ("_stream_maps", "_tap_input_catalog"), "Tap": ("_catalog",)}
+"""Attributes that the SDK sets in its constructors."""
+
+
+def names(of_class: type, wanted: dict[str, Any]) -> dict[str, tuple[str, ...] | None]:
+    """The parameters of a class's methods, None for a property."""
+    found: dict[str, tuple[str, ...] | None] = {}
+    for name in wanted:
+        member = getattr(of_class, name)
+        is_property = isinstance(inspect.getattr_static(of_class, name), property)
+        found[name] = None if is_property else tuple(inspect.signature(member).parameters)
+    return found
+
+
+def missing() -> list[str]:
+    """What the installed SDK has otherwise than the seam expects."""
+    found = []
+    for of_class in (Stream, Tap):
+        wanted = SEAM[of_class.__name__]
+        found += [f"{of_class.__name__}.{name}" for name in wanted if not hasattr(of_class, name)]
+        there = {name: each for name, each in wanted.items() if hasattr(of_class, name)}
+        real = names(of_class, there)
+        found += [f"{of_class.__name__}.{name}{real[name]}" for name in there if real[name] != there[name]]
+        source = inspect.getsource(of_class.__init__)
+        found += [name for name in ATTRIBUTES[of_class.__name__] if f"self.{name}" not in source]
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(missing()))

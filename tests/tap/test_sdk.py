@@ -1,0 +1,71 @@
+"""What the tap uses of the Singer SDK beyond its public interface, with the supported and the next release."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from pipedrive_sandbox.testing import Sandbox
+
+from . import sdk_seam
+from .test_reuse import PACKAGE, install, of
+
+NEXT = "singer-sdk>=0.55.0b7,<0.56"
+
+
+def test_the_seam_stands_on_names_that_the_sdk_has() -> None:
+    assert sdk_seam.missing() == []
+
+
+def test_the_supported_range_holds_the_tested_releases() -> None:
+    text = (PACKAGE / "pyproject.toml").read_text()
+    line = next(line for line in text.splitlines() if "singer-sdk" in line)
+    supported = SpecifierSet(line.strip(' ",').removeprefix("singer-sdk"))
+    assert supported.contains(version("singer-sdk"))
+    assert supported.contains(Version("0.55.0b7"), prereleases=True)
+    assert not supported.contains(Version("0.56.0"))
+
+
+@pytest.fixture(scope="module")
+def next_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the tap on the newest pre-release of the SDK."""
+    try:
+        return install(tmp_path_factory.mktemp("next") / "venv", "--prerelease=allow", str(PACKAGE), NEXT)
+    except subprocess.CalledProcessError:
+        pytest.skip(f"the package index has no {NEXT}")
+
+
+def test_the_next_release_has_the_names_of_the_seam(next_release: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [next_release / "python", sdk_seam.__file__], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == []
+
+
+def messages(programs: Path, folder: Path, sandbox: Sandbox, *words: str) -> list[dict[str, Any]]:
+    """What the tap writes, without the moments at which it did so."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **of(sandbox)}
+    command = [str(programs / "tap-pipedrive"), "--config=ENV", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return [
+        {key: value for key, value in each.items() if key not in ("time_extracted", "version")}
+        for each in found
+        if each["type"] in ("SCHEMA", "RECORD")
+    ]
+
+
+def test_the_next_release_reads_the_same(next_release: Path, tmp_path: Path, shared: Sandbox) -> None:
+    ours = messages(Path(sys.executable).parent, tmp_path, shared)
+    assert ours
+    assert messages(next_release, tmp_path, shared) == ours
