@@ -3,15 +3,14 @@
 import os
 from pathlib import Path
 
-from tap_pipedrive.prices import TOKEN_PRICES
-
+from ..tap.harness import PRICES
 from .documented import ENDPOINTS, is_list, row_keys
 from .extract import TABLE, extract, text
 
 
 def test_table_has_the_price_and_the_rows_of_each_endpoint_that_the_tap_reads() -> None:
-    assert TOKEN_PRICES.keys() <= ENDPOINTS.keys()
-    for path in TOKEN_PRICES.keys() - {"/api/v1/users/me"}:
+    assert PRICES.keys() <= ENDPOINTS.keys()
+    for path in PRICES.keys() - {"/api/v1/users/me"}:
         assert ENDPOINTS[path]["tokens"] > 0
         assert is_list(path)
         assert row_keys(path), path

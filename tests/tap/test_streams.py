@@ -7,12 +7,10 @@ After a wanted change of a stream's built-in columns, write the snapshots anew a
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import os
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +26,11 @@ from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import OptionalStream, PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
+from ..api.documented import PRICES as DOCUMENTED_PRICES
+from ..api.documented import row_keys
 from .harness import PRICES, TOKEN, Record, account, discover, fake, lists_of, run, select
 
 SNAPSHOTS = Path(__file__).with_name("catalog")
-DOCS = Path(os.environ.get("PIPEDRIVE_DOCS", Path(__file__).parents[3] / "shared" / "pipedrive"))
 BY_NAME: dict[str, type[PipedriveStream]] = {vars(one)["name"]: one for one in STREAMS}
 
 # Entered here, as the SDK's class asks for the streams when it is made.
@@ -51,13 +50,6 @@ TestStandards = get_tap_test_class(
 def _end_of_sandbox() -> Any:
     yield
     _sandbox.__exit__(None, None, None)
-
-
-def documented(name: str) -> Path:
-    path = DOCS / name
-    if not path.exists():
-        pytest.skip(f"{name} is not there: set PIPEDRIVE_DOCS to the folder with Pipedrive's API documents")
-    return path
 
 
 # The catalog
@@ -147,13 +139,7 @@ def test_an_endpoint_has_one_price() -> None:
 
 
 def test_prices_are_the_documented_ones() -> None:
-    with documented("endpoints.csv").open() as file:
-        official = {
-            f"/api/{line['version']}{line['path']}": int(line["token_cost"])
-            for line in csv.DictReader(file)
-            if line["method"] == "GET" and line["token_cost"]
-        }
-    assert {path: official.get(path) for path in PRICES} == PRICES
+    assert {path: DOCUMENTED_PRICES.get(path) for path in PRICES} == PRICES
 
 
 def test_a_run_costs_what_the_sandbox_counts(living: Sandbox) -> None:
@@ -219,32 +205,12 @@ ELSEWHERE: dict[str, dict[str, str]] = {
 """What the API documents and the models leave out, and why."""
 
 
-@cache
-def shapes() -> dict[str, set[str]]:
-    """Documented keys of a row, by path."""
-    found: dict[str, set[str]] = {}
-    for version in ("v1", "v2"):
-        keys: set[str] = set()
-        depth: int | None = None
-        for line in documented(f"shapes-{version}.txt").read_text().splitlines():
-            if head := re.match(r"## GET (\S+)", line):
-                keys = found.setdefault(f"/api/{version}{head[1]}", set())
-                depth = None
-            elif rows := re.match(r"(  data|    goals): array", line):
-                depth = rows[0].index(rows[1].strip()) + 2
-            elif re.match(r"  \w", line):
-                depth = None
-            elif depth and (key := re.match(" " * depth + r"(\w+):", line)):
-                keys.add(key[1])
-    return found
-
-
 @pytest.mark.parametrize(
     ("name", "path"),
     sorted({(name, listing.path) for name, one in BY_NAME.items() for listing in lists_of(one)}),
 )
 def test_models_hold_what_the_api_documents(name: str, path: str) -> None:
-    keys = shapes()[path]
+    keys = row_keys(path)
     assert keys, "no documented rows"
     if name == "field_options":
         assert "options" in keys

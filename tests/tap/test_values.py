@@ -22,7 +22,7 @@ from tap_pipedrive.writer import Writer
 
 from .harness import TOKEN, Say, account, encode_exactly, fake, loads, request, run, select
 
-settings.register_profile("tap", deadline=None, max_examples=150)
+settings.register_profile("tap", settings.get_profile("patient"), max_examples=150)
 settings.load_profile("tap")
 
 CLEANERS: dict[Callable[[Any], Any], tuple[type, ...]] = {
