@@ -134,7 +134,7 @@ def test_tap_and_target_end_with_meltano(
     project: Project, sandbox: Sandbox, database: str, number: signal.Signals
 ) -> None:
     with running(project, sandbox, database) as (meltano, _):
-        assert len(plugins_at_work(project)) == 2
+        wait_for(lambda: len(plugins_at_work(project)) == 2)
         meltano.send_signal(number)
         wait_for(lambda: not plugins_at_work(project))
     assert meltano.returncode != 0
@@ -174,7 +174,6 @@ def test_log_is_kept_without_secrets_and_tells_how_the_run_ended(
     assert len(kept) == LOG_FILES
     text = kept[-1].read_text()
     assert TOKEN not in output + text
-    assert "127.0.0.1:9/***" in output
     assert all("event" in json.loads(line) for line in text.splitlines())
     run = read_run(kept[-1])
     assert run
