@@ -5,12 +5,12 @@ The processes of one test run share a folder, in which each thing that all of th
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
 from pipedrive_sandbox.warehouse import Warehouse
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+from orchestrate.processes import at_the_end
 
 from .layers import PROGRAMS, missing_programs
 from .postgres import TlsServer, tls_server
@@ -66,14 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="pipedrive-tests-"))
         os.environ[SHARED_FOLDER] = str(folder)
-        config.add_cleanup(lambda: _clean_up(folder))
-
-
-def _clean_up(folder: Path) -> None:
-    """Stop every Postgres of the test run, also of an interrupted one, and remove its folder."""
-    for home in (folder / "warehouses").glob("*"):
-        Warehouse(home).delete()
-    shutil.rmtree(folder)
+        cleanup = ExitStack()  # also of a run that is killed
+        cleanup.enter_context(at_the_end(sys.executable, ROOT / "tests" / "cleanup.py", folder))
+        config.add_cleanup(cleanup.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

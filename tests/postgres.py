@@ -18,6 +18,8 @@ import pytest
 import trustme
 from pipedrive_sandbox.postgres import HOST, run, server_user
 
+from orchestrate.processes import at_the_end
+
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 """Debian's and Ubuntu's."""
 
@@ -127,15 +129,15 @@ def tls_server(folder: Path) -> Iterator[TlsServer]:
             "300",
             **identity,
         )
-        try:
+        # whose process id is in the first line of a file
+        stop = 'kill -QUIT "$(head -n 1 "$0")"'
+        with at_the_end("/bin/sh", "-c", stop, data / "postmaster.pid"):
             url = f"postgresql://{OWNER}:{password}@localhost:{port}/postgres"
             with psycopg.connect(url) as connection:
                 connection.execute(f"create role {CERTIFIED_USER} login superuser")
             yield TlsServer(url, HOST, *(folder / name for name in files))
-        finally:
-            run(programs / "pg_ctl", "stop", "-D", data, "-m", "immediate", "-s", "-w", **identity)
     finally:
-        shutil.rmtree(home)
+        shutil.rmtree(home, ignore_errors=True)  # the server may still be about to end
 
 
 def free_port() -> int:

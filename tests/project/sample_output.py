@@ -16,7 +16,7 @@ SAMPLES = ("first", "second")
 SHOWN = {
     "first": re.compile(
         r"(?!Look |Stop |Run )[A-Z]"  # what is being done, but not how to go on
-        r"|  (users|deals|deal_changes): [\d,]+ rows in|.*Done\. PASS="
+        r"|  (users|deals|deal_changes): [\d,]+ rows in|  dbt: "
         r"|table of schema|(activities|deals)  |[a-z]+( [a-z]+)+  (?!.* (EUR|JPY|PTS|USD)  )|[\d,]+ API tokens"
     ),
     "second": re.compile(r"Incremental|  deals: [\d,]+ rows in|[\d,]+ API tokens"),

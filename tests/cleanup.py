@@ -1,0 +1,18 @@
+"""What is done when a test run has ended, however it ended: `python tests/cleanup.py FOLDER`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from pipedrive_sandbox.warehouse import Warehouse
+
+
+def clean_up(folder: Path) -> None:
+    """Stop every Postgres of the test run, and remove its folder."""
+    for home in (folder / "warehouses").glob("*"):
+        Warehouse(home).delete()
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    clean_up(Path(sys.argv[1]))
