@@ -4,7 +4,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, NamedTuple
@@ -38,9 +38,14 @@ def settings() -> dict[str, str]:
     """
     environment = _dotenv() | {name: value for name, value in os.environ.items() if value}
     environment.setdefault("XDG_STATE_HOME", str(RUN / "state"))  # Meltano's own logs
-    for name in ("NO_PROXY", "no_proxy"):  # the sandbox and the embedded Postgres are never behind a proxy
-        environment[name] = ",".join(filter(None, (environment.get(name), LOOPBACK)))
+    ask_loopback_directly(environment)
     return environment
+
+
+def ask_loopback_directly(environment: MutableMapping[str, str]) -> None:
+    """Exempt this machine from the proxies of an environment: no proxy can reach the sandbox here."""
+    for name in ("NO_PROXY", "no_proxy"):
+        environment[name] = ",".join(filter(None, (environment.get(name), LOOPBACK)))
 
 
 def _dotenv() -> dict[str, str]:

@@ -106,6 +106,7 @@ def _begin(project: Project) -> None:
     if not command:
         return
     os.umask(os.umask(0o077) | 0o077)
+    environment.ask_loopback_directly(os.environ)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _terminate)
     folder = project.dirs.run()

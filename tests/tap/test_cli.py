@@ -103,6 +103,22 @@ def write(path: Path, content: Any) -> str:
 # What it tells
 
 
+def test_loopback_is_not_asked_for_through_a_proxy(tap: Any) -> None:
+    with Sandbox(deals=5) as sandbox:
+        nowhere = "http://127.0.0.1:9"
+        done = tap(
+            "--config=ENV",
+            "--test",
+            TAP_PIPEDRIVE_API_URL=sandbox.url,
+            TAP_PIPEDRIVE_API_TOKEN=TOKEN,
+            HTTP_PROXY=nowhere,
+            http_proxy=nowhere,
+            NO_PROXY="example.com",
+            no_proxy="example.com",
+        )
+        assert done.code == 0, done.err
+
+
 def test_version(tap: Any) -> None:
     done = tap("--version")
     assert done.code == 0
