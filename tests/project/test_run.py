@@ -150,3 +150,26 @@ def test_run_works_wherever_it_is_put(tmp_path: Path, sandbox: Sandbox, umask: s
     clone.run("make stop")
     clone.run("make clean")
     assert clone.leftovers() == ""
+
+
+PYTHONS = {
+    "ensurepip.py": (
+        "raise ImportError",
+        "cannot make virtual environments: on Debian and Ubuntu, apt-get install",
+    ),
+    "sitecustomize.py": (
+        "import sys; sys.version_info = (3, 14, 0)",
+        "Python 3.11, 3.12 or 3.13 is needed, and python3",
+    ),
+}
+"""Modules that make another Python of the one that is there, and what is said of it."""
+
+
+@pytest.mark.parametrize("module", PYTHONS)
+def test_python_that_does_not_do_is_said_to(clone: Clone, tmp_path: Path, module: str) -> None:
+    content, sentence = PYTHONS[module]
+    (tmp_path / module).write_text(content)
+    printed = clone.run(f"! PYTHONPATH={tmp_path} make run")
+    assert sentence in printed
+    assert "Traceback" not in printed
+    assert clone.leftovers() == ""
