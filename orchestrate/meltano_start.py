@@ -92,8 +92,12 @@ def _formatter(log_format: LogFormat) -> logging.Formatter:
 
 
 def _command() -> str:
-    """Return the first word of the command line that is one of Meltano's commands that start a plugin."""
-    return next((word for word in sys.argv[1:] if word in WORKING), "")
+    """Return which of Meltano's commands that start a plugin this is, or nothing.
+
+    `meltano schedule run` is none: it starts a `meltano run`.
+    """
+    command = next((word for word in sys.argv[1:] if word in (*WORKING, "schedule")), "")
+    return command if command in WORKING else ""
 
 
 def _begin(project: Project) -> None:

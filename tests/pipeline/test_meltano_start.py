@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from pipedrive_sandbox.testing import Sandbox
 
+from orchestrate import meltano_start
 from orchestrate.meltano_start import LOG_FILES
 from orchestrate.status import read_run
 
@@ -193,3 +195,21 @@ def test_commands_that_start_no_plugin_keep_no_log_and_need_no_database(project:
     )
     assert "sync-every-4-hours" in meltano.stdout
     assert not (project.folder / ".run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("run sync", "run"),
+        ("--log-level debug run --full-refresh tap-pipedrive target-postgres", "run"),
+        ("invoke dbt-postgres:build", "invoke"),
+        ("schedule run sync-every-4-hours", ""),
+        ("state list", ""),
+        ("", ""),
+    ],
+)
+def test_commands_that_start_a_plugin_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, words: str, command: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["meltano", *words.split()])
+    assert meltano_start._command() == command
