@@ -15,8 +15,6 @@ import time
 GRACE_SECONDS = 2
 """How long the tap has to notice by itself that its output is closed, as it does when it writes."""
 
-logger = logging.getLogger("tap-pipedrive")
-
 
 def stop_without_reader() -> None:
     """Stop this process as SIGTERM does when the reader of its standard output, a pipe or socket, is gone."""
@@ -34,6 +32,6 @@ def _watch(descriptor: int) -> None:
     poll.register(descriptor, select.POLLERR | select.POLLHUP)
     poll.poll()
     time.sleep(GRACE_SECONDS)
-    logger.error("Nobody reads the output of the tap any more.")
+    logging.getLogger("tap-pipedrive").error("Nobody reads the output of the tap any more.")
     os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # so that the exit has nothing to flush
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
