@@ -38,6 +38,9 @@ LOADING = ("run", "el", "elt")
 WORKING = (*LOADING, "invoke", "test")
 """Meltano's commands that start a plugin."""
 
+INSTALLING = frozenset(("install", "add", "lock", "init", "upgrade"))
+"""Meltano's commands that write no secret."""
+
 LOG_BYTES = 50_000_000
 LOG_FILES = 60
 """How much of the logs is kept: files, each with one older part at most."""
@@ -106,10 +109,11 @@ def _begin(project: Project) -> None:
     Raises:
         RunError: Another process uses one of the plugins, or the warehouse cannot be used.
     """
+    if not INSTALLING.intersection(sys.argv):  # what is installed may be for other users, too
+        os.umask(os.umask(0o077) | 0o077)
     command = _command()
     if not command:
         return
-    os.umask(os.umask(0o077) | 0o077)
     environment.ask_loopback_directly(os.environ)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _terminate)

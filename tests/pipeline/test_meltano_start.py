@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from meltano.core.project import Project as MeltanoProject
 from pipedrive_sandbox.testing import Sandbox
 
 from orchestrate import meltano_start
@@ -213,3 +214,16 @@ def test_commands_that_start_a_plugin_are_told_apart(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["meltano", *words.split()])
     assert meltano_start._command() == command
+
+
+@pytest.mark.parametrize(("words", "is_private"), [("select tap-pipedrive --list", True), ("install", False)])
+def test_all_that_may_write_a_secret_is_private(
+    new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch, words: str, is_private: bool
+) -> None:
+    project, before = new_project(), os.umask(0o022)
+    monkeypatch.setattr(sys, "argv", ["meltano", *words.split()])
+    try:
+        meltano_start._begin(MeltanoProject(project.folder))
+        assert (os.umask(0o022) == 0o077) is is_private
+    finally:
+        os.umask(before)
