@@ -240,7 +240,7 @@ def is_empty(environment: Mapping[str, str], schema: str) -> bool:
     """Return whether nothing was loaded yet: then a state of runs into another database does not count."""
     with connected(environment) as connection:
         (count,) = connection.execute(
-            "select count(*) from pg_tables where schemaname = %s and tablename = 'deals'", [schema]
+            "select count(*) from pg_tables where schemaname = %s", [schema]
         ).fetchone() or (0,)
     return bool(count == 0)
 

@@ -78,7 +78,7 @@ class Progress:
 
     def _read_meltano(self, line: Line) -> None:
         if NO_STATE in line.event:
-            self._say_how("The state of earlier runs is gone: everything is loaded again")
+            self._say_how("No state of an earlier run was found: everything is loaded again")
         elif line.level in ("error", "critical") or _is_alarm(line):
             warn(line.event.partition("\n")[0])
 

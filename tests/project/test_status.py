@@ -87,7 +87,7 @@ def test_run_says_whether_all_is_loaded(capsys: pytest.CaptureFixture[str]) -> N
     assert "Incremental: only what changed" in shown(capsys, ROWS)
     assert "Incremental" not in shown(capsys, ROWS, is_first=True)
     lost = shown(capsys, ("", "No state was found, complete import."), ROWS)
-    assert "The state of earlier runs is gone: everything is loaded again" in lost
+    assert "No state of an earlier run was found: everything is loaded again" in lost
     assert "Incremental" not in lost
 
 
