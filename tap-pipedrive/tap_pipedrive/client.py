@@ -174,9 +174,7 @@ def _problem(endpoint: str, response: requests.Response, when_refused: str) -> E
     elif status in (400, 422):
         problem = errors.Refused(f"{said}: if this goes on, report it with this line.")
     elif status in (402, 403, 404, 405, 410, 415):
-        problem = errors.NotAllowed(
-            f"{said}: the plan, its add-ons or the token's rights do not cover it.", status
-        )
+        problem = errors.NotAllowed(said, status)
     elif status in retries.RETRIED_STATUSES:
         problem = TryAgain(answered, seconds_to_wait(headers))
     elif 300 <= status < 400:

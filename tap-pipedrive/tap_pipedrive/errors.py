@@ -29,8 +29,10 @@ class Refused(PipedriveError):
 class NotAllowed(PipedriveError):
     """402, 403, 404, 410 or 415: the plan, the add-ons or the token's rights do not cover this."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(f"{said}: the plan, its add-ons or the token's rights do not cover it.")
+        self.said = mask(said)
+        """What was asked and answered."""
         self.status = status
 
 
