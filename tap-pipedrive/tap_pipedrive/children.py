@@ -16,8 +16,14 @@ from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.parents import ALL_TIME, Parents
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 
+Batch = Sequence[tuple[int, int]]
+"""Parents of one request: second of change and id of each."""
+
+Answered = tuple[Sequence[Any], NotAllowed | Refused | None]
+"""All rows of a batch, or why there are none."""
+
 MANY_REFUSALS = 20
-"""When the API refuses this many parents before it answers for one, the token may see none."""
+"""When the API refuses this many requests before it answers one, the token may see none of the parents."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,9 @@ class ChildListing(Listing):
         batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
         # Refusals wait until the API answers for one parent: if it never does, the bookmark stays before them.
         refused: list[Page] = []
+        forbidden: NotAllowed | None = None
         is_answered = False
-        answers = source.run.in_flight(partial(self._read, source), batches)
-        for asked, (batch, (rows, refusal)) in enumerate(zip(batches, answers, strict=True), 1):
+        for batch, rows, refusal, share in self._answers(source, batches):
             moved, parent = batch[-1]
             checkpoint = {"moved": moved, "id": parent} if moved < settled else checkpoint
             page = Page(
@@ -73,8 +79,8 @@ class ChildListing(Listing):
                 checkpoint,
                 index.began,
                 reached=datetime.fromtimestamp(moved, UTC) if moved != ALL_TIME else None,
-                refusal=refusal,
-                share=asked / len(batches),
+                refusal=refusal and self._of_parent_refused(parent, refusal),
+                share=share,
             )
             is_answered = is_answered or refusal is None
             if is_answered:
@@ -82,11 +88,10 @@ class ChildListing(Listing):
                 refused.clear()
             else:
                 refused.append(page)
-            if refusal and len(refused) == MANY_REFUSALS:
-                raise refusal
-        for page in refused:
-            if isinstance(page.refusal, NotAllowed) and page.refusal.status == 403:
-                raise page.refusal
+                if isinstance(refusal, NotAllowed) and refusal.status == 403:
+                    forbidden = forbidden or refusal
+        if forbidden and not is_answered:
+            raise forbidden
         yield from refused  # these parents no longer exist
         missing = PipedriveError(
             f"{index.rows_without_id} rows of {self.parents.stream} have no id to ask about"
@@ -95,21 +100,51 @@ class ChildListing(Listing):
             list, {}, index.began, reached=index.began, refusal=missing if index.rows_without_id else None
         )
 
-    def _read(
-        self, source: Source, batch: Sequence[tuple[int, int]]
-    ) -> tuple[Sequence[Any], PipedriveError | None]:
-        """Return all rows of a batch. A single parent that the token may not see does not stop the others."""
+    def _answers(
+        self, source: Source, batches: Sequence[Batch]
+    ) -> Iterator[tuple[Batch, Sequence[Any], NotAllowed | Refused | None, float]]:
+        """Yield the rows of each batch, why they are missing, and the share of the batches that is read.
+
+        A batch that is refused is split until each parent that is refused stands alone. Raises the refusal
+        when MANY_REFUSALS come before the first answer.
+        """
+        refusals, is_answered = 0, False
+        answers = source.run.in_flight(partial(self._read, source), batches)
+        for asked, (batch, answer) in enumerate(zip(batches, answers, strict=True), 1):
+            parts: list[tuple[Batch, Answered | None]] = [(batch, answer)]
+            while parts:
+                part, known = parts.pop()
+                rows, refusal = known or self._read(source, part)
+                is_answered = is_answered or refusal is None
+                refusals += refusal is not None
+                if refusal and not is_answered and refusals == MANY_REFUSALS:
+                    raise refusal
+                if refusal and len(part) > 1:
+                    middle = len(part) // 2
+                    parts += [(part[middle:], None), (part[:middle], None)]  # the earlier half is next
+                else:
+                    yield part, rows, refusal, asked / len(batches)
+
+    def _read(self, source: Source, batch: Batch) -> Answered:
+        """Return all rows of a batch, and why there are none where the API refuses one of its parents."""
         ids = [parent for _, parent in batch]
         if self.many:
             params = {**self.list_of.params, self.many: ",".join(map(str, ids))}
-            return _all_rows(replace(self.list_of, params=params), source), None
+            listing = replace(self.list_of, params=params)
+        else:
+            listing = replace(self.list_of, ids={"id": ids[0]})
         try:
-            rows = _all_rows(replace(self.list_of, ids={"id": ids[0]}), source)
+            rows = _all_rows(listing, source)
         except (NotAllowed, Refused) as error:
             if isinstance(error, NotAllowed) and error.status not in (403, 404, 410):
                 raise  # the plan does not cover the endpoint, whatever the parent
             return [], error
-        return self.of_parent(ids[0], rows), None
+        return rows if self.many else self.of_parent(ids[0], rows), None
+
+    def _of_parent_refused(self, parent: int, refusal: NotAllowed | Refused) -> PipedriveError:
+        """Return the sentence about one parent that the API refuses while it answers for others."""
+        said = refusal.said if isinstance(refusal, NotAllowed) else refusal
+        return PipedriveError(f"{self.key} {parent}, which is asked again when it changes: {said}")
 
     def of_parent(self, parent: int, rows: Sequence[Any]) -> Sequence[Any]:
         """Return the rows of one parent with the parent's id."""

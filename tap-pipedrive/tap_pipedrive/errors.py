@@ -29,8 +29,10 @@ class Refused(PipedriveError):
 class NotAllowed(PipedriveError):
     """402, 403, 404, 410 or 415: the plan, the add-ons or the token's rights do not cover this."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(f"{said}: the plan, its add-ons or the token's rights do not cover it.")
+        self.said = mask(said)
+        """What was asked and answered."""
         self.status = status
 
 
@@ -39,8 +41,10 @@ class BudgetSpent(PipedriveError):
 
 
 class TryAgain(Exception):
-    """A failure that may pass; `wait`: seconds that the server asks for. Only the client handles it."""
+    """A failure that may pass. Only the client handles it."""
 
-    def __init__(self, what: str, wait: float | None = None) -> None:
+    def __init__(self, what: str, wait: float | None = None, *, is_heavy: bool = False) -> None:
+        """`wait`: seconds that the server asks for; `is_heavy`: whether fewer rows may get an answer."""
         super().__init__(mask(what))
         self.wait = wait
+        self.is_heavy = is_heavy

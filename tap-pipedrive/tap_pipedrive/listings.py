@@ -1,27 +1,60 @@
 """How a list is read from its first page to its last.
 
 Pipedrive pages in three ways: v2 hands out cursors, most of v1 counts rows, and some v1 lists come in one piece.
-Each page is checked: a page that is no list, a cursor that comes again, and rows that shift under a row count
-are noticed, and either repaired or reported as an error.
+Each page is checked: a page that is no list, a cursor or a page that comes again, pages without rows that do not
+end, and rows that shift under a row count are noticed, and either repaired or reported as an error.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from tap_pipedrive.answers import Answer
-from tap_pipedrive.client import Request
+from tap_pipedrive.client import PageSize, Request
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 from tap_pipedrive.values import changed_at, rfc3339
 
 PAGE = 500
-"""Rows per page: the most that Pipedrive gives. A page costs the same whatever its size."""
+"""Rows per page: the most that Pipedrive gives. A page costs the same whatever its size. A walk whose pages fail
+goes on with smaller ones."""
 
 RESTARTS = 5
 """How often a reading by row count begins again when rows shift."""
+
+EMPTY_PAGES = 10
+"""How many pages in a row may have no rows; a filter can empty some, but not all to come."""
+
+
+class Progress:
+    """Notices a list that never ends: each new page of a reading has to bring something new."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._seen: set[bytes] = set()
+        self._empty = 0
+
+    def check(self, answer: Answer) -> None:
+        """Raise PipedriveError when the same rows come a second time, or too many pages in a row have none."""
+        if not answer.has_rows:
+            self._empty += 1
+            if self._empty > EMPTY_PAGES:
+                raise PipedriveError(
+                    f"GET {self._path} answered {self._empty} pages in a row without rows, each with a cursor "
+                    "to one more: run again, and report this line if that does not help."
+                )
+            return
+        self._empty = 0
+        digest = blake2b(answer.raw, digest_size=16).digest()
+        if digest in self._seen:
+            raise PipedriveError(
+                f"GET {self._path} answered the same page twice, under another cursor or row count: run again, "
+                "and report this line if that does not help."
+            )
+        self._seen.add(digest)
 
 
 @dataclass(frozen=True)
@@ -37,9 +70,9 @@ class HttpListing(Listing):
     ids: Mapping[str, Any] = field(default_factory=dict)
     """What fills the template in the path."""
 
-    def _get(self, source: Source, params: Mapping[str, str | int]) -> Answer:
-        request = Request(self.path, {**self.params, **params}, self.ids, self.price, source.stream)
-        return source.client.get(request)
+    def _get(self, source: Source, params: Mapping[str, str | int], size: PageSize | None = None) -> Answer:
+        params = {**self.params, **params}
+        return source.client.get(Request(self.path, params, self.ids, self.price, source.stream, size))
 
 
 @dataclass(frozen=True)
@@ -54,7 +87,8 @@ class CursorListing(HttpListing):
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
         """Follow the cursors. When Pipedrive refuses a cursor from the state, the reading starts anew."""
-        params: dict[str, str | int] = {"limit": PAGE}
+        params: dict[str, str | int] = {}
+        size = PageSize(PAGE)
         if since:
             params |= {"updated_since": rfc3339(since), "sort_by": "update_time", "sort_direction": "asc"}
         cursor = checkpoint.get("cursor")
@@ -62,9 +96,10 @@ class CursorListing(HttpListing):
             cursor = None
         resumed = cursor is not None
         seen: set[str] = set()
+        progress = Progress(self.path)
         while True:
             try:
-                answer = self._get(source, params | ({"cursor": cursor} if cursor else {}))
+                answer = self._get(source, params | ({"cursor": cursor} if cursor else {}), size)
             except Refused:
                 if not resumed:
                     raise
@@ -76,6 +111,7 @@ class CursorListing(HttpListing):
                 raise PipedriveError(f"GET {self.path} answered a cursor that is no text: report this line.")
             if following in seen:
                 raise PipedriveError(f"GET {self.path} answered the same cursor twice: run again.")
+            progress.check(answer)
             yield Page(
                 partial(_rows, answer, self.path),
                 {"cursor": following} if following else {},
@@ -106,17 +142,19 @@ class OffsetListing(HttpListing):
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
         """Read by `id`, by time of change, or, where the endpoint has no `updated_since`, newest first."""
+        size = PageSize(self.limit or PAGE)
         if since is None:
-            return self._counted(source, {"sort": "id ASC"} if self.is_sortable else {}, checkpoint)
+            sort = {"sort": "id ASC"} if self.is_sortable else {}
+            return self._counted(source, sort, checkpoint, size)
         if self.has_updated_since:
-            return self._changed(source, since)
-        return self._newest_first(source, since)
+            return self._changed(source, since, size)
+        return self._newest_first(source, since, size)
 
-    def _changed(self, source: Source, since: datetime) -> Iterator[Page]:
+    def _changed(self, source: Source, since: datetime, size: PageSize) -> Iterator[Page]:
         second = since.replace(microsecond=0)
         while True:
             params = {"sort": "update_time ASC", "updated_since": rfc3339(second)}
-            for page in self._counted(source, params, {}):
+            for page in self._counted(source, params, {}, size):
                 yield replace(page, in_order=True)
                 latest = _last_change(page.rows)
                 if page.checkpoint and latest and latest > second:
@@ -125,22 +163,25 @@ class OffsetListing(HttpListing):
             else:
                 return
 
-    def _newest_first(self, source: Source, since: datetime) -> Iterator[Page]:
-        for page in self._counted(source, {"sort": "update_time DESC"}, {}):
+    def _newest_first(self, source: Source, since: datetime, size: PageSize) -> Iterator[Page]:
+        for page in self._counted(source, {"sort": "update_time DESC"}, {}, size):
             rows = [row for row in page.rows if not _is_older(row, since)]
             yield replace(page, read=partial(list, rows))
             oldest = _last_change(page.rows, descending=True)
             if oldest and oldest < since:
                 return
 
-    def _counted(self, source: Source, params: Mapping[str, str], checkpoint: Checkpoint) -> Iterator[Page]:
+    def _counted(
+        self, source: Source, params: Mapping[str, str], checkpoint: Checkpoint, size: PageSize
+    ) -> Iterator[Page]:
         start, last_id = checkpoint.get("start", 0), checkpoint.get("last_id")
         if not isinstance(start, int) or start < 0 or "last_id" not in checkpoint:
             start = 0
-        restarts, limit = 0, self.limit or PAGE
+        restarts = 0
+        progress = Progress(self.path)
         while True:
             seam = 1 if start else 0
-            answer = self._get(source, {**params, "start": start - seam, "limit": limit})
+            answer = self._get(source, {**params, "start": start - seam}, size)
             rows = _rows(answer, self.path)
             if seam and _id(rows[0] if rows else None) != last_id:
                 restarts += 1
@@ -148,11 +189,12 @@ class OffsetListing(HttpListing):
                     raise PipedriveError(
                         f"GET {self.path}: rows were removed faster than they could be read; run again later."
                     )
-                start, last_id = 0, None
+                start, last_id, progress = 0, None, Progress(self.path)
                 continue
+            progress.check(answer)
             fresh = rows[seam:]
             following = _next_start(
-                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= limit
+                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= size.rows
             )
             if following is not None:
                 start, last_id = following, _id(rows[-1])
@@ -174,8 +216,10 @@ class WholeListing(HttpListing):
     ) -> Iterator[Page]:
         """Yield one page, unless Pipedrive says that there are more."""
         start, first = 0, None
+        progress = Progress(self.path)
         while True:
             answer = self._get(source, {"start": start} if start else {})
+            progress.check(answer)
             rows = _rows(answer, self.path, self.inside)
             fresh = rows if not start or _id(rows[0] if rows else None) != first else []
             following = _next_start(answer, self.path, start, fresh, len(rows), is_full=False)

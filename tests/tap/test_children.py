@@ -456,6 +456,55 @@ def test_one_parent_that_may_not_be_asked_is_left_out_and_said(
     assert "3 reasons" in next(line for line in said if "deal_followers" in line)
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+@pytest.mark.parametrize("refused", [{1}, {150}, {3, 4, 99}, {100, 101}])
+def test_a_deal_that_is_refused_costs_the_others_of_its_call_nothing(
+    catalog: Record, status: int, refused: set[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    deals = [{"id": id_, "products_count": 1} for id_ in range(1, 151)]
+
+    def some(request: Asked) -> Say | str:
+        ids = [int(id_) for id_ in request.params["deal_ids"].split(",")]
+        if refused & set(ids):
+            return say({"success": False, "error": "Deal not found"}, status, x_ratelimit_limit="1000")
+        found = [{"id": id_, "deal_id": id_} for id_ in ids]
+        return say({"success": True, "data": found}, x_ratelimit_limit="1000")
+
+    with fake(one_list(deals, some)) as server:
+        first = run(server.url, catalog=catalog).good()
+        asked = len([1 for seen in server.asked if seen.path == PRODUCTS])
+    changed = [{**deal, "update_time": "2026-11-22T02:00:00Z"} for deal in deals if deal["id"] in refused]
+    with fake(one_list(changed)) as server:
+        second = run(server.url, catalog=catalog, state=first.state).good()
+    assert items(first).keys() == set(range(1, 151)) - refused
+    assert asked <= 2 + 14 * len(refused)
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    (line,) = [line for line in said if "deal_products" in line]
+    assert f"for {len(refused)} reasons" in line
+    assert f"deal_id {max(refused)}," in line
+    assert "Deal not found" in line
+    assert "the plan" not in line
+    assert items(second).keys() == refused
+
+
+@pytest.mark.parametrize("deals", [1, 150, 900])
+@pytest.mark.parametrize("status", [403, 402])
+def test_line_items_that_are_refused_for_every_deal_are_a_refused_stream(
+    catalog: Record, deals: int, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends after a few requests, and resumes when the token has its rights."""
+    here = [{"id": id_, "products_count": 1} for id_ in range(1, deals + 1)]
+    answer = say({"success": False, "error": "No"}, status, x_ratelimit_limit="1000")
+    with fake(one_list(here, lambda _: answer)) as server:
+        first = run(server.url, catalog=catalog, concurrency=1).good()
+        assert len([1 for seen in server.asked if seen.path == PRODUCTS]) <= 20
+    assert first.records("deal_products") == []
+    assert "the plan, its add-ons or the token's rights do not cover it" in caplog.text
+    with fake(one_list(here)) as server:
+        second = run(server.url, catalog=catalog, state=first.state).good()
+    assert items(second).keys() == set(range(1, deals + 1))
+
+
 def test_a_missing_organization_costs_no_other_relationships(living: Sandbox) -> None:
     chosen = select(discover(living.url), "organizations", "organization_relationships")
     gone = min(row["id"] for row in living.truth("organizations"))
