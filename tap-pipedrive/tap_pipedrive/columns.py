@@ -8,7 +8,7 @@ state), else the slug of its present name.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
@@ -25,6 +25,10 @@ RAW, OVERFLOW = "custom_fields", "custom_fields_overflow"
 
 PARAMETERS = {"version", "deletedate"}
 """Names that no column may have: target-postgres uses them as parameters when it marks deleted rows."""
+
+SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+"""Names that no column may have: Postgres gives columns of these names to every table ("System Columns" in its
+manual), and refuses a table that defines one."""
 
 _KEY = re.compile(r"^[0-9a-f]{40}")
 _DESCRIBED = re.compile(r"^Custom field (.+)$", re.DOTALL)
@@ -69,25 +73,17 @@ def assign_names(
     """Return column names by key: aliases, else pins, else slugs; slugs that clash get a suffix. `reserved`:
     built-in columns. Raises PipedriveError when an alias cannot be a column name."""
     names: dict[str, str] = {}
-    taken = {*reserved, *PARAMETERS, RAW, OVERFLOW}
+    taken = {*reserved, *PARAMETERS, *SYSTEM_COLUMNS, RAW, OVERFLOW}
     for field in definitions:
         if alias := aliases.get(field.key):
             columns = _columns(alias, field.type)
             others = (
                 _columns(pin["name"], pin["type"]) for key, pin in pins.items() if key[:40] != field.key
             )
-            taken_by_others = taken.union(*others)
-            if clash := next(
-                (
-                    column
-                    for column in columns
-                    if column in taken_by_others or len(column) > values.MAX_IDENTIFIER
-                ),
-                None,
-            ):
+            if refusal := _refusal(columns, taken.union(*others)):
                 raise PipedriveError(
                     f"Setting custom_field_names: {field.key} ({field.name}) cannot be named {alias}: the "
-                    f"column {clash} exists already or is too long; choose another name."
+                    f"column {refusal}; choose another name."
                 )
             names[field.key] = alias
             taken |= columns
@@ -114,6 +110,18 @@ def assign_names(
         names[field.key] = name
         taken |= _columns(name, field.type)
     return names
+
+
+def _refusal(columns: Set[str], taken: Set[str]) -> str:
+    """Return which of an alias's columns cannot be, and why; empty if all can."""
+    for column in sorted(columns):
+        if column in PARAMETERS | SYSTEM_COLUMNS:
+            return f"{column} is reserved by the warehouse"
+        if column in taken:
+            return f"{column} exists already"
+        if len(column) > values.MAX_IDENTIFIER:
+            return f"{column} is longer than {values.MAX_IDENTIFIER} bytes"
+    return ""
 
 
 def _columns(name: str, field_type: str) -> set[str]:

@@ -249,6 +249,7 @@ def name_columns(fields: list[Row], taken: set[str], pinned: Mapping[str, str]) 
     The whole name, suffix included, is at most 63 bytes.
     """
     taken = taken | {"custom_fields", "custom_fields_overflow", "version", "deletedate"}
+    taken |= {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
     names = dict(pinned)
     types = {field["field_code"]: field["field_type"] for field in fields}
     for key, name in pinned.items():
