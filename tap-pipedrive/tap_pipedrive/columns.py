@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
 
+from anyascii import anyascii
+
 from tap_pipedrive import values
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.field_types import Options, kind_of
@@ -61,8 +63,9 @@ def is_custom_key(name: str) -> bool:
 
 
 def slug(name: str) -> str:
-    """Return a name as a column name: ASCII, snake_case, no digit first; empty if nothing is left."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    """Return a name as a column name: transliterated to ASCII, in snake_case, without a digit at its beginning;
+    empty if nothing is left."""
+    plain = anyascii(unicodedata.normalize("NFC", name)).lower()
     words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     return f"_{words}" if words[:1].isdigit() else words
 
