@@ -46,6 +46,16 @@ class Definition:
     options: Options
 
 
+@dataclass(frozen=True)
+class Takeover:
+    """A column that passes from a deleted field to the one whose alias it is."""
+
+    field: Definition
+    column: str
+    former_type: str
+    """The deleted field's type."""
+
+
 def describe(field: Definition) -> dict[str, str]:
     """Return what the schema of a custom field's column says of the field; `key_of` reads it back."""
     return {"title": field.name, "description": f"Custom field {field.key}"}
@@ -74,16 +84,21 @@ def assign_names(
     definitions: Sequence[Definition], aliases: Mapping[str, str], pins: Pins, reserved: Sequence[str]
 ) -> dict[str, str]:
     """Return column names by key: aliases, else pins, else slugs; slugs that clash get a suffix. `reserved`:
-    built-in columns. Raises PipedriveError when an alias cannot be a column name."""
+    built-in columns. An alias may be the name that a deleted field had. Raises PipedriveError when an alias cannot
+    be a column name."""
     names: dict[str, str] = {}
     taken = {*reserved, *PARAMETERS, *SYSTEM_COLUMNS, RAW, OVERFLOW}
+    deleted = _of_deleted_fields(pins, definitions)
     for field in definitions:
         if alias := aliases.get(field.key):
             columns = _columns(alias, field.type)
             others = (
-                _columns(pin["name"], pin["type"]) for key, pin in pins.items() if key[:40] != field.key
+                _pinned(pin)
+                for key, pin in pins.items()
+                if key not in deleted and field.key not in _owners(key)
             )
-            if refusal := _refusal(columns, taken.union(*others)):
+            own = _pinned(pins[field.key]) if field.key in pins else set()
+            if refusal := _refusal(columns, taken | (set().union(*others) - own)):
                 raise PipedriveError(
                     f"Setting custom_field_names: {field.key} ({field.name}) cannot be named {alias}: the "
                     f"column {refusal}; choose another name."
@@ -92,10 +107,12 @@ def assign_names(
             taken |= columns
     types = {field.key: field.type for field in definitions}
     for key, pin in pins.items():
-        columns = _columns(pin["name"], pin["type"])
+        columns = _pinned(pin)
         if types.get(key) == pin["type"] and key not in names and not columns & taken:
             names[key] = pin["name"]
-        taken |= columns  # of deleted fields too: their columns stay in the warehouse
+            taken |= columns
+    for pin in pins.values():  # of deleted fields too: their columns stay in the warehouse
+        taken |= _pinned(pin)
     new = sorted((field for field in definitions if field.key not in names), key=lambda field: field.key)
     wanted = {field.key: _fit(slug(field.name), field.type) for field in new}
     demand = Counter(
@@ -115,6 +132,29 @@ def assign_names(
     return names
 
 
+def update_pins(pins: Pins, definitions: Sequence[Definition], names: Mapping[str, str]) -> list[Takeover]:
+    """Pin the columns that fields have now; return which columns pass from a deleted field to another one.
+
+    Columns that a field had before stay in the warehouse, and stay pinned. A deleted field whose column went to
+    another one is named anew if it is ever restored.
+    """
+    takeovers = []
+    heirs = {column: field for field in definitions for column in _columns(names[field.key], field.type)}
+    for key, pin in _of_deleted_fields(pins, definitions).items():
+        for column in sorted(_pinned(pin) & heirs.keys()):
+            heir = heirs[column]
+            if key in pins and not key.endswith(f" {pin['name']}"):
+                pins[f"{key} {pin['name']}"] = pins.pop(key)
+            if pins.get(heir.key, {}).get("name") != names[heir.key]:
+                takeovers.append(Takeover(heir, column, pin["type"]))
+    for field in definitions:
+        pin = {"name": names[field.key], "type": field.type}
+        if (old := pins.get(field.key, pin)) != pin:
+            pins[f"{field.key} {old['name']}"] = old
+        pins[field.key] = pin
+    return takeovers
+
+
 def _refusal(columns: Set[str], taken: Set[str]) -> str:
     """Return which of an alias's columns cannot be, and why; empty if all can."""
     for column in sorted(columns):
@@ -127,8 +167,25 @@ def _refusal(columns: Set[str], taken: Set[str]) -> str:
     return ""
 
 
+def _owners(pin: str) -> set[str]:
+    """Return the keys that a field may have to which a pin's key belongs: with the column's name after a blank it
+    stands for a column that the field had before."""
+    return {pin, pin.rpartition(" ")[0]}
+
+
+def _of_deleted_fields(pins: Pins, definitions: Sequence[Definition]) -> Pins:
+    """Return those pins whose fields are not defined any more."""
+    keys = {field.key for field in definitions}
+    return {key: pin for key, pin in pins.items() if not keys & _owners(key)}
+
+
 def _columns(name: str, field_type: str) -> set[str]:
+    """Return the columns of a field that has a name and a type."""
     return {name + suffix for suffix, _ in kind_of(field_type).columns}
+
+
+def _pinned(pin: Mapping[str, str]) -> set[str]:
+    return _columns(pin["name"], pin["type"])
 
 
 def _digits(key: str) -> str:

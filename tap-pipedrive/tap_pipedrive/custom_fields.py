@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tap_pipedrive import values
-from tap_pipedrive.columns import OVERFLOW, RAW, Definition, Pins, assign_names, describe, is_custom_key
+from tap_pipedrive.columns import (
+    OVERFLOW,
+    RAW,
+    Definition,
+    Pins,
+    assign_names,
+    describe,
+    is_custom_key,
+    update_pins,
+)
 from tap_pipedrive.field_types import Cells, Clean, Options, Schema, kind_of
 
 
@@ -22,13 +31,8 @@ class CustomFields:
         max_columns: int,
     ) -> None:
         names = assign_names(definitions, aliases, pins, reserved)
-        for field in definitions:
-            pin = {"name": names[field.key], "type": field.type}
-            if (
-                old := pins.get(field.key, pin)
-            ) != pin:  # its columns stay in the warehouse and stay reserved
-                pins[f"{field.key} {old['name']}"] = old
-            pins[field.key] = pin
+        self.takeovers = update_pins(pins, definitions, names)
+        """Columns of deleted fields that are now those of another field, for the first time."""
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
         self.known = {field.key for field in definitions}

@@ -9,11 +9,13 @@ from unicodedata import normalize
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive.columns import PARAMETERS, SYSTEM_COLUMNS, Pins, slug
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import PipedriveStream
 
+from .harness import discover, run, select
 from .test_custom_fields import KEY, OTHER, field, make
 
 
@@ -98,3 +100,95 @@ def test_a_column_that_was_named_before_keeps_its_name() -> None:
 def test_names_that_are_equal_only_in_ascii_are_told_apart() -> None:
     definitions = [field("double", "Größe"), field("double", "Grosse", OTHER)]
     assert make(definitions).names == {KEY: "grosse_012345", OTHER: "grosse_fedcba"}
+
+
+# Columns of deleted fields
+
+NEW_KEY = "1" * 40
+
+
+@pytest.mark.parametrize("kind", ["double", "text", "enum"])
+def test_an_alias_may_be_the_name_of_a_deleted_field(kind: str) -> None:
+    """So Pipedrive's advice for changing a type keeps the column: make a field of the old name, delete the old."""
+    pins: Pins = {}
+    make([field("enum", "Score"), field("text", "Other", OTHER)], pins=pins)
+    now = [field(kind, "Score", NEW_KEY), field("text", "Other", OTHER)]
+    first = make(now, pins=pins, aliases={NEW_KEY: "score"})
+    assert first.names == {NEW_KEY: "score", OTHER: "other"}
+    columns = {takeover.column for takeover in first.takeovers}
+    assert columns == ({"score", "score_id"} if kind == "enum" else {"score"})
+    assert {(each.field.key, each.former_type) for each in first.takeovers} == {(NEW_KEY, "enum")}
+    again = make(now, pins=pins, aliases={NEW_KEY: "score"})
+    assert (again.names, again.takeovers) == (first.names, [])
+    assert make(now, pins=pins).names == first.names, "it keeps the column without the alias"
+
+
+def test_a_column_that_was_not_taken_over_stays_reserved() -> None:
+    pins: Pins = {}
+    make([field("enum", "Score")], pins=pins)
+    now = [field("text", "Score", NEW_KEY), field("double", "Score ID", OTHER)]
+    names = make(now, pins=pins, aliases={NEW_KEY: "score"}).names
+    assert names == {NEW_KEY: "score", OTHER: "score_id_fedcba"}
+
+
+@pytest.mark.parametrize("has_alias", [True, False])
+def test_a_field_that_is_restored_leaves_its_column_to_the_field_that_took_it_over(has_alias: bool) -> None:
+    pins: Pins = {}
+    aliases = {NEW_KEY: "score"}
+    make([field("double", "Score")], pins=pins)
+    make([field("double", "Score", NEW_KEY)], pins=pins, aliases=aliases)
+    both = [field("double", "Score"), field("double", "Score", NEW_KEY)]
+    restored = make(both, pins=pins, aliases=aliases if has_alias else {})
+    assert restored.names == {NEW_KEY: "score", KEY: "score_012345"}
+    assert make(both, pins=pins).names == restored.names
+
+
+@pytest.mark.parametrize("alias", ["score", "rating"])
+def test_an_alias_may_not_be_a_column_of_another_field_that_exists(alias: str) -> None:
+    """Neither its present one nor one that it had before."""
+    pins: Pins = {}
+    make([field("double", "Score")], pins=pins)
+    aliases = {KEY: "rating"}
+    make([field("double", "Score")], pins=pins, aliases=aliases)
+    both = [field("double", "Score"), field("double", "Score", NEW_KEY)]
+    with pytest.raises(PipedriveError, match=f"cannot be named {alias}: the column {alias} exists already"):
+        make(both, pins=pins, aliases={**aliases, NEW_KEY: alias})
+
+
+def test_a_former_column_of_a_deleted_field_can_be_taken_over() -> None:
+    pins: Pins = {}
+    make([field("double", "Score")], pins=pins)
+    make([field("double", "Score")], pins=pins, aliases={KEY: "rating"})
+    now = [field("double", "Score", NEW_KEY)]
+    assert make(now, pins=pins, aliases={NEW_KEY: "score"}).names == {NEW_KEY: "score"}
+    assert make(now, pins=pins).names == {NEW_KEY: "score"}
+
+
+def test_a_column_that_is_taken_over_has_the_new_values(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = living.post("/sandbox/fields/deal", {"field_name": "Temperature", "field_type": "varchar"})
+    catalog = select(discover(living.url), "deals")
+    first = run(living.url, catalog=catalog).good()
+    living.delete(f"/sandbox/fields/deal/{old['field_code']}")
+    new = living.post(
+        "/sandbox/fields/deal", {"field_name": "Temperature", "field_type": "enum", "options": ["Hot"]}
+    )
+    key, option = new["field_code"], new["options"][0]["id"]
+    (deal,) = living.rows("/api/v2/deals", limit=1)[:1]
+    living.patch(f"/sandbox/records/deals/{deal['id']}", {"custom_fields": {key: option}})
+    second = run(
+        living.url, catalog=catalog, state=first.state, custom_field_names={key: "temperature"}
+    ).good()
+    assert {name for name in second.columns("deals") if name.startswith("temperature")} == {
+        "temperature", "temperature_id"
+    }  # fmt: skip
+    rows = {row["id"]: row for row in second.records("deals")}
+    assert rows[deal["id"]]["temperature"] == "Hot"
+    (warning,) = [text for text in caplog.messages if "takes over" in text]
+    assert warning.startswith(
+        f"deals: the custom field {key} (Temperature) takes over the column temperature of"
+    )
+    assert "type was varchar, that of the new one is enum" in warning
+    run(living.url, catalog=catalog, state=second.state, custom_field_names={key: "temperature"}).good()
+    assert sum("takes over" in text for text in caplog.messages) == 1
