@@ -71,7 +71,7 @@ class CustomFields:
             columns, clean, read, options = reader
             try:
                 if clean:
-                    row[columns[0]] = clean(value)
+                    row[columns[0]] = clean(_bare(value) if type(value) is dict else value)
                 else:
                     for column, cell in zip(columns, read(value, options), strict=True):
                         row[column] = cell
@@ -82,6 +82,11 @@ class CustomFields:
         if self._mode != "columns":
             row[RAW] = raw
         return rejects
+
+
+def _bare(value: Mapping[str, Any]) -> Any:
+    """Return the value that a webhook sends as `{"type": …, "value": …}`; any other object as it is."""
+    return value.get("value") if value.keys() <= {"type", "value"} else value
 
 
 def unflatten(record: Mapping[str, Any], definitions: Mapping[str, Definition]) -> dict[str, Any]:
@@ -96,5 +101,6 @@ def unflatten(record: Mapping[str, Any], definitions: Mapping[str, Definition]) 
             raw.setdefault(name, value)
         else:
             parts = {part: record[f"{key}_{part}"] for part in flat if f"{key}_{part}" in record}
-            raw[key] = {"value": record.get(key), **parts}
+            whole = record.get(key)
+            raw[key] = {**parts, **whole} if isinstance(whole, dict) else {"value": whole, **parts}
     return raw
