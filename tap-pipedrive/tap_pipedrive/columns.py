@@ -8,10 +8,12 @@ state), else the slug of its present name.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
+
+from anyascii import anyascii
 
 from tap_pipedrive import values
 from tap_pipedrive.errors import PipedriveError
@@ -26,6 +28,10 @@ RAW, OVERFLOW = "custom_fields", "custom_fields_overflow"
 PARAMETERS = {"version", "deletedate"}
 """Names that no column may have: target-postgres uses them as parameters when it marks deleted rows."""
 
+SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+"""Names that no column may have: Postgres gives columns of these names to every table ("System Columns" in its
+manual), and refuses a table that defines one."""
+
 _KEY = re.compile(r"^[0-9a-f]{40}")
 _DESCRIBED = re.compile(r"^Custom field (.+)$", re.DOTALL)
 
@@ -38,6 +44,16 @@ class Definition:
     name: str
     type: str
     options: Options
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A column that passes from a deleted field to the one whose alias it is."""
+
+    field: Definition
+    column: str
+    former_type: str
+    """The deleted field's type."""
 
 
 def describe(field: Definition) -> dict[str, str]:
@@ -57,8 +73,9 @@ def is_custom_key(name: str) -> bool:
 
 
 def slug(name: str) -> str:
-    """Return a name as a column name: ASCII, snake_case, no digit first; empty if nothing is left."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    """Return a name as a column name: transliterated to ASCII, in snake_case, without a digit at its beginning;
+    empty if nothing is left."""
+    plain = anyascii(unicodedata.normalize("NFC", name)).lower()
     words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     return f"_{words}" if words[:1].isdigit() else words
 
@@ -67,36 +84,35 @@ def assign_names(
     definitions: Sequence[Definition], aliases: Mapping[str, str], pins: Pins, reserved: Sequence[str]
 ) -> dict[str, str]:
     """Return column names by key: aliases, else pins, else slugs; slugs that clash get a suffix. `reserved`:
-    built-in columns. Raises PipedriveError when an alias cannot be a column name."""
+    built-in columns. An alias may be the name that a deleted field had. Raises PipedriveError when an alias cannot
+    be a column name."""
     names: dict[str, str] = {}
-    taken = {*reserved, *PARAMETERS, RAW, OVERFLOW}
+    taken = {*reserved, *PARAMETERS, *SYSTEM_COLUMNS, RAW, OVERFLOW}
+    deleted = _of_deleted_fields(pins, definitions)
     for field in definitions:
         if alias := aliases.get(field.key):
             columns = _columns(alias, field.type)
             others = (
-                _columns(pin["name"], pin["type"]) for key, pin in pins.items() if key[:40] != field.key
+                _pinned(pin)
+                for key, pin in pins.items()
+                if key not in deleted and field.key not in _owners(key)
             )
-            taken_by_others = taken.union(*others)
-            if clash := next(
-                (
-                    column
-                    for column in columns
-                    if column in taken_by_others or len(column) > values.MAX_IDENTIFIER
-                ),
-                None,
-            ):
+            own = _pinned(pins[field.key]) if field.key in pins else set()
+            if refusal := _refusal(columns, taken | (set().union(*others) - own)):
                 raise PipedriveError(
                     f"Setting custom_field_names: {field.key} ({field.name}) cannot be named {alias}: the "
-                    f"column {clash} exists already or is too long; choose another name."
+                    f"column {refusal}; choose another name."
                 )
             names[field.key] = alias
             taken |= columns
     types = {field.key: field.type for field in definitions}
     for key, pin in pins.items():
-        columns = _columns(pin["name"], pin["type"])
+        columns = _pinned(pin)
         if types.get(key) == pin["type"] and key not in names and not columns & taken:
             names[key] = pin["name"]
-        taken |= columns  # of deleted fields too: their columns stay in the warehouse
+            taken |= columns
+    for pin in pins.values():  # of deleted fields too: their columns stay in the warehouse
+        taken |= _pinned(pin)
     new = sorted((field for field in definitions if field.key not in names), key=lambda field: field.key)
     wanted = {field.key: _fit(slug(field.name), field.type) for field in new}
     demand = Counter(
@@ -116,8 +132,60 @@ def assign_names(
     return names
 
 
+def update_pins(pins: Pins, definitions: Sequence[Definition], names: Mapping[str, str]) -> list[Takeover]:
+    """Pin the columns that fields have now; return which columns pass from a deleted field to another one.
+
+    Columns that a field had before stay in the warehouse, and stay pinned. A deleted field whose column went to
+    another one is named anew if it is ever restored.
+    """
+    takeovers = []
+    heirs = {column: field for field in definitions for column in _columns(names[field.key], field.type)}
+    for key, pin in _of_deleted_fields(pins, definitions).items():
+        for column in sorted(_pinned(pin) & heirs.keys()):
+            heir = heirs[column]
+            if key in pins and not key.endswith(f" {pin['name']}"):
+                pins[f"{key} {pin['name']}"] = pins.pop(key)
+            if pins.get(heir.key, {}).get("name") != names[heir.key]:
+                takeovers.append(Takeover(heir, column, pin["type"]))
+    for field in definitions:
+        pin = {"name": names[field.key], "type": field.type}
+        if (old := pins.get(field.key, pin)) != pin:
+            pins[f"{field.key} {old['name']}"] = old
+        pins[field.key] = pin
+    return takeovers
+
+
+def _refusal(columns: Set[str], taken: Set[str]) -> str:
+    """Return which of an alias's columns cannot be, and why; empty if all can."""
+    for column in sorted(columns):
+        if column in PARAMETERS | SYSTEM_COLUMNS:
+            return f"{column} is reserved by the warehouse"
+        if column in taken:
+            return f"{column} exists already"
+        if len(column) > values.MAX_IDENTIFIER:
+            return f"{column} is longer than {values.MAX_IDENTIFIER} bytes"
+    return ""
+
+
+def _owners(pin: str) -> set[str]:
+    """Return the keys that a field may have to which a pin's key belongs: with the column's name after a blank it
+    stands for a column that the field had before."""
+    return {pin, pin.rpartition(" ")[0]}
+
+
+def _of_deleted_fields(pins: Pins, definitions: Sequence[Definition]) -> Pins:
+    """Return those pins whose fields are not defined any more."""
+    keys = {field.key for field in definitions}
+    return {key: pin for key, pin in pins.items() if not keys & _owners(key)}
+
+
 def _columns(name: str, field_type: str) -> set[str]:
+    """Return the columns of a field that has a name and a type."""
     return {name + suffix for suffix, _ in kind_of(field_type).columns}
+
+
+def _pinned(pin: Mapping[str, str]) -> set[str]:
+    return _columns(pin["name"], pin["type"])
 
 
 def _digits(key: str) -> str:

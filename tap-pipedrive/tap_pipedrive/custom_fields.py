@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tap_pipedrive import values
-from tap_pipedrive.columns import OVERFLOW, RAW, Definition, Pins, assign_names, describe, is_custom_key
+from tap_pipedrive.columns import (
+    OVERFLOW,
+    RAW,
+    Definition,
+    Pins,
+    assign_names,
+    describe,
+    is_custom_key,
+    update_pins,
+)
 from tap_pipedrive.field_types import Cells, Clean, Options, Schema, kind_of
 
 
@@ -22,13 +31,8 @@ class CustomFields:
         max_columns: int,
     ) -> None:
         names = assign_names(definitions, aliases, pins, reserved)
-        for field in definitions:
-            pin = {"name": names[field.key], "type": field.type}
-            if (
-                old := pins.get(field.key, pin)
-            ) != pin:  # its columns stay in the warehouse and stay reserved
-                pins[f"{field.key} {old['name']}"] = old
-            pins[field.key] = pin
+        self.takeovers = update_pins(pins, definitions, names)
+        """Columns of deleted fields that are now those of another field, for the first time."""
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
         self.known = {field.key for field in definitions}
@@ -67,7 +71,7 @@ class CustomFields:
             columns, clean, read, options = reader
             try:
                 if clean:
-                    row[columns[0]] = clean(value)
+                    row[columns[0]] = clean(_bare(value) if type(value) is dict else value)
                 else:
                     for column, cell in zip(columns, read(value, options), strict=True):
                         row[column] = cell
@@ -78,6 +82,11 @@ class CustomFields:
         if self._mode != "columns":
             row[RAW] = raw
         return rejects
+
+
+def _bare(value: Mapping[str, Any]) -> Any:
+    """Return the value that a webhook sends as `{"type": …, "value": …}`; any other object as it is."""
+    return value.get("value") if value.keys() <= {"type", "value"} else value
 
 
 def unflatten(record: Mapping[str, Any], definitions: Mapping[str, Definition]) -> dict[str, Any]:
@@ -92,5 +101,6 @@ def unflatten(record: Mapping[str, Any], definitions: Mapping[str, Definition]) 
             raw.setdefault(name, value)
         else:
             parts = {part: record[f"{key}_{part}"] for part in flat if f"{key}_{part}" in record}
-            raw[key] = {"value": record.get(key), **parts}
+            whole = record.get(key)
+            raw[key] = {**parts, **whole} if isinstance(whole, dict) else {"value": whole, **parts}
     return raw

@@ -39,13 +39,14 @@ def _scalar(clean: Clean, schema: Schema) -> Kind:
 
 def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str, ...]) -> Kind:
     """Make a type whose value is an object: (column suffix, names of the part, cleaning, schema). A bare value
-    stands for its first part; a part has several names where the API versions differ."""
+    stands for its first part; a part has several names where the API's versions or its webhooks differ."""
 
-    first = columns[0][1][0]
+    first = columns[0][1]
     parts = tuple((names, clean) for _, names, clean, _ in columns)
+    known = {"type"}.union(*(names for names, _ in parts))
 
     def read(value: Any, _: Options) -> list[Any]:
-        sent = value if isinstance(value, dict) else {first: value}
+        sent = value if isinstance(value, dict) else {first[0]: value}
         cells = []
         for names, clean in parts:
             for name in names:
@@ -53,19 +54,32 @@ def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str
                 if part is not None:
                     break
             cells.append(None if part is None else clean(part))
+        if sent.keys() - known and (sent.keys().isdisjoint(first) or cells.count(None) == len(cells)):
+            unread = sorted(name for name in sent.keys() - known if not values.is_blank(sent[name]))
+            if unread:
+                raise ValueError(f"an object of unknown parts: {', '.join(unread)}")
         return cells
 
     return Kind(tuple((suffix, schema) for suffix, _, _, schema in columns), read, flat)
 
 
 def _read_option(value: Any, options: Options) -> tuple[str | None, int | None]:
-    """Return label and id of an option; a deleted option has no label."""
+    """Return label and id of an option, which is sent as its id or as an object with `id` or `label`; a deleted
+    option has no label."""
+    label = None
+    if isinstance(value, dict):
+        label = values.clean_text(value.get("label"))
+        if label is not None and value.get("id") is None and value.get("value") is None:
+            found = [option for option, name in options.items() if name == label]
+            return label, found[0] if len(found) == 1 else None
     option = values.clean_integer(value)
-    return (None if option is None else options.get(option)), option
+    return (None if option is None else options.get(option, label)), option
 
 
 def _read_options(value: Any, options: Options) -> tuple[list[Any] | None, list[Any] | None]:
-    """Return labels and ids of a set; v1 sends `"12,34"`, v2 `[12, 34]`."""
+    """Return labels and ids of a set; v1 sends `"12,34"`, v2 `[12, 34]`, webhooks `{"values": [{"id": 12}]}`."""
+    if isinstance(value, dict) and "values" in value:
+        value = value["values"]
     if value is None or value == "":
         return None, None
     chosen = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
@@ -95,22 +109,22 @@ KINDS: Mapping[str, Kind] = {
     "enum": Kind((("", values.TEXT), ("_id", values.INTEGER)), _read_option),
     "set": Kind((("", values.ARRAY), ("_ids", values.ARRAY)), _read_options),
     "monetary": _parts(
-        ("", ("value",), values.clean_number, values.NUMBER),
+        ("", ("value", "amount"), values.clean_number, values.NUMBER),
         ("_currency", ("currency",), values.clean_text, values.TEXT),
         flat=("currency",),
     ),
     "daterange": _parts(
-        ("", ("value",), values.clean_date, values.DATE),
+        ("", ("value", "from"), values.clean_date, values.DATE),
         ("_until", ("until",), values.clean_date, values.DATE),
         flat=("until",),
     ),
     "time": _parts(
-        ("", ("value",), values.clean_time, values.TEXT),
+        ("", ("value", "time"), values.clean_time, values.TEXT),
         ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
         flat=("timezone_id",),
     ),
     "timerange": _parts(
-        ("", ("value",), values.clean_time, values.TEXT),
+        ("", ("value", "from"), values.clean_time, values.TEXT),
         ("_until", ("until",), values.clean_time, values.TEXT),
         ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
         flat=("until", "timezone_id"),

@@ -98,6 +98,18 @@ class Table(SdkStream):
             reserved=tuple(self.entity.model_fields),
             max_columns=self.settings.max_custom_field_columns,
         )
+        for takeover in fields.takeovers:
+            self.logger.warning(
+                "%s: the custom field %s (%s) takes over the column %s of a deleted field. Rows keep the old "
+                "values until they are read again. The deleted field's type was %s, that of the new one is %s: "
+                "if the loader refuses the column for that, rename the old one in the database.",
+                self.name,
+                takeover.field.key,
+                takeover.field.name,
+                takeover.column,
+                takeover.former_type,
+                takeover.field.type,
+            )
         if fields.without_columns:
             self.logger.warning(
                 "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d.",

@@ -64,7 +64,10 @@ def clean_integer(value: Any) -> int | None:
     elif isinstance(value, str | Decimal):
         number = _whole(value)
     elif isinstance(value, dict):  # older v1 answers hydrate a reference: {"id": 7, "value": 7, "name": …}
-        return clean_integer(value.get("value", value.get("id")))
+        reference = clean_integer(value.get("id") if value.get("value") is None else value["value"])
+        if reference is None and not is_blank(value):
+            raise ValueError("an object without an id")
+        return reference
     else:
         raise ValueError(f"expected a whole number, got {type(value).__name__}")
     if not MIN_INTEGER <= number <= MAX_INTEGER:
@@ -205,6 +208,13 @@ def clean_object(value: Any) -> dict[str, Any] | None:
     if isinstance(value, str):
         return {"value": value} if value else None
     raise ValueError(f"expected an object, got {type(value).__name__}")
+
+
+def is_blank(value: Any) -> bool:
+    """Return whether a value says nothing: it is empty, or holds only what is, and maybe a `type`."""
+    if isinstance(value, dict):
+        return all(name == "type" or is_blank(part) for name, part in value.items())
+    return value is None or value == "" or (isinstance(value, list) and all(map(is_blank, value)))
 
 
 def required(clean: Callable[[Any], T | None]) -> Callable[[Any], T]:

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from anyascii import anyascii
 from pipedrive_sandbox.testing import Sandbox
 
 from .contract import (
@@ -249,6 +250,7 @@ def name_columns(fields: list[Row], taken: set[str], pinned: Mapping[str, str]) 
     The whole name, suffix included, is at most 63 bytes.
     """
     taken = taken | {"custom_fields", "custom_fields_overflow", "version", "deletedate"}
+    taken |= {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
     names = dict(pinned)
     types = {field["field_code"]: field["field_type"] for field in fields}
     for key, name in pinned.items():
@@ -272,7 +274,7 @@ def name_columns(fields: list[Row], taken: set[str], pinned: Mapping[str, str]) 
 
 def slug(field: Row, length: int) -> str:
     """A field's name in snake_case ASCII, short enough for its longest column; a digit may not come first."""
-    folded = unicodedata.normalize("NFKD", field["field_name"]).encode("ascii", "ignore").decode().lower()
+    folded = anyascii(unicodedata.normalize("NFC", field["field_name"])).lower()
     words = "_".join(re.findall("[a-z0-9]+", folded))
     longest = max(map(len, CUSTOM[field["field_type"]]))
     return ("_" + words if words[:1].isdigit() else words)[: length - longest].rstrip("_")

@@ -85,7 +85,8 @@ def test_what_is_gone_is_marked_and_what_comes_back_is_not(
 def test_every_stream_can_be_reconciled_whatever_fields_are_called(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
-    for name in ("Version", "Deletedate", "_sdc_table_version", "_sdc_deleted_at", "Order", "Table"):
+    reserved = ("Version", "Deletedate", "_sdc_table_version", "_sdc_deleted_at", "Order", "Table")
+    for name in (*reserved, "ctid", "xmin", "Xmax", "cmin", "Cmax", "TableOID"):
         sandbox.post("/sandbox/fields/deal", {"field_name": name, "field_type": "varchar"})
     pipe.everything = True
     pipe.run().succeeded()

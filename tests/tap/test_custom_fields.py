@@ -415,7 +415,6 @@ def test_equal_names_get_suffixes_and_the_first_keeps_its_name() -> None:
         ("  CNPJ  ", "cnpj"),
         ("2ª opinião", "_2a_opiniao"),
         ("Data/Hora", "data_hora"),
-        ("日本語", ""),
         ("__a__b__", "a_b"),
     ],
 )
@@ -423,8 +422,9 @@ def test_slugs(name: str, column: str) -> None:
     assert slug(name) == column
 
 
-def test_a_name_of_which_nothing_is_left_is_field_and_the_key() -> None:
-    assert make([field("varchar", "日本語")]).names == {KEY: "field_012345"}
+@pytest.mark.parametrize("name", ["", " ", "%", "…", "→", "\u200b", "\ue000"])
+def test_a_name_of_which_nothing_is_left_is_field_and_the_key(name: str) -> None:
+    assert make([field("varchar", name)]).names == {KEY: "field_012345"}
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ findings as (
         'fields' as entity,
         field_id as record_id,
         case
-            when plain_name = '' then 'no letter or digit to name a column by'
+            when plain_name = '' then 'no a-z or 0-9 to name a column by'
             else octet_length(name) || ' bytes, a column''s name has 63 at most'
         end as detail
     from custom_fields
