@@ -14,9 +14,12 @@ from postgres_sessions import SettingsError, connection_arguments
 from psycopg_sessions import Connection, LoadError, explain, pool
 from sqlalchemy import URL, Engine, NullPool, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from target_end import end_in_time
 from target_log import be_discreet
 
-be_discreet()  # before any record: the target asks for the dialect when it has read the first schema
+# Before any record: the target asks for the dialect when it has read the first schema.
+be_discreet()
+end_in_time()
 
 
 class ExactDialect(PGDialect_psycopg):

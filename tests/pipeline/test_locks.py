@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -130,6 +132,26 @@ def test_dbt_waits_for_a_reader_and_for_another_dbt(modelled: Plugins, database:
         assert program.end() == 1
         words = f"did not get its lock within 6 seconds.*pg_terminate_backend\\({client.info.backend_pid}\\)"
         assert re.search(words, program.output)
+
+
+STUCK = """
+import os, signal, time
+import target_end
+
+def never_ends(number, frame):
+    while True:
+        time.sleep(1)
+
+signal.signal(signal.SIGTERM, never_ends)
+target_end.GRACE = 1
+target_end.end_in_time()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_target_that_is_stuck_when_it_is_stopped_ends_all_the_same(target: Path) -> None:
+    done = subprocess.run([target.with_name("python"), "-c", STUCK], check=False)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_a_dbt_that_is_killed_lets_the_next_one_in(modelled: Plugins, database: str) -> None:
