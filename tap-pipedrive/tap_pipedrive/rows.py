@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from tap_pipedrive.columns import RAW, Definition, is_custom_key
 from tap_pipedrive.custom_fields import CustomFields, unflatten
 from tap_pipedrive.entity import Entity
-from tap_pipedrive.values import encode
+from tap_pipedrive.values import encode, is_blank
 
 REJECTED_VALUES = "rejected_values"
 """Name of the stream of values that do not fit their column."""
@@ -49,7 +49,7 @@ class RowReader:
         """Records that could not become rows."""
         self.unknown_keys: Counter[str] = Counter()
         """Number of rows by key of the API that has no column."""
-        self._ignored_keys = ignored_keys | {RAW}
+        self._ignored_keys = ignored_keys
         self._cleaners = {name: _cleaner(field) for name, field in entity.model_fields.items()}
         self._blank: Row = dict.fromkeys(self._cleaners)
 
@@ -62,10 +62,12 @@ class RowReader:
     def _raw(self, record: Any, definitions: Mapping[str, Definition]) -> dict[str, Any]:
         if not isinstance(record, dict):
             return {}
-        if self.flat_custom_fields:
-            return unflatten(record, definitions)
         raw = record.get(RAW)
-        return raw if isinstance(raw, dict) else {}
+        custom = raw if isinstance(raw, dict) else {}
+        if self.flat_custom_fields:
+            sent = {key: value for key, value in custom.items() if value is not None}
+            return {**unflatten(record, definitions), **sent}
+        return custom
 
     def read(
         self, records: Sequence[Any], custom_fields: CustomFields | None, raws: Sequence[dict[str, Any]]
@@ -99,7 +101,7 @@ class RowReader:
                         row[key] = clean(value)
                     except ValueError as error:
                         rejects.append((key, value, str(error)))
-            elif key in record and not self._is_ignored(key):
+            elif key in record and not self._is_ignored(key, value):
                 self.unknown_keys[key] += 1
         for key in self.keys:
             if row[key] is None:
@@ -107,7 +109,9 @@ class RowReader:
                 return None, [("", record, f"{key}: {why}")]
         return row, rejects
 
-    def _is_ignored(self, key: str) -> bool:
+    def _is_ignored(self, key: str, value: Any) -> bool:
+        if key == RAW and is_blank(value):
+            return True
         return key in self._ignored_keys or (self.flat_custom_fields and is_custom_key(key))
 
     def _rejected_value(self, record: Any, column: str, value: Any, error: str) -> Row:

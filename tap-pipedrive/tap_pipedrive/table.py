@@ -12,7 +12,7 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.columns import Pins
+from tap_pipedrive.columns import RAW, Pins
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity
@@ -57,7 +57,7 @@ class Table(SdkStream):
             self.name,
             self.entity,
             self.primary_keys,
-            ignored_keys=self.ignored_keys,
+            ignored_keys=self.ignored_keys | ({RAW} if self.custom_fields_of else set()),
             flat_custom_fields=self.flat_custom_fields,
         )
         self._definitions = definitions

@@ -248,6 +248,34 @@ def test_an_unknown_key_is_said_once_and_stops_nothing(caplog: pytest.LogCapture
     assert [one.levelno for one in caplog.records if "brand_new" in one.getMessage()] == [logging.WARNING]
 
 
+WITHOUT_CUSTOM_FIELDS = {
+    "activities": "/api/v2/activities",
+    "notes": "/api/v1/notes",
+    "stages": "/api/v2/stages",
+    "pipelines": "/api/v2/pipelines",
+    "deal_products": "/api/v2/deals/products",
+}
+
+
+@pytest.mark.parametrize(("name", "path"), WITHOUT_CUSTOM_FIELDS.items())
+def test_custom_fields_without_columns_are_said_as_any_unknown_key(
+    name: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "0123456789abcdef0123456789abcdef01234567"
+    customs: list[Any] = [{key: 5}, None, {}, {key: None}, {key: ""}, "text"]
+    rows = [{"id": n, "deal_id": 1, "custom_fields": custom} for n, custom in enumerate(customs, 1)]
+    with fake(account({"/api/v2/deals": [{"id": 1}], path: rows})) as server:
+        done = run(server.url).good()
+    assert len(done.records(name)) == len(rows)
+    (warning,) = [text for text in caplog.messages if "custom_fields (" in text]
+    assert warning.startswith(f"{name}: Pipedrive sent keys that have no column here")
+    assert "custom_fields (2 rows)" in warning
+
+
+def test_no_stream_without_custom_fields_ignores_them() -> None:
+    assert [stream for stream in STREAMS if "custom_fields" in stream.ignored_keys] == []
+
+
 # Rows against the sandbox
 
 

@@ -192,3 +192,26 @@ def test_a_run_reads_or_rejects_other_shapes() -> None:
 def test_an_object_without_an_id_is_no_number() -> None:
     with pytest.raises(ValueError, match="an object without an id"):
         values.clean_integer({"name": "N"})
+
+
+def test_leads_with_an_object_of_custom_fields_fill_their_columns() -> None:
+    """As the rows of every list of API v2 have it; keys at the root of the record are read as before."""
+    other, unknown = "a" * 40, "b" * 40
+    definitions = [
+        field_definition(KEY, "Amount", "monetary"),
+        field_definition(other, "Source", "enum", [{"id": 125, "label": "BI"}]),
+    ]
+    money = {"value": 12, "currency": "BRL"}
+    leads = [
+        {"id": "one", "custom_fields": {KEY: money, other: 125, unknown: "?"}},
+        {"id": "two", KEY: 12, f"{KEY}_currency": "BRL", "custom_fields": {KEY: None, other: 125}},
+        {"id": "three", KEY: 12, f"{KEY}_currency": "BRL", other: "125", "custom_fields": None},
+    ]
+    with fake(account({"/api/v2/dealFields": definitions, "/api/v1/leads": leads})) as server:
+        done = run(server.url, catalog=select(discover(server.url), "leads")).good()
+    rows = done.records("leads")
+    assert [row["id"] for row in rows] == ["one", "two", "three"]
+    for row in rows:
+        assert (row["amount"], row["amount_currency"]) == (12, "BRL")
+        assert (row["source"], row["source_id"]) == ("BI", 125)
+    assert [row["custom_fields_overflow"] for row in rows] == [{unknown: "?"}, None, None]
