@@ -13,6 +13,7 @@ ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
     {"__init__", "masking", "reader"},
     {"errors", "values"},
+    {"bounds"},
     {"answers", "entity", "field_types", "ledger", "migrate", "parents", "retries", "settings", "writer"},
     {"columns", "shared"},
     {"catalog", "custom_fields", "limits", "sdk"},
