@@ -40,6 +40,9 @@ class _Envelope(msgspec.Struct):
 
 _open = msgspec.json.Decoder(_Envelope, float_hook=_decimal).decode
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
+_LONGEST_NOTHING = 100
+"""Bytes of JSON; what is longer is taken for rows without being decoded."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -55,6 +58,11 @@ class Answer:
 
     served_at: datetime | None
     """The server's clock at the answer; None if it did not say."""
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the data are more than nothing or an empty list, without decoding them."""
+        return len(self.raw) > _LONGEST_NOTHING or bool(self.data)
 
     @property
     def data(self) -> Any:

@@ -1,14 +1,15 @@
 """How a list is read from its first page to its last.
 
 Pipedrive pages in three ways: v2 hands out cursors, most of v1 counts rows, and some v1 lists come in one piece.
-Each page is checked: a page that is no list, a cursor that comes again, and rows that shift under a row count
-are noticed, and either repaired or reported as an error.
+Each page is checked: a page that is no list, a cursor or a page that comes again, pages without rows that do not
+end, and rows that shift under a row count are noticed, and either repaired or reported as an error.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from tap_pipedrive.answers import Answer
@@ -22,6 +23,41 @@ PAGE = 500
 
 RESTARTS = 5
 """How often a reading by row count begins again when rows shift."""
+
+EMPTY_PAGES = 10
+"""How many pages in a row may have no rows; a filter can empty some, but not all to come."""
+
+REPEATED_PAGES = 3
+"""How many pages of a reading may come again, as new rows shift the pages of a change log."""
+
+
+class Progress:
+    """Notices a list that never ends: each new page of a reading has to bring something new."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._seen: set[bytes] = set()
+        self._empty = self._repeated = 0
+
+    def check(self, answer: Answer) -> None:
+        """Raise PipedriveError when too many pages come again, or too many in a row have no rows."""
+        if not answer.has_rows:
+            self._empty += 1
+            if self._empty > EMPTY_PAGES:
+                raise PipedriveError(
+                    f"GET {self._path} answered {self._empty} pages in a row without rows, each with a cursor "
+                    "to one more: run again, and report this line if that does not help."
+                )
+            return
+        self._empty = 0
+        digest = blake2b(answer.raw, digest_size=16).digest()
+        self._repeated += digest in self._seen
+        if self._repeated > REPEATED_PAGES:
+            raise PipedriveError(
+                f"GET {self._path} answered the same pages again and again, each under another cursor or row "
+                "count: run again, and report this line if that does not help."
+            )
+        self._seen.add(digest)
 
 
 @dataclass(frozen=True)
@@ -62,6 +98,7 @@ class CursorListing(HttpListing):
             cursor = None
         resumed = cursor is not None
         seen: set[str] = set()
+        progress = Progress(self.path)
         while True:
             try:
                 answer = self._get(source, params | ({"cursor": cursor} if cursor else {}))
@@ -76,6 +113,7 @@ class CursorListing(HttpListing):
                 raise PipedriveError(f"GET {self.path} answered a cursor that is no text: report this line.")
             if following in seen:
                 raise PipedriveError(f"GET {self.path} answered the same cursor twice: run again.")
+            progress.check(answer)
             yield Page(
                 partial(_rows, answer, self.path),
                 {"cursor": following} if following else {},
@@ -138,6 +176,7 @@ class OffsetListing(HttpListing):
         if not isinstance(start, int) or start < 0 or "last_id" not in checkpoint:
             start = 0
         restarts, limit = 0, self.limit or PAGE
+        progress = Progress(self.path)
         while True:
             seam = 1 if start else 0
             answer = self._get(source, {**params, "start": start - seam, "limit": limit})
@@ -148,8 +187,9 @@ class OffsetListing(HttpListing):
                     raise PipedriveError(
                         f"GET {self.path}: rows were removed faster than they could be read; run again later."
                     )
-                start, last_id = 0, None
+                start, last_id, progress = 0, None, Progress(self.path)
                 continue
+            progress.check(answer)
             fresh = rows[seam:]
             following = _next_start(
                 answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= limit
@@ -174,8 +214,10 @@ class WholeListing(HttpListing):
     ) -> Iterator[Page]:
         """Yield one page, unless Pipedrive says that there are more."""
         start, first = 0, None
+        progress = Progress(self.path)
         while True:
             answer = self._get(source, {"start": start} if start else {})
+            progress.check(answer)
             rows = _rows(answer, self.path, self.inside)
             fresh = rows if not start or _id(rows[0] if rows else None) != first else []
             following = _next_start(answer, self.path, start, fresh, len(rows), is_full=False)

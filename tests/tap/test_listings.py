@@ -24,7 +24,20 @@ from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Listing, Page
 
-from .harness import TOKEN, FakeClient, Record, discover, run, select, source_of
+from .harness import (
+    TOKEN,
+    Asked,
+    FakeClient,
+    Record,
+    Say,
+    account,
+    discover,
+    fake,
+    run,
+    say,
+    select,
+    source_of,
+)
 
 SOME_PAGE = 5
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -100,6 +113,72 @@ def test_a_cursor_that_comes_again_is_an_error(circle: str) -> None:
         walk(
             CursorListing("/x", price=20), lambda *_: page(1, next_cursor=circle[next(number) % len(circle)])
         )
+
+
+@pytest.mark.parametrize("cycle", [1, 2, 5])
+@pytest.mark.parametrize("resumed", [{}, {"cursor": "old"}])
+def test_a_page_that_comes_again_under_a_new_cursor_is_an_error(cycle: int, resumed: Record) -> None:
+    number = count()
+    client = FakeClient(lambda *_: page((at := next(number)) % cycle, next_cursor=f"c{at}"))
+    with pytest.raises(PipedriveError, match=r"/x .*same pages again"):
+        list(CursorListing("/x", price=20).pages(source_of(client), checkpoint=resumed))
+    assert len(client.asked) == cycle + listings.REPEATED_PAGES + 1
+
+
+@pytest.mark.parametrize("data", ["[]", "null", "[ \n ]"])
+def test_pages_without_rows_that_do_not_end_are_an_error_after_a_few(data: str) -> None:
+    number = count()
+    rows = [{"id": 1}]
+
+    def answer(*_: Any) -> Record:
+        at = next(number)
+        return {"data": rows if at == 3 else json.loads(data), "additional_data": {"next_cursor": f"c{at}"}}
+
+    client = FakeClient(answer)
+    found: list[Page] = []
+    with pytest.raises(PipedriveError, match=r"/x .*without rows"):
+        found.extend(CursorListing("/x", price=20).pages(source_of(client), checkpoint={}))
+    assert rows_of(found) == rows
+    assert len(client.asked) == 4 + listings.EMPTY_PAGES + 1
+
+
+def test_empty_pages_before_each_row_do_not_end_a_cursor_reading() -> None:
+    bodies = [
+        page(*([number] if number % listings.EMPTY_PAGES == 0 else []), next_cursor=f"c{number}")
+        for number in range(1, 6 * listings.EMPTY_PAGES)
+    ]
+    pages = walk(CursorListing("/x", price=20), script(*bodies, page(1000)))
+    assert [row["id"] for row in rows_of(pages)] == [10, 20, 30, 40, 50, 1000]
+
+
+@pytest.mark.parametrize(
+    "listing", [OffsetListing("/x", price=20), OffsetListing("/x", price=20, is_sortable=False), LISTINGS[2]]
+)
+@pytest.mark.parametrize("data", [[{"name": "A"}] * 3, [5, 6], [{"id": 1}, {"id": 2}, {"id": 1}]])
+def test_a_server_that_ignores_the_row_count_is_an_error_after_a_few(
+    listing: Listing, data: list[Any]
+) -> None:
+    """Rows without an id cannot show where a page begins, and the last row may be equal to the first."""
+    client = FakeClient(lambda *_: {"data": data, "additional_data": flat(0, 500, True)})
+    with pytest.raises(PipedriveError, match="/x "):
+        list(listing.pages(source_of(client), checkpoint={}))
+    assert len(client.asked) <= 2 + 2 * listings.RESTARTS
+
+
+def test_a_stream_whose_pages_never_end_costs_few_tokens(shared: Sandbox) -> None:
+    number = count()
+
+    def endless(request: Asked) -> Say | None:
+        if request.path not in ("/api/v2/persons", "/api/v1/notes"):
+            return None
+        more = {"next_cursor": f"c{next(number)}"} | flat(int(request.params.get("start", 0)), 500, True)
+        return say({"success": True, "data": [{"id": 1}], "additional_data": more})
+
+    for stream in ("persons", "notes"):
+        with fake(account({}, spoil=endless)) as server:
+            done = run(server.url, catalog=select(discover(shared.url), stream))
+        assert isinstance(done.error, PipedriveError)
+        assert len([1 for seen in server.asked if seen.path.endswith(stream)]) <= 5
 
 
 @pytest.mark.parametrize("cursor", [5, ["a"], {"a": 1}, True])
