@@ -86,7 +86,7 @@ def read(content: bytes, served_at: datetime | None) -> Answer:
         try:
             envelope = _open(_repaired(content))
         except (ValueError, RecursionError):
-            raise TryAgain("a body that is not JSON or cut off") from None
+            raise TryAgain("a body that is not JSON or cut off", is_heavy=True) from None
     if envelope.success is False or not bytes(envelope.data):
         text = _text({"error": envelope.error, "error_info": envelope.error_info})
         raise TryAgain(f"an answer without data: {text or 'no error text'}")

@@ -1,6 +1,7 @@
 """HTTP: one `Client` sends the requests of all streams of a run. It knows URLs and status codes, no entities."""
 
 import itertools
+import logging
 import re
 import threading
 from collections import Counter
@@ -15,7 +16,23 @@ from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
 from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.limits import Limits
-from tap_pipedrive.retries import TIMEOUTS, clock, retrying, seconds_of, seconds_to_wait, without_url
+from tap_pipedrive.retries import (
+    TIMEOUTS,
+    clock,
+    is_heavy,
+    retrying,
+    seconds_of,
+    seconds_to_wait,
+    without_url,
+)
+
+SMALLEST_PAGE = 25
+"""Rows; a smaller page would cost more tokens than it may save."""
+
+FAILURES_TO_HALVE = 2
+"""How often a page has to fail, as a page that is too large may, before a smaller one is asked for."""
+
+logger = logging.getLogger("tap-pipedrive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,23 @@ class Auth(Protocol):
         """Return another access after a 401; None where there is none."""
 
 
+@dataclass(slots=True)
+class PageSize:
+    """How many rows the pages of one walk have; it shrinks where larger pages fail, and stays so."""
+
+    rows: int
+
+    def halve(self, endpoint: str) -> None:
+        """Halve the pages to come, down to SMALLEST_PAGE."""
+        if self.rows // 2 >= SMALLEST_PAGE:
+            self.rows //= 2
+            logger.warning(
+                "GET %s fails with large pages; the next ones have %d rows and cost more tokens.",
+                endpoint,
+                self.rows,
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A GET request. Counts and messages name its endpoint as it stands here, a template."""
@@ -61,6 +95,13 @@ class Request:
     """API tokens, which are charged to the stream."""
 
     stream: str
+    page: PageSize | None = None
+    """Sent as `limit`; None for what is not read in pages of a chosen size."""
+
+    @property
+    def query(self) -> Mapping[str, str | int]:
+        """All parameters as they are sent now."""
+        return {**self.params, "limit": self.page.rows} if self.page else self.params
 
 
 class Client:
@@ -78,14 +119,19 @@ class Client:
         self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
 
     def get(self, request: Request) -> Answer:
-        """GET a page, again where that may help."""
-        tries = itertools.count()
+        """GET a page, again where that may help, and with fewer rows where that may."""
+        tries, heavy_failures = itertools.count(), itertools.count(1)
 
         def attempt() -> Answer:
             if next(tries):
                 with self._lock:
                     self.retries[request.endpoint] += 1
-            return self._try(request)
+            try:
+                return self._try(request)
+            except TryAgain as problem:
+                if problem.is_heavy and next(heavy_failures) >= FAILURES_TO_HALVE and request.page:
+                    request.page.halve(request.endpoint)
+                raise
 
         return retrying(f"GET {request.endpoint}", self._auth.access().url, attempt)
 
@@ -124,14 +170,14 @@ class Client:
         try:
             response = self._session().get(
                 _address(access.url, request.endpoint, request.ids),
-                params=request.params,
+                params=request.query,
                 auth=access,
                 timeout=TIMEOUTS,
                 allow_redirects=False,  # a redirect would carry the token to another host
             )
             status = response.status_code
         except requests.RequestException as error:
-            raise TryAgain(without_url(error)) from None
+            raise TryAgain(without_url(error), is_heavy=is_heavy(error)) from None
         except ValueError:  # requests parses the target of a redirect even if it does not follow it
             raise PipedriveError(
                 f"GET {request.endpoint} answered a redirect to nowhere: correct api_url."
@@ -176,7 +222,7 @@ def _problem(endpoint: str, response: requests.Response, when_refused: str) -> E
     elif status in (402, 403, 404, 405, 410, 415):
         problem = errors.NotAllowed(said, status)
     elif status in retries.RETRIED_STATUSES:
-        problem = TryAgain(answered, seconds_to_wait(headers))
+        problem = TryAgain(answered, seconds_to_wait(headers), is_heavy=status in retries.HEAVY_STATUSES)
     elif 300 <= status < 400:
         host = re.match("https?://([A-Za-z0-9.:-]+)", headers.get("Location", ""))
         problem = PipedriveError(

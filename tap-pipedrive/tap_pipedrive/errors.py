@@ -41,8 +41,10 @@ class BudgetSpent(PipedriveError):
 
 
 class TryAgain(Exception):
-    """A failure that may pass; `wait`: seconds that the server asks for. Only the client handles it."""
+    """A failure that may pass. Only the client handles it."""
 
-    def __init__(self, what: str, wait: float | None = None) -> None:
+    def __init__(self, what: str, wait: float | None = None, *, is_heavy: bool = False) -> None:
+        """`wait`: seconds that the server asks for; `is_heavy`: whether fewer rows may get an answer."""
         super().__init__(mask(what))
         self.wait = wait
+        self.is_heavy = is_heavy

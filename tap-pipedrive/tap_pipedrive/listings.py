@@ -13,13 +13,14 @@ from hashlib import blake2b
 from typing import Any
 
 from tap_pipedrive.answers import Answer
-from tap_pipedrive.client import Request
+from tap_pipedrive.client import PageSize, Request
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 from tap_pipedrive.values import changed_at, rfc3339
 
 PAGE = 500
-"""Rows per page: the most that Pipedrive gives. A page costs the same whatever its size."""
+"""Rows per page: the most that Pipedrive gives. A page costs the same whatever its size. A walk whose pages fail
+goes on with smaller ones."""
 
 RESTARTS = 5
 """How often a reading by row count begins again when rows shift."""
@@ -73,9 +74,9 @@ class HttpListing(Listing):
     ids: Mapping[str, Any] = field(default_factory=dict)
     """What fills the template in the path."""
 
-    def _get(self, source: Source, params: Mapping[str, str | int]) -> Answer:
-        request = Request(self.path, {**self.params, **params}, self.ids, self.price, source.stream)
-        return source.client.get(request)
+    def _get(self, source: Source, params: Mapping[str, str | int], size: PageSize | None = None) -> Answer:
+        params = {**self.params, **params}
+        return source.client.get(Request(self.path, params, self.ids, self.price, source.stream, size))
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class CursorListing(HttpListing):
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
         """Follow the cursors. When Pipedrive refuses a cursor from the state, the reading starts anew."""
-        params: dict[str, str | int] = {"limit": PAGE}
+        params: dict[str, str | int] = {}
+        size = PageSize(PAGE)
         if since:
             params |= {"updated_since": rfc3339(since), "sort_by": "update_time", "sort_direction": "asc"}
         cursor = checkpoint.get("cursor")
@@ -101,7 +103,7 @@ class CursorListing(HttpListing):
         progress = Progress(self.path)
         while True:
             try:
-                answer = self._get(source, params | ({"cursor": cursor} if cursor else {}))
+                answer = self._get(source, params | ({"cursor": cursor} if cursor else {}), size)
             except Refused:
                 if not resumed:
                     raise
@@ -144,17 +146,19 @@ class OffsetListing(HttpListing):
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
         """Read by `id`, by time of change, or, where the endpoint has no `updated_since`, newest first."""
+        size = PageSize(self.limit or PAGE)
         if since is None:
-            return self._counted(source, {"sort": "id ASC"} if self.is_sortable else {}, checkpoint)
+            sort = {"sort": "id ASC"} if self.is_sortable else {}
+            return self._counted(source, sort, checkpoint, size)
         if self.has_updated_since:
-            return self._changed(source, since)
-        return self._newest_first(source, since)
+            return self._changed(source, since, size)
+        return self._newest_first(source, since, size)
 
-    def _changed(self, source: Source, since: datetime) -> Iterator[Page]:
+    def _changed(self, source: Source, since: datetime, size: PageSize) -> Iterator[Page]:
         second = since.replace(microsecond=0)
         while True:
             params = {"sort": "update_time ASC", "updated_since": rfc3339(second)}
-            for page in self._counted(source, params, {}):
+            for page in self._counted(source, params, {}, size):
                 yield replace(page, in_order=True)
                 latest = _last_change(page.rows)
                 if page.checkpoint and latest and latest > second:
@@ -163,23 +167,25 @@ class OffsetListing(HttpListing):
             else:
                 return
 
-    def _newest_first(self, source: Source, since: datetime) -> Iterator[Page]:
-        for page in self._counted(source, {"sort": "update_time DESC"}, {}):
+    def _newest_first(self, source: Source, since: datetime, size: PageSize) -> Iterator[Page]:
+        for page in self._counted(source, {"sort": "update_time DESC"}, {}, size):
             rows = [row for row in page.rows if not _is_older(row, since)]
             yield replace(page, read=partial(list, rows))
             oldest = _last_change(page.rows, descending=True)
             if oldest and oldest < since:
                 return
 
-    def _counted(self, source: Source, params: Mapping[str, str], checkpoint: Checkpoint) -> Iterator[Page]:
+    def _counted(
+        self, source: Source, params: Mapping[str, str], checkpoint: Checkpoint, size: PageSize
+    ) -> Iterator[Page]:
         start, last_id = checkpoint.get("start", 0), checkpoint.get("last_id")
         if not isinstance(start, int) or start < 0 or "last_id" not in checkpoint:
             start = 0
-        restarts, limit = 0, self.limit or PAGE
+        restarts = 0
         progress = Progress(self.path)
         while True:
             seam = 1 if start else 0
-            answer = self._get(source, {**params, "start": start - seam, "limit": limit})
+            answer = self._get(source, {**params, "start": start - seam}, size)
             rows = _rows(answer, self.path)
             if seam and _id(rows[0] if rows else None) != last_id:
                 restarts += 1
@@ -192,7 +198,7 @@ class OffsetListing(HttpListing):
             progress.check(answer)
             fresh = rows[seam:]
             following = _next_start(
-                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= limit
+                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= size.rows
             )
             if following is not None:
                 start, last_id = following, _id(rows[-1])

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import requests
 import tenacity
+import urllib3
 
 from tap_pipedrive.errors import TryAgain, Unavailable
 
@@ -18,7 +19,10 @@ CONNECT_SECONDS, READ_SECONDS = TIMEOUTS = 10, 60
 LONGEST_WAIT_SECONDS = 60
 """A longer `Retry-After` belongs to the daily budget, and is not waited for."""
 
-RETRIED_STATUSES = {408, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+HEAVY_STATUSES = {408, 500, 502, 503, 504, 520, 524}
+"""What a server or gateway answers when a page takes too long or too much memory, among other reasons."""
+
+RETRIED_STATUSES = HEAVY_STATUSES | {521, 522, 523}
 
 T = TypeVar("T")
 
@@ -53,6 +57,13 @@ def without_url(error: requests.RequestException) -> str:
         requests.exceptions.ConnectionError: "no connection",
     }
     return next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def is_heavy(error: requests.RequestException) -> bool:
+    """Return whether an answer began or was waited for, so that fewer rows may get one."""
+    cause = error.args[0] if error.args else None
+    broken = isinstance(cause, urllib3.exceptions.ProtocolError | urllib3.exceptions.ReadTimeoutError)
+    return broken or isinstance(error, requests.exceptions.ReadTimeout)
 
 
 def retrying(request: str, url: str, call: Callable[[], T]) -> T:

@@ -173,9 +173,9 @@ class FakeClient:
         self.asked: list[dict[str, Any]] = []
 
     def get(self, request: Request) -> Answer:
-        self.asked.append({**request.params, **request.ids})
+        self.asked.append({**request.query, **request.ids})
         assert len(self.asked) < 200, "the reading does not end"
-        body = self.answer(request.endpoint, request.params)
+        body = self.answer(request.endpoint, request.query)
         return Answer(msgspec.json.encode(body["data"]), body.get("additional_data"), self.served_at)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
 from tap_pipedrive.answers import Answer
+from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.bookmarks import Walk
-from tap_pipedrive.client import Request
+from tap_pipedrive.client import Client, PageSize, Request
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Listing, Page
 
 from .harness import (
+    PRICES,
+    RESET,
     TOKEN,
     Asked,
     FakeClient,
@@ -640,6 +643,93 @@ def test_a_list_that_says_nothing_about_paging_is_whole() -> None:
 
 
 # Over HTTP
+
+HEAVY: dict[str, Say | str] = {
+    "504": Say(504, b"<html>"),
+    "500": say({"success": False, "error": "Oops"}, 500),
+    "cut off": Say(body=b'{"success":true,"data":[', claimed_length=500),
+    "reset": RESET,
+}
+
+
+def heavy(most: int, trouble: Say | str, answer: Callable[[str, Mapping[str, Any]], Any]) -> Any:
+    """A server of one list, at the tap's two addresses of it, where pages of more than `most` rows fail."""
+
+    def spoil(request: Asked) -> Say | str | None:
+        if request.path not in ("/api/v2/persons", "/api/v1/notes"):
+            return None
+        if int(request.params["limit"]) > most:
+            return trouble
+        return say(answer(request.path, request.params), x_ratelimit_limit="1000")
+
+    return account({}, spoil=spoil)
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("trouble", HEAVY.values(), ids=HEAVY)
+@pytest.mark.parametrize("since", [None, "2026-11-22T00:00:00Z"], ids=["all", "changed"])
+@pytest.mark.parametrize(
+    ("stream", "kind"), [("persons", "V2Account"), ("notes", "V1Account")], ids=["cursors", "row counts"]
+)
+def test_where_large_pages_fail_the_rest_of_the_walk_has_smaller_ones(
+    shared: Sandbox, stream: str, kind: str, since: str | None, trouble: Say | str
+) -> None:
+    here = {"V2Account": V2Account, "V1Account": V1Account}[kind](700)
+    settings: Record = {"start_date": since} if since else {}
+    with fake(heavy(100, trouble, here.answer)) as server:
+        done = run(server.url, catalog=select(discover(shared.url), stream), **settings).good()
+    assert {row["id"] for row in done.records(stream)} == set(range(1, 701))
+    sizes = [int(seen.params["limit"]) for seen in server.asked if seen.path.endswith(stream)]
+    assert sizes[:4] == [500, 500, 250, 125]
+    assert set(sizes[4:]) == {62}
+    assert len(sizes) <= 4 + 13
+    assert done.tap
+    spent = sum(
+        price for (_, path), price in done.tap.run.client.limits.tokens.items() if path.endswith(stream)
+    )
+    is_whole = isinstance(trouble, Say) and trouble.claimed_length is None
+    answered = len(sizes) if is_whole else len(sizes) - 4  # nobody knows the cost of half an answer
+    assert spent == answered * PRICES["/api/v2/persons" if stream == "persons" else "/api/v1/notes"]
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_a_page_that_fails_once_is_asked_for_again_as_it_was(shared: Sandbox) -> None:
+    here = V2Account(1200)
+    numbers = count()
+
+    def every_other(request: Asked) -> Say | str | None:
+        if request.path != "/api/v2/persons":
+            return None
+        if next(numbers) % 2 == 0:
+            return HEAVY["504"]
+        return say(here.answer(request.path, request.params))
+
+    with fake(account({}, spoil=every_other)) as server:
+        run(server.url, catalog=select(discover(shared.url), "persons")).good()
+    sizes = [int(seen.params["limit"]) for seen in server.asked if seen.path == "/api/v2/persons"]
+    assert sizes == [500] * 6
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("answer", [say({"error": "?"}, 429), Say(521, b""), Say(body=b"null")])
+def test_what_has_nothing_to_do_with_the_size_leaves_it_as_it_is(shared: Sandbox, answer: Say) -> None:
+    script = account({}, spoil=lambda request: answer if request.path == "/api/v2/persons" else None)
+    with fake(script) as server:
+        done = run(server.url, catalog=select(discover(shared.url), "persons"))
+    assert isinstance(done.error, PipedriveError)
+    sizes = [int(seen.params["limit"]) for seen in server.asked if seen.path == "/api/v2/persons"]
+    assert sizes == [500] * 5
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("rows", [500, 100, 60, 49, 7])
+def test_a_page_never_gets_smaller_than_it_is_worth(rows: int) -> None:
+    with fake([HEAVY["504"]]) as server, pytest.raises(PipedriveError, match="failed 5 times"):
+        Client(ApiToken(server.url, TOKEN)).get(Request("/x", {}, {}, 20, "test", PageSize(rows)))
+    sizes = [int(seen.params["limit"]) for seen in server.asked]
+    assert sizes[:2] == [rows, rows]
+    assert all(after in (before, before // 2) for before, after in pairwise(sizes))
+    assert min(sizes) >= min(rows, 25)
 
 
 def test_six_hundred_rows_in_one_second_come_in_both_runs() -> None:
