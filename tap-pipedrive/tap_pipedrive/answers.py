@@ -40,6 +40,9 @@ class _Envelope(msgspec.Struct):
 
 _open = msgspec.json.Decoder(_Envelope, float_hook=_decimal).decode
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
+MOST_VALUES = 2**21
+"""Objects and lists in an answer: 64 MB of empty ones would be 1.5 GB in memory."""
+
 _LONGEST_NOTHING = 100
 """Bytes of JSON; what is longer is taken for rows without being decoded."""
 
@@ -75,6 +78,8 @@ class Answer:
 
 def read(content: bytes, served_at: datetime | None) -> Answer:
     """Check a body and return its answer; characters that no database can store are replaced. Raises TryAgain."""
+    if content.count(b"{") + content.count(b"[") > MOST_VALUES:
+        raise TryAgain(f"an answer of more than {MOST_VALUES:,} objects and lists", is_heavy=True)
     try:
         content.decode()
         envelope = _open(content)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import requests
 
+from tap_pipedrive.bounds import body_of, bounded_session
 from tap_pipedrive.client import Access, Auth, Client, Request
 from tap_pipedrive.errors import Blocked, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.masking import hide, mask
@@ -122,20 +123,23 @@ class OAuth:
 
     def _try(self) -> _Grant:
         try:
-            response = requests.post(
-                self._endpoint,
-                data={"grant_type": "refresh_token", "refresh_token": self._refresh_token},
-                auth=self._client,
-                timeout=TIMEOUTS,
-                allow_redirects=False,  # a redirect would carry the secrets to another host
-            )
+            with bounded_session() as session:
+                response = session.post(
+                    self._endpoint,
+                    data={"grant_type": "refresh_token", "refresh_token": self._refresh_token},
+                    auth=self._client,
+                    timeout=TIMEOUTS,
+                    allow_redirects=False,  # a redirect would carry the secrets to another host
+                    stream=True,
+                )
+                content = body_of(response)
         except requests.RequestException as error:
             raise TryAgain(without_url(error)) from None
         except ValueError:  # requests parses the target of a redirect even if it does not follow it
             raise PipedriveError(
                 f"POST {self._endpoint} answered a redirect to nowhere: correct oauth_url."
             ) from None
-        body = _object(response.content)
+        body = _object(content)
         if response.status_code == 200:
             return self._read(body)
         raise self._problem(response, body)

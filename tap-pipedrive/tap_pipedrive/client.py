@@ -14,6 +14,7 @@ import requests
 
 from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
+from tap_pipedrive.bounds import body_of, bounded_session
 from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.limits import Limits
 from tap_pipedrive.retries import (
@@ -152,11 +153,11 @@ class Client:
         self._raise_if_stopped()
         with self.limits.request(request.price, request.stream, request.endpoint) as exchange:
             self._raise_if_stopped()
-            response = self._send(access, request)
+            response, body = self._send(access, request)
             exchange.answered(response.status_code, response.headers)
             if response.status_code == 200:
-                return read(response.content, clock(response.headers.get("Date")))
-            problem = _problem(request.endpoint, response, self._auth.when_refused)
+                return read(body, clock(response.headers.get("Date")))
+            problem = _problem(request.endpoint, response, body, self._auth.when_refused)
             if isinstance(problem, Blocked | BudgetSpent):
                 self._fatal = problem  # before the limits admit another request
             raise problem
@@ -165,7 +166,7 @@ class Client:
         if self._fatal:
             raise self._fatal
 
-    def _send(self, access: Access, request: Request) -> requests.Response:
+    def _send(self, access: Access, request: Request) -> tuple[requests.Response, bytes]:
         status = 0
         try:
             response = self._session().get(
@@ -174,7 +175,9 @@ class Client:
                 auth=access,
                 timeout=TIMEOUTS,
                 allow_redirects=False,  # a redirect would carry the token to another host
+                stream=True,
             )
+            body = body_of(response)
             status = response.status_code
         except requests.RequestException as error:
             raise TryAgain(without_url(error), is_heavy=is_heavy(error)) from None
@@ -185,11 +188,11 @@ class Client:
         finally:
             with self._lock:
                 self.requests[request.endpoint, status] += 1
-        return response
+        return response, body
 
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "session"):
-            self._sessions.session = requests.Session()
+            self._sessions.session = bounded_session()
         session: requests.Session = self._sessions.session
         return session
 
@@ -201,10 +204,10 @@ def _address(url: str, endpoint: str, ids: Mapping[str, Any]) -> str:
     return url + endpoint.format_map({name: quote(str(value), safe="") for name, value in ids.items()})
 
 
-def _problem(endpoint: str, response: requests.Response, when_refused: str) -> Exception:
+def _problem(endpoint: str, response: requests.Response, body: bytes, when_refused: str) -> Exception:
     """Return the error to raise for an answer that is no success."""
     status, headers = response.status_code, response.headers
-    text = error_text(response.content)
+    text = error_text(body)
     answered = f"{status} ({text or response.reason or 'no text'})"
     said = f"GET {endpoint} answered {answered}"
     problem: Exception

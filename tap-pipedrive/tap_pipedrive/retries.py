@@ -12,6 +12,7 @@ import requests
 import tenacity
 import urllib3
 
+from tap_pipedrive import bounds
 from tap_pipedrive.errors import TryAgain, Unavailable
 
 ATTEMPTS = 5
@@ -47,6 +48,8 @@ def seconds_of(header: str | None) -> float | None:
 
 def without_url(error: requests.RequestException) -> str:
     """Return what happened, without the request, whose text could hold secrets."""
+    if _is_late(error):
+        return f"no complete answer within {bounds.EXCHANGE_SECONDS:g} s"
     kinds = {
         requests.exceptions.ConnectTimeout: f"no connection within {CONNECT_SECONDS} s",
         requests.exceptions.Timeout: f"no answer within {READ_SECONDS} s",
@@ -54,9 +57,18 @@ def without_url(error: requests.RequestException) -> str:
         requests.exceptions.ProxyError: "a proxy that does not answer",
         requests.exceptions.ChunkedEncodingError: "an answer cut off in the middle",
         requests.exceptions.ContentDecodingError: "an answer that cannot be unpacked",
-        requests.exceptions.ConnectionError: "no connection",
+        requests.exceptions.ConnectionError: "a connection that broke off"
+        if is_heavy(error)
+        else "no connection",
     }
     return next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Return whether the deadline of the exchange is the cause."""
+    while error and not isinstance(error, bounds.Late):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def is_heavy(error: requests.RequestException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import time
@@ -372,7 +373,8 @@ def test_an_access_token_that_came_encrypted_is_not_sent_in_clear(monkeypatch: p
     def send(_self: Any, request: requests.PreparedRequest, **_: Any) -> requests.Response:
         sent.append(request.url)
         response = requests.Response()
-        response.status_code, response._content = 200, granted(api_domain="http://acme.example").body
+        body = granted(api_domain="http://acme.example").body
+        response.status_code, response.raw = 200, io.BytesIO(body)
         return response
 
     monkeypatch.setattr(requests.Session, "send", send)

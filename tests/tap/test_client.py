@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from datetime import UTC, datetime
@@ -270,7 +271,7 @@ def test_v1_has_another_address_on_the_shared_host(
     def send(_self: Any, request: requests.PreparedRequest, **_: Any) -> requests.Response:
         seen.append(request)
         response = requests.Response()
-        response.status_code, response._content = 200, b'{"data": []}'
+        response.status_code, response.raw = 200, io.BytesIO(b'{"data": []}')
         return response
 
     monkeypatch.setattr(requests.Session, "send", send)
