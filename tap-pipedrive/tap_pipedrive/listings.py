@@ -28,6 +28,9 @@ RESTARTS = 5
 EMPTY_PAGES = 10
 """How many pages in a row may have no rows; a filter can empty some, but not all to come."""
 
+REPEATED_PAGES = 3
+"""How many pages of a reading may come again, as new rows shift the pages of a change log."""
+
 
 class Progress:
     """Notices a list that never ends: each new page of a reading has to bring something new."""
@@ -35,10 +38,10 @@ class Progress:
     def __init__(self, path: str) -> None:
         self._path = path
         self._seen: set[bytes] = set()
-        self._empty = 0
+        self._empty = self._repeated = 0
 
     def check(self, answer: Answer) -> None:
-        """Raise PipedriveError when the same rows come a second time, or too many pages in a row have none."""
+        """Raise PipedriveError when too many pages come again, or too many in a row have no rows."""
         if not answer.has_rows:
             self._empty += 1
             if self._empty > EMPTY_PAGES:
@@ -49,10 +52,11 @@ class Progress:
             return
         self._empty = 0
         digest = blake2b(answer.raw, digest_size=16).digest()
-        if digest in self._seen:
+        self._repeated += digest in self._seen
+        if self._repeated > REPEATED_PAGES:
             raise PipedriveError(
-                f"GET {self._path} answered the same page twice, under another cursor or row count: run again, "
-                "and report this line if that does not help."
+                f"GET {self._path} answered the same pages again and again, each under another cursor or row "
+                "count: run again, and report this line if that does not help."
             )
         self._seen.add(digest)
 

@@ -123,9 +123,9 @@ def test_a_cursor_that_comes_again_is_an_error(circle: str) -> None:
 def test_a_page_that_comes_again_under_a_new_cursor_is_an_error(cycle: int, resumed: Record) -> None:
     number = count()
     client = FakeClient(lambda *_: page((at := next(number)) % cycle, next_cursor=f"c{at}"))
-    with pytest.raises(PipedriveError, match=r"/x .*same page twice"):
+    with pytest.raises(PipedriveError, match=r"/x .*same pages again"):
         list(CursorListing("/x", price=20).pages(source_of(client), checkpoint=resumed))
-    assert len(client.asked) == cycle + 1
+    assert len(client.asked) == cycle + listings.REPEATED_PAGES + 1
 
 
 @pytest.mark.parametrize("data", ["[]", "null", "[ \n ]"])
@@ -181,7 +181,7 @@ def test_a_stream_whose_pages_never_end_costs_few_tokens(shared: Sandbox) -> Non
         with fake(account({}, spoil=endless)) as server:
             done = run(server.url, catalog=select(discover(shared.url), stream))
         assert isinstance(done.error, PipedriveError)
-        assert len([1 for seen in server.asked if seen.path.endswith(stream)]) <= 3
+        assert len([1 for seen in server.asked if seen.path.endswith(stream)]) <= 5
 
 
 @pytest.mark.parametrize("cursor", [5, ["a"], {"a": 1}, True])
