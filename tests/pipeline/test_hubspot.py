@@ -92,7 +92,7 @@ def loaded(
     installed: Callable[[str, str], Path], warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loaded]:
     """After a first run, with several pages of everything, and more properties than a table may have columns."""
-    installed("extractor", "tap-hubspot-demo")
+    installed("extractor", "tap-hubspot")
     installed("loader", "target-postgres")
     folder = tmp_path_factory.mktemp("project")
     (folder / ".meltano").mkdir()
