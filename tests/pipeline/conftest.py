@@ -49,10 +49,14 @@ def plugins(new_plugins: Callable[[str], Plugins], database: str) -> Plugins:
 
 @pytest.fixture(scope="session")
 def template(
-    target: Path, dbt_queue: Path, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
+    target: Path,
+    dbt_queue: Path,
+    warehouse: Warehouse,
+    worker_id: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """Name of a database with a table of one row."""
-    name = "sessions"
+    name = f"sessions_{worker_id}"
     plugins = Plugins(target, dbt_queue, tmp_path_factory.mktemp(name), warehouse.create_database(name))
     program = plugins.load(schema(), record(id=1, name=SECRET, age=3))
     assert program.end() == 0, program.output
