@@ -15,12 +15,12 @@ PATIENCE = 60.0
 """Seconds after which something that has not happened will not happen, on the busiest of machines."""
 
 OWNER = """
-import signal, sys, time
+import sys
 from orchestrate.processes import at_the_end, end_by_exception, owned
 
 end_by_exception()
-stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(900)"
-both = "{0} -c '{1}' & exec {0} -c '{1}'".format(sys.executable, sys.argv[2] if len(sys.argv) > 2 else stubborn)
+sleep = "{} -c 'import time; time.sleep(900)'".format(sys.executable)
+both = "{0} {1} & exec {1}".format(sys.argv[2], sleep)
 try:
     with at_the_end("touch", sys.argv[1]), owned(["/bin/sh", "-c", both]) as process:
         print(process.pid, flush=True)
@@ -29,7 +29,9 @@ except KeyboardInterrupt:
     print("cleaned up", flush=True)
 """
 
-WILLING = "import time; time.sleep(900)"
+WILLING = ""
+STUBBORN = "trap '' TERM;"
+"""What the shell does before it starts the two: an ignored signal stays ignored in what it starts."""
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -80,7 +82,7 @@ def test_group_ends_with_its_owner(tmp_path: Path, number: signal.Signals) -> No
 
 
 def test_processes_that_do_not_stop_are_killed(tmp_path: Path) -> None:
-    owner, group = start_owner(tmp_path / "ended")
+    owner, group = start_owner(tmp_path / "ended", STUBBORN)
     owner.kill()
     wait_for(lambda: not members(group))
     owner.communicate()
