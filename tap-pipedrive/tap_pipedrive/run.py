@@ -35,6 +35,8 @@ class Run:
         self.definitions = FieldDefinitions(Source("custom fields", self.client, self))
         self.parent_indexes: dict[str, ParentIndex] = {}
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
+        self.left_to_ask: dict[str, tuple[int, int]] = {}
+        """See `source.RunContext`."""
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
         self._tables = tables
@@ -50,10 +52,12 @@ class Run:
         if self._budget_error:
             self._undone = dict.fromkeys(table.name for table in selected)
         else:
-            log_owner(self.client)
-            self._plan()
-            sync_streams()
-        self._log_metrics(selected)
+            try:
+                log_owner(self.client)
+                self._plan()
+                sync_streams()
+            finally:  # of a run that fails, too
+                self._log_metrics(selected)
         if selected and all(table.name in self.refused for table in selected):
             raise PipedriveError(
                 f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
@@ -185,6 +189,7 @@ class Run:
         metrics.log_requests(logger, self.client)
         rejected = {table.name: table.reader.rejected_rows for table in selected}
         metrics.log_rejects(logger, +Counter(rejected))
+        metrics.log_gaps(logger, {table.name: table.refusals for table in selected}, self.left_to_ask)
 
     def _report(self) -> None:
         limits = self.client.limits

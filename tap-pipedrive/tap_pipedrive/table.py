@@ -53,6 +53,8 @@ class Table(SdkStream):
         super().__init__(tap)
         self.settings = settings
         self.row_count = 0
+        self.refusals: list[PipedriveError] = []
+        """Why rows are missing: parents that could not be read, pages that were refused."""
         self.reader = RowReader(
             self.name,
             self.entity,
