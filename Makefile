@@ -76,7 +76,7 @@ clean: $(SET_UP)      ## undo everything that run and test have made, the data i
 ifneq ($(shell cat .venv/ready 2> /dev/null),$(CURDIR))
 .PHONY: .venv/ready
 endif
-.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml warehouse/pyproject.toml plugins/postgres-sessions/pyproject.toml plugins/tap-hubspot/pyproject.toml
+.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml warehouse/pyproject.toml plugins/postgres-sessions/pyproject.toml plugins/run-metrics/pyproject.toml plugins/tap-hubspot/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv as root." >&2; exit 1; }
 	@echo "Setting up .venv"

@@ -36,6 +36,7 @@ class TapMetric(str, Enum):
     BURST_RESET = "api_burst_reset"
     REJECTED_ROWS = "rejected_rows"
     UNREAD = "unread_parents"
+    RECONCILE_REFUSED = "reconcile_refused"
     PARENTS_LEFT = "parents_left"
     TOKENS_TO_FINISH = "tokens_to_finish"
 
@@ -80,6 +81,13 @@ def log_rejects(logger: Logger, rejected: Counter[str]) -> None:
     """Log the rows with values that do not fit their column, by stream."""
     for stream, count in sorted(rejected.items()):
         _log(logger, "counter", TapMetric.REJECTED_ROWS, count, {STREAM: stream})
+
+
+def log_passes(logger: Logger, are_refused: Mapping[str, bool | None]) -> None:
+    """Log which complete passes were not believed (1), and which were (0), by stream."""
+    for stream, is_refused in sorted(are_refused.items()):
+        if is_refused is not None:
+            _log(logger, "gauge", TapMetric.RECONCILE_REFUSED, int(is_refused), {STREAM: stream})
 
 
 def log_gaps(logger: Logger, unread: Mapping[str, Sized], left: Mapping[str, tuple[int, int]]) -> None:

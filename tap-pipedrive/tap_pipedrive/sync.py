@@ -108,6 +108,7 @@ class PipedriveStream(Table):
         seen = self.row_count
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
+        self.is_pass_refused = True
         if self.reader.lost_rows or self.refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif seen < least * before:
@@ -117,6 +118,7 @@ class PipedriveStream(Table):
                 "its rights, lower it for one run."
             )
         else:
+            self.is_pass_refused = False
             self.write_activate_version(int(self._began.timestamp()))
             for walk in walks:
                 walk.remember(walk.rows)

@@ -55,6 +55,8 @@ class Table(SdkStream):
         self.row_count = 0
         self.refusals: list[PipedriveError] = []
         """Why rows are missing: parents that could not be read, pages that were refused."""
+        self.is_pass_refused: bool | None = None
+        """Whether a complete pass was not believed; None if there was none."""
         self.reader = RowReader(
             self.name,
             self.entity,
