@@ -34,8 +34,9 @@ status: .venv/ready   ## what is up, when the last runs were, how they ended, wh
 docs: .venv/ready     ## the site of the models: columns, tests, lineage
 	@$(OURS).docs
 
-generate: .venv/ready ## what other files repeat of the tap's streams and settings
+generate: .venv/ready ## what other files repeat of the tap's streams and settings, and Grafana's dashboards
 	@.venv/bin/python tap-pipedrive/generate.py
+	@.venv/bin/python deploy/observe/dashboards.py
 
 sample: .venv/ready   ## write the output of `make run` into the READMEs
 	@.venv/bin/python -m tests.project.sample_output
