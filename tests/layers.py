@@ -8,7 +8,14 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "image": ("buildah",),
     "look": ("chromium",),
     "clouds": ("java",),
-    "observe": ("prometheus",),
+    "observe": (
+        "prometheus",
+        "promtool",
+        "prometheus-pushgateway",
+        "prometheus-alertmanager",
+        "amtool",
+        "prometheus-postgres-exporter",
+    ),
 }
 """Programs that the tests of each layer need, by the layer's marker."""
 
