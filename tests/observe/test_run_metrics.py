@@ -53,11 +53,15 @@ class Run:
 
 def series(text: str) -> dict[tuple[str, ...], float]:
     """Values by the name of the sample and the values of its labels but those of the run."""
+
+    def value_of(name: str, value: str) -> str:
+        return str(float(value)) if name == "le" else value
+
     common = ("job", "instance", "state_id", "company_id", "company_name")
     return {
         (
             sample.name,
-            *(value for name, value in sorted(sample.labels.items()) if name not in common),
+            *(value_of(*label) for label in sorted(sample.labels.items()) if label[0] not in common),
         ): sample.value
         for family in text_string_to_metric_families(text)
         if family.name in FAMILIES
@@ -138,7 +142,7 @@ def test_histogram_of_requests_is_added_up(tmp_path: Path) -> None:
         run.end()
     found = in_file(tmp_path)
     name = "pipedrive_api_request_duration_seconds"
-    assert found[f"{name}_count", "/a", "200"] == found[f"{name}_bucket", "/a", "+Inf", "200"] == 6
+    assert found[f"{name}_count", "/a", "200"] == found[f"{name}_bucket", "/a", "inf", "200"] == 6
     assert found[f"{name}_bucket", "/a", "5.0", "200"] == 4
     assert found[f"{name}_bucket", "/a", "2.5", "200"] == 0
     assert found[f"{name}_sum", "/a", "200"] == 7
@@ -303,8 +307,11 @@ def test_gateway_remembers_the_totals_of_a_container(tmp_path: Path, gateway: Se
         Run(tmp_path / name, gateway.url).end()
     (tmp_path / "c").write_text("no folder")
     Run(tmp_path / "c", gateway.url).end("failure")
-    assert in_gateway(gateway)["pipedrive_etl_runs_total",] == 3
-    assert in_gateway(gateway)["pipedrive_etl_failures_total",] == 1
+    found = in_gateway(gateway)
+    assert found["pipedrive_etl_runs_total",] == 3
+    assert found["pipedrive_etl_failures_total",] == 1
+    assert found["pipedrive_etl_duration_seconds_bucket", "10.0"] == 3
+    assert len([name for name, *_ in found if name == "pipedrive_etl_duration_seconds_bucket"]) == 11
 
 
 @pytest.mark.observe

@@ -10,13 +10,13 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isinf
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Sample
-from prometheus_client.utils import floatToGoString
 
 from run_metrics.families import FAMILIES, Family
 
@@ -47,6 +47,8 @@ class Published:
             for sample in metric.samples:
                 if sample.labels.get(STATE_ID) == state_id:
                     labels = {name: value for name, value in sample.labels.items() if name not in OTHERS}
+                    if "le" in labels:
+                        labels["le"] = _bound(float(labels["le"]))
                     found.values[metric.name][sample.name, _sorted(labels)] = sample.value
                     found.company.update({name: sample.labels.get(name, "") for name in COMPANY})
         return found
@@ -116,7 +118,7 @@ class Additions:
         self._add(name, (f"{name}_sum", own), total)
         self._add(name, (f"{name}_count", own), count)
         if family.kind == "histogram":
-            counts = dict(zip(map(floatToGoString, family.bounds), below, strict=True)) | {"+Inf": count}
+            counts = dict(zip(map(_bound, family.bounds), below, strict=True)) | {"+Inf": count}
             for bound, number in counts.items():
                 self._add(name, (f"{name}_bucket", _sorted({**dict(own), "le": bound})), number)
 
@@ -167,6 +169,11 @@ class _Collected(Collector):
 
 def _labels(family: Family, labels: Mapping[str, str]) -> Labels:
     return _sorted({name: str(labels.get(name, "")) for name in family.labels})
+
+
+def _bound(bound: float) -> str:
+    """Return the bound of a bucket as the gateway writes it: 10, not 10.0."""
+    return "+Inf" if isinf(bound) else f"{bound:g}"
 
 
 def _sorted(labels: Mapping[str, str]) -> Labels:
