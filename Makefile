@@ -17,7 +17,7 @@ OURS = .venv/bin/python -m orchestrate
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status docs generate sample test test-fast observe chaos lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ test: .venv/ready     ## every test whose programs are installed
 
 test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano nor dbt nor Postgres
 	@$(PYTEST) $(FAST_TESTS) $(PYTEST_ARGS)
+
+observe: .venv/ready  ## metrics, rules, alerts and dashboards, with the real Prometheus and its relatives
+	@$(PYTEST) tests/observe $(PYTEST_ARGS)
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos

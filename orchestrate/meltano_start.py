@@ -92,13 +92,15 @@ def file_handler() -> logging.Handler:
 
 def metrics_handler() -> logging.Handler:
     """Return the handler that turns the messages of `meltano run` into metrics, see `observe`."""
-    return observe.metrics_handler(_state_ids() if _command() == "run" else ())
+    runs = _command() == "run" and not {"--help", "--dry-run"}.intersection(sys.argv)
+    return observe.metrics_handler(_state_ids() if runs else ())
 
 
 @cache
 def _state_ids() -> tuple[str, ...]:
     project = Project.find()
-    return observe.state_ids(project, list(_plugins(project)))
+    known = {plugin.name for plugin in project.plugins.plugins()}
+    return observe.state_ids(project, [name for name in _plugins(project) if name in known])
 
 
 def _formatter(log_format: LogFormat) -> logging.Formatter:

@@ -40,6 +40,7 @@ LONGEST_FIRST = (
     "transform",
     "chaos",
     "pipeline",
+    "observe/test_end",
     "project/test_session",
     "sandbox/test_generate",
     "sandbox/test_warehouse",

@@ -184,6 +184,10 @@ class Run:
 
     # The report
 
+    def log_cost(self) -> None:
+        """Log what was asked and what it cost, as after a discovery."""
+        metrics.log_requests(next(iter(self._tables().values())).metrics_logger, self.client)
+
     def _log_metrics(self, selected: Iterable[Table]) -> None:
         logger = next(iter(self._tables().values())).metrics_logger
         metrics.log_requests(logger, self.client)

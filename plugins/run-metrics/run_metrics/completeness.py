@@ -6,14 +6,15 @@ from typing import Any
 import psycopg
 from postgres_sessions import PROJECT, SettingsError, connection_arguments
 
-from run_metrics.series import Additions
+from run_metrics.series import COMPANY, Additions
 
 COMPLETE = "complete"
 """The only good verdict."""
 
 QUERY = """
     select
-        stream, verdict, extract(epoch from complete_as_of), undone_reason, undone_count, differences is not null
+        stream, verdict, extract(epoch from complete_as_of), undone_reason, undone_count, differences is not null,
+        company_id, company_name
     from marts.load_completeness
 """
 
@@ -39,7 +40,9 @@ def read_completeness(environment: Mapping[str, str], additions: Additions) -> N
     Raises:
         psycopg.Error: the database cannot be read.
     """
-    for stream, verdict, as_of, reason, undone, is_different in _rows(environment, additions):
+    for stream, verdict, as_of, reason, undone, is_different, *company in _rows(environment, additions):
+        if not additions.company and company[0]:  # dbt alone does not know whose data it builds
+            additions.company = dict(zip(COMPANY, map(str, company), strict=True))
         additions.put("pipedrive_load_complete", verdict == COMPLETE, stream=stream)
         additions.put("pipedrive_load_verdict", 1, stream=stream, verdict=verdict)
         if as_of is not None:
