@@ -31,7 +31,7 @@ demo: .venv/ready     ## the same with invented data, also into a database that 
 status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
 	@$(OURS).status
 
-docs: .venv/ready     ## the site of the models: columns, tests, lineage
+docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 
 generate: .venv/ready ## what other files repeat of the tap's streams and settings
