@@ -49,8 +49,11 @@ test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
-lint: .venv/ready     ## style and types
+lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/sqlfluff lint --quiet --disable-progress-bar transform/models transform/tests transform/macros
+	@.venv/bin/yamllint --strict .
+	@git ls-files -z | xargs -0 .venv/bin/codespell
 
 format: .venv/ready   ## repair of what can be repaired automatically
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
