@@ -30,6 +30,7 @@ docs/data-quality
 docs/hubspot
 docs/recipes
 docs/develop
+docs/principles
 *
 */README
 docs/pt-BR/*

@@ -56,7 +56,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_paths_exist(document: Path) -> None:
     roots = {path.name for path in ROOT.iterdir()} - {".run", ".venv", ".meltano"}
     for name in quoted(prose(document)):
-        path = name.partition(" ")[0]
+        path = name.partition(" ")[0].partition("::")[0]
         if path.partition("/")[0] in roots and "<" not in path:
             assert (ROOT / path).exists(), name
 
@@ -161,3 +161,11 @@ def test_marts_have_the_same_order_in_both_languages() -> None:
 @pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
 def test_readme_is_short(readme: Path) -> None:
     assert len(readme.read_text().splitlines()) < 250
+
+
+def test_principles_are_held_by_tests_that_exist() -> None:
+    rows = table(DOCS / "principles.md", "principles")
+    assert rows
+    for *_, cell in rows:
+        path, _, test = quoted(cell)[0].partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).exists(), cell
