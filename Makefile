@@ -31,7 +31,7 @@ demo: .venv/ready     ## the same with invented data, also into a database that 
 status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
 	@$(OURS).status
 
-docs: .venv/ready     ## the site of the models: columns, tests, lineage
+docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 
 generate: .venv/ready ## what other files repeat of the tap's streams and settings, and Grafana's dashboards
@@ -53,8 +53,11 @@ observe: .venv/ready  ## metrics, rules, alerts and dashboards, with the real Pr
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
-lint: .venv/ready     ## style and types
+lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/sqlfluff lint --quiet --disable-progress-bar transform/models transform/tests transform/macros
+	@.venv/bin/yamllint --strict .
+	@git ls-files -z | xargs -0 .venv/bin/codespell
 
 format: .venv/ready   ## repair of what can be repaired automatically
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
