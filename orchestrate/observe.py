@@ -25,12 +25,15 @@ NOISE = ("_logger", "_name", "app_name", "cmd_type", "consumer", "job_name", "pr
 
 COMPANY = ("company_id", "company_name")
 
+GATEWAY, FOLDER = VARIABLES = ("PUSHGATEWAY_URL", "METRICS_FOLDER")
+"""Variables that say where metrics go."""
+
 
 @cache
 def metrics_handler(state_ids: tuple[str, ...]) -> logging.Handler:
     """Return the handler of a run's metrics; one that does nothing unless a variable says where they go."""
     variables = {**Project.find().dotenv_env, **os.environ}
-    gateway, folder = variables.get("PUSHGATEWAY_URL"), variables.get("METRICS_FOLDER")
+    gateway, folder = variables.get(GATEWAY), variables.get(FOLDER)
     if not state_ids or not (gateway or folder):
         return logging.NullHandler()
     target = variables.get("DBT_TARGET_PATH")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from run_metrics.families import FAMILIES
 
-from ..project.documents import ROOT, load, quoted, table
+from ..project.documents import ROOT, blocks, load, quoted, table
 from .services import DEPLOY
 
 OBSERVE = ROOT / "docs" / "observe.md"
@@ -32,7 +32,9 @@ def checked(*command: str | Path, stdin: str | None = None) -> str:
 def test_each_alert_fires_when_it_should_and_not_before() -> None:
     checked("promtool", "check", "config", "prometheus.yml")
     files = ["rules_test.yml", "rules_costs_test.yml"]
-    checked("promtool", "test", "rules", *files)
+    (commands,) = (block.text for block in blocks(OBSERVE) if "promtool" in block.text)
+    subprocess.run(["sh", "-e", "-c", commands], cwd=ROOT, check=True)
+    assert all(f"deploy/observe/{file}" in commands for file in files)
     tests = [
         check
         for file in files
@@ -59,6 +61,11 @@ def test_alerts_go_where_their_severity_says(severity: str, receiver: str) -> No
         "alertname=RunFailed",
     )  # fmt: skip
     assert routed.strip() == receiver
+
+
+def test_each_command_of_the_document_is_run_by_a_test() -> None:
+    programs = [block.text.split()[0] for block in blocks(OBSERVE) if block.language == "sh"]
+    assert programs == ["curl", "promtool", "psql"], "here, in test_run_metrics.py and in test_end_to_end.py"
 
 
 def test_each_alert_has_a_severity_a_sentence_and_a_runbook() -> None:

@@ -18,8 +18,10 @@ from run_metrics.families import FAMILIES
 from run_metrics.handler import RunMetrics
 
 from ..postgres import free_port
+from ..project.documents import ROOT, blocks
 from .services import Service, pushgateway
 
+OBSERVE = ROOT / "docs" / "observe.md"
 STATE_ID = "dev:tap-pipedrive-to-target-postgres"
 COMPANY = {"company_id": 7, "company_name": 'Acme "Ltda"\\'}
 
@@ -312,6 +314,14 @@ def test_gateway_remembers_the_totals_of_a_container(tmp_path: Path, gateway: Se
     assert found["pipedrive_etl_failures_total",] == 1
     assert found["pipedrive_etl_duration_seconds_bucket", "10.0"] == 3
     assert len([name for name, *_ in found if name == "pipedrive_etl_duration_seconds_bucket"]) == 11
+
+
+@pytest.mark.observe
+def test_group_is_deleted_as_the_document_says(tmp_path: Path, gateway: Service) -> None:
+    (command,) = (block.text for block in blocks(OBSERVE) if block.text.startswith("curl"))
+    Run(tmp_path, gateway.url, "prod:tap-pipedrive-to-target-postgres").end()
+    subprocess.run(["sh", "-c", command.replace("http://localhost:9091", gateway.url)], check=True)
+    assert gateway.get("/api/v1/metrics")["data"] == []
 
 
 @pytest.mark.observe
