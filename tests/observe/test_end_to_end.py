@@ -29,7 +29,7 @@ from pipedrive_sandbox.testing import Sandbox
 from run_metrics.families import FAMILIES
 from run_metrics.series import Published
 
-from ..project.documents import ROOT, blocks
+from ..project.documents import OBSERVE, ROOT, blocks
 from .services import DEPLOY, Service, pushgateway, receiver, wait_until
 
 pytestmark = pytest.mark.observe
@@ -288,9 +288,7 @@ def test_metrics_are_what_happened(day: Day) -> None:
             if table in ("deals", "users", "persons"):
                 found = connection.execute(f"select count(*) from pipedrive.{table}".encode()).fetchone()
                 assert found == (rows,), table
-    (command,) = (
-        block.text for block in blocks(ROOT / "docs" / "observe.md") if block.text.startswith("psql")
-    )
+    (command,) = (block.text for block in blocks(OBSERVE) if block.text.startswith("psql"))
     with psycopg.connect(day.warehouse) as connection:
         asked = connection.execute(command.split('"')[1].encode())
         assert {row[0] for row in asked} == {"deal_changes", "notes"}

@@ -11,10 +11,8 @@ import pytest
 import yaml
 from run_metrics.families import FAMILIES
 
-from ..project.documents import ROOT, blocks, load, quoted, table
+from ..project.documents import OBSERVE, ROOT, blocks, load, quoted, table
 from .services import DEPLOY
-
-OBSERVE = ROOT / "docs" / "observe.md"
 
 RULES = [
     rule for group in yaml.safe_load((DEPLOY / "rules.yml").read_text())["groups"] for rule in group["rules"]

@@ -18,10 +18,9 @@ from run_metrics.families import FAMILIES
 from run_metrics.handler import RunMetrics
 
 from ..postgres import free_port
-from ..project.documents import ROOT, blocks
+from ..project.documents import OBSERVE, blocks
 from .services import Service, pushgateway
 
-OBSERVE = ROOT / "docs" / "observe.md"
 STATE_ID = "dev:tap-pipedrive-to-target-postgres"
 COMPANY = {"company_id": 7, "company_name": 'Acme "Ltda"\\'}
 
