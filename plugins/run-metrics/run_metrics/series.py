@@ -41,7 +41,8 @@ class Published:
     def read(cls, text: str, state_id: str) -> "Published":
         """Read the series of a state ID from Prometheus' text format. Raises ValueError for other texts."""
         found = cls()
-        for metric in text_string_to_metric_families(text):
+        own = (line for line in text.splitlines() if line.startswith("# TYPE") or state_id in line)
+        for metric in text_string_to_metric_families("\n".join(own) + "\n"):
             if metric.name not in FAMILIES:
                 continue
             for sample in metric.samples:

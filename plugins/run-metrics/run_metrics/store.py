@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,6 +45,7 @@ class Store:
         self._file = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', state_id)}.prom"
         self._gateway = gateway and (gateway if "://" in gateway else f"http://{gateway}").rstrip("/")
         self._held: int | None = None
+        self._remembered: Published | None = None  # what the gateway has, which is asked once
 
     def hold(self) -> bool:
         """Return whether no other process has a run of this state ID, and tell others so until this one ends."""
@@ -61,11 +62,9 @@ class Store:
     def read(self) -> Published:
         """Return what is published. Raises nothing: what cannot be read is published anew."""
         published = Published()
-        for source in (self._read_file, self._read_gateway):
-            try:
-                published.merge(Published.read(source(), self.state_id))
-            except (OSError, ValueError):
-                continue
+        for read in (self._read_file, self._read_gateway):
+            with suppress(OSError, ValueError):
+                published.merge(read())
         return published
 
     def publish(self, additions: Additions) -> None:
@@ -82,6 +81,7 @@ class Store:
             no_gateway = self._push(text)
         if not no_file or (self._gateway and not no_gateway):
             additions.are_published()
+            self._remembered = published
         if no_gateway or (no_file and not self._gateway):
             raise StoreError(no_gateway or no_file)
 
@@ -100,15 +100,15 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def _read_file(self) -> str:
-        return self._file.read_text()
+    def _read_file(self) -> Published:
+        return Published.read(self._file.read_text(), self.state_id)
 
-    def _read_gateway(self) -> str:
-        if not self._gateway:
-            return ""
-        answer = requests.get(f"{self._gateway}/metrics", timeout=TIMEOUT)
-        answer.raise_for_status()
-        return answer.text
+    def _read_gateway(self) -> Published:
+        if self._gateway and self._remembered is None:
+            answer = requests.get(f"{self._gateway}/metrics", timeout=TIMEOUT)
+            answer.raise_for_status()
+            self._remembered = Published.read(answer.text, self.state_id)
+        return self._remembered or Published()
 
     def _write_file(self, text: str) -> str:
         """Write the file, whole or not at all, and return why that cannot be done; nothing if it was."""
