@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from run_metrics.completeness import COMPLETE, QUERY
 from run_metrics.families import FAMILIES
 
 from ..project.documents import OBSERVE, ROOT, blocks, load, quoted, table
@@ -137,3 +138,13 @@ def test_old_metrics_and_panels_are_all_accounted_for() -> None:
 def test_dashboards_are_those_that_the_script_writes() -> None:
     for path, text in load(DEPLOY / "dashboards.py").outputs().items():
         assert path.read_text() == text, "run make generate"
+
+
+def test_mart_of_completeness_has_what_the_metrics_read() -> None:
+    documents = list((ROOT / "transform" / "models").rglob("load_completeness.yml"))
+    if not documents:
+        pytest.skip("this version has no mart load_completeness")
+    (model,) = yaml.safe_load(documents[0].read_text())["models"]
+    read = set(re.findall(r"\b[a-z_]{6,}\b", QUERY)) - {"select", "extract"}
+    assert read - {"load_completeness"} <= {column["name"] for column in model["columns"]}
+    assert f"[{COMPLETE}," in documents[0].read_text().replace("'", "")

@@ -171,8 +171,8 @@ class RunMetrics(logging.Handler):
                 )
 
     def _give_sign_of_life(self) -> None:
-        with self._lock:
-            if not self._has_ended:
+        with self._lock:  # a gateway that is away would keep the run waiting again and again
+            if not (self._has_ended or self._has_warned):
                 self._safely(self._publish)
 
     def _publish(self) -> None:

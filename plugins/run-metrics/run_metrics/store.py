@@ -20,8 +20,8 @@ from run_metrics.series import Additions, Published
 JOB = "pipedrive_etl"
 """The label `job` of all groups in the gateway."""
 
-TIMEOUT = 5
-"""Seconds for which a gateway may keep a run waiting."""
+TIMEOUT = 2, 5
+"""Seconds for which a gateway may keep a run waiting: for a connection, and for an answer."""
 
 FILE_MODE = 0o644
 """Others read the file, which has no secret: the exporter has a user of its own."""
