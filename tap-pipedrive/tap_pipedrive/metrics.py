@@ -4,7 +4,7 @@ Each line is a sum over the run, by endpoint or by stream; none is about a singl
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from enum import Enum
 from logging import Logger
 from typing import Any, Literal
@@ -90,11 +90,11 @@ def log_passes(logger: Logger, are_refused: Mapping[str, bool | None]) -> None:
             _log(logger, "gauge", TapMetric.RECONCILE_REFUSED, int(is_refused), {STREAM: stream})
 
 
-def log_gaps(logger: Logger, unread: Mapping[str, Sized], left: Mapping[str, tuple[int, int]]) -> None:
+def log_gaps(logger: Logger, unread: Mapping[str, int], left: Mapping[str, tuple[int, int]]) -> None:
     """Log what is not read: parents that the API refuses, and those whose turn has not come, by stream."""
     for stream, parents in sorted(unread.items()):
         if parents:
-            _log(logger, "gauge", TapMetric.UNREAD, len(parents), {STREAM: stream})
+            _log(logger, "gauge", TapMetric.UNREAD, parents, {STREAM: stream})
     for stream, (parents_left, tokens) in sorted(left.items()):
         _log(logger, "gauge", TapMetric.PARENTS_LEFT, parents_left, {STREAM: stream})
         _log(logger, "gauge", TapMetric.TOKENS_TO_FINISH, tokens, {STREAM: stream})

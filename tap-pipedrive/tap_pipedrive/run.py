@@ -194,7 +194,7 @@ class Run:
         rejected = {table.name: table.reader.rejected_rows for table in selected}
         metrics.log_rejects(logger, +Counter(rejected))
         metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
-        metrics.log_gaps(logger, {table.name: table.refusals for table in selected}, self.left_to_ask)
+        metrics.log_gaps(logger, {table.name: table.unread_count for table in selected}, self.left_to_ask)
 
     def _report(self) -> None:
         limits = self.client.limits

@@ -29,6 +29,7 @@ class PipedriveStream(Table):
         super().__init__(tap, run.definitions, run.settings)
         self.run = run
         self._is_complete = True
+        self._refusals: list[PipedriveError] = []
         self._began: datetime | None = None
         self._reported = time.monotonic()
 
@@ -72,7 +73,8 @@ class PipedriveStream(Table):
                 if index:
                     index.add(page.rows)
                 if page.refusal:
-                    self.refusals.append(page.refusal)
+                    self._refusals.append(page.refusal)
+                    self.unread_count += 1
                 if time.monotonic() - self._reported > PROGRESS_SECONDS:
                     self._report_progress(page, time.monotonic() - started)
         except NotAllowed as error:
@@ -109,7 +111,7 @@ class PipedriveStream(Table):
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
         self.is_pass_refused = True
-        if self.reader.lost_rows or self.refusals or not self._began:
+        if self.reader.lost_rows or self._refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif seen < least * before:
             self.logger.warning(
@@ -138,8 +140,8 @@ class PipedriveStream(Table):
             self.logger.warning(
                 "%s: Pipedrive sent keys that have no column here, please report them: %s", self.name, keys
             )
-        if self.refusals:
-            count, last = len(self.refusals), self.refusals[-1]
+        if self._refusals:
+            count, last = len(self._refusals), self._refusals[-1]
             self.logger.warning("%s: rows are missing, for %d reasons; the last: %s", self.name, count, last)
         if reader.rejected_rows:
             self.logger.warning(

@@ -53,8 +53,8 @@ class Table(SdkStream):
         super().__init__(tap)
         self.settings = settings
         self.row_count = 0
-        self.refusals: list[PipedriveError] = []
-        """Why rows are missing: parents that could not be read, pages that were refused."""
+        self.unread_count = 0
+        """Parents, and pages, that the API refuses."""
         self.is_pass_refused: bool | None = None
         """Whether a complete pass was not believed; None if there was none."""
         self.reader = RowReader(

@@ -156,7 +156,7 @@ def a_day_of_history(day: Day) -> None:
             is_total = bool(re.match(r"\w+_(total|sum|count|bucket)\{", labels))
             labels = labels.replace("{", '{job="pipedrive_etl",', 1)
             for i, moment in enumerate(moments):
-                number = float(value) * i / 48 if is_total else float(value)
+                number = float(value) * (i / 48) if is_total else float(value)
                 file.write(f"{labels} {number} {moment:.3f}\n")
         file.write("# EOF\n")
     command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "history.txt", "prometheus"]
