@@ -416,6 +416,36 @@ def test_metrics_say_how_much_history_is_left(living: Sandbox, caplog: pytest.Lo
     assert [point["value"] for point in metric_points(caplog)["parents_left"]] == [0]
 
 
+def test_metrics_name_the_parents_that_are_refused(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for deal in [row["id"] for row in living.truth("deals") if row["stage_change_time"]][5:7]:
+        living.post("/sandbox/faults", {"kind": "status", "status": 400, "path": f"/deals/{deal}/ch"})
+    run(living.url, catalog=select(discover(living.url), "deal_changes", "notes")).good()
+    unread = metric_points(caplog)["unread_parents"]
+    assert [(point["tags"]["stream"], point["value"]) for point in unread] == [("deal_changes", 2)]
+
+
+def test_metrics_say_which_complete_passes_were_not_believed(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused() -> dict[str, int]:
+        points = metric_points(caplog)["reconcile_refused"]
+        return {point["tags"]["stream"]: point["value"] for point in points}
+
+    caplog.set_level(logging.INFO)
+    catalog = select(discover(living.url), "users", "notes")
+    first = run(living.url, catalog=catalog, reconcile=True).good()
+    assert refused() == {"users": 0, "notes": 0}
+    for note in living.truth("notes")[::2]:
+        living.delete(f"/sandbox/records/notes/{note['id']}")
+    caplog.clear()
+    run(living.url, catalog=catalog, state=first.state, reconcile=True).good()
+    assert refused() == {"users": 0, "notes": 1}
+    caplog.clear()
+    run(living.url, catalog=catalog, state=first.state).good()
+    assert "reconcile_refused" not in metric_points(caplog), "there was no complete pass"
+
+
 def test_a_budget_can_be_set_for_a_run_with_nothing_to_hide(living: Sandbox) -> None:
     done: Run = run(living.url, token_budget=10**9, daily_token_share=1).good()
     assert done.records("deals")
