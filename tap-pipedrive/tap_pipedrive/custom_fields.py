@@ -14,7 +14,7 @@ from tap_pipedrive.columns import (
     is_custom_key,
     update_pins,
 )
-from tap_pipedrive.field_types import Cells, Clean, Options, Schema, kind_of
+from tap_pipedrive.field_types import KINDS, Cells, Clean, Options, Schema, kind_of
 
 
 class CustomFields:
@@ -31,8 +31,11 @@ class CustomFields:
         max_columns: int,
     ) -> None:
         names = assign_names(definitions, aliases, pins, reserved)
-        self.takeovers = update_pins(pins, definitions, names)
-        """Columns of deleted fields that are now those of another field, for the first time."""
+        self.takeovers, self.moves = update_pins(pins, definitions, names)
+        """Columns of deleted fields that are now those of another field, and fields that are now in another
+        column, for the first time."""
+        self.unknown_types = sorted({field.type for field in definitions} - KINDS.keys())
+        """Types of fields that are new to the tap."""
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
         self.known = {field.key for field in definitions}
@@ -75,8 +78,10 @@ class CustomFields:
                 else:
                     for column, cell in zip(columns, read(value, options), strict=True):
                         row[column] = cell
-            except (ValueError, TypeError, ArithmeticError) as error:
+            except ValueError as error:
                 rejects.append((columns[0], value, str(error)))
+            except (TypeError, ArithmeticError) as error:
+                rejects.append((columns[0], value, type(error).__name__))  # whose text is not ours
         if self._mode != "json":
             row[OVERFLOW] = overflow or None
         if self._mode != "columns":

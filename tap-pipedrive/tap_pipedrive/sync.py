@@ -42,6 +42,9 @@ class PipedriveStream(Table):
 
     def sync_pages(self) -> None:
         """Write the rows, page by page, with a state after each, and report what was found."""
+        if self.blocked:
+            self.run.fail(self.name, self.blocked)
+            return
         walks = self.run.pages(self)
         started = time.monotonic()
         with self.get_record_counter() as counter, self.get_sync_timer():

@@ -12,12 +12,12 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.columns import RAW, Pins
+from tap_pipedrive.columns import RAW, Definition, Pins
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity
-from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.field_types import KINDS
+from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, Unauthorized
+from tap_pipedrive.field_state import FieldState
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.sdk import SdkStream, SdkTap
 from tap_pipedrive.settings import Settings
@@ -66,6 +66,8 @@ class Table(SdkStream):
         self._catalog: Catalog | None = None
         self._is_selection_set = False
         self._undefined: set[str] = set()  # keys of custom fields that have values and no definition
+        self.blocked: PipedriveError | None = None
+        """Why no row may be read, once the columns are known; None if all is well."""
 
     # Columns
 
@@ -81,16 +83,44 @@ class Table(SdkStream):
     def custom_fields(self) -> CustomFields | None:
         """The columns of the account's custom fields; None for an entity without custom fields."""
         if self._custom_fields is None and self.custom_fields_of:
-            self._custom_fields = self._define_custom_fields(self.custom_fields_of)
+            try:
+                self._custom_fields = self._define_custom_fields(self.custom_fields_of)
+            except (BudgetSpent, Unauthorized, Blocked):
+                raise  # nothing else can be read either
+            except PipedriveError as error:
+                self.blocked = error
+                self._custom_fields = self._columns_of([], {})
         return self._custom_fields
 
+    @cached_property
+    def field_state(self) -> FieldState:
+        """What the state keeps of the custom fields."""
+        return FieldState(self.name, self.stream_state, len(self.listings))
+
     def _define_custom_fields(self, entity: str) -> CustomFields:
-        pins = self._pins()
-        definitions = list(self._definitions.custom_fields(entity, have_columns=bool(pins)).values())
-        if unknown := sorted({field.type for field in definitions} - KINDS.keys()):
-            types = ", ".join(unknown)
-            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
-        fields = CustomFields(
+        """Define the columns, and have rows read again that were read without them. Raises PipedriveError when
+        the definitions cannot be had, or an alias cannot be a column name."""
+        state = self.field_state
+        found = self._definitions.custom_fields(entity, have_columns=bool(state.pins))
+        if self.settings.custom_fields != "json":
+            gone = self._definitions.gone(entity, state.known(), self.settings.reconcile_min_ratio)
+            state.note_undefined(gone)
+            found = self._definitions.custom_fields(entity, have_columns=False)
+            if again := state.define(found.keys()):
+                self.logger.warning(
+                    "%s: the custom fields %s are defined again: rows that were read without them are read "
+                    "again.",
+                    self.name,
+                    ", ".join(again),
+                )
+        fields = self._columns_of(list(found.values()), state.pins)
+        if fields.takeovers or fields.moves:
+            state.read_again()
+        self._report_columns(fields)
+        return fields
+
+    def _columns_of(self, definitions: Sequence[Definition], pins: Pins) -> CustomFields:
+        return CustomFields(
             definitions,
             mode=self.settings.custom_fields,
             aliases=self.settings.custom_field_names,
@@ -98,17 +128,33 @@ class Table(SdkStream):
             reserved=tuple(self.entity.model_fields),
             max_columns=self.settings.max_custom_field_columns,
         )
+
+    def _report_columns(self, fields: CustomFields) -> None:
+        if fields.unknown_types:
+            types = ", ".join(fields.unknown_types)
+            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
         for takeover in fields.takeovers:
             self.logger.warning(
-                "%s: the custom field %s (%s) takes over the column %s of a deleted field. Rows keep the old "
-                "values until they are read again. The deleted field's type was %s, that of the new one is %s: "
-                "if the loader refuses the column for that, rename the old one in the database.",
+                "%s: the custom field %s (%s) takes over the column %s of a deleted field. All rows are read "
+                "again. The deleted field's type was %s, that of the new one is %s: if the loader refuses the "
+                "column for that, rename the old one in the database.",
                 self.name,
                 takeover.field.key,
                 takeover.field.name,
                 takeover.column,
                 takeover.former_type,
                 takeover.field.type,
+            )
+        for move in fields.moves:
+            self.logger.warning(
+                "%s: the custom field %s (%s) goes on in the column %s: before, it was %s in the column %s, which "
+                "keeps its old values. All rows are read again.",
+                self.name,
+                move.field.key,
+                move.field.name,
+                f"{move.column} ({move.field.type})",
+                move.former_type,
+                move.former_column,
             )
         if fields.without_columns:
             self.logger.warning(
@@ -117,18 +163,6 @@ class Table(SdkStream):
                 len(fields.without_columns),
                 self.settings.max_custom_field_columns,
             )
-        return fields
-
-    def _pins(self) -> Pins:
-        """Return the names that custom-field columns got when they were first seen, as the state keeps them."""
-        pins: Pins = self.stream_state.setdefault("custom_fields", {})
-        try:
-            well_formed = all(isinstance(pin["name"] + pin["type"], str) for pin in pins.values())
-        except (AttributeError, KeyError, TypeError):
-            well_formed = False
-        if not well_formed:
-            raise PipedriveError(f"The state's custom_fields of {self.name} are malformed: clear the state.")
-        return pins
 
     def _define_new_fields(self, entity: str, raws: Sequence[Mapping[str, Any]]) -> bool:
         """Return whether rows have fields that were added during the run, which get their columns now.
@@ -140,10 +174,13 @@ class Table(SdkStream):
         new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
         if new <= self._undefined:
             return False
-        self._definitions.forget(entity)
-        self._columns = self._custom_fields = None
-        self._undefined |= new - (self.custom_fields.known if self.custom_fields else set())
+        self._definitions.read_again(entity)
+        found = self._definitions.custom_fields(entity, have_columns=False)
+        self._columns = None
+        self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
+        self._undefined |= new - found.keys()
         if self._undefined:
+            self.field_state.note_undefined(self._undefined)
             keys = ", ".join(sorted(self._undefined))
             self.logger.warning(
                 "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys

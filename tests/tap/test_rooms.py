@@ -16,7 +16,7 @@ LAYERS = (
     {"bounds"},
     {"answers", "entity", "field_types", "ledger", "migrate", "parents", "retries", "settings", "writer"},
     {"columns", "shared"},
-    {"catalog", "custom_fields", "limits", "sdk"},
+    {"catalog", "custom_fields", "field_state", "limits", "sdk"},
     {"client", "rows"},
     {"auth", "metrics", "source"},
     {"bookmarks", "listings", "prefetch"},
