@@ -41,6 +41,11 @@ class FieldDefinitions:
         self._refused: dict[str, NotAllowed] = {}
         self._read_twice: set[str] = set()
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether the API has answered with definitions of any entity."""
+        return bool(self._definitions)
+
     def of(self, entity: str) -> Sequence[dict[str, Any]]:
         """Return the definitions of an entity as the API sends them (`GET /api/v2/dealFields` and the like)."""
         if entity not in self._definitions:
@@ -75,9 +80,11 @@ class FieldDefinitions:
             self._read_twice.add(entity)
             self.read_again(entity)
             gone = known - self._custom_fields[entity].keys()
+        if not gone:
+            return gone
         left = len(known) - len(gone)
         is_many = len(gone) > (FEW_FIELDS if left else 1) or not self.of(entity)
-        if gone and is_many and left < least * len(known):
+        if is_many and left < least * len(known):
             raise PipedriveError(
                 f"GET {FIELD_LISTINGS[entity].path} lists only {left} of the {len(known)} custom fields that have "
                 "columns, which would not be filled. If the others were deleted in Pipedrive, set "

@@ -114,6 +114,13 @@ class PipedriveStream(Table):
         least = self.settings.reconcile_min_ratio
         if self.reader.lost_rows or self._refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
+        elif self.filtered_rows:
+            self.logger.warning(
+                "%s: no rows are marked as deleted, as a filter in stream_maps leaves %d rows out, which may be "
+                "in the warehouse from before.",
+                self.name,
+                self.filtered_rows,
+            )
         elif seen < least * before:
             self.logger.warning(
                 f"{self.name}: no rows are marked as deleted, as only {seen:,} of the {before:,} rows of the last "
@@ -135,6 +142,8 @@ class PipedriveStream(Table):
     def _report_problems(self) -> None:
         """Report unknown keys, missing rows and rejected values. Raises PipedriveError beyond `max_rejects`."""
         reader = self.reader
+        for warning in self.tap.maps.warnings(self.name, self.schema["properties"].keys()):
+            self.logger.warning("%s", warning)
         if reader.unknown_keys:
             keys = ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items()))
             self.logger.warning(

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from msgspec import to_builtins
-from singer_sdk.mapper import SameRecordTransform, StreamMap
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform, StreamMap
 from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
@@ -16,7 +16,7 @@ from tap_pipedrive.columns import RAW, Definition, Pins
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity
-from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, Unauthorized
+from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, Unauthorized, Unavailable
 from tap_pipedrive.field_state import FieldState
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.sdk import SdkStream, SdkTap
@@ -53,6 +53,8 @@ class Table(SdkStream):
         super().__init__(tap)
         self.settings = settings
         self.row_count = 0
+        self.filtered_rows = 0
+        """Rows that a filter in the user's stream maps left out."""
         self.reader = RowReader(
             self.name,
             self.entity,
@@ -83,13 +85,7 @@ class Table(SdkStream):
     def custom_fields(self) -> CustomFields | None:
         """The columns of the account's custom fields; None for an entity without custom fields."""
         if self._custom_fields is None and self.custom_fields_of:
-            try:
-                self._custom_fields = self._define_custom_fields(self.custom_fields_of)
-            except (BudgetSpent, Unauthorized, Blocked):
-                raise  # nothing else can be read either
-            except PipedriveError as error:
-                self.blocked = error
-                self._custom_fields = self._columns_of([], {})
+            self._custom_fields = self._define_custom_fields(self.custom_fields_of)
         return self._custom_fields
 
     @cached_property
@@ -99,12 +95,30 @@ class Table(SdkStream):
 
     def _define_custom_fields(self, entity: str) -> CustomFields:
         """Define the columns, and have rows read again that were read without them. Raises PipedriveError when
-        the definitions cannot be had, or an alias cannot be a column name."""
+        an alias cannot be a column name, or the API answers for nothing."""
         state = self.field_state
+        try:
+            found = self._current_fields(entity, state)
+        except (BudgetSpent, Unauthorized, Blocked):
+            raise  # nothing else can be read either
+        except PipedriveError as error:
+            if not self._definitions.has_answers and isinstance(error, Unavailable):
+                raise
+            self.blocked = error
+            return self._columns_of([], {})
+        fields = self._columns_of(list(found.values()), state.pins)
+        if fields.takeovers or fields.moves:
+            state.read_again()
+        self._report_columns(fields)
+        return fields
+
+    def _current_fields(self, entity: str, state: FieldState) -> Mapping[str, Definition]:
+        """Return the custom fields by key. Raises PipedriveError when rows would be read without some of them."""
         found = self._definitions.custom_fields(entity, have_columns=bool(state.pins))
         if self.settings.custom_fields != "json":
-            gone = self._definitions.gone(entity, state.known(), self.settings.reconcile_min_ratio)
-            state.note_undefined(gone)
+            state.note_undefined(
+                self._definitions.gone(entity, state.known(), self.settings.reconcile_min_ratio)
+            )
             found = self._definitions.custom_fields(entity, have_columns=False)
             if again := state.define(found.keys()):
                 self.logger.warning(
@@ -113,11 +127,7 @@ class Table(SdkStream):
                     self.name,
                     ", ".join(again),
                 )
-        fields = self._columns_of(list(found.values()), state.pins)
-        if fields.takeovers or fields.moves:
-            state.read_again()
-        self._report_columns(fields)
-        return fields
+        return found
 
     def _columns_of(self, definitions: Sequence[Definition], pins: Pins) -> CustomFields:
         return CustomFields(
@@ -185,9 +195,13 @@ class Table(SdkStream):
             self.logger.warning(
                 "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys
             )
+        if self._catalog:
+            self.forget_selection()
+            self.apply_catalog(self._catalog)
         self.tap.register_schema(self)
         self.forget_stream_maps()
-        self.__dict__.pop("_is_plain", None)
+        for cached in ("_is_plain", "_deselected"):
+            self.__dict__.pop(cached, None)
         self.write_schema()
         return True
 
@@ -206,7 +220,8 @@ class Table(SdkStream):
         """Take the selection from a catalog, and the columns from the account as it is now."""
         self._catalog = catalog
         entry = catalog.get_stream(self.name)
-        if entry and entry.metadata.resolve_selection().get((), False):
+        is_dropped = self.tap.maps.drops(self.name)  # then its columns cost nothing
+        if entry and not is_dropped and entry.metadata.resolve_selection().get((), False):
             key = self.replication_key
             entry = match_selection(entry, self.schema, keys=self.primary_keys, replication_key=key)
             catalog = Catalog({self.name: entry})
@@ -215,6 +230,8 @@ class Table(SdkStream):
     @property
     def selected(self) -> bool:
         """Whether the stream is part of the run. The SDK would read its custom fields for that."""
+        if self.tap.maps.drops(self.name):
+            return False
         if not self._is_selection_set and not (self._catalog and self._catalog.get_stream(self.name)):
             return self._catalog is None and self.selected_by_default
         return bool(super().selected)
@@ -283,3 +300,5 @@ class Table(SdkStream):
                 mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
                 if mapped is not None:
                     self.tap.writer.write_records(stream_map.stream_alias, [mapped], version)
+                elif type(stream_map) is not RemoveRecordTransform:
+                    self.filtered_rows += 1
