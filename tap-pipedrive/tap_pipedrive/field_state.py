@@ -39,6 +39,11 @@ class FieldState:
         if not well_formed:
             raise PipedriveError(f"The state's {PINS} of {stream} are malformed: clear the state.")
 
+    @property
+    def has_fields(self) -> bool:
+        """Whether the stream ever had a custom field, with or without a definition."""
+        return bool(self.pins or self._undefined)
+
     def known(self) -> set[str]:
         """Return the keys of the fields that had columns and a definition when they were last read."""
         former = {key for key, pin in self.pins.items() if key.endswith(f" {pin['name']}")}

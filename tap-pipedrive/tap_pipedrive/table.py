@@ -38,6 +38,10 @@ class Table(SdkStream):
     custom_fields_of: str | None = None
     """Entity whose custom fields the rows carry."""
 
+    has_rare_custom_fields: ClassVar[bool] = False
+    """Whether few accounts have such custom fields, so that they cost a request and a column only once a row has
+    a value of one."""
+
     flat_custom_fields: ClassVar[bool] = False
     """Whether custom fields stand at the root of a record, as in API v1."""
 
@@ -84,6 +88,8 @@ class Table(SdkStream):
     @property
     def custom_fields(self) -> CustomFields | None:
         """The columns of the account's custom fields; None for an entity without custom fields."""
+        if self.has_rare_custom_fields and not (self._undefined or self.field_state.has_fields):
+            return None
         if self._custom_fields is None and self.custom_fields_of:
             self._custom_fields = self._define_custom_fields(self.custom_fields_of)
         return self._custom_fields
@@ -188,6 +194,7 @@ class Table(SdkStream):
         found = self._definitions.custom_fields(entity, have_columns=False)
         self._columns = None
         self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
+        self._report_columns(self._custom_fields)
         self._undefined |= new - found.keys()
         if self._undefined:
             self.field_state.note_undefined(self._undefined)
@@ -276,7 +283,8 @@ class Table(SdkStream):
         return rows, [self._without_hidden_value(row) for row in rejected]
 
     def _raw_custom_fields(self, entity: str, records: Sequence[Any]) -> list[dict[str, Any]]:
-        definitions = self._definitions.custom_fields(entity, have_columns=False)
+        is_flat = self.flat_custom_fields
+        definitions = self._definitions.custom_fields(entity, have_columns=False) if is_flat else {}
         return self.reader.raw_custom_fields(records, definitions)
 
     def _without_hidden_value(self, rejected: Row) -> Row:

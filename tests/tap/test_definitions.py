@@ -283,3 +283,58 @@ def test_any_order_of_disappearing_and_changing_ends_with_the_truth() -> None:
                 row["custom_fields"].get(key(number)) for row in sorted(world.deals, key=lambda r: r["id"])
             ]
             assert column(done, f"f{number}") == truth, seed
+
+
+# Activities, whose custom fields few accounts have
+
+ACTIVITY_FIELDS, ACTIVITIES = "/api/v2/activityFields", "/api/v2/activities"
+
+
+@pytest.mark.parametrize("mode", ["columns", "json", "both"])
+def test_custom_fields_of_activities_are_columns_and_cost_nothing_where_there_are_none(mode: str) -> None:
+    lists: dict[str, Any] = {
+        ACTIVITY_FIELDS: [BUILT_IN],
+        ACTIVITIES: [{"id": 1, "custom_fields": {key(0): None}}, {"id": 2, "custom_fields": {}}, {"id": 3}],
+    }
+    with fake(account(lists)) as server:
+        catalog = select(discover(server.url), "activities", "users")
+        done = [run(server.url, catalog=catalog, custom_fields=mode).good()]
+        assert not any(seen.path == ACTIVITY_FIELDS for seen in server.asked)
+        assert not [name for name in done[0].columns("activities") if name.startswith("custom_fields")]
+        lists[ACTIVITY_FIELDS] = [
+            BUILT_IN,
+            field_definition(key(0), "Room", "enum", [{"id": 5, "label": "A"}]),
+        ]
+        lists[ACTIVITIES] = [{"id": 2, "custom_fields": {key(0): 5, key(1): "?"}}]
+        for _ in range(2):
+            done.append(run(server.url, catalog=catalog, custom_fields=mode, state=done[-1].state).good())
+            (row,) = done[-1].records("activities")
+            assert (row.get("room"), row.get("room_id")) == ((None, None) if mode == "json" else ("A", 5))
+            assert row.get("custom_fields_overflow") == (None if mode == "json" else {key(1): "?"})
+            assert row.get("custom_fields") == (None if mode == "columns" else {key(0): 5, key(1): "?"})
+        lists[ACTIVITY_FIELDS].append(field_definition(key(1), "Table", "varchar"))
+        done.append(run(server.url, catalog=catalog, custom_fields=mode, state=done[-1].state).good())
+        (row,) = done[-1].records("activities")
+        assert row.get("table") == (None if mode == "json" else "?")
+
+
+@pytest.mark.parametrize("raw", ["text", ["x"], 5])
+def test_custom_fields_of_activities_that_are_no_object_are_rejected(raw: Any) -> None:
+    with fake(account({ACTIVITIES: [{"id": 1, "custom_fields": raw}]})) as server:
+        done = run(server.url, catalog=select(discover(server.url), "activities", "rejected_values")).good()
+    assert [row["field"] for row in done.records("rejected_values")] == ["custom_fields"]
+
+
+def test_custom_fields_of_activities_that_may_not_be_read_are_in_the_overflow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """OAuth apps need the right `admin` for their definitions."""
+
+    def spoil(request: Asked) -> Say | None:
+        return say({"success": False, "error": "scope"}, 403) if request.path == ACTIVITY_FIELDS else None
+
+    rows = [{"id": 1, "custom_fields": {key(0): 5}}]
+    with fake(account({ACTIVITIES: rows}, spoil=spoil)) as server:
+        done = run(server.url, catalog=select(discover(server.url), "activities")).good()
+    assert [row["custom_fields_overflow"] for row in done.records("activities")] == [{key(0): 5}]
+    assert any("Custom fields of the entity activity are missing" in text for text in caplog.messages)
