@@ -149,6 +149,13 @@ class PipedriveStream(Table):
             self.logger.warning(
                 "%s: Pipedrive sent keys that have no column here, please report them: %s", self.name, keys
             )
+        if self.custom_fields and self.custom_fields.wide_rows:
+            self.logger.warning(
+                "%s: %d rows are too wide for Postgres: the largest values of their custom fields are in "
+                "custom_fields_overflow.",
+                self.name,
+                self.custom_fields.wide_rows,
+            )
         if self._refusals:
             count, last = len(self._refusals), self._refusals[-1]
             self.logger.warning("%s: rows are missing, for %d reasons; the last: %s", self.name, count, last)

@@ -174,7 +174,8 @@ class Table(SdkStream):
             )
         if fields.without_columns:
             self.logger.warning(
-                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d.",
+                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d, and a row "
+                "of Postgres has room for some hundred fields of several options.",
                 self.name,
                 len(fields.without_columns),
                 self.settings.max_custom_field_columns,
@@ -193,7 +194,9 @@ class Table(SdkStream):
         self._definitions.read_again(entity)
         found = self._definitions.custom_fields(entity, have_columns=False)
         self._columns = None
+        wide_rows = self._custom_fields.wide_rows if self._custom_fields else 0
         self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
+        self._custom_fields.wide_rows = wide_rows
         self._report_columns(self._custom_fields)
         self._undefined |= new - found.keys()
         if self._undefined:

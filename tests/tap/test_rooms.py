@@ -11,7 +11,7 @@ import tap_pipedrive
 
 ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
-    {"__init__", "masking", "reader", "stream_maps"},
+    {"__init__", "masking", "reader", "row_size", "stream_maps"},
     {"errors", "values"},
     {"bounds"},
     {"answers", "entity", "field_types", "ledger", "migrate", "parents", "retries", "settings", "writer"},
