@@ -176,8 +176,8 @@ def _former_columns(pins: Pins) -> dict[str, list[dict[str, str]]]:
     """Return the columns that fields had before, by key of the field, the last one first."""
     former: dict[str, list[dict[str, str]]] = {}
     for key, pin in reversed(pins.items()):
-        if key.endswith(f" {pin['name']}"):
-            former.setdefault(key.removesuffix(f" {pin['name']}"), []).append(pin)
+        if (field := field_of(key, pin)) != key:
+            former.setdefault(field, []).append(pin)
     return former
 
 
@@ -191,6 +191,17 @@ def _refusal(columns: Set[str], taken: Set[str]) -> str:
         if len(column) > values.MAX_IDENTIFIER:
             return f"{column} is longer than {values.MAX_IDENTIFIER} bytes"
     return ""
+
+
+def field_of(key: str, pin: Mapping[str, str]) -> str:
+    """Return the key of the field to which a pin belongs: with the column's name after a blank it stands for a
+    column that the field had before."""
+    return key.removesuffix(f" {pin['name']}")
+
+
+def columns_of(name: str, field_type: str) -> list[str]:
+    """Return the columns of a field that has a name and a type, in their order."""
+    return [name + suffix for suffix, _ in kind_of(field_type).columns]
 
 
 def _owners(pin: str) -> set[str]:
@@ -207,7 +218,7 @@ def _of_deleted_fields(pins: Pins, definitions: Sequence[Definition]) -> Pins:
 
 def _columns(name: str, field_type: str) -> set[str]:
     """Return the columns of a field that has a name and a type."""
-    return {name + suffix for suffix, _ in kind_of(field_type).columns}
+    return set(columns_of(name, field_type))
 
 
 def _pinned(pin: Mapping[str, str]) -> set[str]:

@@ -56,6 +56,8 @@ class CustomFields:
             self.columns |= columns
         self.names = {key: columns[0] for key, (columns, *_) in self._readers.items()}
         """By key of each field that has columns: the first of them."""
+        self.labels = {field.key: field.name for field in definitions}
+        """What people see, by key."""
         self.without_columns = sorted(self.known - self._readers.keys()) if mode != "json" else []
         """Keys of the fields beyond `max_columns`, and of those whose columns would fill a row without values."""
         self.wide_rows = 0

@@ -7,7 +7,7 @@ state says since when; the run that finds the definition again moves the bookmar
 from collections.abc import Iterable, Set
 from typing import Any
 
-from tap_pipedrive.columns import Pins
+from tap_pipedrive.columns import Pins, field_of
 from tap_pipedrive.errors import PipedriveError
 
 PINS, UNDEFINED = "custom_fields", "undefined_custom_fields"
@@ -46,8 +46,8 @@ class FieldState:
 
     def known(self) -> set[str]:
         """Return the keys of the fields that had columns and a definition when they were last read."""
-        former = {key for key, pin in self.pins.items() if key.endswith(f" {pin['name']}")}
-        return self.pins.keys() - former - self._undefined.keys()
+        present = {key for key, pin in self.pins.items() if field_of(key, pin) == key}
+        return present - self._undefined.keys()
 
     def note_undefined(self, keys: Iterable[str]) -> None:
         """Keep since when fields have no definition: since the bookmark with which the run began."""

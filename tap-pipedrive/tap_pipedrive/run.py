@@ -184,11 +184,15 @@ class Run:
 
     def reject(self, rejected: list[Row]) -> None:
         """Write values that did not fit, before the state moves past their rows."""
-        table = self._tables()[REJECTED_VALUES]
-        if rejected and table.selected:
+        self.fill(REJECTED_VALUES, rejected)
+
+    def fill(self, stream: str, rows: list[Row]) -> None:
+        """Write rows of a stream that has no list of its own, as other streams fill it in."""
+        table = self._tables()[stream]
+        if rows and table.selected:
             table.write_schema()
-            table.write(rejected, None)
-            table.row_count += len(rejected)
+            table.write(rows, None)
+            table.row_count += len(rows)
 
     # The report
 

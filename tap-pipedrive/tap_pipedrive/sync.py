@@ -18,6 +18,9 @@ from tap_pipedrive.table import Table
 PROGRESS_SECONDS = 10
 """How often a long stream reports its progress."""
 
+FIELD_COLUMNS = "field_columns"
+"""Name of the stream of the columns of custom fields."""
+
 FORGIVEN_REJECTS = 10
 """Rows per stream with values that do not fit which never fail a run, whatever their share."""
 
@@ -45,6 +48,8 @@ class PipedriveStream(Table):
         if self.blocked:
             self.run.fail(self.name, self.blocked)
             return
+        named = self.custom_fields
+        self.run.fill(FIELD_COLUMNS, self.column_rows())
         walks = self.run.pages(self)
         started = time.monotonic()
         with self.get_record_counter() as counter, self.get_sync_timer():
@@ -56,6 +61,8 @@ class PipedriveStream(Table):
                 if walk.is_resumed or (walk.is_whole and self.replication_key and len(walks) > 1):
                     again = self.run.walk(self, walk.listing, is_whole=False)
                     self._sync_listing(again, again.pages(self.run.source(self.name)), counter)
+        if self.custom_fields is not named:  # fields were added during the run
+            self.run.fill(FIELD_COLUMNS, self.column_rows())
         seconds = time.monotonic() - started
         log = self.logger.info if walks else self.logger.debug
         count, rate = f"{self.row_count:,}", f"{self.row_count / max(seconds, 0.001):,.0f}"

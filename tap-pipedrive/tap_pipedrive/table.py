@@ -12,7 +12,7 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.columns import RAW, Definition, Pins
+from tap_pipedrive.columns import RAW, Definition, Pins, columns_of, field_of
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity
@@ -134,6 +134,30 @@ class Table(SdkStream):
                     ", ".join(again),
                 )
         return found
+
+    def column_rows(self) -> list[Row]:
+        """Return a row of `field_columns` for each column of a custom field that is defined now: its present one,
+        and those that it had before. The columns of a deleted field stay as they were written last."""
+        fields = self.custom_fields
+        if not fields or self.settings.custom_fields == "json":
+            return []
+        rows = []
+        for key, pin in self.field_state.pins.items():
+            code = field_of(key, pin)
+            if code in fields.names:
+                rows.append(
+                    {
+                        "stream": self.name,
+                        "column_name": pin["name"],
+                        "all_columns": columns_of(pin["name"], pin["type"]),
+                        "entity": self.custom_fields_of,
+                        "field_code": code,
+                        "field_name": fields.labels[code] or None,
+                        "field_type": pin["type"],
+                        "is_current": fields.names[code] == pin["name"],
+                    }
+                )
+        return rows
 
     def _columns_of(self, definitions: Sequence[Definition], pins: Pins) -> CustomFields:
         return CustomFields(
