@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 from psycopg.types.json import Jsonb
 from tap_pipedrive.columns import OVERFLOW, Definition, Pins
 from tap_pipedrive.custom_fields import CustomFields
