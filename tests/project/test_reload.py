@@ -52,12 +52,14 @@ def test_fields_go_on_in_their_columns(database: str, is_late: bool) -> None:
     with psycopg.connect(database, autocommit=True) as connection, fake(account(lists)) as server:
         done = [run(server.url).good()]
         load(connection, done[-1])
-        fields[0]["field_name"], fields[2]["field_type"] = "Warmth", "double"
+        fields[0]["field_name"] = "Warmth"
+        if not is_late:  # else the loader refuses the first column of that name
+            fields[2]["field_type"] = "double"
         fields[3:] = [field_definition("5" * 40, "Score", "varchar")]
         done.append(run(server.url, state=done[-1].state).good())
         load(connection, done[-1])
         there = set(done[-1].columns("deals"))
-        assert {"heat", "score", "score_555555", "size_333333"} <= there
+        assert {"heat", "score", "score_555555", "size" if is_late else "size_333333"} <= there
         if is_late:
             done.append(run(server.url).good())
             assert "warmth" in done[-1].columns("deals")
