@@ -33,7 +33,8 @@ class CustomFields:
         max_columns: int,
     ) -> None:
         names = assign_names(definitions, aliases, pins, reserved)
-        self.takeovers, self.moves = update_pins(pins, definitions, names)
+        takeovers, moves = update_pins(pins, definitions, names)
+        self.takeovers, self.moves = (takeovers, moves) if mode != "json" else ([], [])
         """Columns of deleted fields that are now those of another field, and fields that are now in another
         column, for the first time."""
         self.unknown_types = sorted({field.type for field in definitions} - KINDS.keys())
