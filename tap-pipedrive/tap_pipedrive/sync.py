@@ -120,7 +120,7 @@ class PipedriveStream(Table):
         seen = self.row_count
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
-        self.is_pass_refused = True
+        self.is_pass_refused = not self.filtered_rows  # which somebody wanted
         if self.reader.lost_rows or self._refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif self.filtered_rows:
