@@ -118,6 +118,11 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
         return nodeid if is_alone else nodeid.partition("::")[0]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many tests wait, for a process, an answer or a lock."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """Use this scheduling whenever there are several processes."""
     return Scheduling(config, log)

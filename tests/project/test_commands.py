@@ -20,8 +20,6 @@ ACCOUNT = (
     (OPERATE, "By hand"),
     (OPERATE, "On a schedule"),
     (ENGLISH, "What you get"),
-)
-IN_USE = (
     (BEHAVIOUR, "Deleted and archived"),
     (DEVELOP, "Add a mart"),
     (DEVELOP, "Add a stream"),
@@ -57,7 +55,7 @@ def is_postgres(command: str) -> bool:
 
 
 def test_every_command_is_run() -> None:
-    chapters = [*DEMO, *ACCOUNT, *IN_USE, *ALONE]
+    chapters = [*DEMO, *ACCOUNT, *ALONE]
     assert sorted(chapters) == sorted(COMMANDS)
 
 
@@ -83,28 +81,17 @@ def test_commands_of_the_demo(new_clone: Clone) -> None:
 
 
 def test_commands_with_an_account(clone: Clone) -> None:
-    clone.haste = MODELS_ONLY
-    outputs = []
+    outputs: list[str] = []
     for block in commands_of(ACCOUNT):
+        clone.haste = SEEDS_ONLY if outputs and "--select" not in block.text else MODELS_ONLY
         output = run(clone, block)
         if block.text.startswith("install -m 600 .env.example .env"):
             clone.fill_in()
         if block.text == "make run\n":
             outputs.append(output)
-            clone.haste = SEEDS_ONLY
             assert clone.processes() == []
     (only,) = outputs
     assert "(meltano run sync)" in only
-
-
-def test_commands_for_a_warehouse_in_use(clone: Clone) -> None:
-    clone.run("install -m 600 .env.example .env")
-    clone.fill_in()
-    clone.haste = MODELS_ONLY
-    clone.run("make run")
-    for block in commands_of(IN_USE):
-        clone.haste = MODELS_ONLY if "--select" in block.text else SEEDS_ONLY
-        run(clone, block)
 
 
 def test_commands_of_the_parts_alone(clone: Clone) -> None:
