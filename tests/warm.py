@@ -39,7 +39,9 @@ class WarmProcess:
         self.stdin: IO[bytes] | None = None if stdin is None else os.fdopen(stdin, "wb")
         self.stdout: IO[bytes] | None = None if stdout is None else os.fdopen(stdout, "rb")
         self.returncode: int | None = None
-        self.pid = int(self._answer.readline())
+        started = self._answer.readline()
+        assert started, "the process that copies itself is dead; what it said is in the test's output"
+        self.pid = int(started)
 
     def __enter__(self) -> WarmProcess:
         return self
@@ -48,7 +50,6 @@ class WarmProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.communicate()
-        self._answer.close()
 
     def poll(self) -> int | None:
         """Return the exit code, or None as long as it runs."""
@@ -63,6 +64,7 @@ class WarmProcess:
             if not select.select([self._answer], [], [], timeout)[0]:
                 raise TimeoutExpired(str(self.pid), timeout or 0)
             self.returncode = int(self._answer.readline())
+            self._answer.close()
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:

@@ -206,7 +206,13 @@ class Pipe:
         return command
 
     def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
-        printed = subprocess.run([*command, "--discover"], capture_output=True, check=True).stdout
+        log = self._folder / "discovery.log"
+        with (
+            log.open("wb") as errors,
+            warm.start([*command, "--discover"], stdout=PIPE, stderr=errors, environment=os.environ) as tap,
+        ):
+            printed, _ = tap.communicate()
+        assert tap.wait() == 0, log.read_text()
         catalog: dict[str, Any] = json.loads(printed)
         for stream in catalog["streams"]:
             for item in stream["metadata"]:
