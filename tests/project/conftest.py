@@ -29,10 +29,12 @@ def new_clone(run_folder: Path, worker_id: str, sandbox: Sandbox, database: str)
             "TARGET_POSTGRES_DATABASE": str(url["dbname"]),
         },
     )
-    yield clone
-    clone.keep_installed()
-    clone.run("make clean")
-    shutil.rmtree(place)
+    try:
+        yield clone
+        clone.keep_installed()
+        clone.run("make clean")
+    finally:
+        shutil.rmtree(place)
 
 
 @pytest.fixture
