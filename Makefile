@@ -17,7 +17,7 @@ OURS = .venv/bin/python -m orchestrate
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status report open docs generate sample test test-fast chaos lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,12 @@ demo: .venv/ready     ## the same with invented data, also into a database that 
 
 status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
 	@$(OURS).status
+
+report: .venv/ready   ## the page of the dashboards, from the warehouse as it is
+	@$(OURS).look
+
+open: .venv/ready     ## open that page in a browser
+	@$(OURS).look --open
 
 docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs

@@ -1,7 +1,7 @@
 """What a dashboard is: charts, each of which asks one question of rows that SQL takes from the marts.
 
-A chart says how its rows are grouped and measured. `sql.py` makes of that one statement for Postgres, `page/app.js`
-does the same in a browser, so that both have the same figures.
+A chart says how its rows are grouped and measured. `sql.py` makes of that one statement for Postgres, and
+`page/figures.js` does the same in a browser, so that both have the same figures.
 """
 
 from functools import cache

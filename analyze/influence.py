@@ -1,13 +1,13 @@
 """The option field that tells most about whether a deal is won, chosen from the account itself.
 
-The measure is mutual information in bits, I(option; outcome) = sum of p(o, w) log2(p(o, w) / (p(o) p(w))): how much
-knowing the option takes from the uncertainty about the outcome. A field with many options has some by chance alone,
-so that what chance would give on average, (options - 1) / (2 n ln 2) bits for a two-sided outcome (Miller and Madow),
-is taken off before fields are compared.
+The measure is mutual information in bits, I(option; outcome) = sum of p(o, w) log2(p(o, w) / (p(o) p(w))): how
+much knowing the option takes from the uncertainty about the outcome. A field with many options has some by chance
+alone: on average (options - 1) / (2 n ln 2) bits where the outcome has two sides (Miller and Madow). That is taken
+off before fields are compared.
 """
 
 from collections.abc import Sequence
-from math import log, log2
+from math import log, log2, sqrt
 from typing import NamedTuple
 
 import psycopg
@@ -18,6 +18,9 @@ LEAST_SHARE = 0.5
 
 FEWEST_DEALS = 20
 """Closed deals with a value, below which nothing is said."""
+
+ONE_IN_A_THOUSAND = 3.09
+"""Normal deviate that is exceeded once in a thousand times."""
 
 ROWS = """select
     deals.pipeline_name as pipeline,
@@ -43,6 +46,8 @@ class Influence(NamedTuple):
     """Closed deals with a value."""
     deals: int
     """Closed deals."""
+    is_significant: bool
+    """Whether chance alone would hardly give so much."""
 
     @property
     def sql(self) -> str:
@@ -70,8 +75,26 @@ def information(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
         for part, whole in zip(option, (won, lost), strict=True)
         if part
     )
-    chance = (sum(1 for each in counts if sum(each)) - 1) / (2 * total * log(2))
-    return max(bits - chance, 0.0), entropy
+    return max(bits - _chance(counts), 0.0), entropy
+
+
+def is_significant(bits: float, deals: int, options: int) -> bool:
+    """Return whether so much information comes by chance in fewer than one of a thousand accounts.
+
+    2 n ln 2 times the information is distributed as chi-squared with options - 1 degrees of freedom where there is
+    none (G-test); Wilson and Hilferty make of that a normal deviate.
+
+    Args:
+        bits: Information before what chance gives was taken off.
+        deals: Deals that have an option.
+        options: Options that deals have.
+    """
+    degrees = options - 1
+    if degrees < 1:
+        return False
+    ratio = (2 * deals * log(2) * bits / degrees) ** (1 / 3)
+    spread = 2 / (9 * degrees)
+    return bool((ratio - (1 - spread)) / sqrt(spread) > ONE_IN_A_THOUSAND)
 
 
 def most_influential(connection: psycopg.Connection) -> Influence | None:
@@ -84,7 +107,8 @@ def most_influential(connection: psycopg.Connection) -> Influence | None:
         where
             columns.table_schema = 'marts' and columns.table_name = 'deals_wide'
             and columns.data_type in ('text', 'character varying')
-            and fields.entity = 'deal' and fields.field_type = 'enum' and fields.is_custom and not fields.is_deleted
+            and fields.entity = 'deal' and fields.field_type = 'enum'
+            and fields.is_custom and not fields.is_deleted
         order by columns.column_name collate "C"
         """
     ).fetchall()
@@ -95,8 +119,8 @@ def most_influential(connection: psycopg.Connection) -> Influence | None:
 def _influence(connection: psycopg.Connection, column: str, name: str) -> Influence | None:
     counts = connection.execute(
         SQL(
-            "select {0} is null, count(*) filter (where is_won), count(*) filter (where is_lost) from marts.deals_wide"
-            " where (is_won or is_lost) and not is_deleted group by {0}"
+            "select {0} is null, count(*) filter (where is_won), count(*) filter (where is_lost)"
+            " from marts.deals_wide where (is_won or is_lost) and not is_deleted group by {0}"
         ).format(Identifier(column))
     ).fetchall()
     deals = sum(won + lost for _, won, lost in counts)
@@ -105,4 +129,11 @@ def _influence(connection: psycopg.Connection, column: str, name: str) -> Influe
     if filled < FEWEST_DEALS or filled < LEAST_SHARE * deals:
         return None
     bits, entropy = information(options)
-    return Influence(column, name, bits, entropy, filled, deals) if bits else None
+    chance = _chance(options)
+    significant = is_significant(bits + chance, filled, sum(1 for each in options if sum(each)))
+    return Influence(column, name, bits, entropy, filled, deals, significant) if bits else None
+
+
+def _chance(counts: Sequence[tuple[int, int]]) -> float:
+    """Return the bits that chance gives on average."""
+    return (sum(1 for each in counts if sum(each)) - 1) / (2 * sum(map(sum, counts)) * log(2))

@@ -1,6 +1,6 @@
 """`make report`: the first look, one page with all dashboards that needs no server and loads nothing.
 
-The page carries the rows that the charts are made of, packed, and computes the figures of any choice of filters itself.
+The page carries the rows that the charts are made of, packed, and computes the figures for any filters itself.
 """
 
 import base64
@@ -47,7 +47,7 @@ def write_report(connection: psycopg.Connection, path: Path, *, reporting_curren
             "<", "\\u003c"
         ),
         "rows": base64.b64encode(gzip.compress(_json(tables).encode(), mtime=0)).decode(),
-        "vega": vl_convert.javascript_bundle().replace("</script", "<\\/script"),
+        "vega": vl_convert.javascript_bundle().replace("</script", "<\\/script"),  # type: ignore[call-arg]  # its stub errs
         "figures": (PAGE / "figures.js").read_text(),
         "app": (PAGE / "app.js").read_text(),
     }
@@ -64,7 +64,7 @@ def write_report(connection: psycopg.Connection, path: Path, *, reporting_curren
 
 
 def packed(connection: psycopg.Connection, sql: str) -> Table:
-    """Return the rows of a query by column: the values, or a list of values and the position of each row's in it."""
+    """Return the rows of a query by column: the values, or different values and the position of each row's."""
     cursor = connection.execute(sql.encode())
     found = cursor.fetchall()
     names = [column.name for column in cursor.description or ()]
@@ -119,10 +119,6 @@ def _definitions(
         "as_of": _as_of(connection),
         "made_at": datetime.now(UTC).isoformat(),
         "values": _words(influence) if influence else {},
-        "locales": {
-            "number": vl_convert.get_format_locale("pt-BR"),
-            "time": vl_convert.get_time_format_locale("pt-BR"),
-        },
     }
 
 
@@ -143,13 +139,27 @@ def _choices(tables: Mapping[str, Table], column: str) -> list[str]:
     return sorted(found - {None}, key=str.casefold)
 
 
-def _words(influence: Influence) -> dict[str, str]:
+MORE_THAN_CHANCE = {
+    True: {
+        "en": "It shows what goes together, not what causes what.",
+        "pt": "Mostra o que anda junto, não o que causa o quê.",
+    },
+    False: {
+        "en": "That is so little that chance may have given it.",
+        "pt": "É tão pouco que pode ser acaso.",
+    },
+}
+
+
+def _words(influence: Influence) -> dict[str, tuple[Any, str]]:
+    """Return what stands for the words in braces, each with its format."""
     return {
-        "field": influence.field,
-        "bits": f"{influence.bits:.3f}",
-        "of": f"{influence.of:.3f}",
-        "share": f"{influence.filled / influence.deals:.0%}",
-        "deals": str(influence.deals),
+        "field": (influence.field, "text"),
+        "bits": (influence.bits, "bits"),
+        "of": (influence.of, "bits"),
+        "share": (influence.filled / influence.deals, "percent"),
+        "deals": (influence.deals, "integer"),
+        "verdict": (MORE_THAN_CHANCE[influence.is_significant], "words"),
     }
 
 

@@ -6,14 +6,14 @@ const WORDS = {
   en: {
     language: "Language", pipeline: "Pipeline", owner: "Owner", currency: "Currency", from: "From", to: "To",
     all: "All", reset: "Reset", dark: "Dark", light: "Light", table: "Figures as a table", none: "Nothing to show for this choice.",
-    converted: "all, in {currency}", in: "in {currency}", today: "as of today", between: "{from} to {to}",
+    converted: "all, in {currency}", in: "in {currency}",
     unfiltered: "not filtered by {filters}", and: " and ", unconverted: "{n} without an exchange rate are left out",
     made: "Made {at} from the marts of this warehouse. Nothing on this page was loaded from elsewhere.", nobody: "(none)",
   },
   pt: {
     language: "Idioma", pipeline: "Funil", owner: "Responsável", currency: "Moeda", from: "De", to: "Até",
     all: "Todos", reset: "Limpar", dark: "Escuro", light: "Claro", table: "Números em tabela", none: "Nada a mostrar com esta escolha.",
-    converted: "todas, em {currency}", in: "em {currency}", today: "hoje", between: "{from} a {to}",
+    converted: "todas, em {currency}", in: "em {currency}",
     unfiltered: "não filtrado por {filters}", and: " e ", unconverted: "{n} sem cotação ficam de fora",
     made: "Feito {at} a partir dos marts deste banco. Nada nesta página foi carregado de outro lugar.", nobody: "(nenhum)",
   },
@@ -67,7 +67,8 @@ function open(position) {
 // Words, numbers and dates in the reader's language
 
 const word = (key, values = {}) => fill(WORDS[state.language][key], values);
-const text = (both) => (both ? fill(both[state.language], definitions.values) : "");
+const text = (both) => (both ? fill(both[state.language], values()) : "");
+const values = () => Object.fromEntries(Object.entries(definitions.values).map(([name, [value, kind]]) => [name, kind === "words" ? value[state.language] : format(value, kind)]));
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 const locale = () => (state.language === "pt" ? "pt-BR" : "en-US");
 const date = (value) => new Date(`${value}T00:00:00Z`).toLocaleDateString(locale(), {timeZone: "UTC", dateStyle: "medium"});
@@ -81,11 +82,12 @@ function format(value, kind, chart, short) {
     percent: {style: "percent", maximumFractionDigits: 1},
     days: {maximumFractionDigits: 1},
     number: {maximumFractionDigits: 2},
+    bits: {minimumFractionDigits: 3, maximumFractionDigits: 3},
     money: {maximumFractionDigits: 0},
   }[kind];
   const compact = short ? {notation: "compact", maximumFractionDigits: 1} : {};
   const shown = new Intl.NumberFormat(locale(), {...options, ...(kind === "percent" ? {} : compact)}).format(value);
-  return kind === "money" && currencyOf(chart) ? `${currencyOf(chart)} ${shown}` : shown;
+  return kind === "money" && chart && currencyOf(chart) ? `${currencyOf(chart)} ${shown}` : shown;
 }
 
 function currencyOf(chart) {
@@ -175,14 +177,11 @@ function notes(chart) {
   const {filters} = state;
   const said = [];
   if (currencyOf(chart)) said.push(word("in", {currency: currencyOf(chart)}));
-  if (chart.period && (filters.from || filters.to)) {
-    said.push(word("between", {from: filters.from ? date(filters.from) : "…", to: filters.to ? date(filters.to) : "…"}));
-  }
   const unused = ["pipeline", "owner"].filter((name) => filters[name] && !columns[name]).map((name) => word(name).toLowerCase());
   if (unused.length) said.push(word("unfiltered", {filters: unused.join(word("and"))}));
   const unconverted = Figures.unconverted(chart, tables[chart.rows], filters);
   if (unconverted) said.push(word("unconverted", {n: unconverted}));
-  return [text(chart.note), said.join(" · ")].filter(Boolean).join(" ");
+  return [text(chart.note), ...said].filter(Boolean).join(" · ");
 }
 
 async function show(chart, body, figures) {
@@ -198,12 +197,10 @@ async function show(chart, body, figures) {
     body.append(tableOf(chart, figures));
   } else {
     const place = make("div", "chart");
-    place.setAttribute("role", "img");
-    place.setAttribute("aria-label", description(chart, figures));
     const details = make("details");
     details.append(make("summary", "", word("table")), tableOf(chart, figures));
     body.append(place, details);
-    const options = {actions: false, renderer: "svg", ast: true, ...locales()};
+    const options = {actions: false, renderer: "svg", ast: true, expressionFunctions: {shown}};
     const result = await vegaEmbed(place, spec(chart, figures, place.clientWidth), options);
     views.push(result);
   }
@@ -248,14 +245,22 @@ function tableOf(chart, figures) {
 
 // Vega-Lite
 
-const FORMATS = {integer: ",d", percent: ".0%", days: ",.1~f", number: ",.2~f", money: "~s"};
+/** Numbers and dates of axes and tooltips, as everywhere on the page. */
+function shown(value, kind) {
+  if (kind === "month") return new Date(value).toLocaleDateString(locale(), {timeZone: "UTC", month: "short", year: "numeric"});
+  if (kind === "day") return new Date(value).toLocaleDateString(locale(), {timeZone: "UTC", dateStyle: "medium"});
+  return kind.endsWith(" axis") ? format(value, kind.slice(0, -5), null, true) : format(value, kind);
+}
 
 function spec(chart, figures, width) {
   const theme = THEMES[state.theme];
   const columns = {...chart.by, ...chart.measures};
   const values = figures.map((figure) => {
     const shown = {...figure};
-    for (const [name, group] of Object.entries(chart.by)) if (group.format === "text" && shown[name] === null) shown[name] = word("nobody");
+    for (const [name, group] of Object.entries(chart.by)) {
+      if (group.format === "text" && shown[name] === null) shown[name] = word("nobody");
+      if (group.format === "date" && shown[name] !== null) shown[name] = Date.parse(`${shown[name]}T00:00:00Z`);
+    }
     return shown;
   });
   const encoding = structuredClone(chart.chart.encoding);
@@ -267,41 +272,48 @@ function spec(chart, figures, width) {
     if (coded.type === "nominal" && (channel === "y" || channel === "x")) {
       coded.sort = null;
       coded.axis = {title: null, labelLimit: labels};
+    } else if (channel === "yOffset") {
+      coded.sort = null;
     } else if (channel === "color") {
       coded.legend = {title: null, orient: "top", columns: narrow ? 2 : 4, labelLimit: 160};
     } else if (channel === "row") {
-      coded.header = {title: null, labelAngle: 0, labelAlign: "left", labelAnchor: "start", labelOrient: "top", labelFontWeight: 600};
+      coded.header = {title: null, labelAngle: 0, labelAlign: "left", labelAnchor: "start", labelOrient: "top", labelFontWeight: 600, labelLimit: width - labels - 24};
       coded.spacing = 16;
     } else if (coded.type === "temporal") {
       coded.scale = {type: "utc"};
       if (coded.timeUnit) coded.timeUnit = `utc${coded.timeUnit}`;
-      coded.axis = {title: null, labelOverlap: true, tickCount: narrow ? 4 : 8, grid: false};
+      coded.axis = {title: null, labelOverlap: true, tickCount: narrow ? 4 : 8, grid: false, formatType: "shown", format: coded.timeUnit ? "month" : "day"};
     } else if (coded.type === "quantitative") {
-      coded.axis = {title: currencyOf(chart) && column.format === "money" ? `${title} (${currencyOf(chart)})` : title, format: FORMATS[column.format], tickCount: narrow ? 4 : 6};
+      coded.axis = {title: currencyOf(chart) && column.format === "money" ? `${title} (${currencyOf(chart)})` : title, formatType: "shown", format: `${column.format} axis`, tickCount: narrow ? 4 : 6};
       if (column.format === "integer") coded.axis.tickMinStep = 1;
     }
   }
-  encoding.tooltip = Object.entries(columns).map(([name, column]) => ({
-    field: name,
-    title: text(column.label),
-    ...(column.format === "date" ? {type: "temporal", format: "%-d %b %Y", formatType: "utc"} : {}),
-    ...(column.format === "text" ? {type: "nominal"} : {}),
-    ...(FORMATS[column.format] ? {type: "quantitative", format: column.format === "money" ? ",.0f" : FORMATS[column.format]} : {}),
-  }));
-  const step = encoding.y && encoding.y.type === "nominal";
+  encoding.tooltip = Object.entries(columns).map(([name, column]) => {
+    if (column.format === "text") return {field: name, title: text(column.label), type: "nominal"};
+    const format = column.format === "date" ? "day" : column.format;
+    return {field: name, title: text(column.label), type: column.format === "date" ? "temporal" : "quantitative", formatType: "shown", format};
+  });
+  const mark = {...chart.chart.mark};
+  if (mark.type === "bar" && encoding.x.type === "temporal" && !encoding.x.timeUnit) {
+    mark.size = Math.max(2, (0.75 * (width - 60)) / new Set(values.map((value) => value[encoding.x.field])).size);
+  }
+  const isNominal = encoding.y.type === "nominal";
+  const places = new Set(values.map((value) => value[encoding.y.field])).size;
   if (encoding.row) encoding.y.axis.minExtent = encoding.y.axis.maxExtent = labels;
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    description: description(chart, figures),
     data: {values},
-    mark: chart.chart.mark,
+    mark,
     encoding,
     width: encoding.row ? width - labels - 24 : "container",
-    height: step ? {step: 26} : 240,
+    height: encoding.row ? {step: 26} : isNominal ? places * 26 : 240,
     ...(encoding.row ? {resolve: {scale: {y: "independent"}}} : {}),
-    autosize: encoding.row ? undefined : {type: "fit-x", contains: "padding"},
+    autosize: encoding.row ? undefined : {type: isNominal ? "fit-x" : "fit", contains: "padding"},
     background: "transparent",
     padding: 4,
     config: {
+      customFormatTypes: true,
       font: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif",
       view: {stroke: null},
       axis: {labelColor: theme.soft, titleColor: theme.soft, gridColor: theme.line, domainColor: theme.line, tickColor: theme.line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal"},
@@ -314,11 +326,6 @@ function spec(chart, figures, width) {
       range: {category: theme.colors},
     },
   };
-}
-
-function locales() {
-  if (state.language !== "pt") return {};
-  return {formatLocale: definitions.locales.number, timeFormatLocale: definitions.locales.time};
 }
 
 window.figures = () => Object.fromEntries(definitions.dashboards.map((dashboard) => [
