@@ -41,7 +41,7 @@ docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 
 generate: .venv/ready ## what other files repeat of the tap's streams and settings
-	@.venv/bin/python tap-pipedrive/generate.py
+	@.venv/bin/python tap-pipedrive/generate.py && .venv/bin/python -m analyze.exposures
 
 sample: .venv/ready   ## write the output of `make run` into the READMEs
 	@.venv/bin/python -m tests.project.sample_output
