@@ -24,17 +24,14 @@ def exposures() -> str:
     """Return the file of exposures."""
     found = []
     for each in dashboards():
-        questions = (f"- {chart.question.en}" for chart in each.charts)
+        lines = [each.about.en, "", *(f"- {chart.question.en}" for chart in each.charts)]
         exposure = {
             "name": f"dashboard_{each.name}",
             "label": each.title.en,
             "type": "dashboard",
             "maturity": "high",
             "owner": {"name": "Pipedrive warehouse"},
-            "description": "\n".join(
-                [each.about.en, "", *(f"- {chart.question.en}" for chart in each.charts)]
-            )
-            + "\n",
+            "description": "\n".join(lines) + "\n",
             "depends_on": [f"ref('{mart}')" for mart in marts_of(each)],
         }
         found.append(exposure)
