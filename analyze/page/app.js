@@ -185,7 +185,9 @@ function notes(chart) {
 }
 
 async function show(chart, body, figures) {
-  const isEmpty = figures.length === 0 || (chart.kind === "number" && Object.values(figures[0]).every((value) => value === null));
+  const drawn = chart.kind === "chart" ? Object.values(chart.chart.encoding).map((coded) => coded.field) : [Object.keys(chart.measures)[0]];
+  const measures = drawn.filter((name) => name in chart.measures);
+  const isEmpty = figures.every((figure) => measures.every((name) => figure[name] === null));
   if (isEmpty) {
     body.append(make("p", "empty", word("none")));
   } else if (chart.kind === "number") {
