@@ -56,7 +56,11 @@ def account(
     with Sandbox(dataset=dataset, now=now) as sandbox:
         settings = {"api_token": sandbox.token, "api_url": sandbox.url}
         Pipe(target, folder, account.url, settings).run().succeeded()
-    built = account.dbt("build", "--exclude-resource-type", "test", "unit_test", SEEDS=str(folder / "seeds"))
+    built = account.dbt(
+        *("build", "--exclude-resource-type", "test", "unit_test"),
+        SEEDS=str(folder / "seeds"),
+        ACQUISITION_CHANNEL_COLUMN="canal_de_aquisicao",
+    )
     assert built.returncode == 0, built.stdout[-3000:]
     return account
 
