@@ -8,7 +8,9 @@ FILTERS = {"pipeline": "pipeline = {}", "owner": "owner = {}", "currency": "curr
 """Conditions of the filters that are columns, around what the value is called."""
 
 
-def statement(chart: Chart, rows: Rows, columns: set[str], values: Mapping[str, str]) -> str:
+def statement(
+    chart: Chart, rows: Rows, columns: set[str], values: Mapping[str, str], *, condition: str = "and {}"
+) -> str:
     """Return the statement behind a chart.
 
     Args:
@@ -17,20 +19,22 @@ def statement(chart: Chart, rows: Rows, columns: set[str], values: Mapping[str, 
         columns: The names of the columns of its rows.
         values: What stands for each filter that is set (`pipeline`, `owner`, `currency`, `from`, `to`): a
             placeholder or a literal. Without `currency`, amounts are those in the reporting currency.
+        condition: How a filter's condition is written; Metabase has brackets for those that may be absent.
     """
     currency = chart.money == "chosen" and "currency" in values
-    conditions = [chart.where] if chart.where else []
-    for name, condition in FILTERS.items():
-        if name in values and name in columns and (name != "currency" or currency):
-            conditions.append(condition.format(values[name]))
+    conditions = [
+        text.format(values[name])
+        for name, text in FILTERS.items()
+        if name in values and name in columns and (name != "currency" or currency)
+    ]
     if chart.period:
         conditions += [f"{chart.period} >= {values['from']}"] if "from" in values else []
         conditions += [f"{chart.period} <= {values['to']}"] if "to" in values else []
     select = [f"    {name}" for name in chart.by]
     select += [f"    {_expression(name, chart, columns, currency)} as {name}" for name in chart.measures]
     lines = ["with rows as (", *_indented(rows.sql), ")", "", "select", ",\n".join(select), "from rows"]
-    if conditions:
-        lines.append("where " + "\n  and ".join(conditions))
+    lines.append(f"where {chart.where or 'true'}")
+    lines += [f"  {condition.format(each)}" for each in conditions]
     if chart.by:
         lines.append("group by " + ", ".join(chart.by))
     if chart.order:
