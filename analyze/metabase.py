@@ -272,7 +272,7 @@ def _card(
 
 def _tags(chart: Chart, columns: set[str], currency: str, language: str) -> dict[str, Json]:
     """Return the variables of a chart's statement, as Metabase describes them."""
-    names = [name for name in ("pipeline", "owner") if name in columns]
+    names: list[str] = [name for name in ("pipeline", "owner") if name in columns]
     names += ["currency"] if chart.money == "chosen" else []
     names += ["from", "to"] if chart.period else []
     tags: dict[str, Json] = {}
