@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
-PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
 .PHONY: $(shell awk -F : '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
