@@ -11,7 +11,7 @@ import tap_pipedrive
 
 ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
-    {"__init__", "masking", "reader"},
+    {"__init__", "clocks", "distinct", "masking", "reader"},
     {"errors", "values"},
     {"bounds"},
     {"answers", "entity", "field_types", "ledger", "migrate", "parents", "retries", "settings", "writer"},
