@@ -129,8 +129,8 @@ class Walk:
     @property
     def rows_in_last_pass(self) -> int:
         """Rows that the last complete reading saw; 0 if there was none."""
-        rows = self._state.get("complete_pass_rows")
-        return rows if isinstance(rows, int) else 0
+        rows: int = self._state.get("complete_pass_rows", 0)
+        return rows
 
     def remember(self, rows: int) -> None:
         """Keep in the state how many rows a complete reading has seen."""
@@ -221,13 +221,10 @@ class Walk:
     def _read_checkpoint(self) -> None:
         """Take from the state how far an unfinished reading came, and when a first load began."""
         first_load = self._state.get("first_load", {})
-        if not isinstance(first_load, dict):
-            raise PipedriveError(f"The state's first_load of {self.stream} is no object: clear the state.")
         rows = first_load.get("rows")
         self._earlier_rows = rows if isinstance(rows, int) else 0
         if self.listing.bookmark:
-            checkpoint = self._state.get(CHECKPOINT)
-            self.checkpoint = checkpoint if isinstance(checkpoint, dict) else {}
+            self.checkpoint = self._state.get(CHECKPOINT, {})
         elif self._bookmark is None:
             self.checkpoint = {
                 key: value for key, value in first_load.items() if key not in ("began", "rows")

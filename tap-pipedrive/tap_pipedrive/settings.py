@@ -203,7 +203,10 @@ class Settings(BaseModel):
     def _is_in_utc(cls, moment: datetime | None) -> datetime | None:
         if moment is None:
             return None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        try:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is before the year 1 or after 9999 in UTC") from None
 
     @field_validator("custom_field_names")
     @classmethod

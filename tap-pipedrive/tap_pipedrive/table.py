@@ -243,6 +243,6 @@ class Table(SdkStream):
             return
         for row in rows:
             for stream_map in self.stream_maps:
-                mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
+                mapped = self.mapped(stream_map, to_builtins(row, builtin_types=(Decimal,)))
                 if mapped is not None:
                     self.tap.writer.write_records(stream_map.stream_alias, [mapped], version)

@@ -15,7 +15,7 @@ from tap_pipedrive.values import encode
 
 
 class Writer(MsgSpecWriter):
-    """The SDK's msgspec writer, for whole pages. Raises PipedriveError when nobody reads any more."""
+    """The SDK's msgspec writer, for whole pages. Raises PipedriveError when the output fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,12 @@ class Writer(MsgSpecWriter):
         """Write one RECORD message per row."""
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
         tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(datetime.now(UTC)))
-        lines = [part for row in rows for part in (head, encode(row), tail)]
+        try:
+            lines = [part for row in rows for part in (head, encode(row), tail)]
+        except TypeError as error:  # only a stream map makes such values
+            raise PipedriveError(
+                f"Setting stream_maps, stream {stream}: a value is no JSON ({error}): correct it."
+            ) from None
         with self._whole_lines():
             _write(b"".join(lines))
 
@@ -49,7 +54,12 @@ class Writer(MsgSpecWriter):
         try:
             yield
         except BrokenPipeError:
-            raise _target_gone() from None
+            raise _broken("The target stopped reading: see what it says.") from None
+        except OSError as error:
+            raise _broken(
+                f"The output cannot be written: {error.strerror}; run again when it can: the next run continues "
+                "where this one stopped."
+            ) from None
         finally:
             self._is_writing = False
         if self._exit_code is not None:
@@ -63,6 +73,6 @@ def _write(text: bytes | bytearray) -> None:
         rest = rest[sys.stdout.buffer.write(rest) :]
 
 
-def _target_gone() -> PipedriveError:
+def _broken(sentence: str) -> PipedriveError:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit has nothing to flush
-    return PipedriveError("The target stopped reading: see what it says.")
+    return PipedriveError(sentence)

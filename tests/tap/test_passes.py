@@ -22,7 +22,7 @@ Dates = Callable[[int], datetime | None]
 
 
 def dated(answer: Say, moment: datetime | None) -> Say:
-    return replace(answer, date=moment and format_datetime(moment, usegmt=True))
+    return replace(answer, date=format_datetime(moment, usegmt=True) if moment else None)
 
 
 def persons(ids: range, dates: Dates, *, size: int = 3, update_time: Callable[[int], str | None]) -> Any:
