@@ -119,6 +119,8 @@ class Pipe:
         """The target's settings."""
         self.variables: dict[str, str] = {}
         """More variables of the target's environment."""
+        self.rows_per_page: int | None = None
+        """How many rows the tap asks for, where that is not the most; its runs are in haste then."""
         self.everything = False
         """Whether streams that are off by default are loaded too."""
         self._target = target
@@ -127,7 +129,9 @@ class Pipe:
     def run(self, *, break_after: Break | None = None, in_haste: bool = False) -> Run:
         """Run once, to the end or to a kill -9."""
         environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
-        if in_haste:
+        if self.rows_per_page:
+            environment["ROWS_PER_PAGE"] = str(self.rows_per_page)
+        if in_haste or self.rows_per_page:
             environment["PYTHONPATH"] = os.pathsep.join([str(HASTE), os.environ.get("PYTHONPATH", "")])
         logs = self._folder / "tap.log", self._folder / "target.log"
         with (
