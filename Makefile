@@ -3,6 +3,7 @@ PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
+INPUTS ?= 1000000
 SEED ?= 1
 UV_VERSION = 0.13.9
 SLOW_TESTS = $(patsubst %,tests/%.py,tap/test_bookmarks tap/test_budget tap/test_fuzz tap/test_reuse \
@@ -17,7 +18,7 @@ OURS = .venv/bin/python -m orchestrate
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status docs generate sample test test-fast chaos fuzz lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +49,9 @@ test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano 
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
+
+fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
+	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
 
 lint: .venv/ready     ## style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -3,10 +3,11 @@
 import ctypes
 import logging
 import os
+import signal
 import sys
 
 from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.reader import stop_without_reader
+from tap_pipedrive.reader import noticed, stop_without_reader
 from tap_pipedrive.tap import TapPipedrive
 
 M_ARENA_MAX = -8
@@ -32,6 +33,10 @@ def main() -> None:
     except PipedriveError as error:
         logging.getLogger(TapPipedrive.name).error("%s", error)
         raise SystemExit(1) from None
+    finally:
+        noticed.set()
+        for number in signal.SIGTERM, signal.SIGINT:  # else one of them would interrupt the clean-up
+            signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

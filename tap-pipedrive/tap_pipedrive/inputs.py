@@ -85,6 +85,12 @@ def check_state(state: Mapping[str, Any]) -> None:
     bookmarks = state.get("bookmarks", {})
     if not isinstance(bookmarks, dict):
         raise PipedriveError("The state's bookmarks are no object: correct or clear the state.")
+    try:
+        msgspec.json.encode(state)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        raise PipedriveError(
+            "The state has texts or numbers that cannot be written again: correct or clear it."
+        ) from None
     for stream, bookmark in bookmarks.items():
         _check(bookmark, _Bookmark, f"The state of {stream} is malformed", "correct or clear it")
 
@@ -105,7 +111,7 @@ def check_catalog(catalog: Mapping[str, Any], known: Collection[str]) -> None:
 def _check(value: Any, shape: type[msgspec.Struct], what: str, todo: str) -> None:
     try:
         msgspec.convert(value, shape)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half an emoji
         where = str(error).replace("`$.", "`").replace(" - at `$`", "")
         raise PipedriveError(f"{what} ({where}): {todo}.") from None
 

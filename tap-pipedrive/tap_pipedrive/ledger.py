@@ -140,7 +140,7 @@ class Ledger(msgspec.Struct):
             and self.window_seen <= now + CLOCK_SECONDS
             and self.open_until <= now + OPEN_SECONDS + CLOCK_SECONDS
             and (self.limit is None or 0 < self.limit <= MOST_TOKENS)
-            and all(-MOST_UNSETTLED <= amount <= (self.limit or MOST_TOKENS) for amount in remaining)
+            and all(-MOST_UNSETTLED <= amount <= MOST_TOKENS for amount in remaining)
         )
 
     def admit(self, now: float, price: int, share: float, *, is_first: bool) -> Permit | float:

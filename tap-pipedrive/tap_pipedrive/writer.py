@@ -11,6 +11,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.reader import noticed
 from tap_pipedrive.values import encode
 
 
@@ -74,5 +75,6 @@ def _write(text: bytes | bytearray) -> None:
 
 
 def _broken(sentence: str) -> PipedriveError:
+    noticed.set()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit has nothing to flush
     return PipedriveError(sentence)

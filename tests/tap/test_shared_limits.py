@@ -387,7 +387,7 @@ POISON: list[dict[str, Any]] = [
     {"burst": -5},
     {"limit": 10, "left": -(10**9), "remaining": 0},
     {"limit": -5},
-    {"limit": 100, "left": 10**6},
+    {"limit": 100, "left": 10**12},
     {"number": -1},
     {"slots": dict.fromkeys(range(200_000), 0.0)},
 ]
