@@ -62,7 +62,8 @@ class Settings(BaseModel):
     start_date: datetime | None = Field(
         None,
         title="Start date",
-        description="Leave out records that were last updated before this moment. Default: everything.",
+        description="A first load leaves out records that were last updated before this moment; those without a "
+        "time are read. Default: everything.",
     )
     lookback_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
         60,
