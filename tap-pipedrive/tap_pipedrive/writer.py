@@ -68,10 +68,13 @@ class Writer(MsgSpecWriter):
 
 
 def _write(text: bytes | bytearray) -> None:
-    """Write all of a text, as a signal cuts a write short when PYTHONUNBUFFERED removes the buffer."""
-    rest = memoryview(text)
-    while rest:
-        rest = rest[sys.stdout.buffer.write(rest) :]
+    """Write all of a text, as a signal cuts a write short when PYTHONUNBUFFERED removes the buffer. The views are
+    released: the SDK uses the buffer of a message again, even if this one fails."""
+    done = 0
+    with memoryview(text) as whole:
+        while done < len(whole):
+            with whole[done:] as rest:
+                done += sys.stdout.buffer.write(rest)
 
 
 def _broken(sentence: str) -> PipedriveError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 from pipedrive_sandbox.testing import Sandbox
+from singer_sdk.singerlib.encoding.simple import StateMessage
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.writer import Writer
 
 from .harness import TOKEN, Fake, Record, account, discover, fake, run, select
 
@@ -193,6 +196,19 @@ def test_a_file_that_is_nested_too_deeply_is_a_sentence(server: Fake, tmp_path: 
     deep.write_text('{"a":' * 900 + "1" + "}" * 900)
     (line,) = errors(started(server.url, tmp_path, f"--{name}", str(deep), stdout=subprocess.DEVNULL))
     assert f"--{name}: {deep} does not hold a JSON object" in line
+
+
+def test_a_state_is_written_again_after_the_output_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends tries to save its state once more."""
+    reader, pipe = os.pipe()
+    os.close(reader)
+    state: Any = StateMessage({"bookmarks": {"deals": {"cursor": "x" * 100_000}}})
+    with os.fdopen(pipe, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(PipedriveError, match="The target stopped reading") as held:
+            Writer().write_message(state)
+        Writer().write_message(state)
+    assert held.value.__traceback__
 
 
 def limited() -> None:
