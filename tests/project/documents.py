@@ -16,6 +16,7 @@ DOCUMENTS = (
     TAP,
     *STREAMS_PAGES,
     *(path.with_name("settings.md") for path in STREAMS_PAGES),
+    ROOT / "docs" / "history.md",
     ROOT / "sandbox" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
