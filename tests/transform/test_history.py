@@ -145,6 +145,7 @@ def phases(account: Account, target: Path, tmp_path_factory: pytest.TempPathFact
         see("all", log_of(sandbox))
 
         account.execute("drop table pipedrive.deal_changes cascade")
+        account.execute("drop table snapshots.deal_versions cascade")
         see("none", {})
     return found
 
