@@ -34,6 +34,8 @@ KINDS = {"stage_id": 50, "value": 15, "expected_close_date": 15, "status": 15, "
 """What changes, by its name in the log, and how often of a hundred times."""
 LOG = "changelog"
 """Part of the endpoint's name that only a history asks."""
+PRICE = 20
+"""Tokens of a deal's log."""
 
 Row = dict[str, Any]
 
@@ -42,9 +44,13 @@ class Seen(NamedTuple):
     """What became of a day at an interval."""
 
     first_tokens: int
-    """Of the change log, when it is read for the first time."""
+    """Of the log of all deals that ever changed, when it is read for the first time."""
+    first_stage_tokens: int
+    """Of the log of those that ever moved."""
     log_tokens: int
-    """Of the change log, in the day."""
+    """Of the log of deals that changed, in the day."""
+    stage_tokens: int
+    """Of the log of those of them that moved."""
     other_tokens: int
     """Of the list of deals, in the day."""
     runs: int
@@ -87,7 +93,7 @@ def measure(account: Account, folder: Path, interval: timedelta) -> Seen:
     account.spent()
     tap(account, folder, state)
     first = account.spent()
-    before = {(line["deal_id"], line["sequence"]) for line in log(account)}
+    told_before = {(line["deal_id"], line["sequence"]) for line in log(account)}
     versions = [deals_of(account)]
     changes = day(Random(1), versions[0], account.control("/sandbox/truth/stages"))
     upcoming = next(changes, None)
@@ -103,11 +109,14 @@ def measure(account: Account, folder: Path, interval: timedelta) -> Seen:
         versions.append(deals_of(account))
         runs += 1
     spent = account.spent()
+    moves = [{id_: row["stage_change_time"] for id_, row in deals.items()} for deals in versions]
     log_tokens = sum(tokens for name, tokens in spent.items() if LOG in name)
-    lines = [line for line in log(account) if (line["deal_id"], line["sequence"]) not in before]
+    lines = [line for line in log(account) if (line["deal_id"], line["sequence"]) not in told_before]
     return Seen(
         sum(tokens for name, tokens in first.items() if LOG in name),
+        PRICE * sum(bool(moved) for moved in moves[0].values()),
         log_tokens,
+        PRICE * sum(len(after.items() - before.items()) for before, after in pairwise(moves)),
         sum(spent.values()) - log_tokens,
         runs,
         counted(lines),
@@ -210,7 +219,9 @@ def report(deals: int, seen: dict[str, Seen]) -> str:
                 name,
                 str(found.runs),
                 f"{found.other_tokens:,}",
+                f"{found.stage_tokens:,}",
                 f"{found.log_tokens:,}",
+                f"{found.first_stage_tokens:,}",
                 f"{found.first_tokens:,}",
             ]
         )
@@ -226,7 +237,7 @@ def report(deals: int, seen: dict[str, Seen]) -> str:
                     str(found.exact[kind]),
                 ]
             )
-    head = ["run every", "runs", "`history: none`", "`stage` or `all`: more", "once, for the past"]
+    head = ["run every", "runs", "`none`", "`stage`: more", "`all`: more", "`stage`: once", "`all`: once"]
     columns = ["field", "run every", "changes", "`all`", "`stage`", "`none`", "of them to the second"]
     about = f"Tokens for the deals and their history, {deals:,} deals, a working day of twelve hours:"
     return "\n\n".join(

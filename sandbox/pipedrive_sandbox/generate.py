@@ -17,7 +17,7 @@ from .data.deals import deals_and_line_items
 from .data.draft import Draft, Record
 from .data.files import comments, files
 from .data.following import FOLLOWED, followers, participants, participants_log
-from .data.history import edits
+from .data.history import edits, slips
 from .data.leads import leads
 from .data.mail import call_logs, mail_threads_and_messages
 from .data.office import goals, lead_sources, permission_sets, roles, webhooks
@@ -160,6 +160,7 @@ def _surroundings(draft: Draft) -> None:
     records["webhooks"] = webhooks(draft)
     add_projects(draft)
     edits(draft)
+    slips(draft)
 
 
 def _write_times(draft: Draft) -> None:

@@ -106,6 +106,8 @@ def live(sandbox: Sandbox, rng: Random) -> None:
     for number, deal in enumerate(deals[:12] + deals[-12:]):
         for method, path, body in deeds(rng, stages, users)[number % 12]:
             sandbox.send(method, path.format(deal["id"]), body).granted()
+    put_away = [row["id"] for row in sandbox.truth("deals") if outcome(row) == "archived"]
+    sandbox.post(f"/sandbox/deals/{put_away[0]}/unarchive")
     born = {"title": "New", "stage_id": stages[0], "owner_id": users[0], "value": 10}
     for _ in range(5):
         sandbox.post("/sandbox/records/deals", born)

@@ -1,5 +1,10 @@
 {{ config(materialized='table', post_hook='analyze {{ this }}') }}
 
+{% set fields = [
+    'status', 'put_away', 'stage_id', 'value', 'currency', 'user_id',
+    'expected_close_date',
+] %}
+
 {# A state has a deal from one day's end to another's. From the first day with
    versions on they alone count, before it the history of its fields. #}
 with
@@ -84,106 +89,95 @@ known_on_first_day as (
     order by versions.deal_id, versions.version_number
 ),
 
-days_before as (
+{# What each field was at the end of the days on which it changed; a deal that
+   is older than any CRM has an impossible time of creation. #}
+changes_by_day as (
     select
         spans.deal_id,
         spans.field_key,
         spans.value,
-        {{ reporting_date('spans.started_at') }} as start_date,
-        least(
-            {{ reporting_date('spans.ended_at') }}, first_day.seen_date
-        ) as end_date
+        {{ reporting_date('spans.started_at') }} as start_date
     from field_spans as spans
     cross join first_day
-),
-
-{# The state of each field at the end of a day; a deal that is older than any
-   CRM has an impossible time of creation. #}
-days_of_fields as (
-    select * from days_before
-    where start_date < end_date and start_date >= '1990-01-01'
-),
-
-days_of_status as (
-    select
-        days.deal_id,
-        days.value as outcome,
-        days.start_date,
-        case
-            when days.value = 'open' then least(known.put_away_date, days.end_date)
-            else days.end_date
-        end as end_date
-    from days_of_fields as days
-    inner join known_on_first_day as known on days.deal_id = known.deal_id
-    where days.field_key = 'status'
+    where
+        {{ reporting_date('spans.started_at') }}
+        between '1990-01-01' and first_day.seen_date - 1
+        and {{ reporting_date('spans.started_at') }} < coalesce(
+            {{ reporting_date('spans.ended_at') }}, 'infinity'
+        )
     union all
     select
-        days.deal_id,
-        known.put_away as outcome,
-        greatest(known.put_away_date, days.start_date) as start_date,
-        days.end_date
-    from days_of_fields as days
-    inner join known_on_first_day as known on days.deal_id = known.deal_id
-    where
-        days.field_key = 'status'
-        and days.value = 'open'
-        and known.put_away is not null
+        known.deal_id,
+        'put_away' as field_key,
+        known.put_away as value,
+        known.put_away_date as start_date
+    from known_on_first_day as known
+    cross join first_day
+    where known.put_away_date < first_day.seen_date
 ),
 
-days_of_states as (
+days_with_changes as (
     select
-        status.deal_id,
-        status.outcome,
-        stage.value as stage_id,
-        amount.value as value,
-        currency.value as currency,
-        owner.value as owner_id,
-        expected.value as expected_close_date,
-        greatest(
-            status.start_date,
-            stage.start_date,
-            amount.start_date,
-            currency.start_date,
-            owner.start_date,
-            expected.start_date
-        ) as start_date,
-        least(
-            status.end_date,
-            stage.end_date,
-            amount.end_date,
-            currency.end_date,
-            owner.end_date,
-            expected.end_date
-        ) as end_date
-    from days_of_status as status
-    {%- for name, field_key in [
-        ('stage', 'stage_id'),
-        ('amount', 'value'),
-        ('currency', 'currency'),
-        ('owner', 'user_id'),
-        ('expected', 'expected_close_date'),
-    ] %}
-    inner join days_of_fields as {{ name }}
-        on status.deal_id = {{ name }}.deal_id
-        and {{ name }}.field_key = '{{ field_key }}'
-        and status.start_date < {{ name }}.end_date
-        and {{ name }}.start_date < status.end_date
-    {%- endfor %}
+        deal_id,
+        start_date
+        {%- for field in fields %},
+        max(value) filter (where field_key = '{{ field }}') as {{ field }},
+        count(*) filter (where field_key = '{{ field }}') as {{ field }}_changes
+        {%- endfor %}
+    from changes_by_day
+    group by deal_id, start_date
+),
+
+{# Between two changes of a field it is what the first of them made it. #}
+days_numbered as (
+    select
+        *
+        {%- for field in fields %},
+        sum({{ field }}_changes) over day_by_day as {{ field }}_number
+        {%- endfor %},
+        lead(start_date) over day_by_day as next_date
+    from days_with_changes
+    window day_by_day as (partition by deal_id order by start_date)
+),
+
+days_filled as (
+    select
+        deal_id,
+        start_date,
+        next_date,
+        status_number
+        {%- for field in fields %},
+        max({{ field }}) over (
+            partition by deal_id, {{ field }}_number
+        ) as {{ field }}
+        {%- endfor %}
+    from days_numbered
 ),
 
 states_typed as (
     select
-        deal_id,
-        outcome,
-        case when stage_id ~ '^\d{1,18}$' then stage_id::bigint end as stage_id,
-        case when owner_id ~ '^\d{1,18}$' then owner_id::bigint end as owner_id,
-        currency,
-        case when value ~ '^-?\d+(\.\d+)?$' then value::numeric end as value,
-        {{ date_or_null('expected_close_date') }} as expected_close_date,
-        start_date,
-        end_date
-    from days_of_states
-    where start_date < end_date
+        days.deal_id,
+        case
+            when days.status = 'open' then coalesce(days.put_away, 'open')
+            when days.status in ('won', 'lost', 'deleted') then days.status
+            else 'unknown'
+        end as outcome,
+        case
+            when days.stage_id ~ '^\d{1,18}$' then days.stage_id::bigint
+        end as stage_id,
+        case
+            when days.user_id ~ '^\d{1,18}$' then days.user_id::bigint
+        end as owner_id,
+        days.currency,
+        case
+            when days.value ~ '^-?\d+(\.\d+)?$' then days.value::numeric
+        end as value,
+        {{ date_or_null('days.expected_close_date') }} as expected_close_date,
+        days.start_date,
+        coalesce(days.next_date, first_day.seen_date) as end_date
+    from days_filled as days
+    cross join first_day
+    where days.status_number > 0
 ),
 
 rebuilt as (
@@ -193,11 +187,7 @@ rebuilt as (
         states.stage_id,
         states.owner_id,
         states.currency,
-        case
-            when states.outcome in ('open', 'won', 'lost', 'deleted', 'archived')
-                then states.outcome
-            else 'unknown'
-        end as outcome,
+        states.outcome,
         coalesce(states.value, 0) as value,
         case
             when known.is_in_pipeline and states.stage_id = known.stage_id
