@@ -402,3 +402,19 @@ def test_moves_that_no_log_tells_of_are_dated_by_the_deal(past: Past) -> None:
     )
     assert rows == sorted(expected)
     assert any(row[5] for row in rows)
+
+
+def test_a_build_adds_nothing_twice_and_a_new_column_to_what_is_there(past: Past) -> None:
+    """The last test, as the column is new because it was dropped."""
+    account = past.account
+    build(account, "--select", "deal_versions")
+    assert versions(account) == past.versions[-1]
+
+    account.execute("alter table snapshots.deal_versions drop column archived_at cascade")
+    build(account, "--full-refresh", "--select", "deal_versions")
+    assert "archived_at" in account.columns("snapshots", "deal_versions")
+    rows = account.query("select deal_id, version_number, archived_at is null from snapshots.deal_versions")
+    assert {row[:2] for row in rows} >= {(row[1], row[7]) for row in past.versions[-1]}
+    added = {deal for deal, _, is_null in rows if not is_null}
+    assert added == {id_ for id_, row in past.seen[-1].items() if row["archive_time"]}
+    assert len(rows) == len(past.versions[-1]) + len(added)
