@@ -64,8 +64,14 @@ def account(new_account: Callable[..., Account]) -> Account:
 
 def build(account: Account, **settings: str) -> None:
     """Build the customers, and what must hold of them."""
-    marts = ("bridge_customer_records", "ltv_by_customer", "fct_deals", "fct_hubspot_deals")
-    tests = ["--indirect-selection", "buildable", "--exclude", "test_type:unit"]
+    marts = (
+        "bridge_customer_records",
+        "customer_cohorts",
+        "fct_deals",
+        "fct_hubspot_deals",
+        "ltv_by_customer",
+    )
+    tests = ["--indirect-selection", "buildable", "--exclude", "test_type:generic", "test_type:unit"]
     run = account.dbt("build", *tests, "--select", *(f"+{mart}" for mart in marts), **settings)
     assert run.returncode == 0, run.stdout
 
