@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import combinations, pairwise
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,6 +19,7 @@ from pipedrive_sandbox.testing import Sandbox
 from ..pipeline.conftest import TOKEN, target
 from ..pipeline.pipe import Pipe
 from .conftest import Account, Dbt
+from .movements import State, day_of, outcome, state, steps
 from .timeline import DAY, LOCAL, Deal, Row, local_day
 
 __all__ = ["target"]
@@ -31,48 +32,6 @@ SNAPSHOTS = ("deal_versions", "snapshot_runs")
 MARTS = ("open_deals_by_day", "pipeline_movement", "forecast_history", "deal_slippage")
 GROUP = ("pipeline_id", "owner_id", "currency")
 Ledger = dict[tuple[Any, ...], tuple[int, Decimal]]
-
-
-class State(NamedTuple):
-    """What a deal was at the end of a day."""
-
-    outcome: str
-    value: Decimal
-    pipeline_id: int | None
-    owner_id: int | None
-    currency: str | None
-    stage_id: int | None
-    expected_close_date: date | None
-
-    @property
-    def group(self) -> tuple[Any, ...]:
-        """Pipeline, owner and currency."""
-        return self.pipeline_id, self.owner_id, self.currency
-
-
-def day_of(text: str | None) -> date | None:
-    """A date of the API."""
-    return date.fromisoformat(text) if text else None
-
-
-def outcome(row: Row) -> str:
-    """What became of a deal."""
-    if row["is_deleted"]:
-        return "deleted"
-    return "archived" if row["status"] == "open" and row["is_archived"] else str(row["status"])
-
-
-def state(row: Row) -> State:
-    """What a deal is."""
-    return State(
-        outcome(row),
-        Decimal(str(row["value"] or 0)),
-        row["pipeline_id"],
-        row["owner_id"],
-        row["currency"],
-        row["stage_id"],
-        day_of(row["expected_close_date"]),
-    )
 
 
 def deeds(rng: Random, stages: list[int], users: list[int]) -> list[list[tuple[str, str, Row | None]]]:
@@ -261,34 +220,6 @@ def test_every_day_has_the_deals_that_were_open_then(past: Past) -> None:
     assert len(rows) == len(actual) > 1000
     assert actual == expected
     assert {carried for *_, carried in actual.values()} == {True, False}
-
-
-def steps(before: State | None, after: State) -> Iterator[tuple[str, tuple[Any, ...], int, Decimal]]:
-    """What happened to a deal from one day to the next: movement, group, deals and value."""
-    if before is None:
-        yield "created", after.group, 1, after.value
-        if after.outcome != "open":
-            yield after.outcome, after.group, -1, -after.value
-        return
-    if before.outcome != "open":
-        if after.outcome == "open":
-            back = "reopened" if before.outcome in ("won", "lost") else "restored"
-            yield back, after.group, 1, after.value
-        return
-    value = before.value
-    if before.group != after.group:
-        leaves, comes = "currency_changed", "currency_changed"
-        if before.owner_id != after.owner_id:
-            leaves, comes = "handed_over", "taken_over"
-        if before.pipeline_id != after.pipeline_id:
-            leaves, comes = "moved_out", "moved_in"
-        yield leaves, before.group, -1, -value
-        value = value if before.currency == after.currency else after.value
-        yield comes, after.group, 1, value
-    if value != after.value:
-        yield "value_changed", after.group, 0, after.value - value
-    if after.outcome != "open":
-        yield after.outcome, after.group, -1, -after.value
 
 
 def test_movements_are_those_from_each_day_to_the_next(past: Past) -> None:

@@ -228,7 +228,7 @@ def _transfer(
         if stage["pipeline_id"] != row["pipeline_id"]
     ]
     stage_id = rng.choice(elsewhere or [row["stage_id"]])
-    life.update(account, entity, row["id"], {"stage_id": stage_id})
+    lifecycle.update(account, entity, row["id"], {"stage_id": stage_id})
     return {"id": row["id"], "stage_id": stage_id}
 
 
@@ -238,7 +238,7 @@ def _postpone(
     expected = row["expected_close_date"]
     day = date.fromisoformat(expected) if expected else account.clock.now().date()
     later = str(day + timedelta(days=rng.randrange(7, 60)))
-    life.update(account, entity, row["id"], {"expected_close_date": later})
+    lifecycle.update(account, entity, row["id"], {"expected_close_date": later})
     return {"id": row["id"], "expected_close_date": later}
 
 
@@ -251,14 +251,14 @@ def _hand_over(
         if user["active_flag"] and user["id"] != row["owner_id"]
     ]
     owner = rng.choice(staff or [row["owner_id"]])
-    life.update(account, entity, row["id"], {"owner_id": owner})
+    lifecycle.update(account, entity, row["id"], {"owner_id": owner})
     return {"id": row["id"], "owner_id": owner}
 
 
 def _reopen(
     account: Account, entity: str, row: Row, _candidates: list[Record], _rng: random.Random
 ) -> Record:
-    life.update(account, entity, row["id"], {"status": "open"})
+    lifecycle.update(account, entity, row["id"], {"status": "open"})
     return {"id": row["id"]}
 
 
