@@ -65,9 +65,10 @@ def live(sandbox: Sandbox, rng: Random) -> None:
     for number, deal in enumerate(deals[:12] + deals[-12:]):
         for method, path, body in deeds(rng, stages, users)[number % 12]:
             sandbox.send(method, path.format(deal["id"]), body).granted()
-    put_away = [row["id"] for row in sandbox.truth("deals") if outcome(row) == "archived"]
-    for id_ in put_away[1:2]:
-        sandbox.post(f"/sandbox/deals/{id_}/unarchive")
+    put_away = [row for row in sandbox.truth("deals") if outcome(row) == "archived"]
+    put_away.sort(key=lambda row: str(row["archive_time"]))
+    if len(put_away) > 1:  # the last one may not have been seen yet
+        sandbox.post(f"/sandbox/deals/{put_away[0]['id']}/unarchive")
     born = {"title": "New", "stage_id": stages[0], "owner_id": users[0], "value": 10}
     for _ in range(5):
         sandbox.post("/sandbox/records/deals", born)

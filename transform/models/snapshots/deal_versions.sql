@@ -51,28 +51,37 @@ living as (
     where not last_versions.is_deleted
 ),
 
-{# A deal without a raw row is gone, unless so many are that the raw table is. #}
+{# A deal without a raw row is gone, unless so many are that the raw table is.
+   Its last version is read as JSON, which lacks a column that is new here. #}
 gone as (
-    select
-        last_versions.deal_id,
-        last_versions.pipeline_id,
-        last_versions.stage_id,
-        last_versions.owner_id,
-        last_versions.status,
-        last_versions.currency,
-        last_versions.value,
-        null::numeric as win_probability,
-        false as is_in_pipeline,
-        last_versions.is_archived,
-        true as is_deleted,
-        last_versions.expected_close_date,
-        last_versions.created_at,
-        last_versions.updated_at,
-        last_versions.stage_changed_at,
-        last_versions.closed_at,
-        last_versions.archived_at
+    select gone.*
     from last_versions
     cross join living
+    cross join lateral jsonb_to_record(
+        to_jsonb(last_versions) || '{
+            "win_probability": null,
+            "is_in_pipeline": false,
+            "is_deleted": true
+        }'
+    ) as gone (
+        deal_id bigint,
+        pipeline_id bigint,
+        stage_id bigint,
+        owner_id bigint,
+        status text,
+        currency text,
+        value numeric,
+        win_probability numeric,
+        is_in_pipeline boolean,
+        is_archived boolean,
+        is_deleted boolean,
+        expected_close_date date,
+        created_at timestamptz,
+        updated_at timestamptz,
+        stage_changed_at timestamptz,
+        closed_at timestamptz,
+        archived_at timestamptz
+    )
     where
         not last_versions.is_deleted
         and living.present_count >= living.known_count * 0.8
