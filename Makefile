@@ -3,6 +3,7 @@ PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
+INPUTS ?= 1000000
 SEED ?= 1
 STATE_ID ?= dev:tap-pipedrive-to-target-postgres
 UV_VERSION = 0.13.9
@@ -62,6 +63,9 @@ observe: .venv/ready  ## metrics, rules, alerts and dashboards, with the real Pr
 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
+
+fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
+	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
 
 lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
