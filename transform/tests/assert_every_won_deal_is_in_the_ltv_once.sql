@@ -1,3 +1,5 @@
+{{ config(severity='warn') }}
+
 with
 
 won_deals as (
@@ -9,7 +11,11 @@ won_deals as (
     where
         is_won
         and coalesce(organization_id, person_id) is not null
-        and coalesce(won_at, closed_at, created_at) is not null
+        and coalesce(
+            {{ plausible('won_at') }},
+            {{ plausible('closed_at') }},
+            {{ plausible('created_at') }}
+        ) is not null
     union all
     select
         'hubspot' as crm,
@@ -20,7 +26,9 @@ won_deals as (
         is_won
         and not is_deleted
         and coalesce(company_id, contact_id) is not null
-        and coalesce(closed_at, created_at) is not null
+        and coalesce(
+            {{ plausible('closed_at') }}, {{ plausible('created_at') }}
+        ) is not null
 ),
 
 figures as (
@@ -28,7 +36,7 @@ figures as (
         crm,
         currency,
         count(*) as deal_count,
-        coalesce(sum(value), 0) as revenue
+        round(coalesce(sum(value), 0), 4) as revenue
     from won_deals
     group by crm, currency
     union all
@@ -36,7 +44,7 @@ figures as (
         crm,
         currency,
         sum(won_deal_count) as deal_count,
-        sum(won_revenue) as revenue
+        round(sum(won_revenue), 4) as revenue
     from {{ ref('ltv_by_customer') }}
     group by crm, currency
 ),
@@ -45,7 +53,7 @@ cohorts as (
     select
         crm,
         currency,
-        sum(revenue) as revenue
+        round(sum(revenue), 4) as revenue
     from {{ ref('customer_cohorts') }}
     group by crm, currency
 )

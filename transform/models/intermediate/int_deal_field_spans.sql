@@ -7,7 +7,18 @@
 with
 
 deals as (
-    select * from {{ ref('stg_pipedrive__deals') }}
+    select
+        deal_id,
+        creator_user_id,
+        stage_id,
+        status,
+        value,
+        currency,
+        {{ plausible('created_at') }} as created_at,
+        {{ plausible('updated_at') }} as updated_at,
+        {{ plausible('stage_changed_at') }} as stage_changed_at,
+        {{ plausible('closed_at') }} as closed_at
+    from {{ ref('stg_pipedrive__deals') }}
 ),
 
 changes as (
@@ -22,7 +33,7 @@ changes as (
     from {{ ref('stg_pipedrive__deal_changes') }}
     where
         field_key in ('stage_id', 'status', 'value', 'currency')
-        and changed_at is not null
+        and {{ plausible('changed_at') }} is not null
 ),
 
 first_changes as (
