@@ -77,15 +77,22 @@
 {# Empties the table, has it have the query's columns, and returns their names.
    A column that the query has no more stays, empty, while views need it. #}
 {% macro fitted_columns(relation, sql) %}
-    {% if config.get('contract').enforced %}{% do get_assert_columns_equivalent(sql) %}{% endif %}
     {% set model_columns = this.identifier ~ '__columns' %}
     {% call statement('empty') -%}
         delete from {{ relation }};
-        create temporary table "{{ model_columns }}" on commit drop as
+        create temporary table "{{ model_columns }}"
+        {%- if config.get('contract').enforced %}
+        {%- do get_assert_columns_equivalent(sql) %} (
+            {%- for column in model.columns.values() %}
+            {{ adapter.quote(column.name) }} {{ column.data_type }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ) on commit drop
+        {%- else %} on commit drop as
         select * from (
             {{ sql }}
         ) as model
         with no data
+        {%- endif %}
     {%- endcall %}
     {% call statement('columns', fetch_result=True) -%}
         select

@@ -28,7 +28,5 @@
 
 {# As many digits as BI tools hold. A number beyond that must not stop the rest. #}
 {% macro scaled(number) -%}
-    case
-        when abs({{ number }}) < 1e28 then ({{ number }})::numeric(38, 10)
-    end
+    (case when abs({{ number }}) < 1e28 then {{ number }} end)::numeric(38, 10)
 {%- endmacro %}
