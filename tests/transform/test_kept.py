@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from .conftest import Account, Built, Dbt
 
@@ -28,10 +27,12 @@ FOREIGN_KEYS = "select conrelid::regclass::text, conname from pg_constraint wher
 def account(
     empty: Built, new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
 ) -> Account:
-    """A database that a build has filled with one deal."""
-    folder = tmp_path_factory.mktemp("kept") / "target"
-    shutil.copytree(empty.account.target, folder)
-    account = Account(new_database("kept", urlsplit(empty.account.url).path[1:]), folder, dbt)
+    """A database that a build has filled with one deal. It keeps its name while dbt works, so others may read."""
+    folder = tmp_path_factory.mktemp("kept")
+    url = new_database("kept", urlsplit(empty.account.url).path[1:])
+    own_dbt = dbt._replace(database=urlsplit(url).path[1:], parsed=folder / dbt.parsed.name)
+    shutil.copytree(empty.account.target, folder / "target")
+    account = Account(url, folder / "target", own_dbt)
     account.insert("stages", {"id": 1, "name": "Demo", "pipeline_id": 1})
     deal = {"status": "open", "stage_id": 1, "add_time": "2026-01-05 12:00", "title": "One"}
     account.insert("deals", {"id": 1, **deal})
@@ -44,13 +45,11 @@ def account(
 def roles(account: Account) -> Iterator[tuple[str, str]]:
     """A role with rights on one mart, and one that is to have rights on all; they are the server's."""
     names = tuple(f"{kind}_{urlsplit(account.url).path[1:]}" for kind in ("analyst", "bi"))
-    with psycopg.connect(account.url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(sql.SQL("create role {}").format(sql.Identifier(name)))
-        yield names[0], names[1]
-        for name in names:
-            connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(name)))
-            connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+    for name in names:
+        account.execute(f'create role "{name}"')
+    yield names[0], names[1]
+    for name in names:
+        account.execute(f'drop owned by "{name}"; drop role "{name}"')
 
 
 @pytest.fixture(scope="module")

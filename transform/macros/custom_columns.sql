@@ -103,7 +103,7 @@
         comment on column {{ this }}.{{ adapter.quote(column.alias) }} is {{ postgres_escape_comment(
             'Custom field “' ~ column.field.name ~ '” of type ' ~ column.field.type ~ ', key ' ~ column.field.code
             ~ ('' if column.name == column.field.column else ': its ' ~ column.name[column.field.column | length + 1:])
-            ~ ('' if column.name == column.alias else '. Named so as the mart has a ' ~ column.name ~ ' of its own')
+            ~ ('' if column.name == column.alias else '. Named so as the mart has ' ~ column.name ~ ' itself')
             ~ '.'
         ) }};
     {% endfor %}
