@@ -22,7 +22,17 @@ def test_the_next_dbt_parses_and_builds_without_a_warning(
     environment, overrides = tmp_path / "venv", tmp_path / "overrides.txt"
     overrides.write_text(LEFT_OUT)
     subprocess.run(["uv", "venv", "--quiet", environment], check=True)
-    installation = ["uv", "pip", "install", "--quiet", "--python", environment, "--override", overrides, *NEXT]
+    installation = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        environment,
+        "--override",
+        overrides,
+        *NEXT,
+    ]
     subprocess.run(installation, check=True)
     url = new_database("next_dbt")
     dbt = Dbt(str(environment / "bin" / "dbt"), tmp_path / "parsed", urlsplit(url).path[1:])
