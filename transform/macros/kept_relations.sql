@@ -74,12 +74,11 @@
 {% endmaterialization %}
 
 
-{# Empties the table, has it have the query's columns, and returns their names.
+{# Gives the table the query's columns, empties it, and returns their names.
    A column that the query has no more stays, empty, while views need it. #}
 {% macro fitted_columns(relation, sql) %}
     {% set model_columns = this.identifier ~ '__columns' %}
-    {% call statement('empty') -%}
-        delete from {{ relation }};
+    {% call statement('model_columns') -%}
         create temporary table "{{ model_columns }}"
         {%- if config.get('contract').enforced %}
         {%- do get_assert_columns_equivalent(sql) %} (
@@ -138,11 +137,13 @@
             {% elif not wanted_type %}
                 {% set change = 'drop column ' ~ column %}
             {% else %}
-                {% set change = 'alter column ' ~ column ~ ' type ' ~ wanted_type ~ ' using null' %}
+                {% set change = 'alter column ' ~ column ~ ' drop not null, alter column ' ~ column
+                    ~ ' type ' ~ wanted_type ~ ' using null' %}
             {% endif %}
             {% call statement('change') %}alter table {{ relation }} {{ change }}{% endcall %}
         {% endif %}
     {% endfor %}
+    {% call statement('empty') %}delete from {{ relation }}{% endcall %}
     {{ return(names) }}
 {% endmacro %}
 
