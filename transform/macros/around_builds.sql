@@ -29,8 +29,22 @@
             ) %}
         {% endif %}
         {% for schema in schemas %}
-            {% do run_query('grant usage on schema ' ~ schema ~ ' to ' ~ adapter.quote(role)) %}
-            {% do run_query('grant select on all tables in schema ' ~ schema ~ ' to ' ~ adapter.quote(role)) %}
+            {% set not_yet %}
+                select format('usage on schema %I', nspname)
+                from pg_catalog.pg_namespace
+                where nspname = '{{ schema }}' and not has_schema_privilege({{ name }}, oid, 'usage')
+                union all
+                select format('select on %s', oid::regclass)
+                from pg_catalog.pg_class
+                where
+                    relnamespace = to_regnamespace('{{ schema }}')
+                    and relkind in ('r', 'v')
+                    and pg_has_role(relowner, 'usage')
+                    and not has_table_privilege({{ name }}, oid, 'select')
+            {% endset %}
+            {% for (right,) in run_query(not_yet) %}
+                {% do run_query('grant ' ~ right ~ ' to ' ~ adapter.quote(role)) %}
+            {% endfor %}
             {% do run_query(
                 'alter default privileges in schema ' ~ schema ~ ' grant select on tables to ' ~ adapter.quote(role)
             ) %}
