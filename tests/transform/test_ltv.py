@@ -25,6 +25,7 @@ from .won_deals import (
     LAST_RATE,
     Deal,
     Groups,
+    canonical,
     convert,
     grouped,
     hubspot_deals,
@@ -123,13 +124,16 @@ def write_seeds(folder: Path) -> Path:
 
 
 def with_odd_deals(data: Dataset) -> Dataset:
-    """The account, with some deals more."""
+    """The account, with some deals more, and with people who belong to no organization."""
     deals = data.records["deals"]
+    alone = {deal["person_id"] for deal in deals if not deal["org_id"]}
+    alone -= canonical(data.manifest["troubles"]["duplicate_persons"]["groups"]).keys()
+    persons = [row | {"org_id": None} if row["id"] in alone else row for row in data.records["persons"]]
     model = next(
         deal for deal in deals if deal["status"] == "won" and deal["org_id"] and not deal["is_deleted"]
     )
     odd = [model | {"id": id_, **changes} for id_, changes in enumerate(ODD_DEALS, start=1_000_000)]
-    return replace(data, records=data.records | {"deals": deals + odd})
+    return replace(data, records=data.records | {"deals": deals + odd, "persons": persons})
 
 
 def load_pipedrive(account: Account, data: Dataset) -> None:
