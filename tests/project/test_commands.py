@@ -23,7 +23,6 @@ ACCOUNT = (
     (BEHAVIOUR, "Deleted and archived"),
     (DEVELOP, "Add a mart"),
     (DEVELOP, "Add a stream"),
-    (RECIPES, "Name a column"),
     (RECIPES, "Keep old dashboards"),
     (RECIPES, "Hide personal data"),
 )

@@ -1,4 +1,6 @@
 {{ config(severity='warn') }}
+{# Of a customer of both CRMs, either may have sold. #}
+{% set crm = "'both'" if customers_across_crms() == 'True' else 'crm' %}
 
 with
 
@@ -33,29 +35,29 @@ won_deals as (
 
 figures as (
     select
-        crm,
+        {{ crm }} as crm,
         currency,
         count(*) as deal_count,
         round(coalesce(sum(value), 0), 4) as revenue
     from won_deals
-    group by crm, currency
+    group by 1, currency
     union all
     select
-        crm,
+        {{ crm }} as crm,
         currency,
         sum(won_deal_count) as deal_count,
         round(sum(won_revenue), 4) as revenue
     from {{ ref('ltv_by_customer') }}
-    group by crm, currency
+    group by 1, currency
 ),
 
 cohorts as (
     select
-        crm,
+        {{ crm }} as crm,
         currency,
         round(sum(revenue), 4) as revenue
     from {{ ref('customer_cohorts') }}
-    group by crm, currency
+    group by 1, currency
 )
 
 select
