@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "airflow": ("uv",),
+    "next_dbt": ("uv",),
     "image": ("buildah",),
     "look": ("chromium",),
     "clouds": ("java",),
