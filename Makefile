@@ -64,7 +64,7 @@ fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` 
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
 
 next-dbt: .venv/ready  ## the models on the next line of dbt, in an environment of its own
-	@PATH="$(CURDIR)/$(dir $(UV)):$$PATH" $(PYTEST) -m next_dbt tests/transform
+	@$(PYTEST) -m next_dbt tests/transform
 
 lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ..layers import find
 from .conftest import Account, Dbt
 
 NEXT = ("dbt-core==1.12.6", "dbt-postgres==1.11.0")
@@ -21,21 +22,13 @@ def test_the_next_dbt_parses_and_builds_without_a_warning(
 ) -> None:
     environment, overrides = tmp_path / "venv", tmp_path / "overrides.txt"
     overrides.write_text(LEFT_OUT)
-    subprocess.run(["uv", "venv", "--quiet", environment], check=True)
-    installation = [
-        "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        environment,
-        "--override",
-        overrides,
-        *NEXT,
-    ]
-    subprocess.run(installation, check=True)
+    uv = find("uv")
+    assert uv
+    subprocess.run([uv, "venv", "--quiet", str(environment)], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", str(environment), "--override", str(overrides)]
+    subprocess.run([*install, *NEXT], check=True)
     url = new_database("next_dbt")
-    dbt = Dbt(str(environment / "bin" / "dbt"), tmp_path / "parsed", urlsplit(url).path[1:])
+    dbt = Dbt(environment / "bin" / "dbt", tmp_path / "parsed", urlsplit(url).path[1:])
     account = Account(url, tmp_path / "target", dbt)
     account.create_raw_tables({})
     assert set(account.build().values()) == {"success", "pass"}
