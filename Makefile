@@ -67,6 +67,9 @@ chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from numb
 fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
 
+next-dbt: .venv/ready  ## the models on the next line of dbt, in an environment of its own
+	@$(PYTEST) -m next_dbt tests/transform
+
 lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	@.venv/bin/sqlfluff lint --quiet --disable-progress-bar transform/models transform/tests transform/macros
