@@ -14,10 +14,11 @@ export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
+BUILDER ?= $(shell command -v docker || command -v buildah)
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status docs generate sample test test-fast chaos image image-test service airflow-env lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,6 +50,21 @@ test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
+image:                ## the images pipedrive-warehouse:runtime and :airflow, with docker or buildah
+	@for target in runtime airflow; do \
+		$(BUILDER) build $(IMAGE_ARGS) --target $$target --tag pipedrive-warehouse:$$target \
+			--build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) . || exit 1; \
+	done
+
+image-test: .venv/ready  ## build them, and run the pipeline in one
+	@$(PYTEST) -m image $(PYTEST_ARGS)
+
+service: .venv/ready  ## the pipeline with the services of deploy/compose.yaml, as processes
+	@$(PYTEST) -m service $(PYTEST_ARGS)
+
+airflow-env: .venv/ready  ## Airflow in an environment of its own, .run/airflow
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.run/airflow $(UV) sync --quiet --locked --project orchestrate/airflow --python $(PYTHON)
+
 lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	@.venv/bin/sqlfluff lint --quiet --disable-progress-bar transform/models transform/tests transform/macros
@@ -72,6 +88,7 @@ drop-demo: .venv/ready ## take the invented data out of the database that .env n
 
 clean: $(SET_UP)      ## undo everything that run and test have made, the data included
 	@test ! -d .venv || .venv/bin/warehouse down --delete
+	@test ! -d .run/images || CONTAINERS_STORAGE_CONF=.run/images/storage.conf buildah rm --all > /dev/null
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 	@rm -rf .run .venv .meltano output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
 

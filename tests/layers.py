@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Iterable
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
-    "airflow": ("uv",),
-    "image": ("buildah",),
+    "airflow": ("redis-server",),
+    "service": ("redis-server", "unshare"),
+    "image": ("buildah", "debootstrap"),
     "look": ("chromium",),
     "clouds": ("java",),
     "observe": ("prometheus",),
