@@ -31,6 +31,10 @@ IN_USE = (
 )
 ALONE = ((DEVELOP, "The tap alone"), (DEVELOP, "The sandbox alone"))
 """Chapters of documents whose commands follow each other in one clone."""
+SERVICE = tuple(
+    (OPERATE, chapter) for chapter in ("Roles", "State in Postgres", "Back up and restore", "Containers")
+)
+"""Chapters whose commands are run in tests/service."""
 
 COMMANDS = {
     (document, chapter): list(found)
@@ -57,7 +61,7 @@ def is_postgres(command: str) -> bool:
 
 
 def test_every_command_is_run() -> None:
-    chapters = [*DEMO, *ACCOUNT, *IN_USE, *ALONE]
+    chapters = [*DEMO, *ACCOUNT, *IN_USE, *ALONE, *SERVICE]
     assert sorted(chapters) == sorted(COMMANDS)
 
 
