@@ -4,6 +4,7 @@ CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
 SEED ?= 1
+STATE_ID ?= dev:tap-pipedrive-to-target-postgres
 UV_VERSION = 0.13.9
 SLOW_TESTS = $(patsubst %,tests/%.py,tap/test_bookmarks tap/test_budget tap/test_fuzz tap/test_reuse \
 	sandbox/test_generate sandbox/test_generate_troubles sandbox/test_server_cli sandbox/test_warehouse)
@@ -18,7 +19,7 @@ BUILDER ?= $(shell command -v docker || command -v buildah)
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs generate sample test test-fast chaos image image-test service airflow-env lint format bench stop drop-demo clean
+.PHONY: help run demo status reload docs generate sample test test-fast chaos image image-test service airflow-env lint format bench stop drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +32,9 @@ demo: .venv/ready     ## the same with invented data, also into a database that 
 
 status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
 	@$(OURS).status
+
+reload: .venv/ready   ## have the next run read everything again, into the same columns; STATE_ID=… as in `meltano state list`
+	@$(OURS).reload --state-id $(STATE_ID)
 
 docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs

@@ -249,7 +249,6 @@ def test_an_unknown_key_is_said_once_and_stops_nothing(caplog: pytest.LogCapture
 
 
 WITHOUT_CUSTOM_FIELDS = {
-    "activities": "/api/v2/activities",
     "notes": "/api/v1/notes",
     "stages": "/api/v2/stages",
     "pipelines": "/api/v2/pipelines",
