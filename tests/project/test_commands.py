@@ -25,7 +25,6 @@ IN_USE = (
     (BEHAVIOUR, "Deleted and archived"),
     (DEVELOP, "Add a mart"),
     (DEVELOP, "Add a stream"),
-    (RECIPES, "Name a column"),
     (RECIPES, "Keep old dashboards"),
     (RECIPES, "Hide personal data"),
 )
