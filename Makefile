@@ -16,10 +16,10 @@ export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
 BUILDER ?= $(shell command -v docker || command -v buildah)
-PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status reload docs generate sample test test-fast chaos image image-test service airflow-env lint format bench stop drop-demo clean
+.PHONY: $(shell awk -F : '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,12 @@ demo: .venv/ready     ## the same with invented data, also into a database that 
 status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
 	@$(OURS).status
 
+report: .venv/ready   ## the page of the dashboards, from the warehouse as it is
+	@$(OURS).look
+
+open: .venv/ready     ## open that page in a browser
+	@$(OURS).look --open
+
 reload: .venv/ready   ## have the next run read everything again, into the same columns; STATE_ID=… as in `meltano state list`
 	@$(OURS).reload --state-id $(STATE_ID)
 
@@ -40,7 +46,7 @@ docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 
 generate: .venv/ready ## what other files repeat of the tap's streams and settings
-	@.venv/bin/python tap-pipedrive/generate.py
+	@.venv/bin/python tap-pipedrive/generate.py && .venv/bin/python -m analyze.exposures
 
 sample: .venv/ready   ## write the output of `make run` into the READMEs
 	@.venv/bin/python -m tests.project.sample_output

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import click
 from postgres_sessions import as_transformer
 
-from orchestrate import database, environment, masking, report
+from orchestrate import database, environment, look, masking, report
 from orchestrate.crms import CRMS, Crm
 from orchestrate.demo import Demo
 from orchestrate.errors import RunError
@@ -98,6 +98,7 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
         with database.connected(as_transformer(variables)) as connection:
             report.show_tables(connection, schema, since)
             report.show_figures(connection, crm.figures)
+            look.write(connection, variables)
     cost = f"{tokens} API tokens, " if tokens else ""
     say(f"{cost}{time.monotonic() - started:.0f} s in all")
     report.show_next_steps(variables, crm, is_embedded=is_embedded)

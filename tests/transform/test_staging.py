@@ -128,7 +128,7 @@ def test_a_stream_that_is_selected_later_fills_its_view(rows: Account) -> None:
         "_sdc_extracted_at timestamp, _sdc_deleted_at timestamp)"
     )
     rows.insert("files", {"id": 1, "name": "a.pdf"}, {"id": 2, "_sdc_deleted_at": "2026-01-01"})
-    rows.build(*STAGING)
+    rows.build("--resource-type", "model", "--select", "stg_pipedrive__files")
     assert rows.query(
         "select file_id, name, deal_id, is_deleted from staging.stg_pipedrive__files order by 1"
     ) == [(1, "a.pdf", None, False), (2, None, None, True)]
