@@ -3,6 +3,7 @@ PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
+INPUTS ?= 1000000
 SEED ?= 1
 STATE_ID ?= dev:tap-pipedrive-to-target-postgres
 UV_VERSION = 0.13.9
@@ -74,6 +75,12 @@ service: .venv/ready  ## the pipeline with the services of deploy/compose.yaml, 
 
 airflow-env: .venv/ready  ## Airflow in an environment of its own, .run/airflow
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.run/airflow $(UV) sync --quiet --locked --project orchestrate/airflow --python $(PYTHON)
+
+fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
+	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
+
+next-dbt: .venv/ready  ## the models on the next line of dbt, in an environment of its own
+	@$(PYTEST) -m next_dbt tests/transform
 
 lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -1,12 +1,18 @@
 """Layers: tests that need programs of their own. `make test` runs those whose programs are installed."""
 
+import os
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
+
+OWN = Path(__file__).parents[1] / ".run/uv/bin"
+"""Where the Makefile installs uv."""
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "airflow": ("redis-server",),
     "service": ("redis-server", "unshare"),
     "image": ("buildah", "debootstrap"),
+    "next_dbt": ("uv",),
     "look": ("chromium",),
     "clouds": ("java",),
     "observe": ("prometheus",),
@@ -17,4 +23,9 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 def missing_programs(markers: Iterable[str]) -> list[str]:
     """Programs that tests with these markers need, and that are not installed."""
     needed = {program for marker in markers for program in PROGRAMS.get(marker, ())}
-    return sorted(program for program in needed if shutil.which(program) is None)
+    return sorted(program for program in needed if find(program) is None)
+
+
+def find(program: str) -> str | None:
+    """Path of a program: one of the system, or one that the project has installed."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(OWN)]))

@@ -9,6 +9,7 @@ that have not changed. What a build makes of the present day goes stale, so each
 import hashlib
 import json
 import os
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -44,20 +45,11 @@ RAW_COLUMNS = """
 STATEMENTS = ("run_statements", "source_counts", "source_samples")
 """Tables in which each run says what it did: only what is made of them is built where nothing else has changed."""
 
-SETTINGS = (
-    "DBT_",
-    "REPORTING_",
-    "GROSS_MARGIN",
-    "HUBSPOT_CURRENCY",
-    "ACQUISITION_",
-    "TAX_ID_",
-    "MAX_RECORDS_",
-    "COMPAT",
-)
-"""Beginnings of the variables that the models depend on."""
+READ = re.compile(rb"env_var\(\s*['\"](\w+)")
+"""Where the project reads a variable."""
 
-INDIFFERENT = ("DBT_THREADS", "DBT_POSTGRES_", "DBT_TARGET_PATH", "DBT_LOG_PATH")
-"""Of these, beginnings of those that change nothing in the models."""
+INDIFFERENT = ("DBT_THREADS", "DBT_POSTGRES_", "DBT_TARGET_PATH", "DBT_LOG_PATH", "TARGET_POSTGRES_")
+"""Beginnings of the variables that change nothing in the models."""
 
 
 def schemas() -> list[str]:
@@ -126,15 +118,18 @@ def write_down(connection: Any, made_of: dict[str, str]) -> None:
 
 
 def _project() -> str:
-    """Return a digest of the dbt project's files, the settings, and the command."""
+    """Return a digest of the dbt project's files, the variables that it and dbt read, and the command."""
     digest = hashlib.sha256(repr(sys.argv[1:]).encode())
-    for name, value in sorted(os.environ.items()):
-        if name.startswith(SETTINGS) and not name.startswith(INDIFFERENT):
-            digest.update(f"{name}={value}\n".encode())
+    names = {name for name in os.environ if name.startswith("DBT_")}
     folder = Path(os.environ.get("DBT_PROJECT_DIR", "."))
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".sql", ".yml", ".csv", ".md") and "target" not in path.relative_to(folder).parts:
-            digest.update(path.read_bytes())
+            content = path.read_bytes()
+            digest.update(content)
+            names.update(name.decode() for name in READ.findall(content))
+    for name in sorted(names):
+        if not name.startswith(INDIFFERENT):
+            digest.update(f"{name}={os.environ.get(name)}\n".encode())
     return digest.hexdigest()
 
 

@@ -77,7 +77,8 @@ class ChildListing(Listing):
             page = Page(
                 partial(list, rows),
                 checkpoint,
-                index.began,
+                index.served_at,
+                began=index.began,
                 reached=datetime.fromtimestamp(moved, UTC) if moved != ALL_TIME else None,
                 refusal=refusal and self._of_parent_refused(parent, refusal),
                 share=share,
@@ -97,7 +98,12 @@ class ChildListing(Listing):
             f"{index.rows_without_id} rows of {self.parents.stream} have no id to ask about"
         )
         yield Page(
-            list, {}, index.began, reached=index.began, refusal=missing if index.rows_without_id else None
+            list,
+            {},
+            index.served_at,
+            began=index.began,
+            reached=index.began,
+            refusal=missing if index.rows_without_id else None,
         )
 
     def _answers(

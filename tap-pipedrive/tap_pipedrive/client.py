@@ -15,6 +15,7 @@ import requests
 from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
 from tap_pipedrive.bounds import body_of, bounded_session
+from tap_pipedrive.clocks import RunClock
 from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized
 from tap_pipedrive.limits import Limits
 from tap_pipedrive.retries import (
@@ -111,6 +112,7 @@ class Client:
     def __init__(self, auth: Auth, limits: Limits | None = None) -> None:
         self._auth = auth
         self.limits = limits or Limits()
+        self.clock = RunClock()
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests sent, by endpoint and status (0: without an answer)."""
         self.retries: Counter[str] = Counter()
@@ -156,7 +158,9 @@ class Client:
             response, body = self._send(access, request)
             exchange.answered(response.status_code, response.headers)
             if response.status_code == 200:
-                return read(body, clock(response.headers.get("Date")))
+                served_at = clock(response.headers.get("Date"))
+                self.clock.start(served_at)
+                return read(body, served_at)
             problem = _problem(request.endpoint, response, body, self._auth.when_refused)
             if isinstance(problem, Blocked | BudgetSpent):
                 self._fatal = problem  # before the limits admit another request

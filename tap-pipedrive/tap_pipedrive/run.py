@@ -11,6 +11,7 @@ from tap_pipedrive.auth import auth_of, log_owner
 from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.client import Client
+from tap_pipedrive.clocks import proven
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
 from tap_pipedrive.limits import limits_of
@@ -149,11 +150,11 @@ class Run:
         if index is None or not index.covers([listing.name for listing in listings], since):
             index = self.parent_indexes[stream] = self._new_parent_index(stream)
             for listing in listings:
-                began = None
+                began = served_at = None
                 for page in listing.pages(source, since=since, checkpoint={}):
-                    began = began or page.served_at
+                    began, served_at = began or proven(page.served_at), served_at or page.served_at
                     index.add(page.rows)
-                index.complete(listing.name, since, began)
+                index.complete(listing.name, since, began, served_at)
         return index
 
     def _new_parent_index(self, stream: str) -> ParentIndex:
@@ -162,7 +163,8 @@ class Run:
         parents = [
             each.parents for each in listings if isinstance(each, ChildListing) and each.is_enabled(self)
         ]
-        return ParentIndex([need for need in parents if need.stream == stream])
+        start_date = None if self.settings.reconcile else self.settings.start_date
+        return ParentIndex([need for need in parents if need.stream == stream], start_date)
 
     # What was refused, rejected or left undone
 

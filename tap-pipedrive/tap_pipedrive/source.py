@@ -32,6 +32,12 @@ class Page:
     served_at: datetime | None
     """The server's clock when it sent them; None if it did not say."""
 
+    began: datetime | None = None
+    """When the reading began, where that is not with its first page, as for children of rows read before."""
+
+    is_first: bool = False
+    """Whether the list is read from its beginning with this page, maybe once more."""
+
     in_order: bool = False
     """Whether all older changes came before these rows, so that the newest of them is a point to resume from."""
 

@@ -43,9 +43,12 @@ def test_another_day_model_or_setting_is_a_reason_to_build(in_use: Plugins, data
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute('update intermediate.builds set made_of = made_of || \'{"day": "2020-01-01"}\'')
     assert BUILT in build(in_use).output
-    assert BUILT in build(in_use, REPORTING_CURRENCY="BRL").output
     mart = in_use.project / "models" / "mart.sql"
-    good = mart.read_text()
+    good = mart.read_text() + " where '{{ env_var('REPORTING_CURRENCY', '') }}' <> 'EUR'"
+    mart.write_text(good)
+    assert BUILT in build(in_use, REPORTING_CURRENCY="USD").output
+    assert BUILT in build(in_use, REPORTING_CURRENCY="BRL").output
+    assert SKIPPED in build(in_use, REPORTING_CURRENCY="BRL").output
     mart.write_text(good.replace("1 as id", "1 / 0 as id"))
     assert build(in_use, REPORTING_CURRENCY="BRL").process.returncode == 1
     mart.write_text(good)

@@ -399,7 +399,7 @@ def test_a_broken_state_is_a_sentence(living: Sandbox, broken: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [{"start": "x"}, {"start": -5, "last_id": 1}, {"start": 10**9, "last_id": 1}, {"start": None}]
+    "place", [{"start": "x"}, {"start": -5, "last_id": 1}, {"start": 10**9, "last_id": "x"}, {"start": None}]
 )
 def test_a_broken_place_starts_anew_or_is_a_sentence(living: Sandbox, place: Record) -> None:
     chosen = select(discover(living.url), "notes")
