@@ -21,6 +21,7 @@ CONTENTS = """
 
 docs/operate
 docs/scale
+docs/observe
 docs/behaviour
 docs/streams
 docs/settings

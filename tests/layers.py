@@ -15,7 +15,14 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "next_dbt": ("uv",),
     "look": ("chromium",),
     "clouds": ("java",),
-    "observe": ("prometheus",),
+    "observe": (
+        "prometheus",
+        "promtool",
+        "prometheus-pushgateway",
+        "prometheus-alertmanager",
+        "amtool",
+        "prometheus-postgres-exporter",
+    ),
 }
 """Programs that the tests of each layer need, by the layer's marker."""
 

@@ -49,6 +49,7 @@ _HEADERS = (
     "x-ratelimit-remaining",
     "x-daily-ratelimit-token-limit",
     "x-daily-ratelimit-token-remaining",
+    "x-ratelimit-reset",
 )
 
 
@@ -69,6 +70,8 @@ class RateLimitHeaders(NamedTuple):
     burst_remaining: int | None = None
     tokens: int | None = None
     tokens_remaining: int | None = None
+    burst_reset: int | None = None
+    """Seconds until the burst window is empty again."""
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "RateLimitHeaders":
@@ -76,7 +79,7 @@ class RateLimitHeaders(NamedTuple):
         texts = [headers.get(name, "") for name in _HEADERS]
         read = cls(*(int(text) if re.fullmatch("[0-9]{1,9}", text) else None for text in texts))
         if not read.burst or (read.burst_remaining or 0) > read.burst:
-            read = read._replace(burst=None, burst_remaining=None)
+            read = read._replace(burst=None, burst_remaining=None, burst_reset=None)
         if read.tokens == 0 or (read.tokens and (read.tokens_remaining or 0) > read.tokens):
             read = read._replace(tokens=None, tokens_remaining=None)
         return read

@@ -36,6 +36,8 @@ class Run:
         self.definitions = FieldDefinitions(Source("custom fields", self.client, self))
         self.parent_indexes: dict[str, ParentIndex] = {}
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
+        self.left_to_ask: dict[str, tuple[int, int]] = {}
+        """See `source.RunContext`."""
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
         self.failed: dict[str, PipedriveError] = {}
@@ -53,10 +55,12 @@ class Run:
         if self._budget_error:
             self._undone = dict.fromkeys(table.name for table in selected)
         else:
-            log_owner(self.client)
-            self._plan()
-            sync_streams()
-        self._log_metrics(selected)
+            try:
+                log_owner(self.client)
+                self._plan()
+                sync_streams()
+            finally:  # of a run that fails, too
+                self._log_metrics(selected)
         if selected and all(table.name in self.refused for table in selected):
             raise PipedriveError(
                 f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
@@ -198,11 +202,17 @@ class Run:
 
     # The report
 
+    def log_cost(self) -> None:
+        """Log what was asked and what it cost, as after a discovery."""
+        metrics.log_requests(next(iter(self._tables().values())).metrics_logger, self.client)
+
     def _log_metrics(self, selected: Iterable[Table]) -> None:
         logger = next(iter(self._tables().values())).metrics_logger
         metrics.log_requests(logger, self.client)
         rejected = {table.name: table.reader.rejected_rows for table in selected}
         metrics.log_rejects(logger, +Counter(rejected))
+        metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
+        metrics.log_gaps(logger, {table.name: table.unread_count for table in selected}, self.left_to_ask)
 
     def _report(self) -> None:
         limits = self.client.limits

@@ -63,6 +63,8 @@ class RunContext(Protocol):
     """What a listing needs to know of the run that reads it."""
 
     settings: Settings
+    left_to_ask: dict[str, tuple[int, int]]
+    """Parents that each stream has still to ask about, and the API tokens that this takes at least."""
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         """Return the field definitions of an entity, which are read once a run."""

@@ -88,6 +88,7 @@ class PipedriveStream(Table):
                     index.add(page.rows)
                 if page.refusal:
                     self._refusals.append(page.refusal)
+                    self.unread_count += 1
                 if time.monotonic() - self._reported > PROGRESS_SECONDS:
                     self._report_progress(page, time.monotonic() - started)
         except NotAllowed as error:
@@ -122,6 +123,7 @@ class PipedriveStream(Table):
         seen = walks[0].keys.distinct(*(walk.keys for walk in (*walks[1:], *again)))
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
+        self.is_pass_refused = not self.filtered_rows  # which somebody wanted
         if self.reader.lost_rows or self._refusals:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif self.filtered_rows:
@@ -139,6 +141,7 @@ class PipedriveStream(Table):
                 "for one run."
             )
         else:
+            self.is_pass_refused = False
             self.write_activate_version(self.run.client.clock.began)
             for walk in walks[1:]:
                 walk.remember(walk.rows)

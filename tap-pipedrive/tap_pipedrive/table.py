@@ -57,6 +57,10 @@ class Table(SdkStream):
         super().__init__(tap)
         self.settings = settings
         self.row_count = 0
+        self.unread_count = 0
+        """Parents, and pages, that the API refuses."""
+        self.is_pass_refused: bool | None = None
+        """Whether a complete pass was not believed; None if there was none."""
         self.filtered_rows = 0
         """Rows that a filter in the user's stream maps left out."""
         self.reader = RowReader(

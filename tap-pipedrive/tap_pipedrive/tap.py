@@ -118,7 +118,10 @@ class TapPipedrive(SdkTap):
             setup_mapper=False,
         )
         tap.run.definitions.is_discovering = True
-        tap.run_discovery()
+        try:
+            tap.run_discovery()
+        finally:
+            tap.run.log_cost()
         ctx.exit()
 
     # Streams

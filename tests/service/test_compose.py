@@ -158,7 +158,6 @@ def stay_up(containers: Containers, names: list[str]) -> None:
 
 @needs_root
 @pytest.mark.observe
-@pytest.mark.skipif(not (FILE.parent / "observe").exists(), reason="deploy/observe is not there")
 def test_services_that_watch_are_healthy(containers: Containers) -> None:
     names = ["prometheus", "pushgateway", "alertmanager", "postgres-exporter"]
     in_own_network(lambda: stay_up(containers, names))
