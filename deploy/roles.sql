@@ -1,7 +1,7 @@
 -- The roles of the warehouse: each may do its work, and nothing else.
 --
 --   loader        writes the raw tables (target-postgres)        owns the schemas pipedrive and hubspot
---   transformer   reads the raw tables, builds the models (dbt)  owns seeds, staging, intermediate, marts and compat
+--   transformer   reads the raw tables, builds the models (dbt)  owns seeds, staging, intermediate, snapshots, marts, compat
 --   bi            reads the marts                                owns nothing
 --   orchestrator  keeps what Meltano, Airflow and Metabase know  owns the databases of these names
 --
@@ -75,6 +75,7 @@ select nspname::text, wanted::text, nspowner as former from (
     values
     (:'raw_schema', 'loader'), (:'hubspot_schema', 'loader'),
     ('seeds', 'transformer'), ('staging', 'transformer'), ('intermediate', 'transformer'),
+    ('snapshots', 'transformer'),
     ('marts', 'transformer'), ('compat', 'transformer')
 ) as schemas (nspname, wanted)
 left join pg_namespace using (nspname);

@@ -229,12 +229,12 @@ CREATABLE = """
 
 MAY_READ = {
     "loader": {"pipedrive"},
-    "transformer": {"pipedrive", "seeds", "staging", "intermediate", "marts"},
+    "transformer": {"pipedrive", "seeds", "staging", "intermediate", "snapshots", "marts"},
     "bi": {"marts"},
 }
 MAY_MAKE = {
     "loader": {"pipedrive", "hubspot"},
-    "transformer": {"seeds", "staging", "intermediate", "marts", "compat"},
+    "transformer": {"seeds", "staging", "intermediate", "snapshots", "marts", "compat"},
     "bi": set[str](),
 }
 
