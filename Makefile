@@ -16,6 +16,7 @@ export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
+BUILDER ?= $(shell command -v docker || command -v buildah)
 PYTEST = .venv/bin/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
@@ -64,6 +65,21 @@ observe: .venv/ready  ## metrics, rules, alerts and dashboards, with the real Pr
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
+image:                ## the images pipedrive-warehouse:runtime and :airflow, with docker or buildah
+	@for target in runtime airflow; do \
+		$(BUILDER) build $(IMAGE_ARGS) --target $$target --tag pipedrive-warehouse:$$target \
+			--build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) . || exit 1; \
+	done
+
+image-test: .venv/ready  ## build them, and run the pipeline in one
+	@$(PYTEST) -m image $(PYTEST_ARGS)
+
+service: .venv/ready  ## the pipeline with the services of deploy/compose.yaml, as processes
+	@$(PYTEST) -m service $(PYTEST_ARGS)
+
+airflow-env: .venv/ready  ## Airflow in an environment of its own, .run/airflow
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.run/airflow $(UV) sync --quiet --locked --project orchestrate/airflow --python $(PYTHON)
+
 fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
 
@@ -93,6 +109,7 @@ drop-demo: .venv/ready ## take the invented data out of the database that .env n
 
 clean: $(SET_UP)      ## undo everything that run and test have made, the data included
 	@test ! -d .venv || .venv/bin/warehouse down --delete
+	@test ! -d .run/images || CONTAINERS_STORAGE_CONF=.run/images/storage.conf buildah rm --all > /dev/null
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 	@rm -rf .run .venv .meltano output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
 

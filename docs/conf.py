@@ -20,6 +20,7 @@ CONTENTS = """
 :glob:
 
 docs/operate
+docs/scale
 docs/observe
 docs/behaviour
 docs/streams

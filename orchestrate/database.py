@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from postgres_sessions import SettingsError, connection_arguments
+from postgres_sessions import SettingsError, as_transformer, connection_arguments
 from psycopg.sql import SQL, Identifier, Literal
 
 from orchestrate.crms import CRMS
@@ -75,16 +75,30 @@ def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_mod
     Raises:
         RunError: They cannot; the sentence says what is missing.
     """
+    models = _model_schemas(environment) if has_models else []
+    transformer = as_transformer(environment)
     try:
-        with connected(environment) as connection:
-            models = _model_schemas(environment) if has_models else []
-            for problem in (
-                *_problems(connection, raw_schemas, models),
-                *_connection_problems(connection, _connections(environment)),
-            ):
-                raise RunError(problem)
+        if transformer == environment:
+            _check(environment, raw_schemas, models)
+            return
+        if raw_schemas:
+            _check(environment, raw_schemas, [])
+        if models:
+            _check(transformer, [], models)
     except psycopg.Error as error:
         raise RunError(f"The database cannot be used: {error.diag.message_primary or error}.") from None
+
+
+def _check(environment: Mapping[str, str], raw_schemas: Sequence[str], model_schemas: Sequence[str]) -> None:
+    """Check that one role can load into some schemas, and build models in others."""
+    read = [crm.raw_schema(environment) for crm in CRMS.values()] if model_schemas else []
+    with connected(environment) as connection:
+        for problem in (
+            *_problems(connection, raw_schemas, model_schemas),
+            *_reading_problems(connection, read),
+            *_connection_problems(connection, _connections(environment)),
+        ):
+            raise RunError(problem)
 
 
 def refuse_outdated(environment: Mapping[str, str], schema: str, table: str, column: str) -> None:
@@ -184,6 +198,25 @@ def _owner_problems(
         )
 
 
+def _reading_problems(connection: psycopg.Connection, schemas: Sequence[str]) -> Iterator[str]:
+    """Find raw tables that the role which builds the models may not read."""
+    barred = connection.execute(
+        "select format('%%I', nspname) from pg_namespace where nspname = any(%s) and ("
+        "not has_schema_privilege(oid, 'USAGE') or exists (select from pg_class "
+        "where relnamespace = pg_namespace.oid and relkind in ('r', 'p') "
+        "and not has_table_privilege(pg_class.oid, 'SELECT'))) order by 1",
+        [list(schemas)],
+    ).fetchall()
+    if barred:
+        names = ", ".join(name for (name,) in barred)
+        user = connection.info.user
+        yield (
+            f"The user {user} may not read all tables in the {_named('schema', [name for (name,) in barred])}: "
+            f'grant usage on schema {names} to "{user}", and select on all tables in it; '
+            "deploy/roles.sql does so for tables to come as well."
+        )
+
+
 def _connections(environment: Mapping[str, str]) -> int:
     """Return how many connections a run needs at a time, one that looks at locks included."""
     try:
@@ -231,9 +264,9 @@ def _named(noun: str, names: list[str]) -> str:
 
 
 def _model_names() -> list[str]:
-    """Return the names of all models and seeds of the dbt project."""
+    """Return the names of all models and seeds, and of the table in which dbt-queue writes down its builds."""
     paths = [*(TRANSFORM / "models").rglob("*.sql"), *(TRANSFORM / "seeds").glob("*.csv")]
-    return sorted(path.stem for path in paths)
+    return sorted(["builds", *(path.stem for path in paths)])
 
 
 def is_empty(environment: Mapping[str, str], schema: str) -> bool:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import click
 import psycopg
+from postgres_sessions import as_transformer
 
 from analyze.report import write_report
 from orchestrate import database, environment
@@ -30,7 +31,7 @@ def main(opens: bool) -> None:
     with ExitStack() as cleanup:
         if not variables.get("TARGET_POSTGRES_HOST"):
             variables |= cleanup.enter_context(embedded_postgres())
-        with database.connected(variables) as connection:
+        with database.connected(as_transformer(variables)) as connection:
             write(connection, variables)
     say(f"Open in a browser: {PAGE}")
 

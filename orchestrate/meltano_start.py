@@ -135,13 +135,14 @@ def _begin(project: Project) -> None:
     environment.ask_loopback_directly(os.environ)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _terminate)
+    variables = {**project.dotenv_env, **os.environ}
     folder = project.dirs.run()
     _make_private(project.dirs.meltano(), folder, project.dirs.logs())
     _remove_leftovers(folder)
     if command in LOADING:
         plugins = list(_plugins(project))
         _check_writable(folder, *(folder / name for name in plugins))
-        if not os.environ.get("MELTANO_DATABASE_URI"):
+        if not variables.get("MELTANO_DATABASE_URI"):
             _check_writable(project.dirs.meltano(), project.dirs.meltano("meltano.db", make_dirs=False))
         for name in plugins:
             _claim(folder, name)

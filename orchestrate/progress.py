@@ -20,6 +20,9 @@ NO_STATE = "No state was found"
 WAITING = ("waits for a lock", "did not get its lock", "Another dbt writes to this database")
 """What the target and dbt say while somebody else's work holds them up."""
 
+UNCHANGED = "Nothing has changed since the build"
+"""What dbt says when it has nothing to do."""
+
 NOT_FOR_USERS = ("Run invocation could not be completed", "Force option is enabled")
 """Warnings on which users cannot act."""
 
@@ -56,7 +59,7 @@ class Progress:
         self.last_lines.append(line.event[:500])
         if line.event.startswith("Error: "):  # a check at the start of Meltano, or the target's last words
             self.problem = line.event.removeprefix("Error: ")
-        elif any(mark in line.event for mark in WAITING):
+        elif any(mark in line.event for mark in (*WAITING, UNCHANGED)):
             say(f"  {line.event}")
         elif line.plugin.startswith("dbt"):
             self._read_dbt(line)

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 import click
+from postgres_sessions import as_transformer
 
 from orchestrate import database, environment, look, masking, report
 from orchestrate.crms import CRMS, Crm
@@ -94,7 +95,7 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
             variables |= cleanup.enter_context(demo.serve())
         since = datetime.now(UTC)
         tokens = _run_job(crm, crm.jobs[is_demo], variables, is_first=database.is_empty(variables, schema))
-        with database.connected(variables) as connection:
+        with database.connected(as_transformer(variables)) as connection:
             report.show_tables(connection, schema, since)
             report.show_figures(connection, crm.figures)
             look.write(connection, variables)

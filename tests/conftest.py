@@ -35,6 +35,9 @@ SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
 """Variable with the folder of the test run; it reaches the processes that pytest-xdist starts."""
 
 LONGEST_FIRST = (
+    "service/test_image",
+    "service/test_runbook",
+    "service/test_compose",
     "project/test_commands",
     "project/test_run",
     "transform/test_data_quality",

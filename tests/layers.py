@@ -9,9 +9,10 @@ OWN = Path(__file__).parents[1] / ".run/uv/bin"
 """Where the Makefile installs uv."""
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
-    "airflow": ("uv",),
+    "airflow": ("redis-server",),
+    "service": ("redis-server", "unshare"),
+    "image": ("buildah", "debootstrap"),
     "next_dbt": ("uv",),
-    "image": ("buildah",),
     "look": ("chromium",),
     "clouds": ("java",),
     "observe": (

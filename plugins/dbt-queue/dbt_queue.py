@@ -14,11 +14,19 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+import dbt_unchanged
 import psycopg2
 import psycopg2_sessions
 from dbt.cli.main import cli
 from dbt_common.exceptions import DbtBaseException
-from postgres_sessions import PROJECT, SettingsError, connection_arguments, describe, stopping
+from postgres_sessions import (
+    PROJECT,
+    SettingsError,
+    as_transformer,
+    connection_arguments,
+    describe,
+    stopping,
+)
 from psycopg2_sessions import say
 
 WRITING = ("build", "clone", "retry", "run", "run-operation", "seed", "snapshot", "test")
@@ -39,6 +47,9 @@ HOLDER = """
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end dbt."""
+
+IF_CHANGED = "--if-changed"
+"""An argument of our own: build only if rows, models or settings have changed, or on a new day."""
 
 REMINDER = 60
 """Seconds after which a run that waits says so again."""
@@ -62,18 +73,46 @@ def main() -> None:
             signal.getsignal(number) != signal.SIG_IGN
         ):  # as nohup has it, or a shell for what runs in the background
             signal.signal(number, interrupt)
+    is_build_needed_only = IF_CHANGED in sys.argv
+    sys.argv = [word for word in sys.argv if word != IF_CHANGED]
     command = next((word for word in sys.argv[1:] if word in cli.commands), "")
     try:
+        os.environ.update(as_transformer(os.environ))
         arguments = connection_arguments(os.environ)
         os.environ.update(as_variables(arguments))
         psycopg2.connect = psycopg2_sessions.connect
         if command in WRITING and "host" in arguments:
-            turn = wait_for_turn(arguments)  # noqa: F841 (the connection holds the lock as long as this process lives)
+            turn = wait_for_turn(arguments)  # the connection holds the lock as long as this process lives
+            if is_build_needed_only:
+                build_if_changed(turn)
+                return
         cli()
     except (SettingsError, psycopg2.Error) as error:
         sys.exit(f"dbt cannot begin: {' '.join(describe(error).split())}")
     except Stopped as stopped:
         sys.exit(str(stopped))
+
+
+def build_if_changed(connection: Any) -> None:
+    """Run dbt unless the last good build was made of the same; write down what this one was made of.
+
+    Raises:
+        SystemExit: dbt has run; the exit code is dbt's.
+    """
+    made_of = dbt_unchanged.ingredients(connection)
+    if before := dbt_unchanged.last(connection):
+        restriction = dbt_unchanged.selection(before[0], made_of)
+        if restriction is None:
+            say(f"Nothing has changed since the build of {before[1]:%Y-%m-%d %H:%M} UTC: the models stay.")
+            return
+        sys.argv += restriction
+        dbt_unchanged.forget(connection)
+    try:
+        cli()
+    except SystemExit as end:
+        if not end.code:
+            dbt_unchanged.write_down(connection, made_of)
+        raise
 
 
 def end_with_parent() -> None:

@@ -142,6 +142,18 @@ def connection_arguments(environment: Mapping[str, str]) -> dict[str, str]:
     return tls | {keyword: value(name) for keyword, name in place.items() if value(name)}
 
 
+def as_transformer(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with the role that builds the models in place of the one that loads.
+
+    It is DBT_POSTGRES_USER, with DBT_POSTGRES_PASSWORD; where that is not set, one role does both.
+    """
+    user = environment.get("DBT_POSTGRES_USER")
+    if not user:
+        return dict(environment)
+    password = environment.get("DBT_POSTGRES_PASSWORD", "")
+    return {**environment, "TARGET_POSTGRES_USER": user, "TARGET_POSTGRES_PASSWORD": password}
+
+
 def lock_wait(environment: Mapping[str, str]) -> float:
     """Seconds for which a statement tries to get its lock.
 

@@ -28,6 +28,10 @@ ACCOUNT = (
 )
 ALONE = ((DEVELOP, "The tap alone"), (DEVELOP, "The sandbox alone"))
 """Chapters of documents whose commands follow each other in one clone."""
+SERVICE = tuple(
+    (OPERATE, chapter) for chapter in ("Roles", "State in Postgres", "Back up and restore", "Containers")
+)
+"""Chapters whose commands are run in tests/service."""
 
 ELSEWHERE = ((OBSERVE, "Switch it on"), (OBSERVE, "Alerts"))
 """Chapters whose commands need programs of their own; the tests of that layer run them."""
@@ -57,7 +61,7 @@ def is_postgres(command: str) -> bool:
 
 
 def test_every_command_is_run() -> None:
-    chapters = [*DEMO, *ACCOUNT, *ALONE, *ELSEWHERE]
+    chapters = [*DEMO, *ACCOUNT, *ALONE, *SERVICE, *ELSEWHERE]
     assert sorted(chapters) == sorted(COMMANDS)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from postgres_sessions import PROJECT, SettingsError, connection_arguments
+from postgres_sessions import PROJECT, SettingsError, as_transformer, connection_arguments
 
 from run_metrics.series import COMPANY, Additions
 
@@ -54,7 +54,7 @@ def read_completeness(environment: Mapping[str, str], additions: Additions) -> N
 
 def _rows(environment: Mapping[str, str], additions: Additions) -> list[tuple[Any, ...]]:
     try:
-        arguments: dict[str, Any] = connection_arguments(environment)
+        arguments: dict[str, Any] = connection_arguments(as_transformer(environment))
     except SettingsError:
         return []
     if "host" not in arguments:
