@@ -10,16 +10,28 @@ class PipedriveError(Exception):
         super().__init__(mask(message))
 
 
-class Unauthorized(PipedriveError):
+class Fatal(PipedriveError):
+    """Ends the run: nothing else could be read or written either."""
+
+
+class OutputGone(Fatal):
+    """Nobody reads what the tap writes."""
+
+
+class Unauthorized(Fatal):
     """401: the API token is wrong, revoked, or may not use the API."""
 
 
-class Blocked(PipedriveError):
+class Blocked(Fatal):
     """403 with a web page: the firewall in front of Pipedrive refuses the token for a while."""
 
 
 class Unavailable(PipedriveError):
     """There was no good answer after all tries."""
+
+
+class Down(Fatal):
+    """Pipedrive answers nothing, also not what it has answered before."""
 
 
 class Refused(PipedriveError):

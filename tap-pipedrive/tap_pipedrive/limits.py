@@ -128,7 +128,12 @@ class Limits:
         is_refused = exchange.status == 429
         opened = self._store.step(
             lambda ledger, now: ledger.settle(
-                now, permit, exchange.headers, is_up=is_up, is_refused=is_refused
+                now,
+                permit,
+                exchange.headers,
+                endpoint=spent_on[1],
+                is_up=is_up,
+                is_refused=is_refused,
             )
         )
         if opened:

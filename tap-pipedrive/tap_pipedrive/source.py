@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -41,6 +41,9 @@ class Page:
     refusal: PipedriveError | None = None
     """Why rows are missing, if any are."""
 
+    parents: Mapping[int, PipedriveError | None] = field(default_factory=dict)
+    """Parents that could not be read, each with the reason; None for one that earlier runs could not read."""
+
     share: float | None = None
     """Which share of the listing is read with this page, 0 to 1; None where that is unknown."""
 
@@ -70,6 +73,12 @@ class RunContext(Protocol):
     def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
         Rows that the run has not seen are read from `source`."""
+
+    def unread_parents(self, stream: str) -> Sequence[int]:
+        """Return the parents that earlier runs could not read on behalf of a stream."""
+
+    def has_had_rows(self, stream: str) -> bool:
+        """Return whether this run or an earlier one has read rows of a stream."""
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a function that sends requests to each item, several at a time; yield the results in order."""

@@ -138,6 +138,13 @@ CONTRACT: dict[str, dict[str, str]] = {
     },
     "deal_changes": CHANGE | {"bigint": "deal_id sequence actor_user_id"},
     "rejected_values": {"text": "stream record_id field value error", TIMESTAMP: "seen_at"},
+    "run_statements": {
+        "text": "run_id stream company_name method undone_reason undone_detail tap_version api_version",
+        "bigint": "company_id rows_sent values_rejected unread_count tokens_spent run_tokens_spent tokens_left",
+        TIMESTAMP: "began_at ended_at read_up_to last_row_at last_complete_pass",
+        "boolean": "is_missing previous_run_died",
+        "jsonb": "unread_ids",
+    },
 }
 """Built-in columns of the raw tables that are loaded by default, by kind: the type in Postgres, or CLOCK."""
 
@@ -263,6 +270,9 @@ OPTIONAL: dict[str, dict[str, str]] = {
 }
 """The same of those that are loaded when they are selected."""
 
+OF_THE_RUN = {"run_statements"}
+"""Tables in which the tap speaks of its own work, of which the account has no truth."""
+
 KEYS = {
     "fields": ("entity", "field_code"),
     "field_options": ("entity", "field_code", "option_id"),
@@ -276,6 +286,7 @@ KEYS = {
     "person_changes": ("person_id", "sequence"),
     "organization_changes": ("organization_id", "sequence"),
     "deal_participant_changes": ("deal_id", "sequence"),
+    "run_statements": ("run_id", "stream"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
 

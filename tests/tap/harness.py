@@ -197,6 +197,12 @@ class FakeRun:
     def parent_index(self, stream: str, since: datetime | None, source: Source) -> ParentIndex:
         return ParentIndex([])
 
+    def unread_parents(self, stream: str) -> Sequence[int]:
+        return []
+
+    def has_had_rows(self, stream: str) -> bool:
+        return False
+
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return map(function, items)
 

@@ -12,7 +12,18 @@ from importlib import import_module
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.sync import PipedriveStream
 
-_FILES = ("account", "fields", "contacts", "products", "deals", "leads", "activities", "mail", "projects")
+_FILES = (
+    "account",
+    "fields",
+    "contacts",
+    "products",
+    "deals",
+    "leads",
+    "activities",
+    "mail",
+    "projects",
+    "statements",
+)
 _CLASSES = [one for file in _FILES for one in vars(import_module(f"{__name__}.{file}")).values()]
 _STREAMS = [one for one in _CLASSES if isinstance(one, type) and issubclass(one, PipedriveStream)]
 
