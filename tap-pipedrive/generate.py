@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from tap_pipedrive.checks import CheckListing
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
 from tap_pipedrive.listings import HttpListing, OffsetListing, WholeListing
@@ -45,6 +46,7 @@ WORDS = {
         "comes with": "comes with `fields`",
         "rejected_values": "values that did not fit their column",
         "run_statements": "what each run says of itself",
+        "a check": "120 in the first run of a day, see `source_checks`",
         "a run": "{} a run",
         "each": "{} for each list",
         "per rows": "{} per {} rows",
@@ -61,6 +63,7 @@ WORDS = {
         "comes with": "vem com `fields`",
         "rejected_values": "valores que não couberam na coluna",
         "run_statements": "o que cada execução diz de si mesma",
+        "a check": "120 na primeira execução do dia, veja `source_checks`",
         "a run": "{} por execução",
         "each": "{} por lista",
         "per rows": "{} a cada {} linhas",
@@ -121,6 +124,8 @@ def request_of(listing: Listing) -> HttpListing:
 
 def how_read(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
     """Return how a run reads a stream."""
+    if stream.listings and isinstance(stream.listings[0], CheckListing):
+        return str(words["as they occur"])
     parents = [each.parents for each in stream.listings if isinstance(each, ChildListing) and each.bookmark]
     if parents:
         return str(words["of changed"].format(parents[0].stream))
@@ -148,6 +153,8 @@ def prices(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
     """Return what a stream costs; where its listings differ, with their names."""
     if not stream.listings or isinstance(stream.listings[0], OptionListing):
         return "0"
+    if isinstance(stream.listings[0], CheckListing):
+        return str(words["a check"])
     found = {price(listing, words): listing.name for listing in reversed(stream.listings)}
     if len(found) == 1:
         requests = {request_of(listing).path for listing in stream.listings}

@@ -51,6 +51,11 @@ class NotAllowed(PipedriveError):
 class BudgetSpent(PipedriveError):
     """API tokens are used up: the day's, their share for this tap, or those of this run."""
 
+    def __init__(self, message: str, needed: int | None = None) -> None:
+        """`needed`: the tokens per run with which the next request would have been sent, where that is known."""
+        super().__init__(message)
+        self.needed = needed
+
 
 class TryAgain(Exception):
     """A failure that may pass. Only the client handles it."""

@@ -10,6 +10,10 @@ MOST_UNREAD = 1_000
 """Parents that a stream may leave unread; with more of them, it is the list that fails."""
 
 
+STARVED = "starved"
+"""Key in a stream's state, see `Memory.is_starved`."""
+
+
 class Memory:
     """What earlier runs found out about a stream; malformed entries count as missing."""
 
@@ -38,6 +42,17 @@ class Memory:
     def note_rows(self) -> None:
         """Note that a row has been read."""
         self._state["has_had_rows"] = True
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether the tokens of the last run ended before the first page: then the next run begins here."""
+        return self._state.get(STARVED) is True
+
+    @is_starved.setter
+    def is_starved(self, value: bool) -> None:
+        self._state.pop(STARVED, None)
+        if value:
+            self._state[STARVED] = True
 
     @property
     def last_complete_pass(self) -> datetime | None:

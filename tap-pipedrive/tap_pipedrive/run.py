@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from tap_pipedrive import metrics
 from tap_pipedrive.auth import auth_of, read_owner
 from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.checks import CHECKS, Checks
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.client import Client
 from tap_pipedrive.definitions import FieldDefinitions
@@ -19,7 +20,7 @@ from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.prefetch import Pool, Prefetcher
 from tap_pipedrive.rows import REJECTED_VALUES, Row
 from tap_pipedrive.settings import Settings
-from tap_pipedrive.source import Listing, Page, Source
+from tap_pipedrive.source import CheckContext, Listing, Page, Source
 from tap_pipedrive.statement import RUN_STATEMENTS, Owner, Reading, Reason, Statement, api_version
 from tap_pipedrive.table import FULL_TABLE, Table
 
@@ -39,6 +40,9 @@ class Run:
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
         self.statement = Statement()
         """What the run says of itself, by stream."""
+        self.checks: CheckContext = Checks(
+            self.statement, tables, settings, lambda: self.client.last_served_at
+        )
         self._tables = tables
         self._logger = logger
         self._pool = Pool(1)
@@ -50,7 +54,7 @@ class Run:
 
         Raises PipedriveError at the end when a list is missing, unless the setting `missing` is `note`.
         """
-        selected = [table for table in self._selected() if table.listings]
+        selected = [table for table in self._selected() if table.listings and table.name not in CHECKS]
         self.statement.begin(self._new_reading(table) for table in selected)
         if self._tables()[RUN_STATEMENTS].selected:
             self.statement.follow(self._tables()[RUN_STATEMENTS].stream_state)

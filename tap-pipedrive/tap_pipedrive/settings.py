@@ -147,6 +147,13 @@ class Settings(BaseModel):
         "each run; up to this number of them is a warning, more count as a missing list.",
     )
 
+    source_checks: Literal["daily", "each", "none"] = Field(
+        "daily",
+        title="Checks against the source",
+        description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
+        "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _blank_is_unset(cls, settings: dict[str, Any]) -> dict[str, Any]:

@@ -56,10 +56,28 @@ class Page:
         return self.read()
 
 
+class CheckContext(Protocol):
+    """What a check of what was read needs to know, see `checks.py`."""
+
+    run_id: str
+    highest_ids: dict[str, int]
+    """The highest id of a stream, as the source has said in this run."""
+
+    def is_due(self) -> bool:
+        """Return whether this run makes its checks."""
+
+    def read_up_to(self, stream: str) -> datetime | None:
+        """Return up to when this run has read a stream; None unless it has read it to its end."""
+
+    def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return records of the API as rows of a stream; none where stream maps change them."""
+
+
 class RunContext(Protocol):
     """What a listing needs to know of the run that reads it."""
 
     settings: Settings
+    checks: CheckContext
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         """Return the field definitions of an entity, which are read once a run."""

@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from tap_pipedrive.client import Client
-from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.errors import BudgetSpent, PipedriveError
 from tap_pipedrive.rows import Row
 from tap_pipedrive.source import Listing
 from tap_pipedrive.values import clean_integer, clean_text
@@ -80,6 +80,9 @@ class Reading:
     is_over: bool = False
     """Whether the stream had its turn."""
 
+    is_starved: bool = False
+    """Whether the tokens ended before its first page."""
+
     rows_sent: int = 0
     values_rejected: int = 0
     read_up_to: datetime | None = None
@@ -124,7 +127,7 @@ class Statement:
 
     def begin(self, readings: Iterable[Reading]) -> None:
         """Take the streams that the run is asked to read."""
-        self.readings = {reading.stream: reading for reading in readings}
+        self.readings.update({reading.stream: reading for reading in readings})
 
     def follow(self, state: MutableMapping[str, Any]) -> None:
         """Learn from the state whether the run before has ended with a statement, and note that one has begun."""
@@ -155,9 +158,18 @@ class Statement:
         ]
 
     def left_undone(self) -> str:
-        """Return the sentence on what the tokens did not suffice for."""
-        undone = [each.stream for each in self.readings.values() if each.reason is Reason.BUDGET]
-        return f"Left undone: {', '.join(undone) or 'nothing'}; the next run continues there."
+        """Return the sentences on what the tokens did not suffice for."""
+        undone = [each for each in self.readings.values() if each.reason is Reason.BUDGET]
+        if not undone:
+            return "Left undone: the checks of what was read, which are made on another day."
+        said = f"Left undone: {', '.join(each.stream for each in undone)}; the next run continues there"
+        starved = [each.stream for each in undone if each.is_starved]
+        if starved:
+            said += f", and begins with what had no turn ({', '.join(starved)})"
+        first = next(iter(self.readings.values()), None)
+        if first and first.is_starved and isinstance(first.error, BudgetSpent) and first.error.needed:
+            said += f". Nothing was read: token_budget has to be at least {first.error.needed:,}"
+        return f"{said}."
 
     def missing_in_words(self, max_unread: int) -> str:
         """Return the sentence on what is missing; empty if nothing is."""

@@ -34,6 +34,7 @@ class PipedriveStream(Table):
         self._began: datetime | None = None
         self._read_up_to: dict[str, datetime] = {}  # by listing
         self._rejected_values = 0
+        self._has_page = False
         self._reported = time.monotonic()
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
@@ -118,6 +119,8 @@ class PipedriveStream(Table):
     def _fill(self, reading: Reading) -> None:
         """Complete what the statement says of the stream."""
         reading.is_over = True
+        reading.is_starved = reading.reason is Reason.BUDGET and not self._has_page
+        self._memory.is_starved = reading.is_starved
         reading.rows_sent = self.row_count
         reading.values_rejected = self._rejected_values
         reading.last_row_at = self.tap.writer.last_row_at.get(self.name)
@@ -135,6 +138,7 @@ class PipedriveStream(Table):
         try:
             for page in walk.follow(pages, self.write_state):
                 served_at = served_at or page.served_at
+                self._has_page = True
                 count = self._write_page(page)
                 counter.increment(count)
                 if count:

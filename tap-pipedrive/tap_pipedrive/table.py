@@ -231,6 +231,14 @@ class Table(SdkStream):
         is_hidden = bool(self._deselected) if column == WHOLE_RECORD else column in self._deselected
         return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
 
+    def rows_as_written(self, records: Sequence[Any]) -> list[Row]:
+        """Return records of the API as they would be written; none where the user's stream maps change them."""
+        rows, _ = self.read(records) if self._is_plain else ([], [])
+        for row in rows:
+            for column in self._deselected:
+                row.pop(column, None)
+        return rows
+
     def write(self, rows: list[Row], served_at: datetime | None) -> None:
         """Write RECORD messages with the selected columns, through the user's stream maps if there are any. The
         version of a row is the second when Pipedrive sent it, or the present second."""

@@ -11,6 +11,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
 
 from tap_pipedrive.errors import BudgetSpent, PipedriveError
+from tap_pipedrive.memory import STARVED
 from tap_pipedrive.migrate import migrated
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
@@ -41,6 +42,7 @@ class TapPipedrive(SdkTap):
         """Take what the SDK's Tap takes. The mapper comes last: it needs the columns, and those of custom
         fields need the names in the state."""
         self._are_settings_valid = True
+        self._starved: set[str] = set()  # streams for which the tokens of the last run did not suffice at all
         super().__init__(setup_mapper=False, **kwargs)
         self.run = Run(self.settings, lambda: self.streams, self.logger)
         self.run.definitions.is_unavailable = not self._are_settings_valid
@@ -73,6 +75,9 @@ class TapPipedrive(SdkTap):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take a state, which may be one of singer-io's tap-pipedrive."""
         super().load_state(migrated(state))
+        bookmarks = self.state.get("bookmarks")
+        states = bookmarks.items() if isinstance(bookmarks, dict) else ()
+        self._starved = {name for name, each in states if isinstance(each, dict) and each.get(STARVED)}
 
     @classmethod
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
@@ -121,9 +126,13 @@ class TapPipedrive(SdkTap):
 
     @property
     def streams(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """The streams by name, in the order of a run. The SDK would sort them by name."""
+        """The streams by name, in the order of a run: first those for which the tokens of the last run did not
+        suffice at all. The SDK would sort them by name."""
         streams = super().streams
-        return dict(sorted(streams.items(), key=lambda item: STREAMS.index(type(item[1]))))
+        order = sorted(
+            streams, key=lambda name: (name not in self._starved, STREAMS.index(type(streams[name])))
+        )
+        return {name: streams[name] for name in order}
 
     @property
     def catalog(self) -> Catalog:

@@ -145,6 +145,16 @@ CONTRACT: dict[str, dict[str, str]] = {
         "boolean": "is_missing previous_run_died",
         "jsonb": "unread_ids",
     },
+    "source_counts": {
+        "text": "run_id stream figure currency",
+        "numeric": "value",
+        TIMESTAMP: "moment asked_at",
+    },
+    "source_samples": {
+        "text": "run_id stream record_id",
+        "jsonb": "content",
+        TIMESTAMP: "update_time asked_at",
+    },
 }
 """Built-in columns of the raw tables that are loaded by default, by kind: the type in Postgres, or CLOCK."""
 
@@ -287,6 +297,8 @@ KEYS = {
     "organization_changes": ("organization_id", "sequence"),
     "deal_participant_changes": ("deal_id", "sequence"),
     "run_statements": ("run_id", "stream"),
+    "source_counts": ("run_id", "stream", "figure", "currency"),
+    "source_samples": ("run_id", "stream", "record_id"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
 

@@ -184,6 +184,7 @@ class FakeRun:
 
     def __init__(self) -> None:
         self.settings = Settings(api_token=TOKEN)
+        self.checks: Any = None
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         return []

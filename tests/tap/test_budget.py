@@ -426,3 +426,30 @@ def test_every_answer_is_charged_to_the_stream_that_asked(living: Sandbox) -> No
     assert spent["stages", "/api/v2/stages"] == 5
     assert spent["account", "/api/v1/users/me"] == 2
     assert {stream for stream, _ in spent} == {"deal_products", "stages", "account"}
+
+
+def test_a_budget_below_the_cost_of_the_small_lists_reads_every_stream_in_the_end(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What had no turn comes first in the next run."""
+    truth = {name: len(living.truth(name)) for name in ("activities", "deals", "deal_products", "notes")}
+    runs: list[Run] = []
+    read: dict[str, bool] = {"deals": False}
+    while not all(read.values()):
+        runs.append(run(living.url, token_budget=150, state=runs[-1].state if runs else None).good())
+        assert runs[-1].tap
+        assert runs[-1].tap.run.client.limits.tokens_spent <= 150
+        for row in runs[-1].records("run_statements"):
+            read[row["stream"]] = read.get(row["stream"], False) or row["undone_reason"] is None
+        assert len(runs) < 80, f"no headway: {read}"
+    assert "begins with what had no turn (" in warnings(caplog)[0]
+    held = replay(message for each in runs for message in each.messages)
+    assert {name: len(held[name]) for name in truth} == truth
+    assert held["deal_changes"]
+
+
+def test_a_budget_for_nothing_says_its_minimum(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    run(living.url, token_budget=55).good()
+    said = warnings(caplog)[-1]
+    assert "Nothing was read: token_budget has to be at least 72." in said
+    assert run(living.url, token_budget=72).good().records("users")

@@ -33,6 +33,7 @@ LAYERS = (
     {"bookmarks", "listings", "prefetch"},
     {"children", "definitions"},
     {"history", "statement", "table"},
+    {"checks"},
     {"run"},
     {"sync"},
     {"streams"},

@@ -1,8 +1,16 @@
-"""What the tap says of its own work."""
+"""What the tap says of its own work, and what the source says there is."""
+
+from typing import cast
 
 from pydantic import Field
 
-from tap_pipedrive.entity import Boolean, Entity, Integer, Key, List, Text, Timestamp
+from tap_pipedrive.checks import ChangedListing, NewestListing, SampleListing, SummaryListing
+from tap_pipedrive.entity import Boolean, Entity, Integer, Key, List, Number, Object, Text, Timestamp
+from tap_pipedrive.listings import CursorListing
+from tap_pipedrive.streams.activities import Activities
+from tap_pipedrive.streams.contacts import Organizations, Persons
+from tap_pipedrive.streams.deals import Deals
+from tap_pipedrive.streams.products import Products
 from tap_pipedrive.sync import PipedriveStream
 
 
@@ -46,3 +54,58 @@ class RunStatements(PipedriveStream):
     entity = RunStatement
     primary_keys = ("run_id", "stream")
     keeps_missing_rows = True
+
+
+CHECKED = {
+    str(vars(stream)["name"]): cast("CursorListing", stream.listings[0])
+    for stream in (Deals, Persons, Organizations, Activities, Products)
+}
+"""The lists that are checked, by stream."""
+
+
+class SourceCount(Entity):
+    run_id: Key = Field(description="Run that asked")
+    stream: Key = Field(description="Stream that the figure is about")
+    figure: Key = Field(
+        description="count and value of all deals that are not archived; highest_id; changed: rows that changed "
+        "since the stream was read, up to 500"
+    )
+    currency: Key = Field(description="`all` for a figure of all currencies")
+    value: Number = None
+    moment: Timestamp = Field(None, description="When the row with the highest id was added")
+    asked_at: Timestamp = Field(None, description="By Pipedrive's clock")
+
+
+class SourceCounts(PipedriveStream):
+    """What Pipedrive's own counters say there is, asked once a day."""
+
+    name = "source_counts"
+    entity = SourceCount
+    primary_keys = ("run_id", "stream", "figure", "currency")
+    keeps_missing_rows = True
+    listings = (
+        SummaryListing("deals", "/api/v1/deals/summary", price=40),
+        ChangedListing("deals", "/api/v2/deals", price=10, params={"status": "open,won,lost,deleted"}),
+        *(NewestListing(name, each.path, each.price) for name, each in CHECKED.items()),
+    )
+
+
+class SourceSample(Entity):
+    run_id: Key = Field(description="Run that asked")
+    stream: Key
+    record_id: Key
+    content: Object = Field(None, description="The row as the stream would write it")
+    update_time: Timestamp = Field(None, description="The row's time of change")
+    asked_at: Timestamp = Field(None, description="By Pipedrive's clock")
+
+
+class SourceSamples(PipedriveStream):
+    """Rows of a few lists that were read again, drawn anew once a day."""
+
+    name = "source_samples"
+    entity = SourceSample
+    primary_keys = ("run_id", "stream", "record_id")
+    keeps_missing_rows = True
+    listings = tuple(
+        SampleListing(name, each.path, each.price, params=each.params) for name, each in CHECKED.items()
+    )

@@ -8,10 +8,19 @@ tables as (
     select * from {{ ref('int_raw_tables_loaded') }}
 ),
 
+differences as (
+    select
+        stream,
+        string_agg(difference, '; ' order by asked_at desc, kind) as differences
+    from {{ ref('int_source_differences') }}
+    group by stream
+),
+
 compared as (
     select
         statements.*,
         tables.row_count,
+        differences.differences,
         -- The last row may have been written again by a run that died later.
         coalesce(
             statements.last_row_at is null
@@ -24,6 +33,7 @@ compared as (
         ) as has_arrived
     from statements
     left join tables using (stream)
+    left join differences using (stream)
 ),
 
 judged as (
@@ -37,6 +47,7 @@ judged as (
             when undone_reason in ('plan', 'rights') then 'unavailable'
             when undone_reason = 'budget' then 'unfinished'
             when undone_reason is not null then undone_reason
+            when differences is not null then 'different'
             when read_up_to is null then 'unknown'
             else 'complete'
         end as verdict,
@@ -59,7 +70,7 @@ final as (
         company_name,
         undone_reason,
         undone_detail,
-        null::text as differences,
+        differences,
 
         -- numerics
         nullif(unread_count, 0) as undone_count,

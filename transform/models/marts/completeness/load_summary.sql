@@ -21,6 +21,7 @@ summarized as (
                     when verdict = 'unread'
                         then format(': %s records', undone_count)
                     when verdict = 'missing' then ': ' || undone_detail
+                    when verdict = 'different' then ': ' || differences
                 end
             ),
             ', '
