@@ -31,7 +31,7 @@ demo: .venv/ready     ## the same with invented data, also into a database that 
 status: .venv/ready   ## what is up, when the last runs were, how they ended, what they cost
 	@$(OURS).status
 
-docs: .venv/ready     ## the site of the models: columns, tests, lineage
+docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 
 generate: .venv/ready ## what other files repeat of the tap's streams and settings
@@ -49,8 +49,11 @@ test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano 
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
 
-lint: .venv/ready     ## style and types
+lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/sqlfluff lint --quiet --disable-progress-bar transform/models transform/tests transform/macros
+	@.venv/bin/yamllint --strict .
+	@git ls-files -z | xargs -0 .venv/bin/codespell
 
 format: .venv/ready   ## repair of what can be repaired automatically
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
@@ -76,7 +79,7 @@ clean: $(SET_UP)      ## undo everything that run and test have made, the data i
 ifneq ($(shell cat .venv/ready 2> /dev/null),$(CURDIR))
 .PHONY: .venv/ready
 endif
-.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml plugins/postgres-sessions/pyproject.toml plugins/tap-hubspot/pyproject.toml
+.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml warehouse/pyproject.toml plugins/postgres-sessions/pyproject.toml plugins/tap-hubspot/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv as root." >&2; exit 1; }
 	@echo "Setting up .venv"

@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 from account import UNLIMITED, sandbox
+from embedded_postgres.warehouse import Warehouse
 from measure import BIN, ROOT, Command, Cost, environment, run, table
-from pipedrive_sandbox.warehouse import Warehouse
 from psycopg import sql
+
 from warehouse import Target
 
 DBT = ROOT / ".meltano/utilities/dbt-postgres/venv/bin/dbt"

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 from account import BIG_LISTS, Account, sandbox
+from embedded_postgres.warehouse import Warehouse
 from measure import BIN, ROOT, Command, Cost, environment, run, table
-from pipedrive_sandbox.warehouse import Warehouse
 
 TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 STOCK: dict[str, Any] = {"sqlalchemy_url": None, "dialect+driver": "postgresql+psycopg"}

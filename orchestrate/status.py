@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import click
 import psutil
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 
 from orchestrate import database, environment, masking, report
 from orchestrate.crms import CRMS

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 from psycopg.conninfo import conninfo_to_dict
 
 from orchestrate.database import variables
@@ -27,7 +27,7 @@ def embedded_postgres() -> Iterator[dict[str, str]]:
         return
     say("Starting the embedded Postgres")
     with at_the_end(
-        sys.executable, "-m", "pipedrive_sandbox.warehouse", "down", "--data", HOME
+        sys.executable, "-m", "embedded_postgres.warehouse", "down", "--data", HOME
     ) as keep_it_up:
         warehouse.up()
         yield connection_of(warehouse)

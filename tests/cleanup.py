@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 
 
 def clean_up(folder: Path) -> None:

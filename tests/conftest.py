@@ -18,9 +18,9 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
+from embedded_postgres.warehouse import Warehouse
 from filelock import FileLock
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from orchestrate.processes import at_the_end

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 import trustme
-from pipedrive_sandbox.postgres import HOST, run, server_user
+from embedded_postgres.server import HOST, run, server_user
 
 from orchestrate.processes import at_the_end
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import click
 import orjson
 
-from .account import Account
-from .change import change
-from .clock import Clock, parse
-from .data.figures import write_figures
-from .faults import Fault, fault
-from .features import FEATURES
-from .generate import ALL_TROUBLES, generate
-from .model import Refusal
-from .oauth import App
-from .server import Server, Settings, serve
-from .testing import TOKEN
+from pipedrive_sandbox.account.change import change
+from pipedrive_sandbox.account.clock import Clock, parse
+from pipedrive_sandbox.account.store import Account
+from pipedrive_sandbox.data.figures import write_figures
+from pipedrive_sandbox.data.generate import ALL_TROUBLES, generate
+from pipedrive_sandbox.records.refusals import Refusal
+from pipedrive_sandbox.server.application import Server, Settings, serve
+from pipedrive_sandbox.server.faults import Fault, fault
+from pipedrive_sandbox.server.features import FEATURES
+from pipedrive_sandbox.server.oauth import App
+from pipedrive_sandbox.testing import TOKEN
 
 DEFAULTS = Settings()
 TROUBLES = click.Choice(sorted(ALL_TROUBLES))

@@ -17,15 +17,15 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from .account import Account
-from .clock import Clock
-from .faults import Fault
-from .server import Server, Settings, serve
+from pipedrive_sandbox.account.clock import Clock
+from pipedrive_sandbox.account.store import Account
+from pipedrive_sandbox.server.application import Server, Settings, serve
+from pipedrive_sandbox.server.faults import Fault
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .generate import Dataset
+    from pipedrive_sandbox.data.generate import Dataset
 
 TOKEN = "sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -34,7 +34,7 @@ NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
 @lru_cache(maxsize=4)
 def _dataset(deals: int, seed: int, now: datetime, troubles: frozenset[str] | None) -> Dataset:
-    from .generate import ALL_TROUBLES, generate  # noqa: PLC0415  (slow import, often not needed)
+    from pipedrive_sandbox.data.generate import ALL_TROUBLES, generate  # noqa: PLC0415  (slow import, often not needed)
 
     return generate(deals, seed, now, ALL_TROUBLES if troubles is None else troubles)
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 
 from ..conftest import started
 from ..pipeline.conftest import target

@@ -13,8 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 
 from ..pipeline.conftest import TOKEN
 from ..pipeline.pipe import Break, Pipe, Run

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 
 from .day import Day
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from pipedrive_sandbox.generate import generate
+from embedded_postgres.warehouse import Warehouse
+from pipedrive_sandbox.data.generate import generate
 from pipedrive_sandbox.testing import NOW, Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 from psycopg import sql
 
 from .contract import INCREMENTAL

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 import yaml
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY, OWNERS, PIPELINES
 from pipedrive_sandbox.hubspot.portal import Record
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
-from pipedrive_sandbox.warehouse import Warehouse
 from psycopg.rows import dict_row
 
 from .pipe import ROOT, connection_settings

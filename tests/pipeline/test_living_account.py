@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 
 from .conftest import TOKEN
 from .expected import Expected, Row, Table, after_run, expected

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 
 from .conftest import TOKEN
 from .expected import expected

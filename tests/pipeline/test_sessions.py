@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 from psycopg import sql
 
 from .expected import expected

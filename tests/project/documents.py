@@ -9,14 +9,20 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENGLISH, PORTUGUESE = ROOT / "README.md", ROOT / "README.pt-BR.md"
 TAP = ROOT / "tap-pipedrive" / "README.md"
-STREAMS_PAGES = (ROOT / "docs/streams.md", ROOT / "docs/pt-BR/streams.md")
+DOCS = ROOT / "docs"
+STREAMS_PAGES, MARTS_PAGES, CUSTOM_FIELDS_PAGES = (
+    (DOCS / f"{name}.md", DOCS / "pt-BR" / f"{name}.md") for name in ("streams", "marts", "custom-fields")
+)
+OPERATE, BEHAVIOUR, RECIPES, DEVELOP = (
+    DOCS / f"{name}.md" for name in ("operate", "behaviour", "recipes", "develop")
+)
 DOCUMENTS = (
     ENGLISH,
     PORTUGUESE,
     TAP,
-    *STREAMS_PAGES,
-    *(path.with_name("settings.md") for path in STREAMS_PAGES),
+    *sorted(DOCS.rglob("*.md")),
     ROOT / "sandbox" / "README.md",
+    ROOT / "warehouse" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
 )
@@ -28,11 +34,12 @@ _QUOTED = re.compile(r"`([^`]+)`")
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: its language, the words after that, its text, and the chapter in which it stands."""
+    """A block of code: its language, the words after that, its text, and where it stands."""
 
     language: str
     mark: str
     text: str
+    document: Path = field(compare=False)
     chapter: str = field(compare=False)
 
 
@@ -53,7 +60,7 @@ def blocks(document: Path) -> list[Block]:
     for match in _BLOCK.finditer(content):
         language, mark, text = match.groups()
         chapters = _CHAPTER.findall(content[: match.start()])
-        found.append(Block(language, mark.strip(), text, chapters[-1] if chapters else ""))
+        found.append(Block(language, mark.strip(), text, document, chapters[-1] if chapters else ""))
     return found
 
 

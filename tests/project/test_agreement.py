@@ -25,9 +25,22 @@ from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
-from .documents import ENGLISH, PORTUGUESE, ROOT, TAP, blocks, quoted, table
+from .documents import (
+    BEHAVIOUR,
+    CUSTOM_FIELDS_PAGES,
+    DEVELOP,
+    ENGLISH,
+    MARTS_PAGES,
+    OPERATE,
+    PORTUGUESE,
+    RECIPES,
+    ROOT,
+    TAP,
+    blocks,
+    quoted,
+    table,
+)
 
-READMES = pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
 MARTS = ROOT / "transform" / "models" / "marts"
 
 KINDS: Mapping[Any, str] = {
@@ -141,14 +154,17 @@ def test_a_copied_env_example_sets_nothing() -> None:
     assert not any(dotenv_values(ROOT / ".env.example").values())
 
 
-@READMES
-def test_readme_names_the_variables_of_env_example(readme: Path) -> None:
-    mentioned = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", readme.read_text()))
-    assert {name for name in env_example() if not name.startswith("TAP_")} <= mentioned
-    assert {name for name in mentioned if name.startswith("TARGET_POSTGRES_")} <= set(env_example())
+def test_documents_name_the_variables_of_env_example() -> None:
+    names = {
+        document: set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", document.read_text()))
+        for document in (ENGLISH, PORTUGUESE, OPERATE)
+    }
+    assert {name for name in env_example() if not name.startswith("TAP_")} <= names[OPERATE]
+    for mentioned in names.values():
+        assert {name for name in mentioned if name.startswith("TARGET_POSTGRES_")} <= set(env_example())
 
 
-@pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE, TAP], ids=["en", "pt", "tap"])
+@pytest.mark.parametrize("readme", [DEVELOP, TAP], ids=["develop", "tap"])
 def test_configuration_files_in_readmes_are_valid(readme: Path) -> None:
     samples = [json.loads(block.text) for block in blocks(readme) if block.language == "json"]
     assert samples
@@ -198,11 +214,11 @@ def test_meltano_knows_the_settings_of_the_tap_for_hubspot_with_their_defaults()
     assert theirs.keys() - ours.keys() == {"stream_maps", "stream_map_config"}  # the SDK's own
 
 
-@READMES
-def test_readme_has_the_columns_of_every_kind_of_custom_field(readme: Path) -> None:
+@pytest.mark.parametrize("page", CUSTOM_FIELDS_PAGES, ids=["en", "pt"])
+def test_page_has_the_columns_of_every_kind_of_custom_field(page: Path) -> None:
     theirs = {
         field_type: {column.removeprefix("x") for column in quoted(columns)}
-        for types_, columns in table(readme, "custom fields")
+        for types_, columns in table(page, "custom fields")
         for field_type in quoted(types_)
     }
     ours = {name: {suffix for suffix, _ in kind.columns} for name, kind in KINDS_OF_FIELDS.items()}
@@ -212,14 +228,14 @@ def test_readme_has_the_columns_of_every_kind_of_custom_field(readme: Path) -> N
 # Marts
 
 
-@READMES
-def test_readme_has_the_table_of_marts(readme: Path) -> None:
-    theirs = {quoted(row[0])[0] for row in table(readme, "marts")}
+@pytest.mark.parametrize("page", MARTS_PAGES, ids=["en", "pt"])
+def test_page_has_the_table_of_marts(page: Path) -> None:
+    theirs = {quoted(row[0])[0] for row in table(page, "marts")}
     assert theirs == {path.stem for path in MARTS.rglob("*.sql")}
 
 
-def test_english_readme_has_the_grain_of_every_mart() -> None:
-    for name, grain, _ in table(ENGLISH, "marts"):
+def test_english_page_has_the_grain_of_every_mart() -> None:
+    for name, grain, _ in table(MARTS_PAGES[0], "marts"):
         (document,) = MARTS.rglob(f"{quoted(name)[0]}.yml")
         model = yaml.safe_load(document.read_text())["models"][0]
         said = re.split(r"[;.]", model["description"].removeprefix("One row per "))[0]
@@ -356,9 +372,8 @@ def test_jobs_and_schedules_name_what_exists() -> None:
         assert re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}", schedule["interval"])
 
 
-@READMES
-def test_readme_names_jobs_and_schedules_that_exist(readme: Path) -> None:
-    text = readme.read_text()
+def test_documents_name_jobs_and_schedules_that_exist() -> None:
+    text = "\n".join(document.read_text() for document in (OPERATE, BEHAVIOUR, RECIPES, DEVELOP))
     schedules = {each["name"]: each["interval"] for each in meltano()["schedules"]}
     for name in re.findall(r"meltano schedule run ([\w-]+)", text):
         assert f"{schedules[name]} cd" in text

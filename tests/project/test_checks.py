@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres.warehouse import Warehouse
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 

@@ -1,24 +1,45 @@
-"""The commands of the README, run for real: in clones of their own, with an empty home, in their order."""
+"""The commands of the documents, run for real: in clones of their own, with an empty home, in their order."""
 
 import socket
 from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
 
 from .clone import Clone
-from .documents import ENGLISH, Block, blocks
+from .documents import BEHAVIOUR, DEVELOP, DOCS, ENGLISH, OPERATE, RECIPES, Block, blocks
 from .sample_output import lines_that_no_run_prints, sample_in
 
 MODELS_ONLY = {"DBT_RESOURCE_TYPES": "model seed"}
 SEEDS_ONLY = {"DBT_RESOURCE_TYPES": "seed"}
 """dbt takes these from the environment: once its tests, or its models, have run, they need not run again."""
 
-DEMO = ("Two commands",)
-ACCOUNT = ("Your own account and database", "What you get")
-IN_USE = ("How it behaves", "Recipes")
-ALONE = ("The tap alone", "The sandbox alone")
-"""Chapters of the README whose commands follow each other in one clone."""
+Chapters = tuple[tuple[Path, str], ...]
+DEMO = ((ENGLISH, "Two commands"),)
+ACCOUNT = (
+    (ENGLISH, "Your own account and database"),
+    (OPERATE, "By hand"),
+    (OPERATE, "On a schedule"),
+    (ENGLISH, "What you get"),
+)
+IN_USE = (
+    (BEHAVIOUR, "Deleted and archived"),
+    (DEVELOP, "Add a mart"),
+    (DEVELOP, "Add a stream"),
+    (RECIPES, "Name a column"),
+    (RECIPES, "Keep old dashboards"),
+    (RECIPES, "Hide personal data"),
+)
+ALONE = ((DEVELOP, "The tap alone"), (DEVELOP, "The sandbox alone"))
+"""Chapters of documents whose commands follow each other in one clone."""
 
-COMMANDS = [block for block in blocks(ENGLISH) if block.language == "sh"]
-"""Those of both languages, as another test says that they are equal."""
+COMMANDS = {
+    (document, chapter): list(found)
+    for document in (ENGLISH, *sorted(DOCS.glob("*.md")))
+    for chapter, found in groupby(
+        (block for block in blocks(document) if block.language == "sh"), key=lambda block: block.chapter
+    )
+}
+"""Those of English pages, as another test says that both languages have the same."""
 
 
 def run(clone: Clone, block: Block) -> str:
@@ -26,9 +47,9 @@ def run(clone: Clone, block: Block) -> str:
     return clone.run(block.text, with_account=block.mark == "account")
 
 
-def commands_of(chapters: tuple[str, ...]) -> list[Block]:
+def commands_of(chapters: Chapters) -> list[Block]:
     """The blocks of commands in these chapters, in order."""
-    return [block for block in COMMANDS if block.chapter in chapters]
+    return [block for chapter in chapters for block in COMMANDS[chapter]]
 
 
 def is_postgres(command: str) -> bool:
@@ -37,7 +58,7 @@ def is_postgres(command: str) -> bool:
 
 def test_every_command_is_run() -> None:
     chapters = [*DEMO, *ACCOUNT, *IN_USE, *ALONE]
-    assert sorted(chapters) == sorted({block.chapter for block in COMMANDS})
+    assert sorted(chapters) == sorted(COMMANDS)
 
 
 def test_commands_of_the_demo(clone: Clone) -> None:

@@ -8,7 +8,19 @@ from urllib.parse import unquote
 
 import pytest
 
-from .documents import DOCUMENTS, ENGLISH, PORTUGUESE, ROOT, blocks, prose, quoted, table
+from .documents import (
+    DOCS,
+    DOCUMENTS,
+    ENGLISH,
+    MARTS_PAGES,
+    OPERATE,
+    PORTUGUESE,
+    ROOT,
+    blocks,
+    prose,
+    quoted,
+    table,
+)
 from .sample_output import SAMPLES, abridged, sample_in
 
 EVERY_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -44,15 +56,20 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_paths_exist(document: Path) -> None:
     roots = {path.name for path in ROOT.iterdir()} - {".run", ".venv", ".meltano"}
     for name in quoted(prose(document)):
-        path = name.partition(" ")[0]
+        path = name.partition(" ")[0].partition("::")[0]
         if path.partition("/")[0] in roots and "<" not in path:
             assert (ROOT / path).exists(), name
 
 
-def test_both_readmes_have_the_same_outline_commands_and_output() -> None:
+@pytest.mark.parametrize(
+    ("original", "translation"),
+    [(ENGLISH, PORTUGUESE), *((DOCS / path.name, path) for path in sorted((DOCS / "pt-BR").glob("*.md")))],
+    ids=lambda path: path.name,
+)
+def test_both_languages_have_the_same_outline_commands_and_output(original: Path, translation: Path) -> None:
     level = re.compile(r"^(#+) ", re.MULTILINE)
-    assert level.findall(prose(ENGLISH)) == level.findall(prose(PORTUGUESE))
-    english, portuguese = blocks(ENGLISH), blocks(PORTUGUESE)
+    assert level.findall(prose(original)) == level.findall(prose(translation))
+    english, portuguese = blocks(original), blocks(translation)
     assert [each for each in english if each.language == "sh"] == [
         each for each in portuguese if each.language == "sh"
     ]
@@ -62,14 +79,6 @@ def test_both_readmes_have_the_same_outline_commands_and_output() -> None:
     ]
 
 
-def test_both_readmes_have_the_same_troubles() -> None:
-    troubles = [
-        [row[0] for row in table_after(document, heading)]
-        for document, heading in ((ENGLISH, "## When something"), (PORTUGUESE, "## Quando algo"))
-    ]
-    assert troubles[0] == troubles[1]
-
-
 def table_after(document: Path, heading: str) -> list[list[str]]:
     """The first table after a heading."""
     section = document.read_text().partition(heading)[2]
@@ -77,14 +86,14 @@ def table_after(document: Path, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-def test_messages_in_the_readme_are_those_of_the_code() -> None:
+def test_messages_in_the_documents_are_those_of_the_code() -> None:
     others = {"pipeline is already running", "Wait until", "too many connections"}  # Meltano's and Postgres'
     sources = [
         path for name in ("tap-pipedrive", "orchestrate", "plugins") for path in (ROOT / name).rglob("*.py")
     ]
     code = "\n".join(re.sub(r'"\n\s*f?"', "", path.read_text()) for path in sources)
     parts = {
-        part for row in table_after(ENGLISH, "## When something") for part in quoted(row[0])[0].split(" … ")
+        part for row in table_after(OPERATE, "## When something") for part in quoted(row[0])[0].split(" … ")
     }
     assert {part for part in parts - others if part not in code} == set()
 
@@ -144,5 +153,19 @@ def test_changelog_has_an_unreleased_part() -> None:
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_marts_have_the_same_order_in_both_readmes() -> None:
-    assert [row[0] for row in table(ENGLISH, "marts")] == [row[0] for row in table(PORTUGUESE, "marts")]
+def test_marts_have_the_same_order_in_both_languages() -> None:
+    english, portuguese = ([row[0] for row in table(page, "marts")] for page in MARTS_PAGES)
+    assert english == portuguese
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
+def test_readme_is_short(readme: Path) -> None:
+    assert len(readme.read_text().splitlines()) < 250
+
+
+def test_principles_are_held_by_tests_that_exist() -> None:
+    rows = table(DOCS / "principles.md", "principles")
+    assert rows
+    for *_, cell in rows:
+        path, _, test = quoted(cell)[0].partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).exists(), cell

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from pipedrive_sandbox.data.catalogue import CUSTOM_FIELDS
 from pipedrive_sandbox.data.figures import write_figures
-from pipedrive_sandbox.data.reference import CURRENCIES
+from pipedrive_sandbox.data.setup.catalogue import CUSTOM_FIELDS
+from pipedrive_sandbox.data.setup.reference import CURRENCIES
 
 BORN = datetime(2026, 3, 4, 12, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from pipedrive_sandbox.data.people import cnpj, cpf
-from pipedrive_sandbox.generate import Dataset, generate
-from pipedrive_sandbox.model import IN_MILLISECONDS
+from pipedrive_sandbox.data.contacts.people import cnpj, cpf
+from pipedrive_sandbox.data.generate import Dataset, generate
+from pipedrive_sandbox.records.model import IN_MILLISECONDS
 
 from ..api import documented
 
@@ -47,7 +47,7 @@ def digest(hash_seed: str, seed: int) -> str:
     code = f"""
 import hashlib, json
 from datetime import UTC, datetime
-from pipedrive_sandbox.generate import generate
+from pipedrive_sandbox.data.generate import generate
 data = generate(120, {seed}, datetime(2026, 11, 20, 15, tzinfo=UTC))
 text = json.dumps([data.records, data.fields, data.changes, data.manifest], default=str)
 print(hashlib.sha256(text.encode()).hexdigest())

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pipedrive_sandbox.data.people import slug
-from pipedrive_sandbox.generate import ALL_TROUBLES, Dataset, generate
+from pipedrive_sandbox.data.contacts.people import slug
+from pipedrive_sandbox.data.generate import ALL_TROUBLES, Dataset, generate
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DEALS = 400

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from openapi_schema_validator import OAS30Validator
-from pipedrive_sandbox.endpoints import ENDPOINTS
-from pipedrive_sandbox.model import PARENTS, Endpoint
-from pipedrive_sandbox.params import STATUSES
+from pipedrive_sandbox.api.endpoint import Endpoint
+from pipedrive_sandbox.api.endpoints import ENDPOINTS
+from pipedrive_sandbox.api.params import STATUSES
+from pipedrive_sandbox.records.model import PARENTS
 from pipedrive_sandbox.testing import Sandbox
 
 from ..api import documented

@@ -10,8 +10,8 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from pipedrive_sandbox.endpoints import ENDPOINTS
-from pipedrive_sandbox.oauth import App
+from pipedrive_sandbox.api.endpoints import ENDPOINTS
+from pipedrive_sandbox.server.oauth import App
 from pipedrive_sandbox.testing import Reply, Sandbox
 
 CLIENT = "sandbox-client:sandbox-secret"

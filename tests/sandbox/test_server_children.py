@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pipedrive_sandbox.endpoints import ENDPOINTS
-from pipedrive_sandbox.model import PARENTS
+from pipedrive_sandbox.api.endpoints import ENDPOINTS
+from pipedrive_sandbox.records.model import PARENTS
 from pipedrive_sandbox.testing import Sandbox
 
 INVALID = (400, "ERR_SCHEMA_VALIDATION_FAILED")

@@ -17,9 +17,9 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from pipedrive_sandbox.control import CONTROLS
-from pipedrive_sandbox.endpoints import ENDPOINTS
-from pipedrive_sandbox.faults import KINDS
+from pipedrive_sandbox.api.endpoints import ENDPOINTS
+from pipedrive_sandbox.server.control import CONTROLS
+from pipedrive_sandbox.server.faults import KINDS
 
 COMMAND = [sys.executable, "-m", "pipedrive_sandbox", "serve", "--deals", "60", "--port", "0"]
 

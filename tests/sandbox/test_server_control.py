@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pipedrive_sandbox.children import PAIRS
-from pipedrive_sandbox.model import PARENTS
+from pipedrive_sandbox.account.children import PAIRS
+from pipedrive_sandbox.records.model import PARENTS
 from pipedrive_sandbox.testing import Sandbox
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
-from pipedrive_sandbox.endpoints import ENDPOINTS
+from pipedrive_sandbox.api.endpoints import ENDPOINTS
 from pipedrive_sandbox.testing import Sandbox
 
 from ..api.documented import PRICES

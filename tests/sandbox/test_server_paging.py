@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipedrive_sandbox.account import Table
-from pipedrive_sandbox.paging import keyset_page
+from pipedrive_sandbox.account.store import Table
+from pipedrive_sandbox.api.paging import keyset_page
 
 TIMES = st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"])
 TABLES = st.lists(TIMES, max_size=30)

@@ -17,9 +17,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from pipedrive_sandbox import postgres
-from pipedrive_sandbox.postgres import PostgresError
-from pipedrive_sandbox.warehouse import Warehouse
+from embedded_postgres import server as postgres
+from embedded_postgres.server import PostgresError
+from embedded_postgres.warehouse import Warehouse
 
 psutil = import_module("psutil")  # it has no types
 

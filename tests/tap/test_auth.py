@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from pipedrive_sandbox.oauth import App
+from pipedrive_sandbox.server.oauth import App
 from pipedrive_sandbox.testing import Sandbox
 from pydantic import ValidationError
 from tap_pipedrive import errors

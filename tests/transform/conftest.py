@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
+from embedded_postgres.warehouse import Warehouse
 from filelock import FileLock
-from pipedrive_sandbox.warehouse import Warehouse
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from tap_pipedrive.streams import STREAMS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from pipedrive_sandbox.data.figures import write_figures
-from pipedrive_sandbox.generate import ALL_TROUBLES, Dataset, generate
+from pipedrive_sandbox.data.generate import ALL_TROUBLES, Dataset, generate
 from pipedrive_sandbox.hubspot.figures import FIGURES
 from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES as ALL_TROUBLES_OF_HUBSPOT
 from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from pipedrive_sandbox.generate import Dataset, generate
+from pipedrive_sandbox.data.generate import Dataset, generate
 from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot
 from pipedrive_sandbox.testing import NOW
 

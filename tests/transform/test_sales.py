@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from pipedrive_sandbox.generate import generate
+from pipedrive_sandbox.data.generate import generate
 from pipedrive_sandbox.testing import NOW
 
 from .conftest import Account

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from pipedrive_sandbox.generate import Dataset
+from pipedrive_sandbox.data.generate import Dataset
 from pipedrive_sandbox.hubspot.portal import Portal
 
 HERE = ZoneInfo("Pacific/Auckland")

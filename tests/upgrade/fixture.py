@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipedrive_sandbox.generate import Dataset, generate
-from pipedrive_sandbox.postgres import environment, programs
+from embedded_postgres.server import environment, programs
+from pipedrive_sandbox.data.generate import Dataset, generate
 from pipedrive_sandbox.testing import NOW, Sandbox
 
 from ..pipeline.contract import FIELDS_OF

@@ -39,10 +39,10 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 import psycopg
+from embedded_postgres.server import programs
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
-from pipedrive_sandbox.postgres import programs
 from pipedrive_sandbox.testing import NOW, Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 
 DEALS, HUBSPOT_DEALS, SEED = 60, 40, 1
 

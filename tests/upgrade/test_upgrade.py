@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import psycopg
 import pytest
+from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Reply, Sandbox
-from pipedrive_sandbox.warehouse import Warehouse
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .draft import Draft, Record
-from .following import FOLLOWED
+from pipedrive_sandbox.data.contacts.following import FOLLOWED
+from pipedrive_sandbox.data.draft import Draft, Record
 
 _OUTCOMES = ("open", "won", "lost")
 

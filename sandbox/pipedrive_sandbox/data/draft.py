@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from .people import People
-from .times import Season
+from pipedrive_sandbox.data.contacts.people import People
+from pipedrive_sandbox.data.times import Season
 
 Record = dict[str, Any]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from .reference import RATES
-from .times import HISTORY_DAYS
-from .troubles import CATEGORY_SPELLINGS
+from pipedrive_sandbox.data.setup.reference import RATES
+from pipedrive_sandbox.data.times import HISTORY_DAYS
+from pipedrive_sandbox.data.troubles.records import CATEGORY_SPELLINGS
 
 REPORTING_CURRENCY = "USD"
 

@@ -14,15 +14,15 @@ from typing import Any
 import click
 import orjson
 
-from ..clock import parse
-from ..data.figures import write_figures
-from .api import SCOPES
-from .csv_files import write_csv_files
-from .figures import FIGURES
-from .generate import ALL_TROUBLES, generate, live
-from .portal import Portal
-from .server import Limits, Server, State, serve
-from .testing import TOKEN
+from pipedrive_sandbox.account.clock import parse
+from pipedrive_sandbox.data.figures import write_figures
+from pipedrive_sandbox.hubspot.api import SCOPES
+from pipedrive_sandbox.hubspot.csv_files import write_csv_files
+from pipedrive_sandbox.hubspot.figures import FIGURES
+from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES, generate, live
+from pipedrive_sandbox.hubspot.portal import Portal
+from pipedrive_sandbox.hubspot.server import Limits, Server, State, serve
+from pipedrive_sandbox.hubspot.testing import TOKEN
 
 TROUBLES = click.Choice(sorted(ALL_TROUBLES))
 DEFAULTS = Limits()

@@ -8,11 +8,11 @@ from typing import Any
 
 from multidict import MultiMapping
 
-from ..clock import parse
-from .calls import ONE, Call, Refused, batch, shown
-from .definitions import OWNERS, PIPELINES, SALES, STAGES, Json
-from .portal import Portal, Record, milliseconds
-from .search import search
+from pipedrive_sandbox.account.clock import parse
+from pipedrive_sandbox.hubspot.calls import ONE, Call, Refused, batch, shown
+from pipedrive_sandbox.hubspot.definitions import OWNERS, PIPELINES, SALES, STAGES, Json
+from pipedrive_sandbox.hubspot.portal import Portal, Record, milliseconds
+from pipedrive_sandbox.hubspot.search import search
 
 LIST_PAGE, BATCH, ASSOCIATIONS_BATCH = 100, 100, 1000
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from multidict import MultiMapping
 
-from .definitions import MODIFIED_BY, Json
-from .portal import Portal, Record, as_time
+from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY, Json
+from pipedrive_sandbox.hubspot.portal import Portal, Record, as_time
 
 DEFAULT_NAMES = {
     "companies": ("name", "domain"),

@@ -9,8 +9,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from .definitions import PIPELINES, STAGES
-from .portal import Portal
+from pipedrive_sandbox.hubspot.definitions import PIPELINES, STAGES
+from pipedrive_sandbox.hubspot.portal import Portal
 
 COLUMNS = {
     "companies": ("name", "domain", "especialidade_medica", "phone", "city"),

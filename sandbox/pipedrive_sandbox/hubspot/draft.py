@@ -10,10 +10,10 @@ from typing import Any
 
 from faker import Faker
 
-from ..data.draws import pick, weighted
-from ..data.people import slug
-from ..data.times import DAY, Season
-from .definitions import LONG, OWNER, OWNERS
+from pipedrive_sandbox.data.contacts.people import slug
+from pipedrive_sandbox.data.draws import pick, weighted
+from pipedrive_sandbox.data.times import DAY, Season
+from pipedrive_sandbox.hubspot.definitions import LONG, OWNER, OWNERS
 
 PATIENTS_PER_DEAL = 0.8  # a fifth of the consultations are those of patients who come again
 DEALS_PER_DOCTOR = 10

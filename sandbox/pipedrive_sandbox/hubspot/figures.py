@@ -1,7 +1,7 @@
 """What the made-up practice knows beside HubSpot: what it spent, and how it spells specialties."""
 
-from ..data.figures import Crm
-from .troubles import SPELLINGS
+from pipedrive_sandbox.data.figures import Crm
+from pipedrive_sandbox.hubspot.troubles import SPELLINGS
 
 FIGURES = Crm(
     name="hubspot",

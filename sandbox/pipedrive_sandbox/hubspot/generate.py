@@ -9,11 +9,11 @@ from itertools import chain
 from random import Random
 from typing import Any
 
-from ..clock import Clock, stamp
-from .definitions import OWNER, PIPELINES, SALES, STAGES
-from .draft import Draft, Row, clean_account
-from .portal import Portal
-from .troubles import ALL_TROUBLES, TROUBLES, Spoilt
+from pipedrive_sandbox.account.clock import Clock, stamp
+from pipedrive_sandbox.hubspot.definitions import OWNER, PIPELINES, SALES, STAGES
+from pipedrive_sandbox.hubspot.draft import Draft, Row, clean_account
+from pipedrive_sandbox.hubspot.portal import Portal
+from pipedrive_sandbox.hubspot.troubles import ALL_TROUBLES, TROUBLES, Spoilt
 
 __all__ = ["ALL_TROUBLES", "generate", "live"]
 

@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..clock import Clock, stamp_ms
-from .definitions import MADE_UP, MODIFIED_BY, PROPERTIES, STAGES, Json, properties_of
+from pipedrive_sandbox.account.clock import Clock, stamp_ms
+from pipedrive_sandbox.hubspot.definitions import (
+    MADE_UP,
+    MODIFIED_BY,
+    PROPERTIES,
+    STAGES,
+    Json,
+    properties_of,
+)
 
 FIRST_IDS = {"companies": 9_800_000_000, "contacts": 51_000, "deals": 14_200_000_000}
 KEPT_BY_MERGE = ("contacts",)

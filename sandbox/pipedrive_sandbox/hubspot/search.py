@@ -12,10 +12,10 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ..clock import parse
-from .calls import Call, Refused, shown
-from .definitions import MODIFIED_BY, Json
-from .portal import Portal, Record, milliseconds
+from pipedrive_sandbox.account.clock import parse
+from pipedrive_sandbox.hubspot.calls import Call, Refused, shown
+from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY, Json
+from pipedrive_sandbox.hubspot.portal import Portal, Record, milliseconds
 
 MOST_RESULTS = 10_000
 PAGE = 200

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs
 import orjson
 from aiohttp import web
 
-from ..faults import Fault
-from . import api
-from .calls import Refused
-from .portal import Portal
+from pipedrive_sandbox.hubspot import api
+from pipedrive_sandbox.hubspot.calls import Refused
+from pipedrive_sandbox.hubspot.portal import Portal
+from pipedrive_sandbox.server.faults import Fault
 
 NO_CREDENTIALS = "Authentication credentials not found. This API supports OAuth 2.0 authentication."
 TOKEN_LIFE_SECONDS = 1800

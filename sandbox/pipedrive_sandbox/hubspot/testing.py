@@ -13,11 +13,11 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from ..faults import fault
-from ..testing import NOW, Reply, Trap
-from .api import SCOPES
-from .generate import ALL_TROUBLES, generate
-from .server import Limits, Seen, Server, State, serve
+from pipedrive_sandbox.hubspot.api import SCOPES
+from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES, generate
+from pipedrive_sandbox.hubspot.server import Limits, Seen, Server, State, serve
+from pipedrive_sandbox.server.faults import fault
+from pipedrive_sandbox.testing import NOW, Reply, Trap
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,10 +12,10 @@ from decimal import Decimal
 from itertools import cycle
 from random import Random
 
-from ..data.draws import pick
-from ..data.people import slug
-from ..data.times import DAY
-from .draft import MAIL, Draft, Row
+from pipedrive_sandbox.data.contacts.people import slug
+from pipedrive_sandbox.data.draws import pick
+from pipedrive_sandbox.data.times import DAY
+from pipedrive_sandbox.hubspot.draft import MAIL, Draft, Row
 
 Spoilt = dict[str, list[Row] | list[list[Row]]]
 Trouble = Callable[[Draft, Random], Spoilt]

@@ -1,0 +1,1 @@
+"""The account: its rows, and what happens to them over time."""

@@ -1,0 +1,1 @@
+"""Organizations and persons, and who follows or relates to whom."""

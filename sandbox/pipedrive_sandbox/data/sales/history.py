@@ -1,0 +1,61 @@
+"""What people changed by hand: custom fields of deals and contacts, and contacts' own fields."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from pipedrive_sandbox.data.draft import Draft, Record
+from pipedrive_sandbox.data.draws import pick
+from pipedrive_sandbox.data.sales.deals import logged
+from pipedrive_sandbox.records.changelog import V1_KEYS, custom_differences, text
+
+_ENTITIES = {"deals": ("deal", 0.35), "persons": ("person", 0.3), "organizations": ("organization", 0.4)}
+_OWN = {"deals": (), "persons": ("owner_id", "phones"), "organizations": ("owner_id", "address")}
+_WAS_EMPTY = 0.4
+
+Change = tuple[str, str | None, str | None]
+
+
+def edits(draft: Draft) -> None:
+    """Adds what was edited between a record's birth and its last change to the change logs.
+
+    What was there before is a neighbour's value, or nothing; what is there now stays.
+    """
+    for entity, (owner, share) in _ENTITIES.items():
+        rng = draft.rng(f"edits of {entity}")
+        types = {
+            row["field_code"]: row["field_type"] for row in draft.fields[owner] if row["is_custom_field"]
+        }
+        rows = draft.records[entity]
+        for row in rows:
+            born, last = row["add_time"], row["update_time"] or draft.now
+            if rng.random() >= share or last - born < 2:
+                continue
+            log = draft.changes[entity].setdefault(row["id"], [])
+            for _ in range(1 + int(rng.random() ** 2 * 3)):
+                moment = born + 1 + int(rng.random() * (last - born - 1))
+                taken = {line["field_key"] for line in log}
+                for key, old, new in _edit(rng, entity, row, pick(rng, rows), types):
+                    if key not in taken:
+                        log.append(logged(moment, key, old, new, row["owner_id"], rng.random() < 0.1))
+            log.sort(key=lambda line: line["time"])
+            if not log:
+                del draft.changes[entity][row["id"]]
+
+
+def _edit(
+    rng: Random, entity: str, row: Record, neighbour: Record, types: dict[str, Any]
+) -> Iterator[Change]:
+    """The lines of one edit: of a field of its own, or of a custom field that holds something."""
+    own = _OWN[entity]
+    if own and rng.random() < 0.3:
+        key = pick(rng, own)
+        old, new = text(neighbour[key]), text(row[key])
+        if old != new:
+            yield V1_KEYS[entity].get(key, key), old, new
+        return
+    filled = [key for key, value in row["custom_fields"].items() if value is not None]
+    if filled:
+        key = pick(rng, filled)
+        old = None if rng.random() < _WAS_EMPTY else neighbour["custom_fields"][key]
+        yield from custom_differences(key, types[key], old, row["custom_fields"][key])

@@ -1,0 +1,1 @@
+"""The company before anybody works with it: users, pipelines, fields, products, roles."""

@@ -1,0 +1,1 @@
+"""What is wrong with the data, each trouble a function that can be left out."""

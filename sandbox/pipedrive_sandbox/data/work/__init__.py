@@ -1,0 +1,1 @@
+"""What people do around deals: activities, notes, mail, calls, files, projects."""

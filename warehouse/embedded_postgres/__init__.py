@@ -1,0 +1,1 @@
+"""An embedded Postgres, and the command `warehouse` that looks after it."""
