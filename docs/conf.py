@@ -21,6 +21,7 @@ CONTENTS = """
 
 docs/operate
 docs/behaviour
+docs/completeness
 docs/streams
 docs/settings
 docs/custom-fields

@@ -135,7 +135,7 @@ class Settings(BaseModel):
 
     missing: Literal["fail", "note"] = Field(
         "fail",
-        title="When something is missing",
+        title="Missing lists",
         description="What happens when a list fails, or is refused although it has had rows: the other streams "
         "are read first; then `fail` ends the run with an error, and `note` with a line in the log and rows in "
         "`run_statements`.",

@@ -280,7 +280,7 @@ OPTIONAL: dict[str, dict[str, str]] = {
 }
 """The same of those that are loaded when they are selected."""
 
-OF_THE_RUN = {"run_statements"}
+OF_THE_RUN = {"run_statements", "source_counts", "source_samples"}
 """Tables in which the tap speaks of its own work, of which the account has no truth."""
 
 KEYS = {

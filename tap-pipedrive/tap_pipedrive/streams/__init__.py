@@ -24,8 +24,9 @@ _FILES = (
     "projects",
     "statements",
 )
-_CLASSES = [one for file in _FILES for one in vars(import_module(f"{__name__}.{file}")).values()]
-_STREAMS = [one for one in _CLASSES if isinstance(one, type) and issubclass(one, PipedriveStream)]
+_VALUES = [one for file in _FILES for one in vars(import_module(f"{__name__}.{file}")).values()]
+_CLASSES = dict.fromkeys(one for one in _VALUES if isinstance(one, type))  # a file may import another's
+_STREAMS = [one for one in _CLASSES if issubclass(one, PipedriveStream)]
 
 
 def _place_in_a_run(stream: type[PipedriveStream]) -> tuple[int, bool, bool]:

@@ -8,9 +8,17 @@
 
 with
 
-samples as (
+all_samples as (
     select * from {{ ref('stg_pipedrive__source_samples') }}
-    where asked_at > {{ run_time() }} - interval '30 days'
+),
+
+samples as (
+    select *
+    from all_samples
+    where asked_at > (
+        select max(latest.asked_at) - interval '30 days'
+        from all_samples as latest
+    )
 ),
 
 raw_rows as (
