@@ -17,7 +17,7 @@ OURS = .venv/bin/python -m orchestrate
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: help run demo status docs generate sample test test-fast chaos lint format bench stop check-account drop-demo clean
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ SET_UP = $(if $(wildcard .venv),.venv/ready)
 
 stop: $(SET_UP)       ## stop the embedded Postgres; its data stay
 	@test ! -d .venv || .venv/bin/warehouse down
+
+check-account: .venv/ready ## which uncertain facts about the API hold on your account, as a file; 82 tokens
+	@$(OURS).check_account
 
 drop-demo: .venv/ready ## take the invented data out of the database that .env names
 	@$(OURS).drop_demo

@@ -45,6 +45,9 @@ class Asked(NamedTuple):
     share: float
     """The share of the requests that have been sent."""
 
+    left: int
+    """Parents of the requests that have not been sent."""
+
 
 @dataclass(frozen=True)
 class ChildListing(Listing):
@@ -151,6 +154,7 @@ class ChildListing(Listing):
             began,
             reached=datetime.fromtimestamp(moved, UTC) if moved not in (ALL_TIME, AGAIN) else None,
             parents=settled,
+            left=asked.left,
             share=asked.share,
         )
 
@@ -162,8 +166,10 @@ class ChildListing(Listing):
         """
         refusals, failures, is_answered = 0, 0, False
         witness: Batch = batches[-1][-1:] if batches else ()
+        left = sum(map(len, batches))
         answers = source.run.in_flight(partial(self._read, source), batches)
         for sent, (batch, answer) in enumerate(zip(batches, answers, strict=True), 1):
+            left -= len(batch)
             parts: list[tuple[Batch, Answered | None]] = [(batch, answer)]
             while parts:
                 part, known = parts.pop()
@@ -183,7 +189,7 @@ class ChildListing(Listing):
                     middle = len(part) // 2
                     parts += [(part[middle:], None), (part[:middle], None)]  # the earlier half is next
                 else:
-                    yield Asked(part, rows, problem, sent / len(batches))
+                    yield Asked(part, rows, problem, sent / len(batches), left)
 
     def _raise_without_answer(self, source: Source, witness: Batch) -> None:
         _, problem = self._read(source, witness)

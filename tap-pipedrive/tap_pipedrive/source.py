@@ -44,6 +44,9 @@ class Page:
     parents: Mapping[int, PipedriveError | None] = field(default_factory=dict)
     """Parents that could not be read, each with the reason; None for one that earlier runs could not read."""
 
+    left: int | None = None
+    """Parents that are still to be asked about after this page; None where that is unknown."""
+
     share: float | None = None
     """Which share of the listing is read with this page, 0 to 1; None where that is unknown."""
 

@@ -96,6 +96,12 @@ class Reading:
     error: BaseException | None = None
     """What ended the reading."""
 
+    left_count: int | None = None
+    """Parents for which the tokens did not suffice, where that is known."""
+
+    runs_left: int | None = None
+    """How many runs like this one they take, about."""
+
     unread: Sequence[int] = ()
     """Parents that did not answer, in this run or in earlier ones."""
 
@@ -221,6 +227,8 @@ def _row(reading: Reading, tokens: int) -> Row:
         "last_row_at": reading.last_row_at,
         "undone_reason": reason and reason.value,
         "undone_detail": reading.detail,
+        "left_count": reading.left_count,
+        "runs_left": reading.runs_left,
         "unread_count": len(reading.unread),
         "unread_ids": list(reading.unread),
         "tokens_spent": tokens,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from singer_sdk import metrics
@@ -35,6 +36,8 @@ class PipedriveStream(Table):
         self._read_up_to: dict[str, datetime] = {}  # by listing
         self._rejected_values = 0
         self._has_page = False
+        self._left: int | None = None  # parents that have not been asked about yet
+        self._asked = 0
         self._reported = time.monotonic()
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
@@ -119,6 +122,8 @@ class PipedriveStream(Table):
     def _fill(self, reading: Reading) -> None:
         """Complete what the statement says of the stream."""
         reading.is_over = True
+        if reading.reason is Reason.BUDGET and self._left:
+            reading.left_count, reading.runs_left = self._left, ceil(self._left / self._asked)
         reading.is_starved = reading.reason is Reason.BUDGET and not self._has_page
         self._memory.is_starved = reading.is_starved
         reading.rows_sent = self.row_count
@@ -139,6 +144,8 @@ class PipedriveStream(Table):
             for page in walk.follow(pages, self.write_state):
                 served_at = served_at or page.served_at
                 self._has_page = True
+                self._left = page.left
+                self._asked += page.left is not None
                 count = self._write_page(page)
                 counter.increment(count)
                 if count:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
+from tap_pipedrive.account_check import report
 from tap_pipedrive.errors import BudgetSpent, PipedriveError
 from tap_pipedrive.memory import STARVED
 from tap_pipedrive.migrate import migrated
@@ -116,6 +117,33 @@ class TapPipedrive(SdkTap):
         )
         tap.run.definitions.is_discovering = True
         tap.run_discovery()
+        ctx.exit()
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Return the command line, with one verb more than the SDK's."""
+        command = super().get_singer_command()
+        command.params.append(
+            click.Option(
+                ["--check-account"],
+                is_flag=True,
+                help="Write, as JSON and without personal data, which uncertain facts about the API hold here.",
+                callback=cls.cb_check_account,
+                expose_value=False,
+            )
+        )
+        return command
+
+    @classmethod
+    def cb_check_account(
+        cls: "type[TapPipedrive]", ctx: click.Context, param: click.Option, value: bool
+    ) -> None:
+        """Check the account instead of reading it. Raises PipedriveError when the token is refused."""
+        if not value:
+            return
+        config = ctx.params["config"]
+        tap = cls(config=config.config, parse_env_config=config.parse_env, setup_mapper=False)
+        click.echo(report(tap.run.client, tap.plugin_version), nl=False)
         ctx.exit()
 
     # Streams

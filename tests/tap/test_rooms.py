@@ -30,7 +30,7 @@ LAYERS = (
     {"catalog", "custom_fields", "limits", "sdk"},
     {"client", "rows"},
     {"auth", "metrics", "source"},
-    {"bookmarks", "listings", "prefetch"},
+    {"account_check", "bookmarks", "listings", "prefetch"},
     {"children", "definitions"},
     {"history", "statement", "table"},
     {"checks"},

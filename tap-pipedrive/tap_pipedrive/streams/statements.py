@@ -34,6 +34,8 @@ class RunStatement(Entity):
     undone_reason: Text = Field(None, description="budget, plan, rights, refused, unread or failed")
     undone_detail: Text = None
     is_missing: Boolean = Field(None, description="Whether the run counts the list as missing, see `missing`")
+    left_count: Integer = Field(None, description="Records whose lists the tokens did not suffice for")
+    runs_left: Integer = Field(None, description="How many more runs like this one these take, about")
     unread_count: Integer = Field(None, description="Parents that do not answer; each run asks them again")
     unread_ids: List = None
     tokens_spent: Integer = Field(None, description="API tokens that the stream cost")

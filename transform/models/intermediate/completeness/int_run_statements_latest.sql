@@ -40,6 +40,8 @@ final as (
         latest.undone_detail,
 
         -- numerics
+        latest.left_count,
+        latest.runs_left,
         latest.unread_count,
 
         -- booleans

@@ -73,7 +73,8 @@ final as (
         differences,
 
         -- numerics
-        nullif(unread_count, 0) as undone_count,
+        coalesce(nullif(unread_count, 0), left_count) as undone_count,
+        runs_left,
         round(
             extract(epoch from {{ run_time() }} - complete_as_of)::numeric / 3600,
             1

@@ -20,6 +20,12 @@ summarized as (
                 case
                     when verdict = 'unread'
                         then format(': %s records', undone_count)
+                    when verdict = 'unfinished' and undone_count > 0
+                        then format(
+                            ': %s records, about %s more runs',
+                            undone_count,
+                            runs_left
+                        )
                     when verdict = 'missing' then ': ' || undone_detail
                     when verdict = 'different' then ': ' || differences
                 end

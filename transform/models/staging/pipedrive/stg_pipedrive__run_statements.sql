@@ -24,6 +24,8 @@ renamed as (
         -- numerics
         rows_sent,
         values_rejected,
+        left_count,
+        runs_left,
         unread_count,
         tokens_spent,
         run_tokens_spent,
