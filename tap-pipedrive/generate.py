@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from tap_pipedrive.checks import CheckListing
+from tap_pipedrive.checks import CHECKS, CheckListing
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
 from tap_pipedrive.listings import HttpListing, OffsetListing, WholeListing
@@ -71,6 +71,9 @@ WORDS = {
         "per parents": "{} a cada {} linhas de `{}`",
     },
 }
+
+COMPLETE_AS_OF = "select complete_as_of from {{ target.schema }}.load_completeness where stream = 'STREAM'"
+"""How fresh the table of a stream is."""
 
 KINDS = {
     "string": "string",
@@ -334,9 +337,13 @@ def sources() -> str:
             f"      - name: {name_of(stream)}",
             f"        description: {one_line(described(stream)).removesuffix('...').strip()}",
         ]
-        is_whole = stream.selected_by_default and stream.listings and how_read(stream, WORDS["en"]) == "whole"
-        if not is_whole:
-            lines.append("        config: {freshness: null}")
+        is_judged = stream.selected_by_default and stream.listings and name_of(stream) not in CHECKS
+        query = COMPLETE_AS_OF.replace("STREAM", name_of(stream))
+        lines += (
+            ["        config:", f'          loaded_at_query: "{query}"']
+            if is_judged
+            else ["        config: {freshness: null}"]
+        )
         lines.append("        columns:")
         lines += [
             f"          - {{name: {column}, data_type: {data_type(schema)}}}"

@@ -149,7 +149,7 @@ class Settings(BaseModel):
 
     source_checks: Literal["daily", "each", "none"] = Field(
         "daily",
-        title="Checks against the source",
+        title="Source checks",
         description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
         "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
     )
