@@ -78,7 +78,13 @@ def build(plugins: Plugins, database: str) -> Callable[[], Built]:
 
     def run() -> Built:
         program = plugins.dbt(
-            "build", "--select", "+load_summary", "--exclude-resource-type", "unit_test", "--threads", "4"
+            "build",
+            "--select",
+            "+load_summary",
+            "--exclude-resource-type",
+            "unit_test",
+            "--indirect-selection",
+            "cautious",
         )
         code = program.end()
         with psycopg.connect(database) as connection:
