@@ -83,10 +83,8 @@ class Run:
         metrics.log_rejects(logger, +Counter(rejected))
         table = self._tables()[RUN_STATEMENTS]
         if selected and table.selected:
-            table.write_schema()
-            table.write(
-                self.statement.rows(self.client, table.tap.plugin_version, self.settings.max_unread), None
-            )
+            rows = self.statement.rows(self.client, table.tap.plugin_version, self.settings.max_unread)
+            self.fill(RUN_STATEMENTS, rows)
             self.statement.note_end(table.stream_state)
             table.write_state()
         self._report()
@@ -142,6 +140,8 @@ class Run:
         self._pool = Pool(self.settings.concurrency)
         prefetcher = Prefetcher(self._pool)
         for table in self._selected():
+            if table.blocked:
+                continue
             try:
                 walks, source = self.walks(table), self.source(table.name)
             except PipedriveError:
@@ -196,7 +196,8 @@ class Run:
         index = self.parent_indexes.get(stream)
         if index is None or not index.covers([listing.name for listing in listings], since):
             parents = self.statement.readings.get(stream)
-            if parents and parents.error and parents.reason is not Reason.BUDGET:
+            is_listed = self._tables()[stream].blocked or (parents and parents.reason is Reason.BUDGET)
+            if parents and parents.error and not is_listed:
                 raise parents.error
             index = self.parent_indexes[stream] = self._new_parent_index(stream)
             for listing in listings:
@@ -223,11 +224,15 @@ class Run:
 
     def reject(self, rejected: list[Row]) -> None:
         """Write values that did not fit, before the state moves past their rows."""
-        table = self._tables()[REJECTED_VALUES]
-        if rejected and table.selected:
+        self.fill(REJECTED_VALUES, rejected)
+
+    def fill(self, stream: str, rows: list[Row]) -> None:
+        """Write rows of a stream that has no list of its own, as other streams fill it in."""
+        table = self._tables()[stream]
+        if rows and table.selected:
             table.write_schema()
-            table.write(rejected, None)
-            table.row_count += len(rejected)
+            table.write(rows, None)
+            table.row_count += len(rows)
 
     # The report
 

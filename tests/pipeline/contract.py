@@ -156,6 +156,11 @@ CONTRACT: dict[str, dict[str, str]] = {
         "jsonb": "content",
         TIMESTAMP: "update_time asked_at",
     },
+    "field_columns": {
+        "text": "stream column_name entity field_code field_name field_type",
+        "jsonb": "all_columns",
+        "boolean": "is_current",
+    },
 }
 """Built-in columns of the raw tables that are loaded by default, by kind: the type in Postgres, or CLOCK."""
 
@@ -300,6 +305,7 @@ KEYS = {
     "run_statements": ("run_id", "stream"),
     "source_counts": ("run_id", "stream", "figure", "currency"),
     "source_samples": ("run_id", "stream", "record_id"),
+    "field_columns": ("stream", "column_name"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
 

@@ -158,10 +158,10 @@ PYTHONS = {
 
 
 @pytest.mark.parametrize("module", PYTHONS)
-def test_python_that_does_not_do_is_said_to(clone: Clone, tmp_path: Path, module: str) -> None:
+def test_python_that_does_not_do_is_said_to(new_clone: Clone, tmp_path: Path, module: str) -> None:
     content, sentence = PYTHONS[module]
     (tmp_path / module).write_text(content)
-    printed = clone.run(f"! PYTHONPATH={tmp_path} make run")
+    printed = new_clone.run(f"! PYTHONPATH={tmp_path} make run")
     assert sentence in printed
     assert "Traceback" not in printed
-    assert clone.leftovers() == ""
+    assert new_clone.leftovers() == ""

@@ -11,7 +11,7 @@ import tap_pipedrive
 
 ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
-    {"__init__", "masking", "reader"},
+    {"__init__", "masking", "reader", "row_size", "stream_maps"},
     {"errors", "values"},
     {"bounds"},
     {
@@ -27,7 +27,7 @@ LAYERS = (
         "writer",
     },
     {"columns", "shared"},
-    {"catalog", "custom_fields", "limits", "sdk"},
+    {"catalog", "custom_fields", "field_state", "limits", "sdk"},
     {"client", "rows"},
     {"auth", "metrics", "source"},
     {"account_check", "bookmarks", "listings", "prefetch"},
