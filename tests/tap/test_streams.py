@@ -107,8 +107,8 @@ def test_a_run_begins_with_what_is_cheap_and_on_by_default() -> None:
     assert names.index("deal_products") < names.index("deal_installments") < names.index("deal_followers")
     assert names.index("deal_followers") < names.index("deal_changes") < names.index("person_changes")
     assert names[-5:] == [
-        "rejected_values",
         "field_columns",
+        "rejected_values",
         "run_statements",
         "source_counts",
         "source_samples",
