@@ -20,12 +20,14 @@ CONTENTS = """
 :glob:
 
 docs/operate
+docs/observe
 docs/behaviour
 docs/completeness
 docs/streams
 docs/settings
 docs/custom-fields
 docs/marts
+docs/history
 docs/money-and-customers
 docs/data-quality
 docs/hubspot

@@ -51,6 +51,7 @@ def completeness(connection: psycopg.Connection, model: str) -> str:
 def show_next_steps(environment: Mapping[str, str], crm: Crm, *, is_embedded: bool) -> None:
     """Print commands that can be pasted."""
     query = f"select * from marts.{crm.example} limit 5"
+    say("See the dashboards:  .run/report/index.html, or: make open")
     if is_embedded:
         say(f'Look at the tables:  .venv/bin/warehouse psql -c "{query}"')
         say("Stop the database:   make stop      Remove everything: make clean")

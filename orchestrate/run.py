@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import click
 
-from orchestrate import database, environment, masking, report
+from orchestrate import database, environment, look, masking, report
 from orchestrate.crms import CRMS, Crm
 from orchestrate.demo import Demo
 from orchestrate.errors import RunError
@@ -97,6 +97,7 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
         with database.connected(variables) as connection:
             report.show_tables(connection, schema, since)
             report.show_figures(connection, crm.figures)
+            look.write(connection, variables)
             if crm.summary and (sentence := report.completeness(connection, crm.summary)):
                 say(sentence)
     cost = f"{tokens} API tokens, " if tokens else ""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError, Refused
 from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.memory import MOST_UNREAD
-from tap_pipedrive.parents import ALL_TIME, Parents
+from tap_pipedrive.parents import ALL_TIME, ParentIndex, Parents
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 
 AGAIN = 2**62
@@ -94,6 +94,9 @@ class ChildListing(Listing):
         lookback = source.run.settings.lookback_seconds
         settled = index.began.timestamp() - lookback if index.began else ALL_TIME
         # Parents that could not be read wait until one is answered: if none is, the bookmark may stay before them.
+        left_to_ask = source.run.left_to_ask
+        left = sum(map(len, batches))
+        left_to_ask[source.stream] = left, self._cost(left)
         held: list[Asked] = []
         is_answered = False
 
@@ -102,12 +105,13 @@ class ChildListing(Listing):
             for asked in held:
                 moved, parent = asked.batch[-1]
                 checkpoint = {"moved": moved, "id": parent} if moved < settled else checkpoint
-                yield self._page(asked, checkpoint, index.began, unread, is_answered=is_answered)
+                yield self._page(asked, checkpoint, index, unread, is_answered=is_answered)
             held.clear()
 
         for asked in self._answers(source, batches):
             is_answered = is_answered or asked.problem is None
             held.append(asked)
+            left_to_ask[source.stream] = asked.left, self._cost(asked.left)
             if is_answered:
                 yield from released()
             elif len(held) + len(unread) > MOST_UNREAD:
@@ -120,17 +124,26 @@ class ChildListing(Listing):
             f"{index.rows_without_id} rows of {self.parents.stream} have no id to ask about"
         )
         yield Page(
-            list, {}, index.began, reached=index.began, refusal=missing if index.rows_without_id else None
+            list,
+            {},
+            index.served_at,
+            began=index.began,
+            reached=index.began,
+            refusal=missing if index.rows_without_id else None,
         )
 
     def _batches(self, parents: Batch) -> list[Batch]:
         return [parents[start : start + self.batch] for start in range(0, len(parents), self.batch)]
 
+    def _cost(self, parents: int) -> int:
+        """Return the API tokens that it takes to ask about some parents, if each answer is one page."""
+        return -(-parents // self.batch) * self.list_of.price
+
     def _page(
         self,
         asked: Asked,
         checkpoint: Checkpoint,
-        began: datetime | None,
+        index: ParentIndex,
         unread: set[int],
         *,
         is_answered: bool,
@@ -151,7 +164,8 @@ class ChildListing(Listing):
         return Page(
             partial(list, asked.rows),
             checkpoint,
-            began,
+            index.served_at,
+            began=index.began,
             reached=datetime.fromtimestamp(moved, UTC) if moved not in (ALL_TIME, AGAIN) else None,
             parents=settled,
             left=asked.left,

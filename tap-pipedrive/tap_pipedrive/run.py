@@ -12,6 +12,7 @@ from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.checks import CHECKS, Checks
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.client import Client
+from tap_pipedrive.clocks import proven
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.errors import BudgetSpent, OutputGone, PipedriveError
 from tap_pipedrive.limits import limits_of
@@ -43,6 +44,8 @@ class Run:
         self.checks: CheckContext = Checks(
             self.statement, tables, settings, lambda: self.client.last_served_at
         )
+        self.left_to_ask: dict[str, tuple[int, int]] = {}
+        """See `source.RunContext`."""
         self._tables = tables
         self._logger = logger
         self._pool = Pool(1)
@@ -81,6 +84,8 @@ class Run:
         metrics.log_requests(logger, self.client)
         rejected = {table.name: table.reader.rejected_rows for table in selected}
         metrics.log_rejects(logger, +Counter(rejected))
+        metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
+        metrics.log_gaps(logger, {table.name: table.unread_count for table in selected}, self.left_to_ask)
         table = self._tables()[RUN_STATEMENTS]
         if selected and table.selected:
             rows = self.statement.rows(self.client, table.tap.plugin_version, self.settings.max_unread)
@@ -201,11 +206,11 @@ class Run:
                 raise parents.error
             index = self.parent_indexes[stream] = self._new_parent_index(stream)
             for listing in listings:
-                began = None
+                began = served_at = None
                 for page in listing.pages(source, since=since, checkpoint={}):
-                    began = began or page.served_at
+                    began, served_at = began or proven(page.served_at), served_at or page.served_at
                     index.add(page.rows)
-                index.complete(listing.name, since, began)
+                index.complete(listing.name, since, began, served_at)
         return index
 
     def _new_parent_index(self, stream: str) -> ParentIndex:
@@ -214,7 +219,8 @@ class Run:
         parents = [
             each.parents for each in listings if isinstance(each, ChildListing) and each.is_enabled(self)
         ]
-        return ParentIndex([need for need in parents if need.stream == stream])
+        start_date = None if self.settings.reconcile else self.settings.start_date
+        return ParentIndex([need for need in parents if need.stream == stream], start_date)
 
     # What was refused, rejected or left undone
 
@@ -235,6 +241,10 @@ class Run:
             table.row_count += len(rows)
 
     # The report
+
+    def log_cost(self) -> None:
+        """Log what was asked and what it cost, as after a discovery."""
+        metrics.log_requests(next(iter(self._tables().values())).metrics_logger, self.client)
 
     def _report(self) -> None:
         limits = self.client.limits

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from math import ceil
+from math import ceil, floor
+from operator import itemgetter
 from typing import Any
 
 from singer_sdk import metrics
@@ -35,12 +36,12 @@ class PipedriveStream(Table):
         super().__init__(tap, run.definitions, run.settings)
         self.run = run
         self._refusals: list[PipedriveError] = []
-        self._began: datetime | None = None
         self._read_up_to: dict[str, datetime] = {}  # by listing
         self._rejected_values = 0
         self._has_page = False
         self._left: int | None = None  # parents that have not been asked about yet
         self._asked = 0
+        self._key_of = itemgetter(*self.primary_keys)
         self._reported = time.monotonic()
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
@@ -73,6 +74,7 @@ class PipedriveStream(Table):
         """Write all lists of the stream, report what was found, and end a complete pass."""
         named = self.custom_fields
         self.run.fill(FIELD_COLUMNS, self.column_rows())
+        again: list[Walk] = []
         started = time.monotonic()
         with self.get_record_counter() as counter, self.get_sync_timer():
             for walk, pages in walks:
@@ -81,8 +83,9 @@ class PipedriveStream(Table):
                 # A resumed first load lacks what changed since another run began it. A complete pass over several
                 # lists lacks what moved from one list to the other meanwhile.
                 if walk.is_resumed or (walk.is_whole and self.replication_key and len(walks) > 1):
-                    again = self.run.walk(self, walk.listing, is_whole=False)
-                    self._sync_listing(again, again.pages(self.run.source(self.name)), counter, reading)
+                    again.append(self.run.walk(self, walk.listing, is_whole=False))
+                    pages = again[-1].pages(self.run.source(self.name))
+                    self._sync_listing(again[-1], pages, counter, reading)
         if self.custom_fields is not named:  # fields were added during the run
             self.run.fill(FIELD_COLUMNS, self.column_rows())
         seconds = time.monotonic() - started
@@ -93,16 +96,16 @@ class PipedriveStream(Table):
             reading.method = "first_load"
         self._report_problems(reading)
         if walks and reading.reason is None:
-            self._end(reading, [walk for walk, _ in walks])
+            self._end(reading, [walk for walk, _ in walks], again)
 
-    def _end(self, reading: Reading, walks: Sequence[Walk]) -> None:
+    def _end(self, reading: Reading, walks: Sequence[Walk], again: Sequence[Walk]) -> None:
         """Note up to when the stream has been read, and end a complete pass."""
         reading.read_up_to = min(self._read_up_to.values(), default=None)
         is_pass = all(walk.since is None for walk in walks)
         if is_pass and reading.read_up_to and not self._memory.unread:
             self._memory.last_complete_pass = reading.read_up_to
         if is_pass and self.settings.reconcile and not self.keeps_missing_rows:
-            self._end_pass(walks)
+            self._end_pass(walks, again)
 
     @property
     def _memory(self) -> Memory:
@@ -139,6 +142,7 @@ class PipedriveStream(Table):
         reading.values_rejected = self._rejected_values
         reading.last_row_at = self.tap.writer.last_row_at.get(self.name)
         reading.unread = self._memory.unread
+        self.unread_count = len(reading.unread)
         reading.last_complete_pass = self._memory.last_complete_pass
         self.write_state()
 
@@ -155,9 +159,10 @@ class PipedriveStream(Table):
                 self._has_page = True
                 self._left = page.left
                 self._asked += page.left is not None
-                count = self._write_page(page)
-                counter.increment(count)
-                if count:
+                rows = self._write_page(page)
+                counter.increment(len(rows))
+                walk.count(page, map(self._key_of, rows))
+                if rows:
                     self._memory_of(walk.listing).note_rows()
                 if index:
                     index.add(page.rows)
@@ -178,33 +183,33 @@ class PipedriveStream(Table):
         began = walk.began if served_at or walk.is_resumed else self.run.client.first_served_at
         if began:
             self._read_up_to[walk.listing.name] = began
-        self._began = min(self._began or walk.began, walk.began) if walk.began else self._began
         if index and not walk.is_resumed:
-            index.complete(walk.listing.name, walk.since, walk.began)
+            index.complete(walk.listing.name, walk.since, walk.began, walk.served_at)
 
-    def _write_page(self, page: Page) -> int:
-        """Write the rows of a page, and return how many they are."""
+    def _write_page(self, page: Page) -> list[Row]:
+        """Write the rows of a page, and return them."""
         rows, rejected = self.read(page.rows)
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` reads one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]
-        self.write(rows, page.served_at)
+        self.write(rows, self.run.client.clock.now)
         self.run.reject(rejected)
         self.row_count += len(rows)
         self._rejected_values += len(rejected)
         if self.ABORT_AT_RECORD_COUNT is not None and rows:
             self.stop_at_record_limit(self.row_count)
-        return len(rows)
+        return rows
 
-    def _end_pass(self, walks: Sequence[Walk]) -> None:
+    def _end_pass(self, walks: Sequence[Walk], again: Sequence[Walk]) -> None:
         """After a complete pass, have the target mark the rows that it has not seen, and remember their number.
 
-        The version of a row is the time when Pipedrive sent it, so that rows which another run writes meanwhile
-        are newer than the pass.
+        The version is the moment when the run began, and rows have the moment when they are written, by the same
+        clock (see `clocks.py`): what the pass has seen, and what other runs write meanwhile, is never older.
         """
-        seen = self.row_count
+        seen = walks[0].keys.distinct(*(walk.keys for walk in (*walks[1:], *again)))
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
-        if self.reader.lost_rows or self._refusals or self._memory.unread or not self._began:
+        self.is_pass_refused = not self.filtered_rows  # which somebody wanted
+        if self.reader.lost_rows or self._refusals or self._memory.unread:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif self.filtered_rows:
             self.logger.warning(
@@ -216,13 +221,16 @@ class PipedriveStream(Table):
         elif seen < least * before:
             self.logger.warning(
                 f"{self.name}: no rows are marked as deleted, as only {seen:,} of the {before:,} rows of the last "
-                f"complete pass were seen, less than reconcile_min_ratio ({least}) allows. If the token still has "
-                "its rights, lower it for one run."
+                f"complete pass were seen, less than reconcile_min_ratio ({least:g}) allows. If the token still "
+                f"has its rights, and the others are really gone, set it to {floor(100 * seen / before) / 100:g} "
+                "for one run."
             )
         else:
-            self.write_activate_version(int(self._began.timestamp()))
-            for walk in walks:
+            self.is_pass_refused = False
+            self.write_activate_version(self.run.client.clock.began)
+            for walk in walks[1:]:
                 walk.remember(walk.rows)
+            walks[0].remember(max(seen - sum(walk.rows for walk in walks[1:]), 0))
         self.write_state()
 
     def _report_progress(self, page: Page, seconds: float) -> None:

@@ -102,7 +102,7 @@ def test_invented_data_go_into_a_named_database_only_when_asked(clone: Clone, da
     assert "names a database, but no account of Pipedrive" in printed
     assert schemas(database) == []
     clone.run(f"{no_account}; make demo", with_account=True)
-    assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "staging"]
+    assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "snapshots", "staging"]
     printed = clone.run("! make run", with_account=True)
     assert "`make drop-demo` takes the demo out of it" in printed
     clone.run("make drop-demo", with_account=True)

@@ -185,6 +185,7 @@ class FakeRun:
     def __init__(self) -> None:
         self.settings = Settings(api_token=TOKEN)
         self.checks: Any = None
+        self.left_to_ask: dict[str, tuple[int, int]] = {}
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         return []

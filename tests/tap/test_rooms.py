@@ -11,13 +11,14 @@ import tap_pipedrive
 
 ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
-    {"__init__", "masking", "reader", "row_size", "stream_maps"},
+    {"__init__", "clocks", "distinct", "masking", "reader", "row_size", "stream_maps"},
     {"errors", "values"},
     {"bounds"},
     {
         "answers",
         "entity",
         "field_types",
+        "inputs",
         "ledger",
         "memory",
         "migrate",

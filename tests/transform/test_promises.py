@@ -80,7 +80,15 @@ def test_models_land_in_schemas_of_plain_names(empty: Built) -> None:
     assert empty.account.query(
         "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' "
         "order by 1"
-    ) == [("intermediate",), ("marts",), ("pipedrive",), ("public",), ("seeds",), ("staging",)]
+    ) == [
+        ("intermediate",),
+        ("marts",),
+        ("pipedrive",),
+        ("public",),
+        ("seeds",),
+        ("snapshots",),
+        ("staging",),
+    ]
 
 
 def test_the_project_parses_without_a_database_and_without_a_warning(empty: Built) -> None:

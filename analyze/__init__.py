@@ -1,0 +1,1 @@
+"""Dashboards: one definition each, and what is made of them."""

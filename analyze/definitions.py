@@ -1,0 +1,118 @@
+"""What a dashboard is: charts, each of which asks one question of rows that SQL takes from the marts.
+
+A chart says how its rows are grouped and measured. `sql.py` makes of that one statement for Postgres, and
+`page/figures.js` does the same in a browser, so that both have the same figures.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FOLDER = Path(__file__).parent
+LANGUAGES = ("en", "pt")
+
+Column = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Format = Literal["integer", "money", "percent", "days", "number", "text", "date"]
+
+
+class Strict(BaseModel):
+    """A model without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(Strict):
+    """A text in both languages."""
+
+    en: str
+    pt: str
+
+
+class Rows(Strict):
+    """Rows of the marts: what charts group and measure, and what filters choose from."""
+
+    sql: str
+    about: str = ""
+    """What the rows are, where the SQL does not say it."""
+
+
+class Measure(Strict):
+    """A figure of a group of rows: one of count, sum, median, or the ratio of two other measures."""
+
+    count: bool = False
+    sum: Column | None = None
+    median: Column | None = None
+    ratio: tuple[Column, Column] | None = None
+    where: Column | None = None
+    """Column that is true for the rows that are measured."""
+    format: Format = "integer"
+    label: Text
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        given = [self.count, self.sum, self.median, self.ratio]
+        if sum(bool(each) for each in given) != 1:
+            raise ValueError("a measure is one of count, sum, median and ratio")
+        return self
+
+
+class Group(Strict):
+    """A column that rows are grouped by."""
+
+    label: Text
+    format: Format = "text"
+
+
+class Chart(Strict):
+    """A question, and how it is answered."""
+
+    name: Column
+    question: Text
+    note: Text | None = None
+    """What the reader has to know to understand the figures."""
+    rows: Column
+    period: Column | None = None
+    """Date by which the filter of the period chooses rows; None: the period does not matter."""
+    where: Column | None = None
+    """Column that is true for the rows that count."""
+    by: dict[Column, Group] = {}
+    measures: dict[Column, Measure]
+    money: Literal["chosen", "reporting"] | None = None
+    """Whether amounts are in the currency that the reader chooses, or always in the reporting currency."""
+    order: tuple[str, ...] = ()
+    """Columns to order by, with `-` before those that fall."""
+    limit: int | None = None
+    kind: Literal["number", "table", "chart"] = "chart"
+    chart: dict[str, Any] = {}
+    """Vega-Lite without data; `{en: …, pt: …}` stands for the text of the page's language."""
+    width: Literal["third", "half", "full"] = "half"
+
+
+class Dashboard(Strict):
+    """A page of charts."""
+
+    name: Column
+    position: int
+    title: Text
+    about: Text
+    charts: tuple[Chart, ...]
+
+
+@cache
+def rows() -> dict[str, Rows]:
+    """Return the rows that charts are made of, by name."""
+    found = yaml.safe_load((FOLDER / "rows.yml").read_text())
+    return {name: Rows.model_validate(each) for name, each in found.items()}
+
+
+@cache
+def dashboards() -> tuple[Dashboard, ...]:
+    """Return the dashboards in their order. Raises pydantic.ValidationError, which names what is wrong."""
+    found = [
+        Dashboard.model_validate({"name": path.stem} | yaml.safe_load(path.read_text()))
+        for path in (FOLDER / "dashboards").glob("*.yml")
+    ]
+    return tuple(sorted(found, key=lambda each: each.position))

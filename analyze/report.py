@@ -1,0 +1,174 @@
+"""`make report`: the first look, one page with all dashboards that needs no server and loads nothing.
+
+The page carries the rows that the charts are made of, packed, and computes the figures for any filters itself.
+"""
+
+import base64
+import gzip
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import vl_convert
+
+from analyze.definitions import FOLDER, Dashboard, dashboards, rows
+from analyze.influence import Influence, most_influential
+
+PAGE = FOLDER / "page"
+PERIOD = timedelta(days=365)
+"""The period that the page shows first."""
+
+Table = dict[str, Any]
+
+
+def write_report(connection: psycopg.Connection, path: Path, *, reporting_currency: str) -> None:
+    """Write the page, which only its owner may read, as it has names and amounts.
+
+    Args:
+        connection: A connection to the warehouse.
+        path: Where the page goes; its folder is made.
+        reporting_currency: The currency of the converted amounts.
+
+    Raises:
+        psycopg.Error: A mart is missing, or the database cannot be asked.
+    """
+    influence = most_influential(connection)
+    tables = {name: packed(connection, each.sql) for name, each in rows().items()}
+    if influence:
+        tables["influence"] = packed(connection, influence.sql)
+    parts = {
+        "style": (PAGE / "style.css").read_text(),
+        "definitions": _json(_definitions(connection, tables, influence, reporting_currency)).replace(
+            "<", "\\u003c"
+        ),
+        "rows": base64.b64encode(gzip.compress(_json(tables).encode(), mtime=0)).decode(),
+        "vega": vl_convert.javascript_bundle().replace("</script", "<\\/script"),  # type: ignore[call-arg]  # its stub errs
+        "figures": (PAGE / "figures.js").read_text(),
+        "app": (PAGE / "app.js").read_text(),
+    }
+    page = (PAGE / "page.html").read_text()
+    for name, part in parts.items():
+        page = page.replace("{{" + name + "}}", part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    with open(
+        os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(page)
+    unfinished.replace(path)
+
+
+def packed(connection: psycopg.Connection, sql: str) -> Table:
+    """Return the rows of a query by column: the values, or different values and the position of each row's."""
+    cursor = connection.execute(sql.encode())
+    found = cursor.fetchall()
+    names = [column.name for column in cursor.description or ()]
+    columns = zip(*found, strict=True) if found else ([] for _ in names)
+    return {
+        "size": len(found),
+        "columns": {name: _column(values) for name, values in zip(names, columns, strict=True)},
+    }
+
+
+def _column(values: Iterable[Any]) -> dict[str, Any]:
+    values = [_value(each) for each in values]
+    if not any(isinstance(each, str) for each in values):
+        return {"values": values}
+    known: dict[str, int] = {}
+    codes = [-1 if each is None else known.setdefault(each, len(known)) for each in values]
+    return {"values": list(known), "codes": codes}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _definitions(
+    connection: psycopg.Connection,
+    tables: Mapping[str, Table],
+    influence: Influence | None,
+    reporting_currency: str,
+) -> dict[str, Any]:
+    """Return what the page knows beside the rows: dashboards, choices of the filters, words from the account."""
+    currencies = connection.execute(
+        "select currency from marts.fct_deals where currency is not null and not is_deleted"
+        " group by currency order by count(*) desc, currency"
+    ).fetchall()
+    today = datetime.now(UTC).date()
+    return {
+        "dashboards": [_dashboard(each, tables) for each in dashboards()],
+        "pipelines": _choices(tables, "pipeline"),
+        "owners": _choices(tables, "owner"),
+        "currencies": [currency for (currency,) in currencies],
+        "currency": currencies[0][0] if currencies else "",
+        "reporting_currency": reporting_currency,
+        "from": (today - PERIOD).replace(day=1).isoformat(),
+        "to": today.isoformat(),
+        "company": "Pipedrive",
+        "as_of": _as_of(connection),
+        "made_at": datetime.now(UTC).isoformat(),
+        "values": _words(influence) if influence else {},
+    }
+
+
+def _dashboard(dashboard: Dashboard, tables: Mapping[str, Table]) -> dict[str, Any]:
+    shown = dashboard.model_dump(mode="json")
+    shown["charts"] = [each for each in shown["charts"] if each["rows"] in tables]
+    return shown
+
+
+def _choices(tables: Mapping[str, Table], column: str) -> list[str]:
+    """Return the values of a column in all rows that have it."""
+    found = {
+        value
+        for table in tables.values()
+        if column in table["columns"]
+        for value in table["columns"][column]["values"]
+    }
+    return sorted(found - {None}, key=str.casefold)
+
+
+MORE_THAN_CHANCE = {
+    True: {
+        "en": "It shows what goes together, not what causes what.",
+        "pt": "Mostra o que anda junto, não o que causa o quê.",
+    },
+    False: {
+        "en": "That is so little that chance may have given it.",
+        "pt": "É tão pouco que pode ser acaso.",
+    },
+}
+
+
+def _words(influence: Influence) -> dict[str, tuple[Any, str]]:
+    """Return what stands for the words in braces, each with its format."""
+    return {
+        "field": (influence.field, "text"),
+        "bits": (influence.bits, "bits"),
+        "of": (influence.of, "bits"),
+        "share": (influence.filled / influence.deals, "percent"),
+        "deals": (influence.deals, "integer"),
+        "verdict": (MORE_THAN_CHANCE[influence.is_significant], "words"),
+    }
+
+
+def _as_of(connection: psycopg.Connection) -> dict[str, str]:
+    """Return until when the data are read, in both languages."""
+    (moment,) = connection.execute(
+        "select max(_sdc_extracted_at) from staging.stg_pipedrive__deals"
+    ).fetchone() or (None,)
+    if moment is None:
+        return {"en": "Nothing was loaded yet.", "pt": "Nada foi carregado ainda."}
+    read = moment.astimezone(UTC)
+    return {"en": f"Read until {read:%Y-%m-%d %H:%M} UTC", "pt": f"Lido até {read:%d/%m/%Y %H:%M} UTC"}

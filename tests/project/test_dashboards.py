@@ -1,0 +1,73 @@
+"""The definitions of the dashboards agree with the marts, with each other and with what is generated of them."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from analyze.definitions import Chart, Text, dashboards, rows
+from analyze.exposures import PATH, exposures, marts_of
+
+from .documents import ROOT
+
+CHARTS = [chart for dashboard in dashboards() for chart in dashboard.charts]
+
+
+def texts(value: Any) -> Iterator[Text]:
+    if isinstance(value, Text):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from texts(getattr(value, name))
+    elif isinstance(value, dict | tuple | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from texts(each)
+
+
+def test_there_are_the_five_dashboards_in_their_order() -> None:
+    assert [each.name for each in dashboards()] == ["sales", "pipeline", "team", "customers", "quality"]
+    assert len({chart.name for chart in CHARTS}) == len(CHARTS)
+
+
+def test_exposures_are_up_to_date() -> None:
+    assert PATH.read_text() == exposures(), "run make generate"
+
+
+def test_dashboards_stand_on_marts_that_exist() -> None:
+    marts = {path.stem for path in (ROOT / "transform/models/marts").rglob("*.sql")}
+    read = {mart for dashboard in dashboards() for mart in marts_of(dashboard)}
+    assert read
+    assert read <= marts
+    for each in rows().values():
+        assert re.findall(r"\b(?:from|join) (?!marts\.)(\w+)", each.sql) == [], each.sql
+
+
+def test_everything_is_said_in_both_languages() -> None:
+    found = list(texts(dashboards()))
+    assert len(found) > 100
+    same = {each.en for each in found if each.en == each.pt}
+    assert same <= {"CRM", "leads"}
+    assert all(each.en.strip() and each.pt.strip() for each in found)
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
+def test_charts_draw_and_order_by_what_they_have(chart: Chart) -> None:
+    has = {*chart.by, *chart.measures}
+    assert {each.removeprefix("-") for each in chart.order} <= has
+    assert set(chart.by) <= {each.removeprefix("-") for each in chart.order}, "equal ones would change places"
+    drawn = {coded["field"] for coded in chart.chart.get("encoding", {}).values()}
+    assert drawn <= has
+    assert (chart.kind == "chart") is bool(drawn)
+    for measure in chart.measures.values():
+        assert set(measure.ratio or ()) <= set(chart.measures)
+        assert chart.kind == "table" or measure.format != "money" or chart.money
+
+
+def test_a_mistake_in_a_definition_is_named() -> None:
+    right = CHARTS[0].model_dump()
+    with pytest.raises(ValidationError, match="measures"):
+        Chart.model_validate(right | {"measures": {"value": {"label": {"en": "a", "pt": "b"}}}})
+    with pytest.raises(ValidationError, match="colour"):
+        Chart.model_validate(right | {"colour": "red"})
