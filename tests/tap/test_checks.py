@@ -105,7 +105,7 @@ def test_a_sample_holds_no_column_that_is_not_selected(living: Sandbox, catalog:
     assert run(living.url, catalog=catalog, stream_maps=maps).good().records("source_samples") == []
 
 
-@pytest.mark.parametrize("status", [402, 403, 500])
+@pytest.mark.parametrize("status", [402, 404, 500])
 def test_checks_that_fail_fail_nothing(
     living: Sandbox, catalog: Record, status: int, sleeps: list[float]
 ) -> None:
