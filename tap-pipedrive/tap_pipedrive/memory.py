@@ -11,7 +11,13 @@ MOST_UNREAD = 1_000
 
 
 STARVED = "starved"
-"""Key in a stream's state, see `Memory.is_starved`."""
+"""Key in a stream's state of the number of runs whose tokens ended before its first page."""
+
+
+def starved_runs(state: Any) -> int:
+    """Return in how many runs in a row a stream had no turn: the longer, the earlier the next run reads it."""
+    count = state.get(STARVED) if isinstance(state, dict) else None
+    return count if type(count) is int else 0
 
 
 class Memory:
@@ -43,16 +49,12 @@ class Memory:
         """Note that a row has been read."""
         self._state["has_had_rows"] = True
 
-    @property
-    def is_starved(self) -> bool:
-        """Whether the tokens of the last run ended before the first page: then the next run begins here."""
-        return self._state.get(STARVED) is True
-
-    @is_starved.setter
-    def is_starved(self, value: bool) -> None:
+    def note_turn(self, *, is_starved: bool) -> None:
+        """Note whether the tokens of this run ended before the stream's first page, as in how many runs before."""
+        count = starved_runs(self._state) + 1
         self._state.pop(STARVED, None)
-        if value:
-            self._state[STARVED] = True
+        if is_starved:
+            self._state[STARVED] = count
 
     @property
     def last_complete_pass(self) -> datetime | None:

@@ -136,8 +136,9 @@ class PipedriveStream(Table):
         reading.is_over = True
         if reading.reason is Reason.BUDGET and self._left:
             reading.left_count, reading.runs_left = self._left, ceil(self._left / self._asked)
-        reading.is_starved = reading.reason is Reason.BUDGET and not self._has_page
-        self._memory.is_starved = reading.is_starved
+        resumes = bool(self.replication_key) or any(listing.bookmark for listing in self.listings)
+        reading.is_starved = reading.reason is Reason.BUDGET and not (self._has_page and resumes)
+        self._memory.note_turn(is_starved=reading.is_starved)
         reading.rows_sent = self.row_count
         reading.values_rejected = self._rejected_values
         reading.last_row_at = self.tap.writer.last_row_at.get(self.name)

@@ -12,7 +12,7 @@ from singer_sdk.singerlib import Catalog
 from tap_pipedrive.account_check import report
 from tap_pipedrive.errors import BudgetSpent, PipedriveError
 from tap_pipedrive.inputs import check_catalog, check_state, check_stream_maps, json_object
-from tap_pipedrive.memory import STARVED
+from tap_pipedrive.memory import starved_runs
 from tap_pipedrive.migrate import migrated
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
@@ -44,7 +44,7 @@ class TapPipedrive(SdkTap):
         """Take what the SDK's Tap takes. The mapper comes last: it needs the columns, and those of custom
         fields need the names in the state. Raises PipedriveError for input of a wrong shape."""
         self._are_settings_valid = True
-        self._starved: set[str] = set()  # streams for which the tokens of the last run did not suffice at all
+        self._starved: dict[str, int] = {}  # in how many runs in a row a stream had no turn
         if isinstance(catalog := kwargs.get("catalog"), dict):
             check_catalog(catalog, {str(stream.name) for stream in STREAMS})  # type: ignore[misc]
         super().__init__(setup_mapper=False, **kwargs)
@@ -86,7 +86,7 @@ class TapPipedrive(SdkTap):
         super().load_state(migrated(state))
         bookmarks = self.state.get("bookmarks")
         states = bookmarks.items() if isinstance(bookmarks, dict) else ()
-        self._starved = {name for name, each in states if isinstance(each, dict) and each.get(STARVED)}
+        self._starved = {name: starved_runs(each) for name, each in states}
 
     @classmethod
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
@@ -169,7 +169,7 @@ class TapPipedrive(SdkTap):
         suffice at all. The SDK would sort them by name."""
         streams = super().streams
         order = sorted(
-            streams, key=lambda name: (name not in self._starved, STREAMS.index(type(streams[name])))
+            streams, key=lambda name: (-self._starved.get(name, 0), STREAMS.index(type(streams[name])))
         )
         return {name: streams[name] for name in order}
 
