@@ -104,6 +104,9 @@ SET_UP = $(if $(wildcard .venv),.venv/ready)
 stop: $(SET_UP)       ## stop the embedded Postgres; its data stay
 	@test ! -d .venv || .venv/bin/warehouse down
 
+check-account: .venv/ready ## which uncertain facts about the API hold on your account, as a file; 82 tokens
+	@$(OURS).check_account
+
 drop-demo: .venv/ready ## take the invented data out of the database that .env names
 	@$(OURS).drop_demo
 

@@ -23,6 +23,7 @@ docs/operate
 docs/scale
 docs/observe
 docs/behaviour
+docs/completeness
 docs/streams
 docs/settings
 docs/custom-fields

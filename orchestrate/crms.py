@@ -33,6 +33,8 @@ class Crm:
     """The mart with the figures to print."""
     example: str
     """A mart to look at."""
+    summary: str | None
+    """The model that says in words how complete the tables are."""
 
     def has_account(self, environment: Mapping[str, str]) -> bool:
         """Whether the environment names an account."""
@@ -68,6 +70,7 @@ CRMS = {
         progress=(" rows in ", " rows so far"),
         figures="headline_figures",
         example="main_bi",
+        summary="load_summary",
     ),
     "hubspot": Crm(
         name="HubSpot",
@@ -88,5 +91,6 @@ CRMS = {
         progress=("Beginning sync of ", "requests to HubSpot"),
         figures="headline_figures_hubspot",
         example="mart_companies",
+        summary=None,
     ),
 }

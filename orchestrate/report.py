@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import psycopg
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
 from psycopg.sql import SQL, Identifier
 
 from orchestrate.crms import CRMS, Crm
@@ -36,6 +37,15 @@ def show_figures(connection: psycopg.Connection, mart: str) -> None:
         number = "nothing yet" if value is None else f"{value:,.2f}".removesuffix(".00")
         say(f"{figure:<28}{number:>20} {currency or '':<4} {detail}")
     say()
+
+
+def completeness(connection: psycopg.Connection, model: str) -> str:
+    """Return in words how complete the tables are; empty where that model has never been built."""
+    try:
+        row = connection.execute(SQL("select sentence from marts.{}").format(Identifier(model))).fetchone()
+    except (UndefinedTable, InsufficientPrivilege):
+        return ""
+    return str(row[0]) if row else ""
 
 
 def show_next_steps(environment: Mapping[str, str], crm: Crm, *, is_embedded: bool) -> None:

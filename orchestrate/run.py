@@ -99,6 +99,8 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
             report.show_tables(connection, schema, since)
             report.show_figures(connection, crm.figures)
             look.write(connection, variables)
+            if crm.summary and (sentence := report.completeness(connection, crm.summary)):
+                say(sentence)
     cost = f"{tokens} API tokens, " if tokens else ""
     say(f"{cost}{time.monotonic() - started:.0f} s in all")
     report.show_next_steps(variables, crm, is_embedded=is_embedded)

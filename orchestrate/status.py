@@ -16,11 +16,14 @@ import click
 import psutil
 from embedded_postgres.warehouse import Warehouse
 
+from orchestrate import database, environment, masking, report
+from orchestrate.crms import CRMS
+from orchestrate.errors import RunError
 from orchestrate.meltano_start import LOADING
 from orchestrate.output import say
 from orchestrate.paths import LOG_SUFFIX, LOGS, ROOT
 from orchestrate.progress import TOKENS, parse
-from orchestrate.warehouse import HOME
+from orchestrate.warehouse import HOME, connection_of
 
 SHOWN_RUNS = 10
 
@@ -53,6 +56,8 @@ def main() -> None:
         say(f"At work: {part} (process {process.pid}) since {started:%Y-%m-%d %H:%M} UTC{note}")
     if not at_work:
         say("At work: nothing")
+    if sentence := _completeness(warehouse):
+        say(f"Pipedrive's tables: {sentence}")
     runs = [run for path in sorted(LOGS.glob(f"*{LOG_SUFFIX}"), reverse=True) if (run := read_run(path))]
     if not runs:
         say("Runs: none yet, or none whose log is kept in .run/logs")
@@ -64,6 +69,21 @@ def main() -> None:
         say(f"{run.began:%Y-%m-%d %H:%M}{took:>10}  {run.tokens:>8}  {run.ended:<18}{run.command}")
         if run.problem:
             say(f"{'':<18}{run.problem[:200]}")
+
+
+def _completeness(warehouse: Warehouse) -> str:
+    """Return in words how complete the tables are; empty if no database tells."""
+    variables = environment.settings()
+    masking.learn(variables)
+    if not variables.get("TARGET_POSTGRES_HOST"):
+        if not warehouse.is_up:
+            return ""
+        variables |= connection_of(warehouse)
+    try:
+        with database.connected(variables) as connection:
+            return report.completeness(connection, str(CRMS["pipedrive"].summary))
+    except RunError as error:
+        return str(error)
 
 
 def _processes() -> Iterator[tuple[str, psutil.Process]]:

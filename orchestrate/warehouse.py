@@ -23,17 +23,18 @@ def embedded_postgres() -> Iterator[dict[str, str]]:
     """
     warehouse = Warehouse(HOME)
     if warehouse.is_up:
-        yield _variables(warehouse)
+        yield connection_of(warehouse)
         return
     say("Starting the embedded Postgres")
     with at_the_end(
         sys.executable, "-m", "embedded_postgres.warehouse", "down", "--data", HOME
     ) as keep_it_up:
         warehouse.up()
-        yield _variables(warehouse)
+        yield connection_of(warehouse)
         keep_it_up()
 
 
-def _variables(warehouse: Warehouse) -> dict[str, str]:
+def connection_of(warehouse: Warehouse) -> dict[str, str]:
+    """Return the connection of an embedded Postgres as variables."""
     url = conninfo_to_dict(warehouse.url)
     return variables(**url, database=url["dbname"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from tap_pipedrive.checks import CHECKS, CheckListing
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
 from tap_pipedrive.listings import HttpListing, OffsetListing, WholeListing
@@ -49,6 +50,8 @@ WORDS = {
         "as they occur": "as they occur",
         "comes with": "comes with `fields`",
         "rejected_values": "values that did not fit their column",
+        "run_statements": "what each run says of itself",
+        "a check": "120 in the first run of a day, see `source_checks`",
         "field_columns": "columns of custom fields, of the run's own tables",
         "a run": "{} a run",
         "each": "{} for each list",
@@ -65,6 +68,8 @@ WORDS = {
         "as they occur": "conforme ocorrem",
         "comes with": "vem com `fields`",
         "rejected_values": "valores que não couberam na coluna",
+        "run_statements": "o que cada execução diz de si mesma",
+        "a check": "120 na primeira execução do dia, veja `source_checks`",
         "field_columns": "colunas de campos personalizados, das tabelas da própria execução",
         "a run": "{} por execução",
         "each": "{} por lista",
@@ -73,6 +78,9 @@ WORDS = {
         "per parents": "{} a cada {} linhas de `{}`",
     },
 }
+
+COMPLETE_AS_OF = "select complete_as_of from {{ target.schema }}.load_completeness where stream = 'STREAM'"
+"""How fresh the table of a stream is."""
 
 KINDS = {
     "string": "string",
@@ -126,6 +134,8 @@ def request_of(listing: Listing) -> HttpListing:
 
 def how_read(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
     """Return how a run reads a stream."""
+    if stream.listings and isinstance(stream.listings[0], CheckListing):
+        return str(words["as they occur"])
     parents = [each.parents for each in stream.listings if isinstance(each, ChildListing) and each.bookmark]
     if parents:
         return str(words["of changed"].format(parents[0].stream))
@@ -153,6 +163,8 @@ def prices(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
     """Return what a stream costs; where its listings differ, with their names."""
     if not stream.listings or isinstance(stream.listings[0], OptionListing):
         return "0"
+    if isinstance(stream.listings[0], CheckListing):
+        return str(words["a check"])
     found = {price(listing, words): listing.name for listing in reversed(stream.listings)}
     if len(found) == 1:
         requests = {request_of(listing).path for listing in stream.listings}
@@ -332,9 +344,13 @@ def sources() -> str:
             f"      - name: {name_of(stream)}",
             f"        description: {one_line(described(stream)).removesuffix('...').strip()}",
         ]
-        is_whole = stream.selected_by_default and stream.listings and how_read(stream, WORDS["en"]) == "whole"
-        if not is_whole:
-            lines.append("        config: {freshness: null}")
+        is_judged = stream.selected_by_default and stream.listings and name_of(stream) not in CHECKS
+        query = COMPLETE_AS_OF.replace("STREAM", name_of(stream))
+        lines += (
+            ["        config:", f'          loaded_at_query: "{query}"']
+            if is_judged
+            else ["        config: {freshness: null}"]
+        )
         lines.append("        columns:")
         lines += [
             f"          - {{name: {column}, data_type: {data_type(schema)}}}"

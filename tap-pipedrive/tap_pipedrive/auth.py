@@ -218,19 +218,19 @@ def _object(content: bytes) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def log_owner(client: Client) -> None:
-    """Log whose token it is (GET /api/v1/users/me), and warn when its user may see only part of the account.
-    Only a refused token ends the run: raises Unauthorized and Blocked."""
+def read_owner(client: Client) -> Mapping[str, Any]:
+    """Return whose token it is (GET /api/v1/users/me), log it, and warn when its user may see only part of the
+    account; empty if that remains unknown. Only a refused token ends the run: raises Unauthorized and Blocked."""
     try:
         me = client.get(Request("/api/v1/users/me", {}, {}, 2, "account")).data
     except (Unauthorized, Blocked):
         raise
     except PipedriveError as error:
         logger.info("Whose token it is remains unknown: %s", error)
-        return
+        return {}
     if not isinstance(me, dict) or not me:
         logger.info("Whose token it is remains unknown, as GET /api/v1/users/me does not say it.")
-        return
+        return {}
     admin_of = _admin_rights(me)
     lacking = [ADMIN_APPS[app] for app in ADMIN_APPS if admin_of.get(app) is False]
     logger.info(
@@ -247,6 +247,7 @@ def log_owner(client: Client) -> None:
             "the token of a user who administers deals and the account.",
             " and ".join(lacking),
         )
+    return me
 
 
 def _admin_rights(me: Mapping[str, Any]) -> dict[str, bool]:

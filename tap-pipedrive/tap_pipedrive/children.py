@@ -9,21 +9,44 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from tap_pipedrive.errors import NotAllowed, PipedriveError, Refused
+from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError, Refused
 from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
-from tap_pipedrive.parents import ALL_TIME, Parents
+from tap_pipedrive.memory import MOST_UNREAD
+from tap_pipedrive.parents import ALL_TIME, ParentIndex, Parents
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
+
+AGAIN = 2**62
+"""Stands for the time of change of a parent that earlier runs could not read; it is later than any."""
 
 Batch = Sequence[tuple[int, int]]
 """Parents of one request: second of change and id of each."""
 
-Answered = tuple[Sequence[Any], NotAllowed | Refused | None]
+Answered = tuple[Sequence[Any], PipedriveError | None]
 """All rows of a batch, or why there are none."""
 
 MANY_REFUSALS = 20
 """When the API refuses this many requests before it answers one, the token may see none of the parents."""
+
+MANY_FAILURES = 10
+"""After this many requests in a row without an answer, a witness tells whether the endpoint works at all."""
+
+GONE = (404, 410)
+"""Statuses of a parent that no longer exists, while the API answers for others."""
+
+
+class Asked(NamedTuple):
+    """What came of asking about some parents; one that could not be read stands alone."""
+
+    batch: Batch
+    rows: Sequence[Any]
+    problem: PipedriveError | None
+    share: float
+    """The share of the requests that have been sent."""
+
+    left: int
+    """Parents of the requests that have not been sent."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +79,8 @@ class ChildListing(Listing):
     def pages(
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
-        """Ask about the parents that changed, oldest change first.
+        """Ask about the parents that changed, oldest change first, then about those that earlier runs could not
+        read.
 
         The checkpoint tells apart parents that changed in the same second, by a bulk edit for example: they may
         be more than the tokens of a run suffice for. The checkpoint stays before the last minute before the
@@ -64,40 +88,38 @@ class ChildListing(Listing):
         """
         index = source.run.parent_index(self.parents.stream, since, source)
         changed = _after(checkpoint, index.changed(self.parents, since))
+        unread = set(source.run.unread_parents(source.stream))
+        again = sorted(unread.difference(parent for _, parent in changed)) if unread else []
+        batches = [*self._batches(changed), *self._batches([(AGAIN, parent) for parent in again])]
         lookback = source.run.settings.lookback_seconds
         settled = index.began.timestamp() - lookback if index.began else ALL_TIME
-        batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
-        # Refusals wait until the API answers for one parent: if it never does, the bookmark stays before them.
-        refused: list[Page] = []
-        left, left_to_ask = len(changed), source.run.left_to_ask
+        # Parents that could not be read wait until one is answered: if none is, the bookmark may stay before them.
+        left_to_ask = source.run.left_to_ask
+        left = sum(map(len, batches))
         left_to_ask[source.stream] = left, self._cost(left)
-        forbidden: NotAllowed | None = None
+        held: list[Asked] = []
         is_answered = False
-        for batch, rows, refusal, share in self._answers(source, batches):
-            moved, parent = batch[-1]
-            left -= len(batch)
-            left_to_ask[source.stream] = left, self._cost(left)
-            checkpoint = {"moved": moved, "id": parent} if moved < settled else checkpoint
-            page = Page(
-                partial(list, rows),
-                checkpoint,
-                index.served_at,
-                began=index.began,
-                reached=datetime.fromtimestamp(moved, UTC) if moved != ALL_TIME else None,
-                refusal=refusal and self._of_parent_refused(parent, refusal),
-                share=share,
-            )
-            is_answered = is_answered or refusal is None
+
+        def released() -> Iterator[Page]:
+            nonlocal checkpoint
+            for asked in held:
+                moved, parent = asked.batch[-1]
+                checkpoint = {"moved": moved, "id": parent} if moved < settled else checkpoint
+                yield self._page(asked, checkpoint, index, unread, is_answered=is_answered)
+            held.clear()
+
+        for asked in self._answers(source, batches):
+            is_answered = is_answered or asked.problem is None
+            held.append(asked)
+            left_to_ask[source.stream] = asked.left, self._cost(asked.left)
             if is_answered:
-                yield from [*refused, page]
-                refused.clear()
-            else:
-                refused.append(page)
-                if isinstance(refusal, NotAllowed) and refusal.status == 403:
-                    forbidden = forbidden or refusal
-        if forbidden and not is_answered:
-            raise forbidden
-        yield from refused  # these parents no longer exist
+                yield from released()
+            elif len(held) + len(unread) > MOST_UNREAD:
+                break
+        forbidden = [each.problem for each in held if _status(each.problem) == 403]
+        if forbidden and forbidden[0] and not source.run.has_had_rows(source.stream):
+            raise forbidden[0]
+        yield from released()
         missing = PipedriveError(
             f"{index.rows_without_id} rows of {self.parents.stream} have no id to ask about"
         )
@@ -110,37 +132,86 @@ class ChildListing(Listing):
             refusal=missing if index.rows_without_id else None,
         )
 
+    def _batches(self, parents: Batch) -> list[Batch]:
+        return [parents[start : start + self.batch] for start in range(0, len(parents), self.batch)]
+
     def _cost(self, parents: int) -> int:
         """Return the API tokens that it takes to ask about some parents, if each answer is one page."""
         return -(-parents // self.batch) * self.list_of.price
 
-    def _answers(
-        self, source: Source, batches: Sequence[Batch]
-    ) -> Iterator[tuple[Batch, Sequence[Any], NotAllowed | Refused | None, float]]:
-        """Yield the rows of each batch, why they are missing, and the share of the batches that is read.
+    def _page(
+        self,
+        asked: Asked,
+        checkpoint: Checkpoint,
+        index: ParentIndex,
+        unread: set[int],
+        *,
+        is_answered: bool,
+    ) -> Page:
+        """Return the page of what came of some parents, and keep `unread` up to date. Raises PipedriveError when
+        too many parents could not be read."""
+        moved, _ = asked.batch[-1]
+        ids = {parent for _, parent in asked.batch}
+        is_unread = asked.problem is not None and not (is_answered and _status(asked.problem) in GONE)
+        settled = dict.fromkeys(ids, asked.problem) if is_unread else dict.fromkeys(ids & unread)
+        unread -= ids
+        unread |= ids if is_unread else set()
+        if len(unread) > MOST_UNREAD:
+            raise PipedriveError(
+                f"More than {MOST_UNREAD:,} rows of {self.parents.stream} have lists that cannot be read; the "
+                f"last said: {asked.problem}"
+            )
+        return Page(
+            partial(list, asked.rows),
+            checkpoint,
+            index.served_at,
+            began=index.began,
+            reached=datetime.fromtimestamp(moved, UTC) if moved not in (ALL_TIME, AGAIN) else None,
+            parents=settled,
+            left=asked.left,
+            share=asked.share,
+        )
 
-        A batch that is refused is split until each parent that is refused stands alone. Raises the refusal
-        when MANY_REFUSALS come before the first answer.
+    def _answers(self, source: Source, batches: Sequence[Batch]) -> Iterator[Asked]:
+        """Yield what came of each batch; one that fails is split until each parent that fails stands alone.
+
+        Raises the refusal when MANY_REFUSALS come before the first answer, and the failure when the endpoint
+        does not answer for a witness either: a parent that it has answered for in this run, else the last one.
         """
-        refusals, is_answered = 0, False
+        refusals, failures, is_answered = 0, 0, False
+        witness: Batch = batches[-1][-1:] if batches else ()
+        left = sum(map(len, batches))
         answers = source.run.in_flight(partial(self._read, source), batches)
-        for asked, (batch, answer) in enumerate(zip(batches, answers, strict=True), 1):
+        for sent, (batch, answer) in enumerate(zip(batches, answers, strict=True), 1):
+            left -= len(batch)
             parts: list[tuple[Batch, Answered | None]] = [(batch, answer)]
             while parts:
                 part, known = parts.pop()
-                rows, refusal = known or self._read(source, part)
-                is_answered = is_answered or refusal is None
-                refusals += refusal is not None
-                if refusal and not is_answered and refusals == MANY_REFUSALS:
-                    raise refusal
-                if refusal and len(part) > 1:
+                rows, problem = known or self._read(source, part)
+                if problem is None:
+                    is_answered, failures, witness = True, 0, part[-1:]
+                elif isinstance(problem, NotAllowed | Refused):
+                    refusals, failures = refusals + 1, 0
+                    if not is_answered and refusals == MANY_REFUSALS:
+                        raise problem
+                else:
+                    failures += 1
+                    if failures == MANY_FAILURES:
+                        failures = 0
+                        self._raise_without_answer(source, witness)
+                if problem and len(part) > 1:
                     middle = len(part) // 2
                     parts += [(part[middle:], None), (part[:middle], None)]  # the earlier half is next
                 else:
-                    yield part, rows, refusal, asked / len(batches)
+                    yield Asked(part, rows, problem, sent / len(batches), left)
+
+    def _raise_without_answer(self, source: Source, witness: Batch) -> None:
+        _, problem = self._read(source, witness)
+        if problem and not isinstance(problem, NotAllowed | Refused):
+            raise problem
 
     def _read(self, source: Source, batch: Batch) -> Answered:
-        """Return all rows of a batch, and why there are none where the API refuses one of its parents."""
+        """Return all rows of a batch, or why one of its parents cannot be read."""
         ids = [parent for _, parent in batch]
         if self.many:
             params = {**self.list_of.params, self.many: ",".join(map(str, ids))}
@@ -149,20 +220,21 @@ class ChildListing(Listing):
             listing = replace(self.list_of, ids={"id": ids[0]})
         try:
             rows = _all_rows(listing, source)
-        except (NotAllowed, Refused) as error:
-            if isinstance(error, NotAllowed) and error.status not in (403, 404, 410):
+        except (Fatal, BudgetSpent):
+            raise
+        except PipedriveError as error:
+            if isinstance(error, NotAllowed) and error.status not in (403, *GONE):
                 raise  # the plan does not cover the endpoint, whatever the parent
             return [], error
         return rows if self.many else self.of_parent(ids[0], rows), None
 
-    def _of_parent_refused(self, parent: int, refusal: NotAllowed | Refused) -> PipedriveError:
-        """Return the sentence about one parent that the API refuses while it answers for others."""
-        said = refusal.said if isinstance(refusal, NotAllowed) else refusal
-        return PipedriveError(f"{self.key} {parent}, which is asked again when it changes: {said}")
-
     def of_parent(self, parent: int, rows: Sequence[Any]) -> Sequence[Any]:
         """Return the rows of one parent with the parent's id."""
         return [{**row, self.key: parent} if isinstance(row, dict) else row for row in rows]
+
+
+def _status(problem: PipedriveError | None) -> int | None:
+    return problem.status if isinstance(problem, NotAllowed) else None
 
 
 def _after(checkpoint: Checkpoint, changed: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:

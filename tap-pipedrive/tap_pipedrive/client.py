@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -18,7 +19,15 @@ from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
 from tap_pipedrive.bounds import body_of, bounded_session
 from tap_pipedrive.clocks import RunClock
-from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized, Unavailable
+from tap_pipedrive.errors import (
+    Blocked,
+    BudgetSpent,
+    Down,
+    PipedriveError,
+    TryAgain,
+    Unauthorized,
+    Unavailable,
+)
 from tap_pipedrive.limits import Limits
 from tap_pipedrive.retries import (
     TIMEOUTS,
@@ -139,6 +148,13 @@ class Client:
         """Requests sent, by endpoint and status (0: without an answer)."""
         self.retries: Counter[str] = Counter()
         """Requests that were sent again, by endpoint."""
+        self.first_served_at: datetime | None = None
+        """Pipedrive's clock at the first answer of the run; None before it, or if no answer says it."""
+        self.last_served_at: datetime | None = None
+        """The same at the latest answer."""
+        self._good: dict[str, Request] = {}  # the last request that was answered, by endpoint
+        self._good_count = 0
+        self._unavailable: set[str] = set()  # endpoints that failed before the first good answer
         self.given_up: Counter[str] = Counter()
         """Requests that failed as often as they are tried, by endpoint."""
         self.cursor_pages: Counter[str] = Counter()
@@ -150,7 +166,41 @@ class Client:
         self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
 
     def get(self, request: Request) -> Answer:
-        """GET a page, again where that may help, and with fewer rows where that may."""
+        """GET a page, again where that may help, and with fewer rows where that may.
+
+        Raises Unavailable when this endpoint gives no answer, and Down when no other one does either.
+        """
+        good_before = self._good_count
+        try:
+            answer = self._get(request)
+        except Unavailable as error:
+            if self._good_count == good_before:
+                self._raise_if_down(request, error)
+            raise
+        with self._lock:
+            self._good[request.endpoint] = request
+            self._good_count += 1
+        return answer
+
+    def _raise_if_down(self, request: Request, error: Unavailable) -> None:
+        """Ask again what costs least of all that has been answered before, by another endpoint."""
+        with self._lock:
+            others = [good for endpoint, good in self._good.items() if endpoint != request.endpoint]
+            self._unavailable.add(request.endpoint)
+            is_first = not self._good and len(self._unavailable) == 1
+        try:
+            if others:
+                self._get(min(others, key=lambda good: good.price))
+                return
+        except Unavailable:
+            pass
+        except PipedriveError:
+            return  # also a refusal is an answer
+        if others or not (is_first or self._good):
+            self._fatal = Down(str(error))
+            raise self._fatal from None
+
+    def _get(self, request: Request) -> Answer:
         tries, heavy_failures = itertools.count(), itertools.count(1)
 
         def attempt() -> Answer:
@@ -190,8 +240,10 @@ class Client:
             self._raise_if_stopped()
             response, body = self._send(access, request)
             exchange.answered(response.status_code, response.headers)
+            if served_at := clock(response.headers.get("Date")):
+                self.first_served_at = self.first_served_at or served_at
+                self.last_served_at = served_at
             if response.status_code == 200:
-                served_at = clock(response.headers.get("Date"))
                 self.clock.start(served_at)
                 return read(body, served_at)
             problem = _problem(request.endpoint, response, body, self._auth.when_refused)

@@ -10,16 +10,28 @@ class PipedriveError(Exception):
         super().__init__(mask(message))
 
 
-class Unauthorized(PipedriveError):
+class Fatal(PipedriveError):
+    """Ends the run: nothing else could be read or written either."""
+
+
+class OutputGone(Fatal):
+    """Nobody reads what the tap writes."""
+
+
+class Unauthorized(Fatal):
     """401: the API token is wrong, revoked, or may not use the API."""
 
 
-class Blocked(PipedriveError):
+class Blocked(Fatal):
     """403 with a web page: the firewall in front of Pipedrive refuses the token for a while."""
 
 
 class Unavailable(PipedriveError):
     """There was no good answer after all tries."""
+
+
+class Down(Fatal):
+    """Pipedrive answers nothing, also not what it has answered before."""
 
 
 class Refused(PipedriveError):
@@ -38,6 +50,11 @@ class NotAllowed(PipedriveError):
 
 class BudgetSpent(PipedriveError):
     """API tokens are used up: the day's, their share for this tap, or those of this run."""
+
+    def __init__(self, message: str, needed: int | None = None) -> None:
+        """`needed`: the tokens per run with which the next request would have been sent, where that is known."""
+        super().__init__(message)
+        self.needed = needed
 
 
 class TryAgain(Exception):

@@ -27,7 +27,8 @@ UNANSWERED_SECONDS = 6.0
 """How long a request without an answer takes a slot of the window: its process may have been killed."""
 
 FAILURES_TO_OPEN = 5
-"""This many failures in a row, of any process, open the circuit breaker."""
+"""This many failures in a row, of any process and of more than one endpoint, open the circuit breaker: one
+endpoint that fails for ever does not keep the others from being asked."""
 
 OPEN_SECONDS = 60.0
 """How long an open breaker lets nothing be sent; then one request tries, and the others wait for its outcome."""
@@ -123,6 +124,9 @@ class Ledger(msgspec.Struct):
     failures: int = 0
     """Requests in a row without a usable answer."""
 
+    failing: list[str] = []
+    """The endpoints of these requests, the first two of them."""
+
     open_until: float = 0
     """When an open breaker lets a request try."""
 
@@ -175,11 +179,12 @@ class Ledger(msgspec.Struct):
         permit: Permit,
         headers: RateLimitHeaders,
         *,
+        endpoint: str,
         is_up: bool | None,
         is_refused: bool = False,
     ) -> bool:
-        """Note how a request ended, and return whether this opened the breaker. `is_up`: whether the host
-        works, None if that is unknown; `is_refused`: the answer was a 429."""
+        """Note how a request to an endpoint ended, and return whether this opened the breaker. `is_up`: whether
+        the host works, None if that is unknown; `is_refused`: the answer was a 429."""
         if is_refused and headers.burst_remaining is not None:
             # The window was full without this request, and the headers count the others.
             self.slots.pop(permit.number, None)
@@ -193,8 +198,10 @@ class Ledger(msgspec.Struct):
         self.settled = min(self.settled + permit.price, self.reserved)
         if is_up is None:
             return False
+        was_open = self._is_open and not self.on_trial
         self.failures = 0 if is_up else self.failures + 1
-        opens = self._is_open and (self.failures == FAILURES_TO_OPEN or self.on_trial)
+        self.failing = [] if is_up else [*{*self.failing, endpoint}][:2]
+        opens = self._is_open and not was_open
         self.on_trial = False
         if self._is_open:
             self.open_until = now + OPEN_SECONDS
@@ -202,7 +209,7 @@ class Ledger(msgspec.Struct):
 
     @property
     def _is_open(self) -> bool:
-        return self.failures >= FAILURES_TO_OPEN
+        return self.failures >= FAILURES_TO_OPEN and len(self.failing) > 1
 
     def _reserve(self, share: float) -> int:
         """Return the tokens of the day that are kept for other tools."""

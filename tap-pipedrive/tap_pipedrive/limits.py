@@ -101,7 +101,8 @@ class Limits:
                 if self._budget is not None and spent + price > self._budget:
                     raise BudgetSpent(
                         f"{spent:,} of the {self._budget:,} API tokens of token_budget are spent, and the "
-                        f"next request costs {price}: run again, or raise it."
+                        f"next request costs {price}: run again, or raise it.",
+                        needed=spent + price,
                     )
                 permit = self._store.step(
                     lambda ledger, now: ledger.admit(now, price, self._share, is_first=not self._is_known)
@@ -130,7 +131,12 @@ class Limits:
         is_refused = exchange.status == 429
         opened = self._store.step(
             lambda ledger, now: ledger.settle(
-                now, permit, exchange.headers, is_up=is_up, is_refused=is_refused
+                now,
+                permit,
+                exchange.headers,
+                endpoint=spent_on[1],
+                is_up=is_up,
+                is_refused=is_refused,
             )
         )
         if opened:

@@ -7,19 +7,22 @@ from logging import Logger
 from typing import Any, TypeVar
 
 from tap_pipedrive import metrics
-from tap_pipedrive.auth import auth_of, log_owner
+from tap_pipedrive.auth import auth_of, read_owner
 from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.checks import CHECKS, Checks
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.client import Client
 from tap_pipedrive.clocks import proven
 from tap_pipedrive.definitions import FieldDefinitions
-from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
+from tap_pipedrive.errors import BudgetSpent, OutputGone, PipedriveError
 from tap_pipedrive.limits import limits_of
+from tap_pipedrive.memory import Memory
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.prefetch import Pool, Prefetcher
 from tap_pipedrive.rows import REJECTED_VALUES, Row
 from tap_pipedrive.settings import Settings
-from tap_pipedrive.source import Listing, Page, Source
+from tap_pipedrive.source import CheckContext, Listing, Page, Source
+from tap_pipedrive.statement import RUN_STATEMENTS, Owner, Reading, Reason, Statement, api_version
 from tap_pipedrive.table import FULL_TABLE, Table
 
 T = TypeVar("T")
@@ -36,40 +39,71 @@ class Run:
         self.definitions = FieldDefinitions(Source("custom fields", self.client, self))
         self.parent_indexes: dict[str, ParentIndex] = {}
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
+        self.statement = Statement()
+        """What the run says of itself, by stream."""
+        self.checks: CheckContext = Checks(
+            self.statement, tables, settings, lambda: self.client.last_served_at
+        )
         self.left_to_ask: dict[str, tuple[int, int]] = {}
         """See `source.RunContext`."""
-        self.refused: dict[str, NotAllowed] = {}
-        """Streams that the plan or the rights of the token do not cover."""
-        self.failed: dict[str, PipedriveError] = {}
-        """Streams that could not be read, for a reason which ends the run when all others are loaded."""
         self._tables = tables
         self._logger = logger
         self._pool = Pool(1)
         self._walks: dict[str, list[tuple[Walk, Iterator[Page]]]] = {}
         self._budget_error: BudgetSpent | None = None
-        self._undone: dict[str, None] = {}
 
     def execute(self, sync_streams: Callable[[], None]) -> None:
-        """Sync the selected streams, then report what it cost and what is missing."""
-        selected = [table for table in self._selected() if table.listings]
-        if self._budget_error:
-            self._undone = dict.fromkeys(table.name for table in selected)
-        else:
-            try:
-                log_owner(self.client)
+        """Sync the selected streams, then write and report what was read, what it cost and what is missing.
+
+        Raises PipedriveError at the end when a list is missing, unless the setting `missing` is `note`.
+        """
+        selected = [table for table in self._selected() if table.listings and table.name not in CHECKS]
+        self.statement.begin(self._new_reading(table) for table in selected)
+        if self._tables()[RUN_STATEMENTS].selected:
+            self.statement.follow(self._tables()[RUN_STATEMENTS].stream_state)
+        try:
+            if self._budget_error is None:
+                self.statement.owner = Owner.of(read_owner(self.client))
                 self._plan()
                 sync_streams()
-            finally:  # of a run that fails, too
-                self._log_metrics(selected)
-        if selected and all(table.name in self.refused for table in selected):
-            raise PipedriveError(
-                f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
-            )
+        except OutputGone:
+            raise
+        except Exception as error:
+            self.statement.end_early(error)
+            self._end(selected)
+            raise
+        if self._budget_error:
+            for reading in self.statement.unfinished():
+                reading.leave(Reason.BUDGET, self._budget_error)
+        self._end(selected)
+        self._raise_if_missing()
+
+    def _end(self, selected: Sequence[Table]) -> None:
+        """Log the metrics, and write the statement."""
+        logger = next(iter(self._tables().values())).metrics_logger
+        metrics.log_requests(logger, self.client)
+        rejected = {table.name: table.reader.rejected_rows for table in selected}
+        metrics.log_rejects(logger, +Counter(rejected))
+        metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
+        metrics.log_gaps(logger, {table.name: table.unread_count for table in selected}, self.left_to_ask)
+        table = self._tables()[RUN_STATEMENTS]
+        if selected and table.selected:
+            rows = self.statement.rows(self.client, table.tap.plugin_version, self.settings.max_unread)
+            self.fill(RUN_STATEMENTS, rows)
+            self.statement.note_end(table.stream_state)
+            table.write_state()
         self._report()
-        if self.failed:
-            raise PipedriveError(
-                f"{next(iter(self.failed.values()))} Not read: {', '.join(self.failed)}; all else is loaded."
-            )
+
+    def _new_reading(self, table: Table) -> Reading:
+        is_whole = table.replication_method == FULL_TABLE
+        method = "changes"
+        if is_whole:
+            method = "reconcile" if self.settings.reconcile else "whole"
+        return Reading(table.name, method, api_version=api_version(table.listings))
+
+    def memory(self, stream: str) -> Memory:
+        """Return what the state keeps of a stream besides its bookmarks."""
+        return Memory(self._tables()[stream].stream_state)
 
     # What is read
 
@@ -93,9 +127,11 @@ class Run:
         )
 
     def pages(self, table: Table) -> list[tuple[Walk, Iterator[Page]]]:
-        """Return the readings of a stream, and their pages as they come."""
+        """Return the readings of a stream, and their pages as they come. Raises PipedriveError."""
+        if table.name in self._walks:
+            return self._walks[table.name]
         source = self.source(table.name)
-        return self._walks.get(table.name) or [(walk, walk.pages(source)) for walk in self.walks(table)]
+        return [(walk, walk.pages(source)) for walk in self.walks(table)]
 
     def source(self, stream: str) -> Source:
         """Return the API on behalf of a stream."""
@@ -111,7 +147,10 @@ class Run:
         for table in self._selected():
             if table.blocked:
                 continue
-            walks, source = self.walks(table), self.source(table.name)
+            try:
+                walks, source = self.walks(table), self.source(table.name)
+            except PipedriveError:
+                continue  # the stream's turn raises it again
             parents = {
                 walk.listing.parents.stream for walk in walks if isinstance(walk.listing, ChildListing)
             }
@@ -140,6 +179,14 @@ class Run:
         """Return whether a stream is part of this run."""
         return self._tables()[stream].selected
 
+    def unread_parents(self, stream: str) -> Sequence[int]:
+        """Return the parents that could not be read on behalf of a stream and are to be asked again."""
+        return self.memory(stream).unread
+
+    def has_had_rows(self, stream: str) -> bool:
+        """Return whether this run or an earlier one has read rows of a stream."""
+        return self.memory(stream).has_had_rows
+
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a function that sends requests to each item, several at a time; yield the results in order."""
         return self._pool.in_order(function, items)
@@ -148,10 +195,15 @@ class Run:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
 
         The stream's own reading has filled it, unless it began later, was resumed, or is not part of this run.
+        Raises PipedriveError when the stream could not be read in this run.
         """
         listings = [listing for listing in self._tables()[stream].listings if listing.is_enabled(self)]
         index = self.parent_indexes.get(stream)
         if index is None or not index.covers([listing.name for listing in listings], since):
+            parents = self.statement.readings.get(stream)
+            is_listed = self._tables()[stream].blocked or (parents and parents.reason is Reason.BUDGET)
+            if parents and parents.error and not is_listed:
+                raise parents.error
             index = self.parent_indexes[stream] = self._new_parent_index(stream)
             for listing in listings:
                 began = served_at = None
@@ -172,21 +224,9 @@ class Run:
 
     # What was refused, rejected or left undone
 
-    def refuse(self, stream: str, reason: NotAllowed) -> None:
-        """Note that the API does not let a stream be read, and say so once."""
-        if stream not in self.refused:
-            self._logger.warning("%s: %s", stream, reason)
-        self.refused[stream] = reason
-
-    def fail(self, stream: str, reason: PipedriveError) -> None:
-        """Note that a stream cannot be read; the run goes on, and ends with the first of these reasons."""
-        self.failed[stream] = reason
-
-    def stop(self, reason: BudgetSpent, stream: str | None = None) -> None:
-        """Note that the tokens do not suffice for a stream, or for anything."""
+    def stop(self, reason: BudgetSpent) -> None:
+        """Note that the tokens of the run do not suffice."""
         self._budget_error = reason
-        if stream:
-            self._undone.setdefault(stream)
 
     def reject(self, rejected: list[Row]) -> None:
         """Write values that did not fit, before the state moves past their rows."""
@@ -206,19 +246,10 @@ class Run:
         """Log what was asked and what it cost, as after a discovery."""
         metrics.log_requests(next(iter(self._tables().values())).metrics_logger, self.client)
 
-    def _log_metrics(self, selected: Iterable[Table]) -> None:
-        logger = next(iter(self._tables().values())).metrics_logger
-        metrics.log_requests(logger, self.client)
-        rejected = {table.name: table.reader.rejected_rows for table in selected}
-        metrics.log_rejects(logger, +Counter(rejected))
-        metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
-        metrics.log_gaps(logger, {table.name: table.unread_count for table in selected}, self.left_to_ask)
-
     def _report(self) -> None:
         limits = self.client.limits
         if error := self._budget_error:
-            undone = ", ".join(self._undone)
-            self._logger.warning("%s Left undone: %s; the next run continues there.", error, undone)
+            self._logger.warning("%s %s", error, self.statement.left_undone())
         rows = f"{sum(table.row_count for table in self._tables().values()):,}"
         sent, spent = self.client.requests.total(), limits.tokens_spent
         self._logger.info("Read %s rows with %d requests, %d API tokens", rows, sent, spent)
@@ -229,3 +260,13 @@ class Run:
         ledger = limits.ledger
         left = "unknown" if ledger.remaining is None else f"{ledger.remaining:,} of {ledger.limit or 0:,}"
         self._logger.info("API tokens by stream: %s; left today: %s", parts, left)
+
+    def _raise_if_missing(self) -> None:
+        """Raise PipedriveError, or log, when lists are missing, or more parents than `max_unread`."""
+        readings = list(self.statement.readings.values())
+        if readings and all(each.reason not in (None, Reason.BUDGET) for each in readings):
+            raise PipedriveError(f"No stream could be read; the first said: {readings[0].detail}")
+        if sentence := self.statement.missing_in_words(self.settings.max_unread):
+            if self.settings.missing == "fail":
+                raise PipedriveError(sentence)
+            self._logger.error("%s", sentence)

@@ -134,6 +134,27 @@ class Settings(BaseModel):
         "column; up to ten rows are always forgiven. Each such value is kept in `rejected_values`.",
     )
 
+    missing: Literal["fail", "note"] = Field(
+        "fail",
+        title="Missing lists",
+        description="What happens when a list fails, or is refused although it has had rows: the other streams "
+        "are read first; then `fail` ends the run with an error, and `note` with a line in the log and rows in "
+        "`run_statements`.",
+    )
+    max_unread: Annotated[int, Field(ge=0)] = Field(
+        10,
+        title="Most unread parents",
+        description="Records whose own lists (history, line items, followers …) cannot be read are asked again in "
+        "each run; up to this number of them is a warning, more count as a missing list.",
+    )
+
+    source_checks: Literal["daily", "each", "none"] = Field(
+        "daily",
+        title="Source checks",
+        description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
+        "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _blank_is_unset(cls, settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -47,6 +47,12 @@ class Page:
     refusal: PipedriveError | None = None
     """Why rows are missing, if any are."""
 
+    parents: Mapping[int, PipedriveError | None] = field(default_factory=dict)
+    """Parents that could not be read, each with the reason; None for one that earlier runs could not read."""
+
+    left: int | None = None
+    """Parents that are still to be asked about after this page; None where that is unknown."""
+
     share: float | None = None
     """Which share of the listing is read with this page, 0 to 1; None where that is unknown."""
 
@@ -59,10 +65,28 @@ class Page:
         return self.read()
 
 
+class CheckContext(Protocol):
+    """What a check of what was read needs to know, see `checks.py`."""
+
+    run_id: str
+    highest_ids: dict[str, int]
+    """The highest id of a stream, as the source has said in this run."""
+
+    def is_due(self) -> bool:
+        """Return whether this run makes its checks."""
+
+    def read_up_to(self, stream: str) -> datetime | None:
+        """Return up to when this run has read a stream; None unless it has read it to its end."""
+
+    def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return records of the API as rows of a stream; none where stream maps change them."""
+
+
 class RunContext(Protocol):
     """What a listing needs to know of the run that reads it."""
 
     settings: Settings
+    checks: CheckContext
     left_to_ask: dict[str, tuple[int, int]]
     """Parents that each stream has still to ask about, and the API tokens that this takes at least."""
 
@@ -78,6 +102,12 @@ class RunContext(Protocol):
     def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
         Rows that the run has not seen are read from `source`."""
+
+    def unread_parents(self, stream: str) -> Sequence[int]:
+        """Return the parents that earlier runs could not read on behalf of a stream."""
+
+    def has_had_rows(self, stream: str) -> bool:
+        """Return whether this run or an earlier one has read rows of a stream."""
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a function that sends requests to each item, several at a time; yield the results in order."""

@@ -2,18 +2,21 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from math import floor
+from datetime import datetime
+from math import ceil, floor
 from operator import itemgetter
 from typing import Any
 
 from singer_sdk import metrics
 
 from tap_pipedrive.bookmarks import Walk
-from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
+from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError
+from tap_pipedrive.memory import Memory
 from tap_pipedrive.rows import Row
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
-from tap_pipedrive.source import Page
+from tap_pipedrive.source import Listing, Page
+from tap_pipedrive.statement import NAMED, Reading, Reason
 from tap_pipedrive.table import Table
 
 PROGRESS_SECONDS = 10
@@ -32,8 +35,12 @@ class PipedriveStream(Table):
     def __init__(self, tap: SdkTap, run: Run) -> None:
         super().__init__(tap, run.definitions, run.settings)
         self.run = run
-        self._is_complete = True
         self._refusals: list[PipedriveError] = []
+        self._read_up_to: dict[str, datetime] = {}  # by listing
+        self._rejected_values = 0
+        self._has_page = False
+        self._left: int | None = None  # parents that have not been asked about yet
+        self._asked = 0
         self._key_of = itemgetter(*self.primary_keys)
         self._reported = time.monotonic()
 
@@ -45,60 +52,138 @@ class PipedriveStream(Table):
                 yield from self.read(page.rows)[0]
 
     def sync_pages(self) -> None:
-        """Write the rows, page by page, with a state after each, and report what was found."""
-        if self.blocked:
-            self.run.fail(self.name, self.blocked)
-            return
+        """Write the rows, page by page, with a state after each, and report what was found.
+
+        What fails costs the list that fails: it is noted in the run's statement. Raises Fatal.
+        """
+        reading = self.run.statement.readings.get(self.name) or Reading(self.name, "")
+        try:
+            if self.blocked:
+                raise self.blocked
+            walks = self.run.pages(self)
+        except Fatal:
+            raise
+        except PipedriveError as error:
+            self._leave(reading, None, error)
+        else:
+            self._sync_walks(walks, reading)
+        if self.listings:
+            self._fill(reading)
+
+    def _sync_walks(self, walks: Sequence[tuple[Walk, Iterable[Page]]], reading: Reading) -> None:
+        """Write all lists of the stream, report what was found, and end a complete pass."""
         named = self.custom_fields
         self.run.fill(FIELD_COLUMNS, self.column_rows())
-        walks = self.run.pages(self)
         again: list[Walk] = []
         started = time.monotonic()
         with self.get_record_counter() as counter, self.get_sync_timer():
             for walk, pages in walks:
-                self._sync_listing(walk, pages, counter)
-            for walk, _ in walks:
+                self._sync_listing(walk, pages, counter, reading)
+            for walk, _ in walks if reading.reason is None else ():
                 # A resumed first load lacks what changed since another run began it. A complete pass over several
                 # lists lacks what moved from one list to the other meanwhile.
                 if walk.is_resumed or (walk.is_whole and self.replication_key and len(walks) > 1):
                     again.append(self.run.walk(self, walk.listing, is_whole=False))
-                    self._sync_listing(again[-1], again[-1].pages(self.run.source(self.name)), counter)
+                    pages = again[-1].pages(self.run.source(self.name))
+                    self._sync_listing(again[-1], pages, counter, reading)
         if self.custom_fields is not named:  # fields were added during the run
             self.run.fill(FIELD_COLUMNS, self.column_rows())
         seconds = time.monotonic() - started
         log = self.logger.info if walks else self.logger.debug
         count, rate = f"{self.row_count:,}", f"{self.row_count / max(seconds, 0.001):,.0f}"
         log("%s: %s rows in %.1f s (%s rows/s)", self.name, count, seconds, rate)
-        self._report_problems()
-        passes = [walk for walk, _ in walks if walk.since is None]
-        is_complete = self._is_complete and not self.keeps_missing_rows and len(passes) == len(walks)
-        if walks and is_complete and self.settings.reconcile:
-            self._end_pass(passes, again)
+        if any(walk.since is None and not walk.is_whole for walk, _ in walks):
+            reading.method = "first_load"
+        self._report_problems(reading)
+        if walks and reading.reason is None:
+            self._end(reading, [walk for walk, _ in walks], again)
 
-    def _sync_listing(self, walk: Walk, pages: Iterable[Page], counter: metrics.Counter) -> None:
-        """Write the rows of one reading; rows that may have children go into the parent index."""
+    def _end(self, reading: Reading, walks: Sequence[Walk], again: Sequence[Walk]) -> None:
+        """Note up to when the stream has been read, and end a complete pass."""
+        reading.read_up_to = min(self._read_up_to.values(), default=None)
+        is_pass = all(walk.since is None for walk in walks)
+        if is_pass and reading.read_up_to and not self._memory.unread:
+            self._memory.last_complete_pass = reading.read_up_to
+        if is_pass and self.settings.reconcile and not self.keeps_missing_rows:
+            self._end_pass(walks, again)
+
+    @property
+    def _memory(self) -> Memory:
+        return Memory(self.stream_state)
+
+    def _memory_of(self, listing: Listing) -> Memory:
+        """Return what the state keeps of one of the stream's lists."""
+        has_own = listing.name and (listing.bookmark or self.replication_key)
+        return Memory(self.get_context_state({"listing": listing.name})) if has_own else self._memory
+
+    def _leave(self, reading: Reading, listing: Listing | None, error: PipedriveError) -> None:
+        """Note that the stream, or one of its lists, is not read to its end. One that the API does not let be read
+        is missing if it has had rows, else it is empty."""
+        reason = Reason.FAILED
+        if isinstance(error, BudgetSpent):
+            reason = Reason.BUDGET
+            self.run.stop(error)
+        elif isinstance(error, NotAllowed):
+            memory = self._memory_of(listing) if listing else self._memory
+            never = Reason.RIGHTS if error.status == 403 else Reason.PLAN
+            reason = Reason.REFUSED if memory.has_had_rows else never
+        if reason is not Reason.BUDGET and reading.reason is not reason:
+            self.logger.warning("%s: %s", self.name, error)
+        reading.leave(reason, error)
+
+    def _fill(self, reading: Reading) -> None:
+        """Complete what the statement says of the stream."""
+        reading.is_over = True
+        if reading.reason is Reason.BUDGET and self._left:
+            reading.left_count, reading.runs_left = self._left, ceil(self._left / self._asked)
+        resumes = bool(self.replication_key) or any(listing.bookmark for listing in self.listings)
+        reading.is_starved = reading.reason is Reason.BUDGET and not (self._has_page and resumes)
+        self._memory.note_turn(is_starved=reading.is_starved)
+        reading.rows_sent = self.row_count
+        reading.values_rejected = self._rejected_values
+        reading.last_row_at = self.tap.writer.last_row_at.get(self.name)
+        reading.unread = self._memory.unread
+        self.unread_count = len(reading.unread)
+        reading.last_complete_pass = self._memory.last_complete_pass
+        self.write_state()
+
+    def _sync_listing(
+        self, walk: Walk, pages: Iterable[Page], counter: metrics.Counter, reading: Reading
+    ) -> None:
+        """Write the rows of one reading; rows that may have children go into the parent index. Raises Fatal."""
         index = self.run.parent_indexes.get(self.name)
         started = time.monotonic()
+        served_at: datetime | None = None
         try:
             for page in walk.follow(pages, self.write_state):
+                served_at = served_at or page.served_at
+                self._has_page = True
+                self._left = page.left
+                self._asked += page.left is not None
                 rows = self._write_page(page)
                 counter.increment(len(rows))
                 walk.count(page, map(self._key_of, rows))
+                if rows:
+                    self._memory_of(walk.listing).note_rows()
                 if index:
                     index.add(page.rows)
                 if page.refusal:
                     self._refusals.append(page.refusal)
-                    self.unread_count += 1
+                for parent, problem in page.parents.items():
+                    self._memory.settle(parent, is_unread=problem is not None)
+                    said = problem.said if isinstance(problem, NotAllowed) else problem
+                    reading.unread_detail = str(said) if said else reading.unread_detail
                 if time.monotonic() - self._reported > PROGRESS_SECONDS:
                     self._report_progress(page, time.monotonic() - started)
-        except NotAllowed as error:
-            self._is_complete = False
-            self.run.refuse(self.name, error)
+        except Fatal:
+            raise
+        except PipedriveError as error:
+            self._leave(reading, walk.listing, error)
             return
-        except BudgetSpent as error:
-            self._is_complete = False
-            self.run.stop(error, self.name)
-            return
+        # A page that comes from no request of its own does not say when it was served.
+        began = walk.began if served_at or walk.is_resumed else self.run.client.first_served_at
+        if began:
+            self._read_up_to[walk.listing.name] = began
         if index and not walk.is_resumed:
             index.complete(walk.listing.name, walk.since, walk.began, walk.served_at)
 
@@ -110,6 +195,7 @@ class PipedriveStream(Table):
         self.write(rows, self.run.client.clock.now)
         self.run.reject(rejected)
         self.row_count += len(rows)
+        self._rejected_values += len(rejected)
         if self.ABORT_AT_RECORD_COUNT is not None and rows:
             self.stop_at_record_limit(self.row_count)
         return rows
@@ -124,7 +210,7 @@ class PipedriveStream(Table):
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
         self.is_pass_refused = not self.filtered_rows  # which somebody wanted
-        if self.reader.lost_rows or self._refusals:
+        if self.reader.lost_rows or self._refusals or self._memory.unread:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif self.filtered_rows:
             self.logger.warning(
@@ -154,8 +240,8 @@ class PipedriveStream(Table):
         count, tokens = f"{self.row_count:,}", f"{self.run.client.limits.tokens_spent:,}"
         self.logger.info("%s: %s rows so far, %s API tokens in all%s", self.name, count, tokens, remaining)
 
-    def _report_problems(self) -> None:
-        """Report unknown keys, missing rows and rejected values. Raises PipedriveError beyond `max_rejects`."""
+    def _report_problems(self, reading: Reading) -> None:
+        """Report unknown keys, missing rows and rejected values; more than `max_rejects` fail the stream."""
         reader = self.reader
         for warning in self.tap.maps.warnings(self.name, self.schema["properties"].keys()):
             self.logger.warning("%s", warning)
@@ -163,6 +249,16 @@ class PipedriveStream(Table):
             keys = ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items()))
             self.logger.warning(
                 "%s: Pipedrive sent keys that have no column here, please report them: %s", self.name, keys
+            )
+        unread = self._memory.unread
+        if unread:
+            shown = ", ".join(map(str, unread[:NAMED])) + " …" * (len(unread) > NAMED)
+            self.logger.warning(
+                "%s: %d parents (%s) do not answer and are asked again in each run; the last said: %s",
+                self.name,
+                len(unread),
+                shown,
+                reading.unread_detail,
             )
         if self.custom_fields and self.custom_fields.wide_rows:
             self.logger.warning(
@@ -182,11 +278,12 @@ class PipedriveStream(Table):
             )
         most = max(FORGIVEN_REJECTS, self.settings.max_rejects * self.row_count)
         if reader.rejected_rows > most:
-            raise PipedriveError(
-                f"{self.name}: {reader.rejected_rows} of {self.row_count} rows have values that do not fit their "
-                f"column, more than max_rejects ({self.settings.max_rejects:.1%}) allows: look at "
-                "rejected_values, then raise max_rejects if that is all right."
+            too_many = PipedriveError(
+                f"{reader.rejected_rows} of {self.row_count} rows have values that do not fit their column, more "
+                f"than max_rejects ({self.settings.max_rejects:.1%}) allows: look at rejected_values, then raise "
+                "max_rejects if that is all right."
             )
+            self._leave(reading, None, too_many)
 
 
 class OptionalStream(PipedriveStream):

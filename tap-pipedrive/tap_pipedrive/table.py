@@ -16,7 +16,7 @@ from tap_pipedrive.columns import RAW, Definition, Pins, columns_of, field_of
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity
-from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, Unauthorized, Unavailable
+from tap_pipedrive.errors import BudgetSpent, Fatal, PipedriveError, Unavailable
 from tap_pipedrive.field_state import FieldState
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.sdk import SdkStream, SdkTap
@@ -109,7 +109,7 @@ class Table(SdkStream):
         state = self.field_state
         try:
             found = self._current_fields(entity, state)
-        except (BudgetSpent, Unauthorized, Blocked):
+        except (BudgetSpent, Fatal):
             raise  # nothing else can be read either
         except PipedriveError as error:
             if not self._definitions.has_answers and isinstance(error, Unavailable):
@@ -323,6 +323,14 @@ class Table(SdkStream):
         column = rejected["field"]
         is_hidden = bool(self._deselected) if column == WHOLE_RECORD else column in self._deselected
         return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
+
+    def rows_as_written(self, records: Sequence[Any]) -> list[Row]:
+        """Return records of the API as they would be written; none where the user's stream maps change them."""
+        rows, _ = self.read(records) if self._is_plain else ([], [])
+        for row in rows:
+            for column in self._deselected:
+                row.pop(column, None)
+        return rows
 
     def write(self, rows: list[Row], version: int | None) -> None:
         """Write RECORD messages with the selected columns, through the user's stream maps if there are any. A

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
+from tap_pipedrive.account_check import report
 from tap_pipedrive.errors import BudgetSpent, PipedriveError
 from tap_pipedrive.inputs import check_catalog, check_state, check_stream_maps, json_object
+from tap_pipedrive.memory import starved_runs
 from tap_pipedrive.migrate import migrated
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
@@ -42,6 +44,7 @@ class TapPipedrive(SdkTap):
         """Take what the SDK's Tap takes. The mapper comes last: it needs the columns, and those of custom
         fields need the names in the state. Raises PipedriveError for input of a wrong shape."""
         self._are_settings_valid = True
+        self._starved: dict[str, int] = {}  # in how many runs in a row a stream had no turn
         if isinstance(catalog := kwargs.get("catalog"), dict):
             check_catalog(catalog, {str(stream.name) for stream in STREAMS})  # type: ignore[misc]
         super().__init__(setup_mapper=False, **kwargs)
@@ -81,6 +84,9 @@ class TapPipedrive(SdkTap):
         """Take a state, which may be one of singer-io's tap-pipedrive."""
         check_state(state)
         super().load_state(migrated(state))
+        bookmarks = self.state.get("bookmarks")
+        states = bookmarks.items() if isinstance(bookmarks, dict) else ()
+        self._starved = {name: starved_runs(each) for name, each in states}
 
     @classmethod
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
@@ -124,6 +130,33 @@ class TapPipedrive(SdkTap):
             tap.run.log_cost()
         ctx.exit()
 
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Return the command line, with one verb more than the SDK's."""
+        command = super().get_singer_command()
+        command.params.append(
+            click.Option(
+                ["--check-account"],
+                is_flag=True,
+                help="Write, as JSON and without personal data, which uncertain facts about the API hold here.",
+                callback=cls.cb_check_account,
+                expose_value=False,
+            )
+        )
+        return command
+
+    @classmethod
+    def cb_check_account(
+        cls: "type[TapPipedrive]", ctx: click.Context, param: click.Option, value: bool
+    ) -> None:
+        """Check the account instead of reading it. Raises PipedriveError when the token is refused."""
+        if not value:
+            return
+        config = ctx.params["config"]
+        tap = cls(config=config.config, parse_env_config=config.parse_env, setup_mapper=False)
+        click.echo(report(tap.run.client, tap.plugin_version), nl=False)
+        ctx.exit()
+
     # Streams
 
     def discover_streams(self) -> list[PipedriveStream]:
@@ -132,9 +165,13 @@ class TapPipedrive(SdkTap):
 
     @property
     def streams(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """The streams by name, in the order of a run. The SDK would sort them by name."""
+        """The streams by name, in the order of a run: first those for which the tokens of the last run did not
+        suffice at all. The SDK would sort them by name."""
         streams = super().streams
-        return dict(sorted(streams.items(), key=lambda item: STREAMS.index(type(item[1]))))
+        order = sorted(
+            streams, key=lambda name: (-self._starved.get(name, 0), STREAMS.index(type(streams[name])))
+        )
+        return {name: streams[name] for name in order}
 
     @property
     def catalog(self) -> Catalog:

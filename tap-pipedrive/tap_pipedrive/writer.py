@@ -10,16 +10,18 @@ from typing import Any
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
-from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.errors import OutputGone, PipedriveError
 from tap_pipedrive.reader import noticed
 from tap_pipedrive.values import encode
 
 
 class Writer(MsgSpecWriter):
-    """The SDK's msgspec writer, for whole pages. Raises PipedriveError when the output fails."""
+    """The SDK's msgspec writer, for whole pages. Raises OutputGone when the output fails."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.last_row_at: dict[str, datetime] = {}
+        """`time_extracted` of the last row of each stream."""
         self._is_writing = False
         self._exit_code: int | None = None
 
@@ -32,7 +34,8 @@ class Writer(MsgSpecWriter):
     def write_records(self, stream: str, rows: Iterable[dict[str, Any]], version: int) -> None:
         """Write one RECORD message per row."""
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
-        tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(datetime.now(UTC)))
+        now = datetime.now(UTC)
+        tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(now))
         try:
             lines = [part for row in rows for part in (head, encode(row), tail)]
         except TypeError as error:  # only a stream map makes such values
@@ -41,6 +44,8 @@ class Writer(MsgSpecWriter):
             ) from None
         with self._whole_lines():
             _write(b"".join(lines))
+        if lines:
+            self.last_row_at[stream] = now
 
     def exit(self, code: int) -> None:
         """Exit when the line that is being written is complete: half a line would make the target fail. The
@@ -77,7 +82,7 @@ def _write(text: bytes | bytearray) -> None:
                 done += sys.stdout.buffer.write(rest)
 
 
-def _broken(sentence: str) -> PipedriveError:
+def _broken(sentence: str) -> OutputGone:
     noticed.set()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit has nothing to flush
-    return PipedriveError(sentence)
+    return OutputGone(sentence)

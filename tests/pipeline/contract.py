@@ -138,6 +138,24 @@ CONTRACT: dict[str, dict[str, str]] = {
     },
     "deal_changes": CHANGE | {"bigint": "deal_id sequence actor_user_id"},
     "rejected_values": {"text": "stream record_id field value error", TIMESTAMP: "seen_at"},
+    "run_statements": {
+        "text": "run_id stream company_name method undone_reason undone_detail tap_version api_version",
+        "bigint": "company_id rows_sent values_rejected left_count runs_left unread_count"
+        " tokens_spent run_tokens_spent tokens_left",
+        TIMESTAMP: "began_at ended_at read_up_to last_row_at last_complete_pass",
+        "boolean": "is_missing previous_run_died",
+        "jsonb": "unread_ids",
+    },
+    "source_counts": {
+        "text": "run_id stream figure currency",
+        "numeric": "value",
+        TIMESTAMP: "moment asked_at",
+    },
+    "source_samples": {
+        "text": "run_id stream record_id",
+        "jsonb": "content",
+        TIMESTAMP: "update_time asked_at",
+    },
     "field_columns": {
         "text": "stream column_name entity field_code field_name field_type",
         "jsonb": "all_columns",
@@ -268,6 +286,9 @@ OPTIONAL: dict[str, dict[str, str]] = {
 }
 """The same of those that are loaded when they are selected."""
 
+OF_THE_RUN = {"run_statements", "source_counts", "source_samples"}
+"""Tables in which the tap speaks of its own work, of which the account has no truth."""
+
 KEYS = {
     "fields": ("entity", "field_code"),
     "field_options": ("entity", "field_code", "option_id"),
@@ -281,6 +302,9 @@ KEYS = {
     "person_changes": ("person_id", "sequence"),
     "organization_changes": ("organization_id", "sequence"),
     "deal_participant_changes": ("deal_id", "sequence"),
+    "run_statements": ("run_id", "stream"),
+    "source_counts": ("run_id", "stream", "figure", "currency"),
+    "source_samples": ("run_id", "stream", "record_id"),
     "field_columns": ("stream", "column_name"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""

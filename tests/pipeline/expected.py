@@ -30,6 +30,7 @@ from .contract import (
     INCREMENTAL,
     KEYS,
     NOT_LOADED,
+    OF_THE_RUN,
     OPTIONAL,
     RENAMED,
     TIMESTAMP,
@@ -153,7 +154,7 @@ def custom_columns(fields: Iterable[Row], names: Mapping[str, str]) -> dict[str,
 
 def truth(sandbox: Sandbox, table: str, *, everything: bool) -> list[Row]:
     """What Pipedrive knows and the token's user may read; fields of projects only where projects are read."""
-    if table == "rejected_values":
+    if table == "rejected_values" or table in OF_THE_RUN:
         return []
     if table == "field_columns":
         return [row for row in truth(sandbox, "fields", everything=everything) if row["is_custom_field"]]

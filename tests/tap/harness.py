@@ -184,6 +184,7 @@ class FakeRun:
 
     def __init__(self) -> None:
         self.settings = Settings(api_token=TOKEN)
+        self.checks: Any = None
         self.left_to_ask: dict[str, tuple[int, int]] = {}
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
@@ -197,6 +198,12 @@ class FakeRun:
 
     def parent_index(self, stream: str, since: datetime | None, source: Source) -> ParentIndex:
         return ParentIndex([])
+
+    def unread_parents(self, stream: str) -> Sequence[int]:
+        return []
+
+    def has_had_rows(self, stream: str) -> bool:
+        return False
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return map(function, items)

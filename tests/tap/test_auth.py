@@ -17,7 +17,7 @@ from pipedrive_sandbox.server.oauth import App
 from pipedrive_sandbox.testing import Sandbox
 from pydantic import ValidationError
 from tap_pipedrive import errors
-from tap_pipedrive.auth import ApiToken, OAuth, auth_of, log_owner
+from tap_pipedrive.auth import ApiToken, OAuth, auth_of, read_owner
 from tap_pipedrive.client import Client
 from tap_pipedrive.settings import Settings, sentences
 
@@ -470,7 +470,7 @@ def test_rights_are_read_whatever_the_answer_looks_like(
 ) -> None:
     caplog.set_level(logging.INFO)
     with fake([say({"data": me})]) as server:
-        log_owner(Client(ApiToken(server.url, TOKEN)))
+        read_owner(Client(ApiToken(server.url, TOKEN)))
     assert lines(caplog, logging.INFO, "Reading the account")[0].endswith(rights)
     assert [warned in line for line in lines(caplog, logging.WARNING, "no admin")] == (
         [True] if warned else []
@@ -488,7 +488,7 @@ def test_a_token_that_does_not_say_whose_it_is_does_no_harm(
 ) -> None:
     caplog.set_level(logging.INFO)
     with fake([answer]) as server:
-        log_owner(Client(ApiToken(server.url, TOKEN)))
+        read_owner(Client(ApiToken(server.url, TOKEN)))
     assert len(lines(caplog, logging.INFO, "remains unknown")) == 1
     assert lines(caplog, logging.ERROR, "") == []
 
@@ -506,7 +506,7 @@ def test_a_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(logging.INFO)
     me = {"id": "A\n2026 ERROR all is lost\x1b[2J", "company_name": "x" * 9_999, "company_domain": {"a": 1}}
     with fake([say({"data": me})]) as server:
-        log_owner(Client(ApiToken(server.url, TOKEN)))
+        read_owner(Client(ApiToken(server.url, TOKEN)))
     (line,) = lines(caplog, logging.INFO, "Reading the account")
     assert line.isprintable()
     assert len(line) < 500

@@ -283,7 +283,14 @@ def test_headers() -> None:
             permit = ledger.admit(now, 20, 0.5, is_first=chance.random() < 0.2)
             if isinstance(permit, Permit):
                 read_headers, is_up = RateLimitHeaders.read(headers), chance.choice((True, False, None))
-                ledger.settle(now + 0.1, permit, read_headers, is_up=is_up, is_refused=chance.random() < 0.1)
+                ledger.settle(
+                    now + 0.1,
+                    permit,
+                    read_headers,
+                    endpoint="/api/v2/deals",
+                    is_up=is_up,
+                    is_refused=chance.random() < 0.1,
+                )
             else:
                 assert 0 <= permit <= 60
         assert ledger.is_plausible(now + 0.1), number

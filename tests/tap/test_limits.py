@@ -15,7 +15,7 @@ import pytest
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.client import Client
-from tap_pipedrive.errors import PipedriveError, TryAgain, Unavailable
+from tap_pipedrive.errors import Down, PipedriveError, TryAgain, Unavailable
 from tap_pipedrive.ledger import DEFAULT_BURST, FAILURES_TO_OPEN, OPEN_SECONDS, Ledger, Permit
 from tap_pipedrive.limits import Limits
 
@@ -235,7 +235,13 @@ class Host:
 def host(passing: list[float]) -> Iterator[tuple[Host, Client]]:
     host = Host(passing)
     with fake(host) as server:
-        yield host, client(server.url)
+        yield host, not_the_first_to_fail(client(server.url))
+
+
+def not_the_first_to_fail(one: Client) -> Client:
+    """A client that knows of another endpoint that fails."""
+    one.limits.ledger.failing = ["/api/v2/pipelines"]
+    return one
 
 
 def test_five_failures_in_a_row_give_the_host_a_minute(
@@ -287,8 +293,45 @@ UNUSABLE: list[Say | str] = [RESET, say({}, 500), Say(502, b"<html>"), Say(body=
 @pytest.mark.parametrize("answer", UNUSABLE, ids=["reset", "500", "502", "null", "html"])
 def test_what_counts_as_a_failure(answer: Say | str, passing: list[float]) -> None:
     with fake([answer]) as server, pytest.raises(Unavailable):
-        get(one := client(server.url))
+        get(one := not_the_first_to_fail(client(server.url)))
     assert one.limits.breaker_openings == 1
+
+
+def test_one_endpoint_that_fails_for_ever_does_not_keep_the_others_waiting(passing: list[float]) -> None:
+    """Neither do two of them, as what has been answered before is asked again between them."""
+    broken = {"/api/v2/stages", "/api/v2/pipelines"}
+    with fake(lambda asked: say({}, 503) if asked.path in broken else GOOD) as server:
+        one = client(server.url)
+        one.get(request("/api/v2/deals"))
+        began = passing[0]
+        for endpoint in sorted(broken) * 2:
+            with pytest.raises(Unavailable):
+                one.get(request(endpoint))
+            one.get(request("/api/v2/persons"))
+    assert one.limits.breaker_openings == 0
+    assert passing[0] - began < 2 * OPEN_SECONDS
+
+
+@pytest.mark.parametrize("answered_before", [True, False])
+def test_a_host_that_answers_nothing_any_more_ends_the_run(
+    passing: list[float], answered_before: bool
+) -> None:
+    is_up = answered_before
+    with fake(lambda _: GOOD if is_up else say({}, 503)) as server:
+        one = client(server.url)
+        if answered_before:
+            one.get(request("/api/v2/deals"))
+        is_up = False
+        if not answered_before:
+            with pytest.raises(Unavailable):
+                one.get(request("/api/v2/deals"))
+        with pytest.raises(Down, match="failed 5 times"):
+            get(one)
+        asked = len(server.asked)
+        with pytest.raises(Down):
+            one.get(request("/api/v2/persons"))
+        assert len(server.asked) == asked <= 15
+    assert one.limits.breaker_openings > 0
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 410, 422, 429])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from pipedrive_sandbox.account.store import Account
 from pipedrive_sandbox.api.endpoint import Call
@@ -76,6 +77,19 @@ def _visible(call: Call, entity: str, id_: Id) -> Record:
 def me(call: Call) -> Record:
     """Answer the token's user, with facts about the company."""
     return envelope(user(call, call.account.get("users", call.viewer.user_id)) | COMPANY)
+
+
+def summary(call: Call) -> Record:
+    """Answer how many deals there are, and what they are worth by currency."""
+    values = read(call)
+    totals: dict[str, Record] = {}
+    count = 0
+    for deal in _selected(call, values):
+        count += 1
+        total = totals.setdefault(deal["currency"], {"value": Decimal(0), "count": 0})
+        total["value"] += Decimal(str(deal["value"] or 0))
+        total["count"] += 1
+    return envelope({"values_total": totals, "total_count": count})
 
 
 def changelog(call: Call) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from pipedrive_sandbox.records.refusals import Refusal, not_found
 from pipedrive_sandbox.records.viewer import Viewer
 from pipedrive_sandbox.server import control
 from pipedrive_sandbox.server.control import Seen, State
-from pipedrive_sandbox.server.faults import Fault
+from pipedrive_sandbox.server.faults import LIES, Fault
 from pipedrive_sandbox.server.features import lacking, not_an_admin
 from pipedrive_sandbox.server.limits import BLOCK_PAGE, Blocked, Budget, Window, too_fast
 from pipedrive_sandbox.server.oauth import App, Authority, Denied
@@ -72,6 +73,10 @@ def exact(value: object) -> orjson.Fragment:
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value))
     raise TypeError(type(value).__name__)
+
+
+def _exactly(body: bytes) -> Any:
+    return json.loads(body, parse_float=Decimal)
 
 
 def refusal(error: Refusal) -> Answer:
@@ -168,7 +173,8 @@ class Server:
         delay = self.state.latency + sum(f.seconds for f in struck if f.kind == "slow")
         if delay:
             await asyncio.sleep(delay)
-        instead = next((f for f in struck if f.kind not in ("change", "slow", "truncate")), None)
+        besides = {"change", "slow", "truncate", *LIES}
+        instead = next((f for f in struck if f.kind not in besides), None)
         tokens = 0
         if instead:
             answer = self._faulty(request, instead)
@@ -176,6 +182,9 @@ class Server:
             answer = self._authorized(request, await request.text())
         else:
             answer, tokens = self._granted(request, found)
+            for fault in struck:
+                if fault.kind in LIES and answer.status == 200:
+                    answer.body = orjson.dumps(fault.told(_exactly(answer.body)), default=exact)
         self.state.requests.append(
             Seen(
                 request.method,

@@ -19,6 +19,8 @@ KINDS = {
     "slow": "the answer takes `seconds`, default 1, longer",
     "daily429": "the day's budget is said to be spent",
     "burst429": "the burst window is said to be full",
+    "omit": "the first `rows` rows, default 1, of the real answer are left out: a lie",
+    "patch": "the real answer is changed by the JSON merge patch `json`: a lie",
     "change": "the control call `call` {method, path, json} runs just before the answer",
 }
 
@@ -39,6 +41,8 @@ class Fault:
     status: int = 500
     seconds: float = 1.0
     call: Record | None = None
+    rows: int = 1
+    json: Record | None = None
     seen: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
 
@@ -54,6 +58,12 @@ class Fault:
         self.hits += 1
         return True
 
+    def told(self, body: Any) -> Any:
+        """Return what becomes of a body, if this is a lie."""
+        if self.kind == "omit" and isinstance(body.get("data"), list):
+            return body | {"data": body["data"][self.rows :]}
+        return merged(body, self.json or {}) if self.kind == "patch" else body
+
     def shown(self) -> Record:
         """Return the fault as JSON can hold it."""
         return {
@@ -65,6 +75,20 @@ class Fault:
             "seen": self.seen,
             "hits": self.hits,
         }
+
+
+LIES = {"omit", "patch"}
+"""Kinds whose answer is a good one, but for what it says."""
+
+
+def merged(body: Any, patch: Any) -> Any:
+    """Return a body after a JSON merge patch (RFC 7386)."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(body) if isinstance(body, dict) else {}
+    for key, value in patch.items():
+        found.pop(key, None) if value is None else found.update({key: merged(found.get(key), value)})
+    return found
 
 
 def fault(given: Record) -> Fault:

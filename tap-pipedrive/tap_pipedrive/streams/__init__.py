@@ -12,9 +12,21 @@ from importlib import import_module
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.sync import PipedriveStream
 
-_FILES = ("account", "fields", "contacts", "products", "deals", "leads", "activities", "mail", "projects")
-_CLASSES = [one for file in _FILES for one in vars(import_module(f"{__name__}.{file}")).values()]
-_STREAMS = [one for one in _CLASSES if isinstance(one, type) and issubclass(one, PipedriveStream)]
+_FILES = (
+    "account",
+    "fields",
+    "contacts",
+    "products",
+    "deals",
+    "leads",
+    "activities",
+    "mail",
+    "projects",
+    "statements",
+)
+_VALUES = [one for file in _FILES for one in vars(import_module(f"{__name__}.{file}")).values()]
+_CLASSES = dict.fromkeys(one for one in _VALUES if isinstance(one, type))  # a file may import another's
+_STREAMS = [one for one in _CLASSES if issubclass(one, PipedriveStream)]
 
 
 def _place_in_a_run(stream: type[PipedriveStream]) -> tuple[int, bool, bool]:

@@ -1,0 +1,78 @@
+"""What the state keeps of one stream from run to run besides its bookmarks."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from tap_pipedrive.values import clean_timestamp, rfc3339
+
+MOST_UNREAD = 1_000
+"""Parents that a stream may leave unread; with more of them, it is the list that fails."""
+
+
+STARVED = "starved"
+"""Key in a stream's state of the number of runs whose tokens ended before its first page."""
+
+
+def starved_runs(state: Any) -> int:
+    """Return in how many runs in a row a stream had no turn: the longer, the earlier the next run reads it."""
+    count = state.get(STARVED) if isinstance(state, dict) else None
+    return count if type(count) is int else 0
+
+
+class Memory:
+    """What earlier runs found out about a stream; malformed entries count as missing."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        """`state`: the stream's part of the state, which is changed in place."""
+        self._state = state
+
+    @property
+    def unread(self) -> list[int]:
+        """The parents that could not be read; each run asks for them again until they answer or are gone."""
+        unread = self._state.get("unread")
+        return [each for each in unread if type(each) is int] if isinstance(unread, list) else []
+
+    def settle(self, parent: int, *, is_unread: bool) -> None:
+        """Note whether a parent is still unread."""
+        unread = sorted({*self.unread, parent} if is_unread else {*self.unread} - {parent})
+        self._state.pop("unread", None)
+        if unread:
+            self._state["unread"] = unread
+
+    @property
+    def has_had_rows(self) -> bool:
+        """Whether any run has read a row."""
+        return any(self._counts())
+
+    def note_rows(self) -> None:
+        """Note that a row has been read."""
+        self._state["has_had_rows"] = True
+
+    def note_turn(self, *, is_starved: bool) -> None:
+        """Note whether the tokens of this run ended before the stream's first page, as in how many runs before."""
+        count = starved_runs(self._state) + 1
+        self._state.pop(STARVED, None)
+        if is_starved:
+            self._state[STARVED] = count
+
+    @property
+    def last_complete_pass(self) -> datetime | None:
+        """When the last reading from beginning to end began, by Pipedrive's clock."""
+        try:
+            return clean_timestamp(self._state.get("last_complete_pass"))
+        except ValueError:
+            return None
+
+    @last_complete_pass.setter
+    def last_complete_pass(self, moment: datetime) -> None:
+        self._state["last_complete_pass"] = rfc3339(moment)
+
+    def _counts(self) -> Iterator[bool]:
+        """Yield whether a listing had rows, by what states have held since the first version."""
+        partitions = self._state.get("partitions")
+        for part in [self._state, *(partitions if isinstance(partitions, list) else [])]:
+            if isinstance(part, dict):
+                first_load = part.get("first_load")
+                rows = first_load.get("rows") if isinstance(first_load, dict) else 0
+                yield bool(part.get("has_had_rows") is True or part.get("complete_pass_rows") or rows)

@@ -1,0 +1,47 @@
+{# A value in JSON as text, with times spelt in one way: the tap writes
+   2026-01-31T10:00:00Z, Postgres 2026-01-31T10:00:00. #}
+{% macro comparable(value) -%}
+    case jsonb_typeof({{ value }})
+        when 'null' then null
+        when 'string' then
+            case
+                when {{ value }} #>> '{}' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d'
+                    then rtrim(
+                        regexp_replace(
+                            rtrim({{ value }} #>> '{}', 'Z'),
+                            '(\.\d*?)0*$',
+                            '\1'
+                        ),
+                        '.'
+                    )
+                else {{ value }} #>> '{}'
+            end
+        when 'number' then trim_scale(({{ value }} #>> '{}')::numeric)::text
+        else ({{ value }})::text
+    end
+{%- endmacro %}
+
+
+{# Up to when all of these streams are complete; null while one of them never
+   was. For the "as of" of a dashboard. #}
+{% macro complete_as_of(streams) -%}
+    (
+        select case when count(complete_as_of) = {{ streams | length }}
+            then min(complete_as_of) end
+        from {{ ref('load_completeness') }}
+        where stream in ('{{ streams | join("', '") }}')
+    )
+{%- endmacro %}
+
+
+{# The last line of a build's log. Looks at the database, as a build of a few
+   models may come before the first of all. #}
+{% macro log_completeness() %}
+    {% if not execute or flags.WHICH != 'build' %}{{ return('') }}{% endif %}
+    {% set summary = adapter.get_relation(target.database, target.schema, 'load_summary') %}
+    {% if summary %}
+        {% set sentence = run_query('select sentence from ' ~ summary).columns[0].values()[0] %}
+        {% do log("Pipedrive's tables: " ~ sentence, info=True) %}
+    {% endif %}
+    {{ return('') }}
+{% endmacro %}

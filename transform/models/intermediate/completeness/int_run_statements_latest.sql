@@ -1,0 +1,60 @@
+with
+
+statements as (
+    select
+        *,
+        coalesce(ended_at, _sdc_extracted_at) as stated_at
+    from {{ ref('stg_pipedrive__run_statements') }}
+),
+
+latest as (
+    select distinct on (stream) *
+    from statements
+    order by stream, stated_at desc, run_id desc
+),
+
+earlier as (
+    select
+        stream,
+        max(read_up_to) as read_up_to,
+        max(last_row_at) as last_row_at
+    from statements
+    where not exists (
+        select 1
+        from latest
+        where latest.run_statement_id = statements.run_statement_id
+    )
+    group by stream
+),
+
+final as (
+    select
+        -- ids
+        latest.stream,
+        latest.run_id,
+        latest.company_id,
+
+        -- strings
+        latest.company_name,
+        latest.undone_reason,
+        latest.undone_detail,
+
+        -- numerics
+        latest.left_count,
+        latest.runs_left,
+        latest.unread_count,
+
+        -- booleans
+        latest.is_missing,
+
+        -- timestamps
+        latest.stated_at,
+        latest.read_up_to,
+        latest.last_row_at,
+        earlier.read_up_to as earlier_read_up_to,
+        earlier.last_row_at as earlier_last_row_at
+    from latest
+    left join earlier using (stream)
+)
+
+select * from final

@@ -1,0 +1,123 @@
+with
+
+statements as (
+    select * from {{ ref('stg_pipedrive__run_statements') }}
+),
+
+counts as (
+    select * from {{ ref('stg_pipedrive__source_counts') }}
+),
+
+compared as (
+    select * from {{ ref('int_source_counts_compared') }}
+),
+
+samples as (
+    select * from {{ ref('int_source_samples_compared') }}
+),
+
+loaded as (
+    select * from {{ ref('int_raw_ids_highest') }}
+),
+
+latest_check as (
+    select run_id
+    from compared
+    order by asked_at desc
+    limit 1
+),
+
+counted as (
+    select
+        'counts' as kind,
+        compared.stream,
+        compared.run_id,
+        string_agg(
+            format(
+                '%s%s is %s in Pipedrive and %s in the table',
+                compared.figure,
+                case compared.currency when 'all' then '' else ' in ' || compared.currency end,
+                compared.source_value,
+                compared.table_value
+            ),
+            ', '
+            order by compared.figure, compared.currency
+        ) as difference,
+        max(compared.asked_at) as asked_at
+    from compared
+    inner join latest_check using (run_id)
+    where compared.changed_count = 0
+    -- A reading from beginning to end has brought what was missing.
+    and not exists (
+        select 1
+        from statements
+        where statements.stream = compared.stream
+        and statements.last_complete_pass_at > compared.asked_at
+    )
+    and abs(compared.source_value - compared.table_value) >= 0.01
+    group by compared.stream, compared.run_id
+),
+
+newest as (
+    select
+        'newest' as kind,
+        counts.stream,
+        counts.run_id,
+        format('the newest record, %s, is not in the table', counts.value) as difference,
+        counts.asked_at
+    from counts
+    inner join statements
+        on counts.stream = statements.stream
+        and counts.run_id = statements.run_id
+    inner join loaded on counts.stream = loaded.stream
+    where counts.figure = 'highest_id'
+    and counts.value > loaded.highest_id
+    and counts.moment < statements.read_up_to
+),
+
+sampled as (
+    select
+        'sample' as kind,
+        samples.stream,
+        max(samples.run_id) as run_id,
+        concat_ws(
+            ', ',
+            case
+                when bool_or(samples.is_absent) then format(
+                    '%s records that were read again are not in the table, e.g. %s',
+                    count(*) filter (where samples.is_absent),
+                    min(samples.record_id) filter (where samples.is_absent)
+                )
+            end,
+            case
+                when bool_or(samples.different_columns is not null) then format(
+                    '%s records that were read again have other values (%s), e.g. %s',
+                    count(*) filter (where samples.different_columns is not null),
+                    max(samples.different_columns),
+                    min(samples.record_id) filter (where samples.different_columns is not null)
+                )
+            end
+        ) as difference,
+        max(samples.asked_at) as asked_at
+    from samples
+    inner join statements
+        on samples.stream = statements.stream
+        and samples.run_id = statements.run_id
+    where (samples.is_absent or samples.different_columns is not null)
+    -- What changed later is for the next run.
+    and (samples.updated_at is null or samples.updated_at < statements.read_up_to)
+    group by samples.stream
+),
+
+final as (
+    select * from counted
+    union all
+    select * from newest
+    union all
+    select * from sampled
+)
+
+select
+    stream || '.' || kind || '.' || run_id as source_difference_id,
+    *
+from final

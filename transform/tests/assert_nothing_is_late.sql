@@ -1,0 +1,10 @@
+{{ config(severity=var('when_late', 'warn')) }}
+
+-- Waits for load_summary, so that all marts are built when it fails.
+select
+    streams.stream,
+    streams.verdict,
+    streams.complete_as_of
+from {{ ref('load_completeness') }} as streams
+cross join {{ ref('load_summary') }}
+where streams.lag_hours > {{ var('max_lag_hours', env_var('MAX_LAG_HOURS', '24')) }}
