@@ -4,6 +4,7 @@ CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
 SEED ?= 1
+STATE_ID ?= dev:tap-pipedrive-to-target-postgres
 UV_VERSION = 0.13.9
 SLOW_TESTS = $(patsubst %,tests/%.py,tap/test_bookmarks tap/test_budget tap/test_fuzz tap/test_reuse \
 	sandbox/test_generate sandbox/test_generate_troubles sandbox/test_server_cli sandbox/test_warehouse)
@@ -14,10 +15,10 @@ export UV_PROJECT_ENVIRONMENT = $(CURDIR)/.venv
 export PYTHONUTF8 = 1
 OURS = .venv/bin/python -m orchestrate
 
-PYTEST = .venv/bin/python -m pytest --numprocesses logical --no-loadscope-reorder
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo status report open docs generate sample test test-fast chaos lint format bench stop drop-demo clean
+.PHONY: $(shell awk -F : '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
 help:                 ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,9 @@ report: .venv/ready   ## the page of the dashboards, from the warehouse as it is
 
 open: .venv/ready     ## open that page in a browser
 	@$(OURS).look --open
+
+reload: .venv/ready   ## have the next run read everything again, into the same columns; STATE_ID=… as in `meltano state list`
+	@$(OURS).reload --state-id $(STATE_ID)
 
 docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs

@@ -26,10 +26,11 @@ class Account:
         self.config = folder / "tap.json"
         self.config.write_text(json.dumps({"api_url": url, "api_token": "sandbox-token"}))
 
-    def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Use a control of the sandbox."""
+    def control(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+        """Use a control of the sandbox: by POST with a body, else by GET, unless another method is given."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(self.url + path, data=data, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        request = Request(self.url + path, data=data, headers=headers, method=method)
         with urlopen(request, timeout=600) as answer:
             return json.loads(answer.read() or b"null")
 

@@ -25,6 +25,7 @@ docs/streams
 docs/settings
 docs/custom-fields
 docs/marts
+docs/history
 docs/money-and-customers
 docs/data-quality
 docs/hubspot

@@ -109,7 +109,7 @@ def refuse_outdated(environment: Mapping[str, str], schema: str, table: str, col
 def _model_schemas(environment: Mapping[str, str]) -> list[str]:
     """Return the schemas of the seeds and models."""
     compat = ["compat"] if environment.get("COMPAT", "").lower() == "true" else []
-    return ["seeds", "staging", "intermediate", "marts", *compat]
+    return ["seeds", "staging", "intermediate", "snapshots", "marts", *compat]
 
 
 def _problems(
@@ -286,10 +286,11 @@ def drop_demo(environment: Mapping[str, str]) -> list[str]:
         raw = [name for name, mark in _marks(connection, environment).items() if mark == DEMO_MARK]
         if not raw:
             raise RunError("The database holds no demo.")
-        models = ["seeds", "staging", "intermediate", "marts", "compat"]
+        models = ["seeds", "staging", "intermediate", "snapshots", "marts", "compat"]
         try:
             with connection.transaction():
                 _drop(connection, models, "relname = any(%s)", [_model_names()])
+                connection.execute("drop function if exists marts.pipeline_waterfall")
                 _drop(connection, raw, "true", [])
                 empty = _empty_schemas(connection, [*raw, *models])
                 for name in empty:

@@ -43,7 +43,8 @@ WORDS = {
         "of changed": "of changed `{}`",
         "as they occur": "as they occur",
         "comes with": "comes with `fields`",
-        "rejected": "values that did not fit their column",
+        "rejected_values": "values that did not fit their column",
+        "field_columns": "columns of custom fields, of the run's own tables",
         "a run": "{} a run",
         "each": "{} for each list",
         "per rows": "{} per {} rows",
@@ -58,7 +59,8 @@ WORDS = {
         "of changed": "de `{}` alterados",
         "as they occur": "conforme ocorrem",
         "comes with": "vem com `fields`",
-        "rejected": "valores que não couberam na coluna",
+        "rejected_values": "valores que não couberam na coluna",
+        "field_columns": "colunas de campos personalizados, das tabelas da própria execução",
         "a run": "{} por execução",
         "each": "{} por lista",
         "per rows": "{} a cada {} linhas",
@@ -162,7 +164,7 @@ def prices(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
 def endpoints(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
     """Return the endpoints of a stream."""
     if not stream.listings:
-        return str(words["rejected"])
+        return str(words[name_of(stream)])
     if isinstance(stream.listings[0], OptionListing):
         return str(words["comes with"])
     return code(dict.fromkeys(request_of(listing).path for listing in stream.listings))

@@ -9,7 +9,8 @@ from embedded_postgres.warehouse import Warehouse
 
 def clean_up(folder: Path) -> None:
     """Stop every Postgres of the test run, and remove its folder."""
-    for home in (folder / "warehouses").glob("*"):
+    clones = (folder / "clones").glob("*/clone/.run/warehouse")
+    for home in (*(folder / "warehouses").glob("*"), *clones):
         Warehouse(home).delete()
     shutil.rmtree(folder)
 

@@ -3,6 +3,7 @@
 The processes of one test run share a folder, in which each thing that all of them need is made once.
 """
 
+import gc
 import hashlib
 import os
 import subprocess
@@ -40,15 +41,18 @@ LONGEST_FIRST = (
     "transform",
     "chaos",
     "pipeline",
+    "upgrade",
     "project/test_session",
     "sandbox/test_generate",
     "sandbox/test_warehouse",
     "tap/test_fuzz",
-    "tap/test_streams",
+    "tap/test_bounds",
+    "tap/test_budget",
+    "tap/test_children",
 )
 """Beginnings of the paths of tests that take minutes: no process works alone at the end if these begin."""
 
-SHARE_NOTHING = ("project/test_commands", "transform/test_data_quality", "chaos")
+SHARE_NOTHING = ("project/test_commands", "project/test_run", "transform/test_data_quality", "chaos")
 """Tests that may run in different processes although they are in one file."""
 
 hypothesis.settings.register_profile(
@@ -86,6 +90,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
 
 
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at what stays until the end: a tenth of the time of the tap's tests."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how long the tests of each folder or layer took, in all processes together."""
     seconds: dict[str, float] = defaultdict(float)
@@ -106,6 +116,11 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         is_alone = nodeid.removeprefix("tests/").startswith(SHARE_NOTHING)
         return nodeid if is_alone else nodeid.partition("::")[0]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many tests wait, for a process, an answer or a lock."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

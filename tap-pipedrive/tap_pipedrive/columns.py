@@ -56,6 +56,16 @@ class Takeover:
     """The deleted field's type."""
 
 
+@dataclass(frozen=True)
+class Move:
+    """A field that goes on in another column than before, as its type or its alias changed."""
+
+    field: Definition
+    former_column: str
+    former_type: str
+    column: str
+
+
 def describe(field: Definition) -> dict[str, str]:
     """Return what the schema of a custom field's column says of the field; `key_of` reads it back."""
     return {"title": field.name, "description": f"Custom field {field.key}"}
@@ -105,12 +115,14 @@ def assign_names(
                 )
             names[field.key] = alias
             taken |= columns
-    types = {field.key: field.type for field in definitions}
-    for key, pin in pins.items():
-        columns = _pinned(pin)
-        if types.get(key) == pin["type"] and key not in names and not columns & taken:
-            names[key] = pin["name"]
-            taken |= columns
+    present = {field.key: [pins[field.key]] for field in definitions if field.key in pins}
+    for found in (present, _former_columns(pins)):
+        for field in definitions:
+            fitting = (pin for pin in found.get(field.key, ()) if pin["type"] == field.type)
+            pin = next((pin for pin in fitting if not _pinned(pin) & taken), None)
+            if pin and field.key not in names:
+                names[field.key] = pin["name"]
+                taken |= _pinned(pin)
     for pin in pins.values():  # of deleted fields too: their columns stay in the warehouse
         taken |= _pinned(pin)
     new = sorted((field for field in definitions if field.key not in names), key=lambda field: field.key)
@@ -132,13 +144,16 @@ def assign_names(
     return names
 
 
-def update_pins(pins: Pins, definitions: Sequence[Definition], names: Mapping[str, str]) -> list[Takeover]:
-    """Pin the columns that fields have now; return which columns pass from a deleted field to another one.
+def update_pins(
+    pins: Pins, definitions: Sequence[Definition], names: Mapping[str, str]
+) -> tuple[list[Takeover], list[Move]]:
+    """Pin the columns that fields have now; return which columns pass from a deleted field to another one, and
+    which fields go on in another column than before.
 
     Columns that a field had before stay in the warehouse, and stay pinned. A deleted field whose column went to
     another one is named anew if it is ever restored.
     """
-    takeovers = []
+    takeovers, moves = [], []
     heirs = {column: field for field in definitions for column in _columns(names[field.key], field.type)}
     for key, pin in _of_deleted_fields(pins, definitions).items():
         for column in sorted(_pinned(pin) & heirs.keys()):
@@ -149,10 +164,21 @@ def update_pins(pins: Pins, definitions: Sequence[Definition], names: Mapping[st
                 takeovers.append(Takeover(heir, column, pin["type"]))
     for field in definitions:
         pin = {"name": names[field.key], "type": field.type}
+        pins.pop(f"{field.key} {pin['name']}", None)  # it is the present column again
         if (old := pins.get(field.key, pin)) != pin:
             pins[f"{field.key} {old['name']}"] = old
+            moves.append(Move(field, old["name"], old["type"], pin["name"]))
         pins[field.key] = pin
-    return takeovers
+    return takeovers, moves
+
+
+def _former_columns(pins: Pins) -> dict[str, list[dict[str, str]]]:
+    """Return the columns that fields had before, by key of the field, the last one first."""
+    former: dict[str, list[dict[str, str]]] = {}
+    for key, pin in reversed(pins.items()):
+        if (field := field_of(key, pin)) != key:
+            former.setdefault(field, []).append(pin)
+    return former
 
 
 def _refusal(columns: Set[str], taken: Set[str]) -> str:
@@ -165,6 +191,17 @@ def _refusal(columns: Set[str], taken: Set[str]) -> str:
         if len(column) > values.MAX_IDENTIFIER:
             return f"{column} is longer than {values.MAX_IDENTIFIER} bytes"
     return ""
+
+
+def field_of(key: str, pin: Mapping[str, str]) -> str:
+    """Return the key of the field to which a pin belongs: with the column's name after a blank it stands for a
+    column that the field had before."""
+    return key.removesuffix(f" {pin['name']}")
+
+
+def columns_of(name: str, field_type: str) -> list[str]:
+    """Return the columns of a field that has a name and a type, in their order."""
+    return [name + suffix for suffix, _ in kind_of(field_type).columns]
 
 
 def _owners(pin: str) -> set[str]:
@@ -181,7 +218,7 @@ def _of_deleted_fields(pins: Pins, definitions: Sequence[Definition]) -> Pins:
 
 def _columns(name: str, field_type: str) -> set[str]:
     """Return the columns of a field that has a name and a type."""
-    return {name + suffix for suffix, _ in kind_of(field_type).columns}
+    return set(columns_of(name, field_type))
 
 
 def _pinned(pin: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,7 @@ From here custom fields go down to their columns (`columns.py`), and on to their
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -21,6 +21,9 @@ FIELD_LISTINGS = {
 }
 """Lists of field definitions, by entity; leads have the deals' fields."""
 
+FEW_FIELDS = 5
+"""So many fields may be deleted between two runs, whatever share of an entity's fields that is."""
+
 logger = logging.getLogger("tap-pipedrive")
 
 
@@ -36,12 +39,17 @@ class FieldDefinitions:
         self._definitions: dict[str, list[dict[str, Any]]] = {}
         self._custom_fields: dict[str, dict[str, Definition]] = {}
         self._refused: dict[str, NotAllowed] = {}
+        self._read_twice: set[str] = set()
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether the API has answered with definitions of any entity."""
+        return bool(self._definitions)
 
     def of(self, entity: str) -> Sequence[dict[str, Any]]:
         """Return the definitions of an entity as the API sends them (`GET /api/v2/dealFields` and the like)."""
         if entity not in self._definitions:
-            pages = FIELD_LISTINGS[entity].pages(self._source, checkpoint={})
-            self._definitions[entity] = [row for page in pages for row in page.rows if isinstance(row, dict)]
+            self._definitions[entity] = self._read(entity)
         return self._definitions[entity]
 
     def custom_fields(self, entity: str, *, have_columns: bool) -> Mapping[str, Definition]:
@@ -59,6 +67,51 @@ class FieldDefinitions:
             )
         return self._custom_fields[entity]
 
+    def gone(self, entity: str, known: Set[str], least: float) -> set[str]:
+        """Return which of the fields that had columns have no definition any more, after a second look.
+
+        Raises PipedriveError when the list has no field at all, or so few of the known ones, less than the share
+        `least`, that it must be cut short: rows would be read without their values.
+        """
+        if self.is_discovering or self.is_unavailable:
+            return set()
+        gone = known - self._custom_fields[entity].keys()
+        if gone and entity not in self._read_twice:
+            self._read_twice.add(entity)
+            self.read_again(entity)
+            gone = known - self._custom_fields[entity].keys()
+        if not gone:
+            return gone
+        left = len(known) - len(gone)
+        is_many = len(gone) > (FEW_FIELDS if left else 1) or not self.of(entity)
+        if is_many and left < least * len(known):
+            raise PipedriveError(
+                f"GET {FIELD_LISTINGS[entity].path} lists only {left} of the {len(known)} custom fields that have "
+                "columns, which would not be filled. If the others were deleted in Pipedrive, set "
+                "reconcile_min_ratio to 0 for one run."
+            )
+        return gone
+
+    def read_again(self, entity: str) -> None:
+        """Read the definitions of an entity again, and add what is new. What is missing now stays for this run,
+        and so does the type of a field: the columns that rows are being written to stay as they are."""
+        try:
+            found = self._read(entity)
+        except NotAllowed:
+            return
+        known = {str(field.get("field_code")): field for field in self._definitions.get(entity, ())}
+        for field in found:
+            before = known.get(code := str(field.get("field_code")), field)
+            if before.get("field_type") == field.get("field_type"):
+                known[code] = field
+        self._refused.pop(entity, None)
+        self._definitions[entity] = list(known.values())
+        self._custom_fields[entity] = custom_fields(self._definitions[entity])
+
+    def _read(self, entity: str) -> list[dict[str, Any]]:
+        pages = FIELD_LISTINGS[entity].pages(self._source, checkpoint={})
+        return [row for page in pages for row in page.rows if isinstance(row, dict)]
+
     def _read_custom_fields(self, entity: str) -> dict[str, Definition]:
         if entity == "project" and self.is_discovering:
             return {}  # projects are an add-on: to ask for their fields would cost each discovery 10 tokens
@@ -75,12 +128,6 @@ class FieldDefinitions:
             self.is_unavailable = True
             logger.warning("The catalog is without custom fields: %s", error)
         return {}
-
-    def forget(self, entity: str) -> None:
-        """Read the definitions of an entity again when they are needed next."""
-        self._definitions.pop(entity, None)
-        self._custom_fields.pop(entity, None)
-        self._refused.pop(entity, None)
 
 
 def custom_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Definition]:

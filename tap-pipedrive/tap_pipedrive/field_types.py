@@ -54,10 +54,10 @@ def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str
                 if part is not None:
                     break
             cells.append(None if part is None else clean(part))
-        if sent.keys() - known and (sent.keys().isdisjoint(first) or cells.count(None) == len(cells)):
-            unread = sorted(name for name in sent.keys() - known if not values.is_blank(sent[name]))
-            if unread:
-                raise ValueError(f"an object of unknown parts: {', '.join(unread)}")
+        unknown = sent.keys() - known
+        is_unread = unknown and (sent.keys().isdisjoint(first) or cells.count(None) == len(cells))
+        if is_unread and not all(values.is_blank(sent[name]) for name in unknown):
+            raise ValueError("an object of unknown parts")
         return cells
 
     return Kind(tuple((suffix, schema) for suffix, _, _, schema in columns), read, flat)
@@ -78,7 +78,7 @@ def _read_option(value: Any, options: Options) -> tuple[str | None, int | None]:
 
 def _read_options(value: Any, options: Options) -> tuple[list[Any] | None, list[Any] | None]:
     """Return labels and ids of a set; v1 sends `"12,34"`, v2 `[12, 34]`, webhooks `{"values": [{"id": 12}]}`."""
-    if isinstance(value, dict) and "values" in value:
+    if isinstance(value, dict) and "values" in value and (value["values"] or values.is_blank(value)):
         value = value["values"]
     if value is None or value == "":
         return None, None

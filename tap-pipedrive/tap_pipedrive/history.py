@@ -12,7 +12,7 @@ from pydantic import Field
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp
 from tap_pipedrive.source import RunContext
-from tap_pipedrive.values import changed_at, encode
+from tap_pipedrive.values import changed_at, clean_integer, clean_text, encode
 
 _START = datetime.min.replace(tzinfo=UTC)
 
@@ -61,7 +61,8 @@ class ChangeListing(ChildListing):
         alike: Counter[bytes] = Counter()
         latest: dict[str, bytes] = {}
         for row in oldest_first:
-            field, identity = str(row.get(self.subject)), encode([row.get(part) for part in self.identity])
+            field = str(row.get(self.subject))
+            identity = encode([_as_documented(part, row.get(part)) for part in self.identity])
             if latest.get(field) == identity:
                 continue  # the same row on two pages: nothing changes from A to B twice without coming back
             latest[field] = identity
@@ -72,3 +73,19 @@ class ChangeListing(ChildListing):
             if self.only_field in (None, field):
                 found.append({**row, "change_id": change_id, self.key: parent, "sequence": sequence})
         return found
+
+
+def _as_documented(name: str, value: Any) -> Any:
+    """Return a part of a change as the API's documentation has it, however it is spelt: the hash of the same
+    change stays the same.
+
+    The times of change logs are documented as `YYYY-MM-DD HH:MM:SS`, ids as integers, values as texts.
+    """
+    try:
+        if name == "time" and (moment := changed_at({name: value}, name)):
+            return f"{moment:%Y-%m-%d %H:%M:%S}"
+        if name.endswith("_id"):
+            return clean_integer(value)
+        return value if value == "" else clean_text(value)
+    except ValueError:
+        return value

@@ -81,8 +81,8 @@ class RowReader:
             if row is not None:
                 if custom_fields:
                     rejects += custom_fields.read(raws[position], row)
-                    if not isinstance(raw := record.get(RAW), dict | None):
-                        rejects.append((RAW, raw, "expected an object"))
+                if raws and not isinstance(raw := record.get(RAW), dict | None):
+                    rejects.append((RAW, raw, "expected an object"))
                 rows.append(row)
             if rejects:
                 self.rejected_rows += 1

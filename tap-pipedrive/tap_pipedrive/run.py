@@ -37,6 +37,8 @@ class Run:
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
+        self.failed: dict[str, PipedriveError] = {}
+        """Streams that could not be read, for a reason which ends the run when all others are loaded."""
         self._tables = tables
         self._logger = logger
         self._pool = Pool(1)
@@ -59,6 +61,10 @@ class Run:
                 f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
             )
         self._report()
+        if self.failed:
+            raise PipedriveError(
+                f"{next(iter(self.failed.values()))} Not read: {', '.join(self.failed)}; all else is loaded."
+            )
 
     # What is read
 
@@ -98,6 +104,8 @@ class Run:
         self._pool = Pool(self.settings.concurrency)
         prefetcher = Prefetcher(self._pool)
         for table in self._selected():
+            if table.blocked:
+                continue
             walks, source = self.walks(table), self.source(table.name)
             parents = {
                 walk.listing.parents.stream for walk in walks if isinstance(walk.listing, ChildListing)
@@ -164,6 +172,10 @@ class Run:
             self._logger.warning("%s: %s", stream, reason)
         self.refused[stream] = reason
 
+    def fail(self, stream: str, reason: PipedriveError) -> None:
+        """Note that a stream cannot be read; the run goes on, and ends with the first of these reasons."""
+        self.failed[stream] = reason
+
     def stop(self, reason: BudgetSpent, stream: str | None = None) -> None:
         """Note that the tokens do not suffice for a stream, or for anything."""
         self._budget_error = reason
@@ -172,11 +184,15 @@ class Run:
 
     def reject(self, rejected: list[Row]) -> None:
         """Write values that did not fit, before the state moves past their rows."""
-        table = self._tables()[REJECTED_VALUES]
-        if rejected and table.selected:
+        self.fill(REJECTED_VALUES, rejected)
+
+    def fill(self, stream: str, rows: list[Row]) -> None:
+        """Write rows of a stream that has no list of its own, as other streams fill it in."""
+        table = self._tables()[stream]
+        if rows and table.selected:
             table.write_schema()
-            table.write(rejected, None)
-            table.row_count += len(rejected)
+            table.write(rows, None)
+            table.row_count += len(rows)
 
     # The report
 

@@ -14,6 +14,7 @@ from singer_sdk import Tap
 from singer_sdk.singerlib import Catalog, CatalogEntry
 from singer_sdk.streams import Stream
 
+from tap_pipedrive.stream_maps import StreamMaps
 from tap_pipedrive.writer import Writer
 
 
@@ -50,6 +51,10 @@ class SdkStream(Stream):
         """The stream as the catalog shows it. The SDK has it for whole catalogs only."""
         return self._singer_catalog_entry
 
+    def forget_selection(self) -> None:
+        """Make the selection anew when it is needed next: the SDK keeps it with the old columns."""
+        self._metadata = self._mask = None
+
     def forget_stream_maps(self) -> None:
         """Make the stream maps anew when they are needed next: the SDK keeps them with the old schema."""
         self._stream_maps = []
@@ -76,6 +81,9 @@ class SdkTap(Tap):
     """A tap with an end of its runs, settings checked by pydantic, and streams in an order of its own."""
 
     message_writer_class = Writer
+
+    maps: StreamMaps
+    """The user's stream maps."""
 
     @property
     def writer(self) -> Writer:

@@ -18,6 +18,9 @@ from tap_pipedrive.table import Table
 PROGRESS_SECONDS = 10
 """How often a long stream reports its progress."""
 
+FIELD_COLUMNS = "field_columns"
+"""Name of the stream of the columns of custom fields."""
+
 FORGIVEN_REJECTS = 10
 """Rows per stream with values that do not fit which never fail a run, whatever their share."""
 
@@ -42,6 +45,11 @@ class PipedriveStream(Table):
 
     def sync_pages(self) -> None:
         """Write the rows, page by page, with a state after each, and report what was found."""
+        if self.blocked:
+            self.run.fail(self.name, self.blocked)
+            return
+        named = self.custom_fields
+        self.run.fill(FIELD_COLUMNS, self.column_rows())
         walks = self.run.pages(self)
         started = time.monotonic()
         with self.get_record_counter() as counter, self.get_sync_timer():
@@ -53,6 +61,8 @@ class PipedriveStream(Table):
                 if walk.is_resumed or (walk.is_whole and self.replication_key and len(walks) > 1):
                     again = self.run.walk(self, walk.listing, is_whole=False)
                     self._sync_listing(again, again.pages(self.run.source(self.name)), counter)
+        if self.custom_fields is not named:  # fields were added during the run
+            self.run.fill(FIELD_COLUMNS, self.column_rows())
         seconds = time.monotonic() - started
         log = self.logger.info if walks else self.logger.debug
         count, rate = f"{self.row_count:,}", f"{self.row_count / max(seconds, 0.001):,.0f}"
@@ -111,6 +121,13 @@ class PipedriveStream(Table):
         least = self.settings.reconcile_min_ratio
         if self.reader.lost_rows or self._refusals or not self._began:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
+        elif self.filtered_rows:
+            self.logger.warning(
+                "%s: no rows are marked as deleted, as a filter in stream_maps leaves %d rows out, which may be "
+                "in the warehouse from before.",
+                self.name,
+                self.filtered_rows,
+            )
         elif seen < least * before:
             self.logger.warning(
                 f"{self.name}: no rows are marked as deleted, as only {seen:,} of the {before:,} rows of the last "
@@ -132,10 +149,19 @@ class PipedriveStream(Table):
     def _report_problems(self) -> None:
         """Report unknown keys, missing rows and rejected values. Raises PipedriveError beyond `max_rejects`."""
         reader = self.reader
+        for warning in self.tap.maps.warnings(self.name, self.schema["properties"].keys()):
+            self.logger.warning("%s", warning)
         if reader.unknown_keys:
             keys = ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items()))
             self.logger.warning(
                 "%s: Pipedrive sent keys that have no column here, please report them: %s", self.name, keys
+            )
+        if self.custom_fields and self.custom_fields.wide_rows:
+            self.logger.warning(
+                "%s: %d rows are too wide for Postgres: the largest values of their custom fields are in "
+                "custom_fields_overflow.",
+                self.name,
+                self.custom_fields.wide_rows,
             )
         if self._refusals:
             count, last = len(self._refusals), self._refusals[-1]

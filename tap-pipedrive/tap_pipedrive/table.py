@@ -7,17 +7,17 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from msgspec import to_builtins
-from singer_sdk.mapper import SameRecordTransform, StreamMap
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform, StreamMap
 from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.columns import RAW, Pins
+from tap_pipedrive.columns import RAW, Definition, Pins, columns_of, field_of
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity
-from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.field_types import KINDS
+from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, Unauthorized, Unavailable
+from tap_pipedrive.field_state import FieldState
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.sdk import SdkStream, SdkTap
 from tap_pipedrive.settings import Settings
@@ -38,6 +38,10 @@ class Table(SdkStream):
     custom_fields_of: str | None = None
     """Entity whose custom fields the rows carry."""
 
+    has_rare_custom_fields: ClassVar[bool] = False
+    """Whether few accounts have such custom fields, so that they cost a request and a column only once a row has
+    a value of one."""
+
     flat_custom_fields: ClassVar[bool] = False
     """Whether custom fields stand at the root of a record, as in API v1."""
 
@@ -53,6 +57,8 @@ class Table(SdkStream):
         super().__init__(tap)
         self.settings = settings
         self.row_count = 0
+        self.filtered_rows = 0
+        """Rows that a filter in the user's stream maps left out."""
         self.reader = RowReader(
             self.name,
             self.entity,
@@ -66,6 +72,8 @@ class Table(SdkStream):
         self._catalog: Catalog | None = None
         self._is_selection_set = False
         self._undefined: set[str] = set()  # keys of custom fields that have values and no definition
+        self.blocked: PipedriveError | None = None
+        """Why no row may be read, once the columns are known; None if all is well."""
 
     # Columns
 
@@ -80,17 +88,79 @@ class Table(SdkStream):
     @property
     def custom_fields(self) -> CustomFields | None:
         """The columns of the account's custom fields; None for an entity without custom fields."""
+        if self.has_rare_custom_fields and not (self._undefined or self.field_state.has_fields):
+            return None
         if self._custom_fields is None and self.custom_fields_of:
             self._custom_fields = self._define_custom_fields(self.custom_fields_of)
         return self._custom_fields
 
+    @cached_property
+    def field_state(self) -> FieldState:
+        """What the state keeps of the custom fields."""
+        return FieldState(self.name, self.stream_state, len(self.listings))
+
     def _define_custom_fields(self, entity: str) -> CustomFields:
-        pins = self._pins()
-        definitions = list(self._definitions.custom_fields(entity, have_columns=bool(pins)).values())
-        if unknown := sorted({field.type for field in definitions} - KINDS.keys()):
-            types = ", ".join(unknown)
-            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
-        fields = CustomFields(
+        """Define the columns, and have rows read again that were read without them. Raises PipedriveError when
+        an alias cannot be a column name, or the API answers for nothing."""
+        state = self.field_state
+        try:
+            found = self._current_fields(entity, state)
+        except (BudgetSpent, Unauthorized, Blocked):
+            raise  # nothing else can be read either
+        except PipedriveError as error:
+            if not self._definitions.has_answers and isinstance(error, Unavailable):
+                raise
+            self.blocked = error
+            return self._columns_of([], {})
+        fields = self._columns_of(list(found.values()), state.pins)
+        if fields.takeovers or fields.moves:
+            state.read_again()
+        self._report_columns(fields)
+        return fields
+
+    def _current_fields(self, entity: str, state: FieldState) -> Mapping[str, Definition]:
+        """Return the custom fields by key. Raises PipedriveError when rows would be read without some of them."""
+        found = self._definitions.custom_fields(entity, have_columns=bool(state.pins))
+        if self.settings.custom_fields != "json":
+            state.note_undefined(
+                self._definitions.gone(entity, state.known(), self.settings.reconcile_min_ratio)
+            )
+            found = self._definitions.custom_fields(entity, have_columns=False)
+            if again := state.define(found.keys()):
+                self.logger.warning(
+                    "%s: the custom fields %s are defined again: rows that were read without them are read "
+                    "again.",
+                    self.name,
+                    ", ".join(again),
+                )
+        return found
+
+    def column_rows(self) -> list[Row]:
+        """Return a row of `field_columns` for each column of a custom field that is defined now: its present one,
+        and those that it had before. The columns of a deleted field stay as they were written last."""
+        fields = self.custom_fields
+        if not fields or self.settings.custom_fields == "json":
+            return []
+        rows = []
+        for key, pin in self.field_state.pins.items():
+            code = field_of(key, pin)
+            if code in fields.names:
+                rows.append(
+                    {
+                        "stream": self.name,
+                        "column_name": pin["name"],
+                        "all_columns": columns_of(pin["name"], pin["type"]),
+                        "entity": self.custom_fields_of,
+                        "field_code": code,
+                        "field_name": fields.labels[code] or None,
+                        "field_type": pin["type"],
+                        "is_current": fields.names[code] == pin["name"],
+                    }
+                )
+        return rows
+
+    def _columns_of(self, definitions: Sequence[Definition], pins: Pins) -> CustomFields:
+        return CustomFields(
             definitions,
             mode=self.settings.custom_fields,
             aliases=self.settings.custom_field_names,
@@ -98,11 +168,16 @@ class Table(SdkStream):
             reserved=tuple(self.entity.model_fields),
             max_columns=self.settings.max_custom_field_columns,
         )
+
+    def _report_columns(self, fields: CustomFields) -> None:
+        if fields.unknown_types:
+            types = ", ".join(fields.unknown_types)
+            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
         for takeover in fields.takeovers:
             self.logger.warning(
-                "%s: the custom field %s (%s) takes over the column %s of a deleted field. Rows keep the old "
-                "values until they are read again. The deleted field's type was %s, that of the new one is %s: "
-                "if the loader refuses the column for that, rename the old one in the database.",
+                "%s: the custom field %s (%s) takes over the column %s of a deleted field. All rows are read "
+                "again. The deleted field's type was %s, that of the new one is %s: if the loader refuses the "
+                "column for that, rename the old one in the database.",
                 self.name,
                 takeover.field.key,
                 takeover.field.name,
@@ -110,25 +185,25 @@ class Table(SdkStream):
                 takeover.former_type,
                 takeover.field.type,
             )
+        for move in fields.moves:
+            self.logger.warning(
+                "%s: the custom field %s (%s) goes on in the column %s: before, it was %s in the column %s, which "
+                "keeps its old values. All rows are read again.",
+                self.name,
+                move.field.key,
+                move.field.name,
+                f"{move.column} ({move.field.type})",
+                move.former_type,
+                move.former_column,
+            )
         if fields.without_columns:
             self.logger.warning(
-                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d.",
+                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d, and a row "
+                "of Postgres has room for some hundred fields of several options.",
                 self.name,
                 len(fields.without_columns),
                 self.settings.max_custom_field_columns,
             )
-        return fields
-
-    def _pins(self) -> Pins:
-        """Return the names that custom-field columns got when they were first seen, as the state keeps them."""
-        pins: Pins = self.stream_state.setdefault("custom_fields", {})
-        try:
-            well_formed = all(isinstance(pin["name"] + pin["type"], str) for pin in pins.values())
-        except (AttributeError, KeyError, TypeError):
-            well_formed = False
-        if not well_formed:
-            raise PipedriveError(f"The state's custom_fields of {self.name} are malformed: clear the state.")
-        return pins
 
     def _define_new_fields(self, entity: str, raws: Sequence[Mapping[str, Any]]) -> bool:
         """Return whether rows have fields that were added during the run, which get their columns now.
@@ -140,17 +215,27 @@ class Table(SdkStream):
         new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
         if new <= self._undefined:
             return False
-        self._definitions.forget(entity)
-        self._columns = self._custom_fields = None
-        self._undefined |= new - (self.custom_fields.known if self.custom_fields else set())
+        self._definitions.read_again(entity)
+        found = self._definitions.custom_fields(entity, have_columns=False)
+        self._columns = None
+        wide_rows = self._custom_fields.wide_rows if self._custom_fields else 0
+        self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
+        self._custom_fields.wide_rows = wide_rows
+        self._report_columns(self._custom_fields)
+        self._undefined |= new - found.keys()
         if self._undefined:
+            self.field_state.note_undefined(self._undefined)
             keys = ", ".join(sorted(self._undefined))
             self.logger.warning(
                 "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys
             )
+        if self._catalog:
+            self.forget_selection()
+            self.apply_catalog(self._catalog)
         self.tap.register_schema(self)
         self.forget_stream_maps()
-        self.__dict__.pop("_is_plain", None)
+        for cached in ("_is_plain", "_deselected"):
+            self.__dict__.pop(cached, None)
         self.write_schema()
         return True
 
@@ -169,7 +254,8 @@ class Table(SdkStream):
         """Take the selection from a catalog, and the columns from the account as it is now."""
         self._catalog = catalog
         entry = catalog.get_stream(self.name)
-        if entry and entry.metadata.resolve_selection().get((), False):
+        is_dropped = self.tap.maps.drops(self.name)  # then its columns cost nothing
+        if entry and not is_dropped and entry.metadata.resolve_selection().get((), False):
             key = self.replication_key
             entry = match_selection(entry, self.schema, keys=self.primary_keys, replication_key=key)
             catalog = Catalog({self.name: entry})
@@ -178,6 +264,8 @@ class Table(SdkStream):
     @property
     def selected(self) -> bool:
         """Whether the stream is part of the run. The SDK would read its custom fields for that."""
+        if self.tap.maps.drops(self.name):
+            return False
         if not self._is_selection_set and not (self._catalog and self._catalog.get_stream(self.name)):
             return self._catalog is None and self.selected_by_default
         return bool(super().selected)
@@ -222,7 +310,8 @@ class Table(SdkStream):
         return rows, [self._without_hidden_value(row) for row in rejected]
 
     def _raw_custom_fields(self, entity: str, records: Sequence[Any]) -> list[dict[str, Any]]:
-        definitions = self._definitions.custom_fields(entity, have_columns=False)
+        is_flat = self.flat_custom_fields
+        definitions = self._definitions.custom_fields(entity, have_columns=False) if is_flat else {}
         return self.reader.raw_custom_fields(records, definitions)
 
     def _without_hidden_value(self, rejected: Row) -> Row:
@@ -246,3 +335,5 @@ class Table(SdkStream):
                 mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
                 if mapped is not None:
                     self.tap.writer.write_records(stream_map.stream_alias, [mapped], version)
+                elif type(stream_map) is not RemoveRecordTransform:
+                    self.filtered_rows += 1

@@ -15,6 +15,7 @@ from tap_pipedrive.migrate import migrated
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
 from tap_pipedrive.settings import Settings, config_schema, sentences
+from tap_pipedrive.stream_maps import StreamMaps
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import PipedriveStream
 
@@ -58,17 +59,19 @@ class TapPipedrive(SdkTap):
         """Check the settings. Raises PipedriveError, or returns the errors for a catalog without custom fields."""
         builtin = self.config_jsonschema["properties"].keys() - Settings.model_fields.keys()
         own = {name: value for name, value in self.config.items() if name not in builtin}
+        self.maps = StreamMaps(self.config.get("stream_maps"), [str(vars(one)["name"]) for one in STREAMS])
+        errors = list(self.maps.errors())
         try:
             self.settings = Settings.model_validate(own)
         except ValidationError as error:
-            errors = sentences(error)
-            if raise_errors:
-                raise PipedriveError(" ".join(errors)) from None
+            errors = [*sentences(error), *errors]
             self.settings = Settings.model_construct()
+        if errors and raise_errors:
+            raise PipedriveError(" ".join(errors)) from None
+        if errors:
             self._are_settings_valid = False
             self.logger.warning("The catalog is without custom fields: %s", " ".join(errors))
-            return errors
-        return []
+        return errors
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take a state, which may be one of singer-io's tap-pipedrive."""

@@ -1,7 +1,8 @@
 """From the values of the API to values that a warehouse can hold: one function per type.
 
 Each takes any JSON value and returns the cleaned one, None for an empty one (`null`, `""`, a zero date), or
-raises ValueError when the value does not fit its type. The schemas describe the columns that they fill.
+raises ValueError when the value does not fit its type, in words that never quote the value: it may be one that
+the user does not want to see anywhere. The schemas describe the columns that they fill.
 """
 
 import re
@@ -130,7 +131,7 @@ def clean_timestamp(value: Any) -> datetime | None:
     except ValueError:
         if not value or _ZERO_DATE.match(value):
             return None
-        raise
+        raise ValueError("not a time") from None  # Python's own error quotes the value
     if len(value) < len("2026-01-01T00:00"):
         raise ValueError("not a date with a time")
     if moment.tzinfo is UTC:
@@ -167,7 +168,7 @@ def clean_date(value: Any) -> date | None:
     except ValueError:
         if not value or _ZERO_DATE.match(value):
             return None
-        raise
+        raise ValueError("not a date") from None  # Python's own error quotes the value
     if rest and rest.strip("T Z0:.+"):
         raise ValueError("a date with a time of day")
     return cleaned

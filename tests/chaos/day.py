@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Sandbox
 
 from ..pipeline.conftest import TOKEN
-from ..pipeline.pipe import Break, Pipe, Run
+from ..pipeline.pipe import Break, Pipe, Process, Run
 from .truth import Moment, Names, complaints
 
 PASSING: tuple[dict[str, Any], ...] = (
@@ -72,9 +71,7 @@ class WildPipe(Pipe):
         self._catalog = self._catalog or super()._all_selected(command)
         return self._catalog
 
-    def forward(
-        self, tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], _: Break | None
-    ) -> list[bytes]:
+    def forward(self, tap: Process, target: Process, _: Break | None) -> list[bytes]:
         """Hand on the tap's lines until it, or the target, is at its end."""
         assert tap.stdout
         assert target.stdin

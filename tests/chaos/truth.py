@@ -11,7 +11,7 @@ from ..pipeline.contract import CHILDREN, CONTRACT, FIELDS_OF, INCREMENTAL, OPTI
 from ..pipeline.expected import Expected, Key, Row, expected
 from ..pipeline.raw import LOADER_COLUMNS, read
 
-KEPT = {"fields", "field_options", "rejected_values"} | {
+KEPT = {"fields", "field_columns", "field_options", "rejected_values"} | {
     name for name in CHILDREN if name.endswith("_changes")
 }
 """Tables whose rows stay as they were when Pipedrive has them no more, unmarked."""
@@ -25,7 +25,7 @@ class Moment:
 
     def __init__(self, sandbox: Sandbox, *, everything: bool, history: str) -> None:
         self._options = {"everything": everything, "history": history}
-        tables = {*CONTRACT, *(OPTIONAL if everything else ())} - {"rejected_values"}
+        tables = {*CONTRACT, *(OPTIONAL if everything else ())} - {"field_columns", "rejected_values"}
         tables |= {"project_fields", "project_field_options"} if everything else set()
         self._rows = {table: sandbox.truth(table) for table in tables}
         self._me = sandbox.api("/api/v1/users/me")

@@ -138,6 +138,11 @@ CONTRACT: dict[str, dict[str, str]] = {
     },
     "deal_changes": CHANGE | {"bigint": "deal_id sequence actor_user_id"},
     "rejected_values": {"text": "stream record_id field value error", TIMESTAMP: "seen_at"},
+    "field_columns": {
+        "text": "stream column_name entity field_code field_name field_type",
+        "jsonb": "all_columns",
+        "boolean": "is_current",
+    },
 }
 """Built-in columns of the raw tables that are loaded by default, by kind: the type in Postgres, or CLOCK."""
 
@@ -276,6 +281,7 @@ KEYS = {
     "person_changes": ("person_id", "sequence"),
     "organization_changes": ("organization_id", "sequence"),
     "deal_participant_changes": ("deal_id", "sequence"),
+    "field_columns": ("stream", "column_name"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
 

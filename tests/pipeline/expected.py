@@ -35,6 +35,8 @@ from .contract import (
     TIMESTAMP,
 )
 
+FIELD = ("entity", "field_code", "field_name", "field_type")
+
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 
@@ -85,7 +87,9 @@ def expected(
         if table in FIELDS_OF:
             columns |= custom_columns(fields, names[table]) | {"custom_fields_overflow": "jsonb"}
         rows = {}
-        for record in records(sandbox, table, names, truth(sandbox, table, everything=everything)):
+        known = truth(sandbox, table, everything=everything)
+        is_named = table == "field_columns"
+        for record in column_records(names, known) if is_named else records(sandbox, table, names, known):
             if table == "deal_changes" and history == "stage" and not is_move(record, moved):
                 continue
             left_out = record.keys() - columns.keys() - NOT_LOADED.get(table, set()) - {"custom_fields"}
@@ -122,9 +126,10 @@ def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
 
     tables = {}
     for name, table in now.tables.items():
-        columns = before[name].columns | table.columns
+        known = before.tables.get(name, Table({}, {}))
+        columns = known.columns | table.columns
         empty = dict.fromkeys(columns.keys() - HASHED)
-        rows = {key: empty | row for key, row in before[name].rows.items()}
+        rows = {key: empty | row for key, row in known.rows.items()}
         for key, row in table.rows.items():
             if comes_again(name, row):
                 rows[key] = rows.get(key, empty) | row
@@ -150,6 +155,8 @@ def truth(sandbox: Sandbox, table: str, *, everything: bool) -> list[Row]:
     """What Pipedrive knows and the token's user may read; fields of projects only where projects are read."""
     if table == "rejected_values":
         return []
+    if table == "field_columns":
+        return [row for row in truth(sandbox, "fields", everything=everything) if row["is_custom_field"]]
     rows: list[Row] = sandbox.truth(table)
     if table in ("fields", "field_options") and everything:
         rows = rows + sandbox.truth(f"project_{table}")
@@ -196,6 +203,17 @@ def records(
                 yield record | {"active_flag": record["active_flag"] == "true"}
             case _:
                 yield record | {column: record[key] for column, key in RENAMED.get(table, {}).items()}
+
+
+def column_records(names: Mapping[str, Mapping[str, str]], fields: Iterable[Row]) -> Iterator[Row]:
+    """The columns of custom fields, by table."""
+    for field in fields:
+        for table, columns in names.items():
+            if FIELDS_OF[table] == field["entity"]:
+                name = columns[field["field_code"]]
+                own = [name + suffix for suffix in CUSTOM[field["field_type"]]]
+                known = {part: field[part] for part in FIELD}
+                yield {"stream": table, "column_name": name, "all_columns": own, **known, "is_current": True}
 
 
 def is_move(change: Row, moved: Container[int]) -> bool:

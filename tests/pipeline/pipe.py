@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import yaml
+
+from .. import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 TAP = Path(sys.executable).with_name("tap-pipedrive")
@@ -26,6 +28,7 @@ HASTE = Path(__file__).with_name("haste")
 RECORD, STATE = b'{"type":"RECORD","stream":"', b'{"type":"STATE"'
 
 Message = dict[str, Any]
+Process = subprocess.Popen[bytes] | warm.WarmProcess
 
 
 class Break(NamedTuple):
@@ -126,27 +129,24 @@ class Pipe:
 
     def run(self, *, break_after: Break | None = None, in_haste: bool = False) -> Run:
         """Run once, to the end or to a kill -9."""
-        environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
-        if in_haste:
-            environment["PYTHONPATH"] = os.pathsep.join([str(HASTE), os.environ.get("PYTHONPATH", "")])
         logs = self._folder / "tap.log", self._folder / "target.log"
         with (
             logs[0].open("wb") as tap_log,
             logs[1].open("wb") as target_log,
-            subprocess.Popen(self._tap_command(), stdout=PIPE, stderr=tap_log, env=environment) as tap,
-            subprocess.Popen(
+            self._start_tap(tap_log, in_haste=in_haste) as tap,
+            warm.start(
                 self._target_command(),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=target_log,
-                env=os.environ | connection_variables(self.loader) | self.variables,
+                environment=os.environ | connection_variables(self.loader) | self.variables,
             ) as target,
         ):
             lines = self.forward(tap, target, break_after)
             printed, _ = target.communicate()
         run = Run(
-            tap.returncode,
-            target.returncode,
+            tap.wait(),
+            target.wait(),
             lines,
             [json.loads(line) for line in printed.splitlines()],
             *(log.read_text() for log in logs),
@@ -163,9 +163,14 @@ class Pipe:
         assert not token or not any(token.encode() in line for line in lines), "the token is in a message"
         return run
 
-    def forward(
-        self, tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], break_after: Break | None
-    ) -> list[bytes]:
+    def _start_tap(self, log: BinaryIO, *, in_haste: bool) -> Process:
+        environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
+        if in_haste:
+            environment["PYTHONPATH"] = os.pathsep.join([str(HASTE), os.environ.get("PYTHONPATH", "")])
+            return subprocess.Popen(self._tap_command(), stdout=PIPE, stderr=log, env=environment)
+        return warm.start(self._tap_command(), stdout=PIPE, stderr=log, environment=environment)
+
+    def forward(self, tap: Process, target: Process, break_after: Break | None) -> list[bytes]:
         """Hand on the tap's lines until it, or the target, is at its end."""
         assert tap.stdout
         assert target.stdin
@@ -201,7 +206,13 @@ class Pipe:
         return command
 
     def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
-        printed = subprocess.run([*command, "--discover"], capture_output=True, check=True).stdout
+        log = self._folder / "discovery.log"
+        with (
+            log.open("wb") as errors,
+            warm.start([*command, "--discover"], stdout=PIPE, stderr=errors, environment=os.environ) as tap,
+        ):
+            printed, _ = tap.communicate()
+        assert tap.wait() == 0, log.read_text()
         catalog: dict[str, Any] = json.loads(printed)
         for stream in catalog["streams"]:
             for item in stream["metadata"]:

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
-from .pipe import ROOT, connection_settings, connection_variables, loader_config
+from .. import warm
+from .pipe import ROOT, Process, connection_settings, connection_variables, loader_config
 
 COLUMNS = {
     "id": {"type": "integer"},
@@ -46,7 +48,7 @@ def record(stream: str = "people", **row: Any) -> str:
 class Program:
     """A program that is running, and all that it writes."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
     @property
@@ -99,7 +101,7 @@ class Plugins:
         settings = {**loader_config(), **self.connection}
         config = self.folder / "target.json"
         config.write_text(json.dumps(settings))
-        program = self._start([self._target, "--config", config], variables)
+        program = self._start([self._target, "--config", config], variables, is_warm=True)
         assert program.process.stdin
         program.process.stdin.write("".join(messages).encode())
         program.process.stdin.close()
@@ -121,15 +123,18 @@ class Plugins:
         program.process.stdin.close()
         return program
 
-    def _start(self, command: list[str | Path], variables: Mapping[str, str]) -> Program:
+    def _start(
+        self, command: list[str | Path], variables: Mapping[str, str], *, is_warm: bool = False
+    ) -> Program:
         self._started += 1
         log = self.folder / f"{self._started}.log"
+        environment = {**os.environ, **connection_variables(self.connection), **variables}
+        process: Process
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **connection_variables(self.connection), **variables},
-            )
+            if is_warm:
+                process = warm.start(
+                    command, stdin=PIPE, stdout=output, stderr=output, environment=environment
+                )
+            else:
+                process = subprocess.Popen(command, stdin=PIPE, stdout=output, stderr=output, env=environment)
         return Program(process, log)

@@ -84,10 +84,10 @@ def test_the_target_gives_up_with_a_sentence(loaded: Plugins, database: str) -> 
         assert "Traceback" not in program.output
 
 
-def test_a_patience_that_is_no_number_is_named(plugins: Plugins) -> None:
+def test_a_patience_that_is_no_number_is_named(tiny: Plugins) -> None:
     for program in (
-        plugins.load(schema(), LOCK_WAIT_SECONDS="long"),
-        plugins.dbt("run", LOCK_WAIT_SECONDS="long"),
+        tiny.load(schema(), LOCK_WAIT_SECONDS="long"),
+        tiny.dbt("run", LOCK_WAIT_SECONDS="long"),
     ):
         assert program.end() == 1
         assert "LOCK_WAIT_SECONDS is no number of seconds: long." in program.output.splitlines()[-1]

@@ -182,12 +182,12 @@ def test_dbt_does_not_show_what_cannot_be_cast(loaded: Plugins, tiny: Plugins) -
 # Connections
 
 
-def test_too_many_connections_are_one_sentence(plugins: Plugins, database: str) -> None:
+def test_too_many_connections_are_one_sentence(tiny: Plugins, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("drop role if exists crowded")
         connection.execute("create role crowded login password 'crowded' connection limit 0")
-        plugins.connection |= {"user": "crowded", "password": "crowded"}
-        programs = [plugins.load(schema()), plugins.dbt("run")]
+        tiny.connection |= {"user": "crowded", "password": "crowded"}
+        programs = [tiny.load(schema()), tiny.dbt("run")]
         for program in programs:
             assert program.end() == 1
             words = (
@@ -198,11 +198,11 @@ def test_too_many_connections_are_one_sentence(plugins: Plugins, database: str) 
         connection.execute("drop role crowded")
 
 
-def test_a_password_is_no_must(plugins: Plugins) -> None:
+def test_a_password_is_no_must(tiny: Plugins) -> None:
     """A server may trust whom it knows, by certificate for example; this one asks."""
-    plugins.connection["password"] = ""
-    for program in (plugins.load(schema()), plugins.dbt("run")):
+    tiny.connection["password"] = ""
+    for program in (tiny.load(schema()), tiny.dbt("run")):
         assert program.end() == 1
         assert "no password supplied" in program.output
         assert "Traceback" not in program.output
-    assert "TARGET_POSTGRES_PASSWORD" in connection_variables(plugins.connection)
+    assert "TARGET_POSTGRES_PASSWORD" in connection_variables(tiny.connection)

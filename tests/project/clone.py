@@ -37,6 +37,12 @@ SMALL = {
 }
 """`make` takes these from the environment: a smaller demo, and tests that do not start this one again."""
 
+INSTALLED = (
+    *(".venv", ".run/uv", ".run/installed"),
+    *(f".meltano/{kind}" for kind in ("extractors", "loaders", "utilities")),
+)
+"""What is installed into a clone. Its programs know their place: it fits another clone in the same place."""
+
 PATIENCE = 600.0
 """Seconds after which a script that prints nothing more is stuck, on the busiest of machines."""
 
@@ -69,6 +75,18 @@ class Clone:
         return cls(folder, home, account)
 
     @property
+    def _kept(self) -> Path:
+        return self.home.parent.with_name(f"{self.home.parent.name}_installed")
+
+    def keep_installed(self) -> None:
+        """Keep a copy of what is installed, for the next clones in this place."""
+        _copy(self.folder, self._kept)
+
+    def take_installed(self) -> None:
+        """Take what earlier clones in this place have kept; what is missing installs itself."""
+        _copy(self._kept, self.folder)
+
+    @property
     def output(self) -> Path:
         """What the last script printed."""
         return self.home.parent / "output.txt"
@@ -83,6 +101,7 @@ class Clone:
             **SMALL,
             **self.haste,
             "HOME": str(self.home),
+            "PIP_NO_COMPILE": "1",  # programs compile what they use, which is less
             "PATH": f"{sys.base_prefix}/bin:{os.environ['PATH']}",
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(caches / "uv")),
             "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(caches / "pip")),
@@ -161,3 +180,11 @@ class Clone:
             text=True,
         )
         return status.stdout
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy what is installed and not there yet, as links: installers replace files, and write into none."""
+    for name in INSTALLED:
+        if (source / name).exists() and not (target / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "--archive", "--link", source / name, target / name], check=True)

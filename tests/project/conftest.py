@@ -1,5 +1,6 @@
 """A clone of the project for each test that asks for one."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from .clone import Clone
 
 
 @pytest.fixture
-def clone(tmp_path: Path, sandbox: Sandbox, database: str) -> Iterator[Clone]:
-    """The working tree as git would clone it once it is committed."""
+def new_clone(run_folder: Path, worker_id: str, sandbox: Sandbox, database: str) -> Iterator[Clone]:
+    """The working tree as git would clone it once it is committed; all clones of a process are in one place."""
+    place = run_folder / "clones" / worker_id
+    place.mkdir(parents=True)
     url = conninfo_to_dict(database)
     clone = Clone.make(
-        tmp_path,
+        place,
         {
             "TAP_PIPEDRIVE_API_URL": sandbox.url,
             "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
@@ -26,5 +29,16 @@ def clone(tmp_path: Path, sandbox: Sandbox, database: str) -> Iterator[Clone]:
             "TARGET_POSTGRES_DATABASE": str(url["dbname"]),
         },
     )
-    yield clone
-    clone.run("make clean")
+    try:
+        yield clone
+        clone.keep_installed()
+        clone.run("make clean")
+    finally:
+        shutil.rmtree(place)
+
+
+@pytest.fixture
+def clone(new_clone: Clone) -> Clone:
+    """The same, with what an earlier test has installed: for tests of what comes after that."""
+    new_clone.take_installed()
+    return new_clone

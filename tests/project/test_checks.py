@@ -167,7 +167,7 @@ def own(warehouse: Warehouse, database: str) -> Iterator[Database]:
     found.drop_users()
 
 
-SCHEMAS = ("pipedrive", "seeds", "staging", "intermediate", "marts")
+SCHEMAS = ("pipedrive", "seeds", "staging", "intermediate", "snapshots", "marts")
 MADE_BY_A_DBA = tuple(f"create schema {schema} authorization {{user}}" for schema in SCHEMAS)
 
 
@@ -185,7 +185,7 @@ def test_user_with_schemas_made_by_a_dba_is_accepted(own: Database) -> None:
 
 def test_user_without_schemas_is_told_all_that_are_missing(own: Database) -> None:
     sentence = refusal(lambda: check(own.user()))
-    assert "lacks the schemas pipedrive, seeds, staging, intermediate, marts, and" in sentence
+    assert "lacks the schemas pipedrive, seeds, staging, intermediate, snapshots, marts, and" in sentence
     sentence = refusal(lambda: check(own.user(*MADE_BY_A_DBA[:1], *MADE_BY_A_DBA[2:])))
     assert "lacks the schema seeds, and" in sentence
 

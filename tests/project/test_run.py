@@ -102,7 +102,7 @@ def test_invented_data_go_into_a_named_database_only_when_asked(clone: Clone, da
     assert "names a database, but no account of Pipedrive" in printed
     assert schemas(database) == []
     clone.run(f"{no_account}; make demo", with_account=True)
-    assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "staging"]
+    assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "snapshots", "staging"]
     printed = clone.run("! make run", with_account=True)
     assert "`make drop-demo` takes the demo out of it" in printed
     clone.run("make drop-demo", with_account=True)
@@ -158,10 +158,10 @@ PYTHONS = {
 
 
 @pytest.mark.parametrize("module", PYTHONS)
-def test_python_that_does_not_do_is_said_to(clone: Clone, tmp_path: Path, module: str) -> None:
+def test_python_that_does_not_do_is_said_to(new_clone: Clone, tmp_path: Path, module: str) -> None:
     content, sentence = PYTHONS[module]
     (tmp_path / module).write_text(content)
-    printed = clone.run(f"! PYTHONPATH={tmp_path} make run")
+    printed = new_clone.run(f"! PYTHONPATH={tmp_path} make run")
     assert sentence in printed
     assert "Traceback" not in printed
-    assert clone.leftovers() == ""
+    assert new_clone.leftovers() == ""

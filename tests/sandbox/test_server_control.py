@@ -362,6 +362,7 @@ def test_a_change_of_everything_is_seeded_and_tells_what_it_did() -> None:
     assert lived(1) == (told, changed)
     assert lived(2)[0] != told
     expected = {"update", "create", "move", "close", "archive", "delete", "merge", "resize", "rename option"}
+    expected |= {"postpone", "reopen", "hand over", "transfer"}
     assert {entry["kind"] for entry in told} == expected
     for entry in told:
         if entry["kind"] != "rename option" and entry.get("into", 0) is not None:

@@ -38,7 +38,7 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
 }
 """By class of the SDK: what `sdk.py` and `tap.py` override or use, with its parameters; None: a property."""
 
-ATTRIBUTES = {"Stream": ("_stream_maps", "_tap_input_catalog"), "Tap": ("_catalog",)}
+ATTRIBUTES = {"Stream": ("_stream_maps", "_tap_input_catalog", "_metadata", "_mask"), "Tap": ("_catalog",)}
 """Attributes that the SDK sets in its constructors."""
 
 

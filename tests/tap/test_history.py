@@ -507,3 +507,38 @@ def test_a_long_walk_says_how_far_it_is_and_how_long_it_takes(
     ]
     assert len(ahead) > 10
     assert ahead[-1] == 0
+
+
+SPELT: list[Record] = [
+    {"time": "2025-01-03T16:31:46Z"},
+    {"time": "2025-01-03T13:31:46.000-03:00"},
+    {"old_value": 4, "new_value": 5},
+    {"actor_user_id": "7"},
+    {"actor_user_id": {"id": 7, "name": "Ana"}},
+]
+
+
+@pytest.mark.parametrize("spelt", SPELT, ids=lambda spelt: next(iter(spelt)))
+def test_a_change_has_one_key_however_it_is_spelt(spelt: Record) -> None:
+    row = {"field_key": "stage_id", "old_value": "4", "new_value": "5", "actor_user_id": 7}
+    log = [{**row, "time": "2025-01-03 16:31:46"}]
+    assert read([{**log[0], **spelt}])[0]["change_id"] == read(log)[0]["change_id"]
+
+
+def test_keys_are_those_of_warehouses_that_exist() -> None:
+    """The hash of a change as Pipedrive documents it, and as versions before this one took it."""
+    row = {"field_key": "stage_id", "old_value": None, "new_value": "5", "actor_user_id": 7}
+    (change,) = read([{**row, "time": "2025-01-03 16:31:46"}])
+    assert change["change_id"] == "8e56ff2a63385360e61fa08ae76a6945"
+    participants = ChangeListing(
+        CursorListing("/api/v1/deals/{id}/participantsChangelog", price=10),
+        Parents("deals"),
+        key="deal_id",
+        subject="person_id",
+        identity=("time", "action", "person_id", "actor_user_id"),
+    )
+    log = [{"time": "2025-01-03 16:31:46", "action": "added", "person_id": 3, "actor_user_id": 7}]
+    (added,) = read(log, participants)
+    assert added["change_id"] == "cd3f4bee9efe08aae4cd9ccae66aabda"
+    (spelt,) = read([{**log[0], "person_id": "3", "time": "2025-01-03T16:31:46Z"}], participants)
+    assert spelt["change_id"] == added["change_id"]

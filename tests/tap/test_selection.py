@@ -94,12 +94,20 @@ def test_a_record_that_is_rejected_whole_shows_no_deselected_column() -> None:
     assert secret not in json.dumps(done.messages, default=str)
 
 
-def test_a_rejected_value_of_a_deselected_column_is_not_shown() -> None:
-    rows = [{"id": 1, "birthday": "nonsense-and-secret"}]
+@pytest.mark.parametrize("maps", [{}, {"stream_maps": {"persons": {"birthday": None, "name": None}}}])
+def test_a_rejected_value_of_a_hidden_column_is_not_shown(maps: dict[str, Any]) -> None:
+    """Neither as the value nor in the error; the column is deselected, or left out by a stream map."""
+    secret = "1987-secr-et"
+    rows = [{"id": 1, "birthday": secret, "name": {"x": secret}, "add_time": f"{secret}T00:00:00"}]
+    hidden = [f"persons.{column}" for column in ("birthday", "name", "add_time")]
     with fake(account({"/api/v2/persons": rows})) as server:
-        catalog = select(discover(server.url), "persons", "rejected_values", without=["persons.birthday"])
-        done = run(server.url, catalog=catalog).good()
-    assert "nonsense-and-secret" not in json.dumps(done.messages, default=str)
+        without = [] if maps else hidden
+        catalog = select(discover(server.url), "persons", "rejected_values", without=without)
+        done = run(server.url, catalog=catalog, **maps).good()
+    assert len(done.records("rejected_values")) == 3
+    written = json.dumps(done.messages, default=str)
+    assert "1987" not in written
+    assert "secr" not in written
 
 
 def test_no_rejects_without_the_stream_of_rejects() -> None:
@@ -167,8 +175,12 @@ OTHER = "fedcba9876543210fedcba9876543210fedcba98"
 @pytest.mark.parametrize(
     "settings", [{}, {"stream_maps": {"deals": {"twice": "id * 2"}}}], ids=["plain", "mapped"]
 )
-def test_a_field_that_appears_during_the_run_gets_its_column_at_once(settings: Record) -> None:
-    """Its first values come with the first page, after the definitions without it."""
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_a_field_that_appears_during_the_run_gets_its_column_at_once(
+    settings: Record, is_wanted: bool
+) -> None:
+    """Its first values come with the first page, after the definitions without it. It is selected if its
+    stream's column for values without a definition is."""
     old, new = field_definition(OTHER, "Old", "varchar"), field_definition(KEY, "Hot", "double")
     definitions = [[old], [old], [old, new]]  # for discovery, for the run, for the run again
     deals = [
@@ -184,15 +196,16 @@ def test_a_field_that_appears_during_the_run_gets_its_column_at_once(settings: R
         return None
 
     with fake(account({"/api/v2/deals": deals}, spoil=spoil)) as server:
-        catalog = select(discover(server.url), "deals", without=["deals.title", "deals.old"])
+        without = ["deals.title", "deals.old", *([] if is_wanted else ["deals.custom_fields_overflow"])]
+        catalog = select(discover(server.url), "deals", without=without)
         done = run(server.url, catalog=catalog, **settings).good()
         fields = [asked for asked in server.asked if asked.path == "/api/v2/dealFields"]
     assert "hot" not in done.of("SCHEMA", "deals")[0]["schema"]["properties"]
-    assert [(row["id"], row["hot"], row["custom_fields_overflow"]) for row in done.records("deals")] == [
-        (1, 7, None),
-        (2, None, None),
-    ]
-    assert columns_sent(done, "deals") & {"title", "old", "hot"} == {"hot"}
+    shown: set[str] = {"hot", "custom_fields_overflow"} if is_wanted else set()
+    columns = ("id", "hot", "custom_fields_overflow")
+    found = [tuple(map(row.get, columns)) for row in done.records("deals")]
+    assert found == [(1, 7 if is_wanted else None, None), (2, None, None)]
+    assert columns_sent(done, "deals") & {"title", "old", "hot", "custom_fields_overflow"} == shown
     assert len(fields) == 3
 
 
@@ -219,6 +232,55 @@ def test_a_new_field_gets_a_column_although_the_catalog_is_older(living: Sandbox
     second = run(living.url, catalog=catalog, state=first.state).good()
     assert set(second.columns("deals")) - set(first.columns("deals")) == {"hot"}
     assert {row["hot"] for row in second.records("deals") if row["id"] == deal["id"]} == {"yes"}
+
+
+@pytest.mark.parametrize("listed", ["all columns", "without the overflow", "only two columns"])
+def test_a_column_that_is_newer_than_the_catalog_follows_its_stream(living: Sandbox, listed: str) -> None:
+    """A catalog that allows two columns shows no other one, now or later."""
+    catalog = select(discover(living.url), "deals")
+    one = entry(catalog, "deals")
+    for item in one["metadata"]:
+        if item["breadcrumb"]:
+            item["metadata"]["selected"] = item["breadcrumb"][1] in ("id", "title")
+    kept = {"id", "title", "update_time"}
+    if listed != "all columns":
+        kept_or_other = kept | ({"value", "status"} if listed == "without the overflow" else set())
+        one["metadata"] = [
+            item
+            for item in one["metadata"]
+            if not item["breadcrumb"] or item["breadcrumb"][1] in kept_or_other
+        ]
+        one["schema"]["properties"] = {
+            name: schema for name, schema in one["schema"]["properties"].items() if name in kept_or_other
+        }
+    made = living.post("/sandbox/fields/deal", {"field_name": "Hot", "field_type": "varchar"})
+    deal = next(row for row in living.truth("deals") if not row["is_deleted"] and not row["is_archived"])
+    living.patch(f"/sandbox/records/deals/{deal['id']}", {"custom_fields": {made["field_code"]: "secret!"}})
+    done = run(living.url, catalog=catalog).good()
+    if listed == "only two columns":  # as far as the catalog says, all columns are selected
+        assert "secret!" in json.dumps(done.messages, default=str)
+    else:
+        assert columns_sent(done, "deals") == kept
+        assert "secret!" not in json.dumps(done.messages, default=str)
+
+
+def test_a_column_that_was_of_another_field_when_the_catalog_was_made_is_not_mistaken() -> None:
+    """The catalog deselects the column `score` of one field; it is another field's now, without a state."""
+    deals = [{"id": 1, "custom_fields": {KEY: "a", OTHER: "b"}}]
+    lists: dict[str, Any] = {
+        "/api/v2/dealFields": [
+            field_definition(KEY, "Score", "varchar"),
+            field_definition(OTHER, "X", "varchar"),
+        ],
+        "/api/v2/deals": deals,
+    }
+    with fake(account(lists)) as server:
+        catalog = select(discover(server.url), "deals", without=["deals.score"])
+        lists["/api/v2/dealFields"] = [
+            field_definition(KEY, "Points", "varchar"), field_definition(OTHER, "Score", "varchar")
+        ]  # fmt: skip
+        done = run(server.url, catalog=catalog).good()
+    assert [(row.get("points"), row.get("score")) for row in done.records("deals")] == [(None, "b")]
 
 
 def test_a_catalog_may_know_fields_and_streams_that_are_gone(living: Sandbox, code: str) -> None:
@@ -291,3 +353,71 @@ def test_flattening(living: Sandbox) -> None:
         assert not any(isinstance(value, dict | list) for value in row.values())
     assert {row["id"] for row in done.records("organizations")} == set(truth)
     assert any(json.loads(row["emails"]) for row in done.records("persons") if row["emails"])
+
+
+@pytest.mark.parametrize(
+    ("maps", "sentence"),
+    [
+        ({"person": {"name": None}}, "there is no stream person; did you mean persons?"),
+        ({"deals": None, "Deals": None}, "there is no stream Deals; did you mean deals?"),
+        ({"people": {"__source__": "personas"}}, "there is no stream personas; did you mean persons?"),
+        ({"xyz*": None}, "there is no stream xyz*."),
+    ],
+)
+def test_a_map_of_a_stream_that_does_not_exist_is_refused_by_name(maps: Record, sentence: str) -> None:
+    """It would hide nothing, and the run would be green."""
+    with fake(account({})) as server:
+        done = run(server.url, stream_maps=maps)
+        assert str(done.error) == f"Setting stream_maps: {sentence}"
+        assert server.asked == []
+
+
+def test_a_map_that_hides_a_column_that_does_not_exist_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with fake(account({"/api/v2/persons": [{"id": 1}]})) as server:
+        maps = {"persons": {"primary_emial": None, "emails": None, "twice": "id * 2", "__filter__": "id > 0"}}
+        run(server.url, stream_maps=maps).good()
+    (warning,) = [text for text in caplog.messages if "stream_maps" in text]
+    assert warning == (
+        "Setting stream_maps: persons has no column primary_emial; did you mean primary_email?"
+    )
+
+
+DROPPED: list[tuple[Record, set[str]]] = [
+    ({"persons": None}, {"deals", "users"}),
+    ({"persons": "__NULL__", "deal*": None}, {"users"}),
+    ({"users": {}, "__else__": None}, {"users"}),
+    ({"*": None, "deals": {"twice": "id * 2"}}, {"deals"}),
+    ({"persons": None, "people": {"__source__": "persons", "name": None}}, {"deals", "users", "persons"}),
+]
+
+
+@pytest.mark.parametrize(("maps", "asked"), DROPPED, ids="-".join)
+def test_streams_that_are_mapped_to_nothing_cost_nothing(
+    living: Sandbox, maps: Record, asked: set[str]
+) -> None:
+    catalog = select(discover(living.url), "deals", "persons", "users")
+    living.post("/sandbox/stats/reset")
+    done = run(living.url, catalog=catalog, stream_maps=maps).good()
+    lists = {"GET /api/v2/deals": "deals", "GET /api/v2/persons": "persons", "GET /api/v1/users": "users"}
+    endpoints = living.stats()["endpoints"].keys()
+    assert {stream for endpoint, stream in lists.items() if endpoint in endpoints} == asked
+    fields = {"deals": "GET /api/v2/dealFields", "persons": "GET /api/v2/personFields"}
+    assert {stream for stream, endpoint in fields.items() if endpoint in endpoints} == asked - {"users"}
+    written = {"people" if stream == "persons" else stream for stream in asked}
+    assert {message["stream"] for message in done.of("RECORD")} == written
+
+
+@pytest.mark.parametrize("is_filtered", [True, False])
+def test_a_filter_leaves_no_row_to_be_marked_as_deleted(
+    living: Sandbox, is_filtered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rows that it leaves out may be in the warehouse from before."""
+    catalog = select(discover(living.url), "persons", "users")
+    first = run(living.url, catalog=catalog).good()
+    limit = max(row["id"] for row in first.records("persons")) - (3 if is_filtered else 0)
+    maps = {"persons": {"__filter__": f"id <= {limit}"}}
+    second = run(living.url, catalog=catalog, state=first.state, stream_maps=maps, reconcile=True).good()
+    marked = {message["stream"] for message in second.of("ACTIVATE_VERSION")}
+    assert marked == ({"users"} if is_filtered else {"users", "persons"})
+    warnings = [text for text in caplog.messages if "a filter in stream_maps leaves 3 rows out" in text]
+    assert bool(warnings) == is_filtered

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tap_pipedrive import values
+from tap_pipedrive.field_types import KINDS
 from tap_pipedrive.streams.contacts import Person
 from tap_pipedrive.streams.deals import Deal
 from tap_pipedrive.values import encode
@@ -308,3 +310,40 @@ def test_the_primary_e_mail(contacts: Any, first: str | None) -> None:
 def test_a_lost_reason_is_text_or_an_object(reason: Any, text: str | None, number: int | None) -> None:
     deal = Deal.model_validate(Deal.prepare({"id": 1, "lost_reason": reason}))
     assert (deal.lost_reason, deal.lost_reason_id) == (text, number)
+
+
+SECRET = "Zulmira"
+around = st.text(max_size=6).map(str)
+secrets = st.one_of(
+    st.builds("{}{}{}".format, around, st.just(SECRET), around),
+    st.sampled_from([f"2026-{SECRET}", f"0000-{SECRET}", f"12:{SECRET}", f"1{SECRET}", f"{SECRET},12"]),
+)
+hidden = st.recursive(
+    secrets,
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["value", "id", "label", "until", "values", SECRET]), inner, min_size=1
+        )
+    ),
+    max_leaves=4,
+)
+
+
+@given(value=hidden)
+@example(value=f"2026-13-{SECRET}")
+@example(value={SECRET: "x"})
+def test_no_error_quotes_a_value(value: Any) -> None:
+    """A reject of a column that the user deselects or maps has its value removed, and keeps the error."""
+    options = {12: "Gold"}
+    kinds = [partial(kind.read, value, options) for kind in KINDS.values()]
+    for read in [*kinds, *(partial(clean, value) for clean in CLEANERS)]:
+        assert SECRET not in error_of(read)
+
+
+def error_of(read: Callable[[], Any]) -> str:
+    try:
+        read()
+    except ValueError as error:
+        return str(error)
+    return ""

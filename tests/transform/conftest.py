@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -25,6 +26,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 from tap_pipedrive.streams import STREAMS
 
+from .. import warm
 from ..pipeline.pipe import Pipe
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +75,7 @@ class Dbt(NamedTuple):
     database has the same name while dbt works on it.
     """
 
-    program: str
+    program: Path
     parsed: Path
     """The project as dbt has parsed it first."""
     database: str
@@ -166,16 +168,22 @@ class Account:
         if self._dbt.parsed.exists() and not parsed.exists():
             shutil.copy(self._dbt.parsed, parsed)
         with self._named_for_dbt():
-            run = subprocess.run(
-                [self._dbt.program, "--no-use-colors", *arguments],
-                env=self._environment | environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            run = self._run(arguments, self._environment | environment)
         if run.returncode == 0 and not self._dbt.parsed.exists():
             shutil.copy(parsed, self._dbt.parsed)
         return run
+
+    def _run(
+        self, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        command: list[str | Path] = [self._dbt.program, "--no-use-colors", *arguments]
+        errors = self.target / "stderr.txt"
+        with (
+            errors.open("w") as stderr,
+            warm.start(command, stdout=PIPE, stderr=stderr, environment=environment) as process,
+        ):
+            output, _ = process.communicate()
+        return subprocess.CompletedProcess(command, process.wait(), output.decode(), errors.read_text())
 
     @contextmanager
     def _named_for_dbt(self) -> Iterator[None]:
@@ -212,7 +220,7 @@ def dbt(
 ) -> Dbt:
     """The dbt that Meltano installs for the project."""
     program = installed("utility", "dbt-postgres") / "dbt"
-    return Dbt(str(program), tmp_path_factory.mktemp("parsed") / "partial_parse.msgpack", f"dbt_{worker_id}")
+    return Dbt(program, tmp_path_factory.mktemp("parsed") / "partial_parse.msgpack", f"dbt_{worker_id}")
 
 
 @pytest.fixture(scope="session")

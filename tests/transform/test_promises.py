@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .conftest import TABLES, Built
 
 MAIN_BI = """
@@ -78,7 +80,15 @@ def test_models_land_in_schemas_of_plain_names(empty: Built) -> None:
     assert empty.account.query(
         "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' "
         "order by 1"
-    ) == [("intermediate",), ("marts",), ("pipedrive",), ("public",), ("seeds",), ("staging",)]
+    ) == [
+        ("intermediate",),
+        ("marts",),
+        ("pipedrive",),
+        ("public",),
+        ("seeds",),
+        ("snapshots",),
+        ("staging",),
+    ]
 
 
 def test_the_project_parses_without_a_database_and_without_a_warning(empty: Built) -> None:
@@ -86,8 +96,17 @@ def test_the_project_parses_without_a_database_and_without_a_warning(empty: Buil
     assert run.returncode == 0, run.stdout
 
 
-def test_a_wrong_password_is_one_clear_error(empty: Built) -> None:
-    run = empty.account.dbt("build", TARGET_POSTGRES_PASSWORD="not-the-one")
+def test_a_wrong_password_is_one_clear_error(empty: Built, tmp_path: Path) -> None:
+    """With our profile, and a project that is read in no time."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mart.sql").write_text("select 1 as id")
+    (tmp_path / "dbt_project.yml").write_text("name: tiny\nprofile: pipedrive_warehouse\n")
+    tiny = {
+        "DBT_PROJECT_DIR": str(tmp_path),
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    run = empty.account.dbt("build", TARGET_POSTGRES_PASSWORD="not-the-one", **tiny)
     assert run.returncode != 0
     assert "password authentication failed" in run.stdout
     assert "not-the-one" not in run.stdout + run.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -51,8 +52,56 @@ def rows(new_account: Callable[..., Account]) -> Account:
         {"id": 3},
         {"id": 4, "due_time": "10:00:00"},
     )
+    change = {"deal_id": 1, "sequence": 1, "time": "2026-01-02", "field_key": "stage_id", "new_value": "2"}
+    account.insert(
+        "deal_changes",
+        {**change, "change_id": "a", "actor_user_id": 7, "_sdc_extracted_at": "2026-02-01"},
+        {**change, "change_id": "b", "_sdc_extracted_at": "2026-02-02"},
+        {**change, "change_id": "c", "sequence": 2, "_sdc_extracted_at": "2026-02-01"},
+    )
+    account.insert(
+        "fields",
+        {"entity": "deal", "field_code": "k1", "is_custom_field": True},
+        {"entity": "deal", "field_code": "k2", "is_custom_field": True, "column_name": "of_an_older_version"},
+        {"entity": "activity", "field_code": "k3", "is_custom_field": True},
+    )
+    column = {"entity": "deal", "field_code": "k1", "is_current": True, "_sdc_extracted_at": "2026-02-01"}
+    account.insert(
+        "field_columns",
+        {**column, "stream": "leads", "column_name": "status", "_sdc_extracted_at": "2026-02-05"},
+        {**column, "stream": "deals", "column_name": "status_012345"},
+        {
+            **column,
+            "stream": "deals",
+            "column_name": "before_the_state_was_lost",
+            "_sdc_extracted_at": "2026-01-01",
+        },
+        {**column, "stream": "deals", "column_name": "of_another_type", "is_current": False},
+        {**column, "entity": "activity", "field_code": "k3", "stream": "activities", "column_name": "room"},
+    )
     account.build(*STAGING)
     return account
+
+
+def test_a_change_that_came_under_two_keys_is_one(rows: Account) -> None:
+    """The actor was deleted in between; two equal changes of one second are still two."""
+    changes = rows.query(
+        "select deal_change_id, sequence from staging.stg_pipedrive__deal_changes order by 2"
+    )
+    assert changes == [("b", 1), ("c", 2)]
+
+
+def test_a_field_has_the_column_of_its_own_table_that_was_written_last(rows: Account) -> None:
+    assert rows.query("select field_id, column_name from staging.stg_pipedrive__fields order by 1") == [
+        ("activity.k3", "room"),
+        ("deal.k1", "status_012345"),
+        ("deal.k2", "of_an_older_version"),
+    ]
+    query = Path("transform/tests/assert_every_field_has_one_column.sql").read_text().partition("}}")[2]
+    found = rows.query(
+        query.replace("{{ ref('stg_pipedrive__field_columns') }}", "staging.stg_pipedrive__field_columns")
+    )
+    assert found == [("deals", "k1", "status_012345, before_the_state_was_lost")]
 
 
 def test_the_source_lists_what_the_tap_sends(empty: Built) -> None:
@@ -79,7 +128,7 @@ def test_a_stream_that_is_selected_later_fills_its_view(rows: Account) -> None:
         "_sdc_extracted_at timestamp, _sdc_deleted_at timestamp)"
     )
     rows.insert("files", {"id": 1, "name": "a.pdf"}, {"id": 2, "_sdc_deleted_at": "2026-01-01"})
-    rows.build(*STAGING)
+    rows.build("--resource-type", "model", "--select", "stg_pipedrive__files")
     assert rows.query(
         "select file_id, name, deal_id, is_deleted from staging.stg_pipedrive__files order by 1"
     ) == [(1, "a.pdf", None, False), (2, None, None, True)]

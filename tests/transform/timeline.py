@@ -64,6 +64,7 @@ class Deal:
     def state_before(self, end: datetime) -> Row:
         """What it was a moment before the end: what it is now, with every later change undone."""
         state = {key: self.row[key] for key in ("stage_id", "status", "value", "currency")}
+        state |= {"user_id": self.row["owner_id"], "expected_close_date": self.row["expected_close_date"]}
         closed, moved, archived = (self.at(f"{key}_time") for key in ("close", "stage_change", "archive"))
         told = {line["field_key"] for line in self.log}
         if "status" not in told and closed and closed >= end:

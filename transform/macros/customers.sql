@@ -37,3 +37,8 @@
     {% endif %}
     {{- margin }}::numeric
 {%- endmacro %}
+
+
+{% macro customers_across_crms() -%}
+    {{ var("customers_across_crms", env_var("CUSTOMERS_ACROSS_CRMS", "false")) | string | lower == "true" }}
+{%- endmacro %}

@@ -1,3 +1,6 @@
+{# Of a customer of both CRMs, either may have sold. #}
+{% set crm = "'both'" if customers_across_crms() == 'True' else 'crm' %}
+
 with
 
 won_deals as (
@@ -25,29 +28,29 @@ won_deals as (
 
 figures as (
     select
-        crm,
+        {{ crm }} as crm,
         currency,
         count(*) as deal_count,
         coalesce(sum(value), 0) as revenue
     from won_deals
-    group by crm, currency
+    group by 1, currency
     union all
     select
-        crm,
+        {{ crm }} as crm,
         currency,
         sum(won_deal_count) as deal_count,
         sum(won_revenue) as revenue
     from {{ ref('ltv_by_customer') }}
-    group by crm, currency
+    group by 1, currency
 ),
 
 cohorts as (
     select
-        crm,
+        {{ crm }} as crm,
         currency,
         sum(revenue) as revenue
     from {{ ref('customer_cohorts') }}
-    group by crm, currency
+    group by 1, currency
 )
 
 select

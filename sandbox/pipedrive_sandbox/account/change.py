@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -122,6 +123,10 @@ PLAN = (
     Step("update", "activity_types"),
     Step("update", "lead_labels"),
     Step("rename option", "deals", 0.01),
+    Step("postpone", "deals", 0.1),
+    Step("reopen", "deals", 0.04),
+    Step("hand over", "deals", 0.04),
+    Step("transfer", "deals", 0.02),
 )
 
 FURTHER = (
@@ -174,7 +179,9 @@ def _candidates(account: Account, step: Step) -> list[Record]:
     if step.entity == "deal_products":
         deals = account.table("deals")
         return [row for row in rows if (deal := deals.get(row["deal_id"])) and lives(deal)]
-    if step.kind in ("move", "close"):
+    if step.kind == "reopen":
+        return [row for row in rows if row["status"] in ("won", "lost") and not row["is_archived"]]
+    if step.kind in ("move", "close", "postpone", "hand over", "transfer"):
         return [row for row in rows if row["status"] == "open" and not row["is_archived"]]
     return [row for row in rows if lives(row) and not row.get("is_archived")]
 
@@ -210,6 +217,49 @@ def _move(account: Account, entity: str, row: Row, _candidates: list[Record], rn
     stage_id = rng.choice(others or [row["stage_id"]])
     lifecycle.update(account, entity, row["id"], {"stage_id": stage_id})
     return {"id": row["id"], "stage_id": stage_id}
+
+
+def _transfer(
+    account: Account, entity: str, row: Row, _candidates: list[Record], rng: random.Random
+) -> Record:
+    elsewhere = [
+        stage["id"]
+        for stage in account.table("stages").walk("id", descending=False)
+        if stage["pipeline_id"] != row["pipeline_id"]
+    ]
+    stage_id = rng.choice(elsewhere or [row["stage_id"]])
+    lifecycle.update(account, entity, row["id"], {"stage_id": stage_id})
+    return {"id": row["id"], "stage_id": stage_id}
+
+
+def _postpone(
+    account: Account, entity: str, row: Row, _candidates: list[Record], rng: random.Random
+) -> Record:
+    expected = row["expected_close_date"]
+    day = date.fromisoformat(expected) if expected else account.clock.now().date()
+    later = str(day + timedelta(days=rng.randrange(7, 60)))
+    lifecycle.update(account, entity, row["id"], {"expected_close_date": later})
+    return {"id": row["id"], "expected_close_date": later}
+
+
+def _hand_over(
+    account: Account, entity: str, row: Row, _candidates: list[Record], rng: random.Random
+) -> Record:
+    staff = [
+        user["id"]
+        for user in account.table("users").walk("id", descending=False)
+        if user["active_flag"] and user["id"] != row["owner_id"]
+    ]
+    owner = rng.choice(staff or [row["owner_id"]])
+    lifecycle.update(account, entity, row["id"], {"owner_id": owner})
+    return {"id": row["id"], "owner_id": owner}
+
+
+def _reopen(
+    account: Account, entity: str, row: Row, _candidates: list[Record], _rng: random.Random
+) -> Record:
+    lifecycle.update(account, entity, row["id"], {"status": "open"})
+    return {"id": row["id"]}
 
 
 def _close(account: Account, entity: str, row: Row, _candidates: list[Record], rng: random.Random) -> Record:
@@ -277,4 +327,8 @@ ACTIONS: dict[str, Callable[[Account, str, Any, list[Record], random.Random], Re
     "merge": _merge,
     "resize": _resize,
     "rename option": _rename_option,
+    "postpone": _postpone,
+    "reopen": _reopen,
+    "hand over": _hand_over,
+    "transfer": _transfer,
 }

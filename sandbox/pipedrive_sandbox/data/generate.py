@@ -14,7 +14,7 @@ from pipedrive_sandbox.data.counters import count_children
 from pipedrive_sandbox.data.draft import Draft, Record
 from pipedrive_sandbox.data.sales.billing import discounts, installments
 from pipedrive_sandbox.data.sales.deals import deals_and_line_items
-from pipedrive_sandbox.data.sales.history import edits
+from pipedrive_sandbox.data.sales.history import edits, slips
 from pipedrive_sandbox.data.sales.leads import leads
 from pipedrive_sandbox.data.setup.builtin_fields import builtin_fields
 from pipedrive_sandbox.data.setup.catalogue import CUSTOM_FIELDS
@@ -160,6 +160,7 @@ def _surroundings(draft: Draft) -> None:
     records["webhooks"] = webhooks(draft)
     add_projects(draft)
     edits(draft)
+    slips(draft)
 
 
 def _write_times(draft: Draft) -> None:

@@ -60,6 +60,8 @@ class Activities(PipedriveStream):
     name = "activities"
     entity = Activity
     replication_key = "update_time"
+    custom_fields_of = "activity"
+    has_rare_custom_fields = True
     listings = [CursorListing("/api/v2/activities", price=10, params={"include_fields": "attendees"})]
 
 

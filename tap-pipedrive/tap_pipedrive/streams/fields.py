@@ -15,7 +15,11 @@ class FieldDefinition(Entity):
     field_name: Text = Field(None, description="What people see; may change, and need not be unique")
     field_type: Text = None
     description: Text = None
-    column_name: Text = Field(None, description="The custom field's (first) column in the entity's table")
+    column_name: Text = Field(
+        None,
+        description="The custom field's (first) column in the entity's table, if the same run reads it: "
+        "`field_columns` has those of all tables",
+    )
     is_custom_field: Boolean = None
     is_optional_response_field: Boolean = None
     subfields: List = None
@@ -51,6 +55,26 @@ class FieldOptions(PipedriveStream):
     keeps_missing_rows = True
     listings = tuple(OptionListing(entity) for entity in FIELD_LISTINGS)
     ignored_keys = {"id"}
+
+
+class FieldColumn(Entity):
+    stream: Key = Field(description="The table that has the column")
+    column_name: Key = Field(description="The field's first column in that table")
+    all_columns: List = Field(None, description="All columns of the field")
+    entity: Text = Field(None, description="With `field_code`, the key of `fields`")
+    field_code: Text = None
+    field_name: Text = Field(None, description="What people see")
+    field_type: Text = Field(None, description="The field's type when it got the column")
+    is_current: Boolean = Field(None, description="False for a column that the field had before")
+
+
+class FieldColumns(PipedriveStream):
+    """Columns of custom fields, by table; each stream that has custom fields writes its own."""
+
+    name = "field_columns"
+    entity = FieldColumn
+    keeps_missing_rows = True
+    primary_keys = ("stream", "column_name")
 
 
 class RejectedValue(Entity):

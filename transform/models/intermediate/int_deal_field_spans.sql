@@ -2,8 +2,13 @@
    are planned as nested loops. #}
 {{ config(materialized='table', post_hook='analyze {{ this }}') }}
 
-{# The change log knows what changed, the deal what it is now. Where they
-   disagree, as changes are not or not yet read, the deal is right. #}
+{# The change log knows what changed, the versions what changed since without
+   it, the deal what it is now. Where they disagree, as changes are not or not
+   yet read, the deal is right. #}
+{% set fields = [
+    'stage_id', 'status', 'value', 'currency', 'user_id', 'expected_close_date',
+] %}
+
 with
 
 deals as (
@@ -18,11 +23,23 @@ changes as (
         {{ plain_number('old_value') }} as old_value,
         {{ plain_number('new_value') }} as new_value,
         sequence,
+        false as is_inferred,
         changed_at
     from {{ ref('stg_pipedrive__deal_changes') }}
     where
-        field_key in ('stage_id', 'status', 'value', 'currency')
+        field_key in ('{{ fields | join("', '") }}')
         and changed_at is not null
+    union all
+    select
+        deal_id,
+        field_key,
+        null as actor_user_id,
+        old_value,
+        new_value,
+        version_number as sequence,
+        true as is_inferred,
+        changed_at
+    from {{ ref('int_deal_changes_seen') }}
 ),
 
 first_changes as (
@@ -72,6 +89,18 @@ fields as (
             deals.currency,
             deals.currency,
             deals.updated_at
+        ),
+        (
+            'user_id',
+            deals.owner_id::text,
+            deals.owner_id::text,
+            deals.updated_at
+        ),
+        (
+            'expected_close_date',
+            deals.expected_close_date::text,
+            deals.expected_close_date::text,
+            deals.updated_at
         )
     ) as fields (field_key, value_without_log, present_value, changed_at)
 ),
@@ -90,7 +119,7 @@ fields_with_log as (
             when last_changes.deal_id is null then fields.value_without_log
             else last_changes.new_value
         end as last_value,
-        first_changes.deal_id is not null as has_log,
+        coalesce(first_changes.is_inferred, true) as is_inferred,
         least(fields.created_at, first_changes.changed_at) as started_at,
         greatest(
             fields.changed_at,
@@ -113,7 +142,7 @@ starts as (
         first_value as value,
         0 as step,
         null::bigint as sequence,
-        not has_log and first_value is distinct from present_value
+        is_inferred and first_value is distinct from present_value
         as is_inferred,
         started_at
     from fields_with_log
@@ -125,7 +154,7 @@ starts as (
         changes.new_value as value,
         1 as step,
         changes.sequence,
-        false as is_inferred,
+        changes.is_inferred,
         changes.changed_at as started_at
     from changes
     inner join fields

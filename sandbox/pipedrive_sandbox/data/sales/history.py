@@ -1,6 +1,7 @@
-"""What people changed by hand: custom fields of deals and contacts, and contacts' own fields."""
+"""What people changed by hand: custom fields of deals and contacts, contacts' own fields, dates put off."""
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from random import Random
 from typing import Any
 
@@ -12,6 +13,8 @@ from pipedrive_sandbox.records.changelog import V1_KEYS, custom_differences, tex
 _ENTITIES = {"deals": ("deal", 0.35), "persons": ("person", 0.3), "organizations": ("organization", 0.4)}
 _OWN = {"deals": (), "persons": ("owner_id", "phones"), "organizations": ("owner_id", "address")}
 _WAS_EMPTY = 0.4
+_SLIPPED_BEFORE = 0.55
+_BROUGHT_FORWARD = 0.2
 
 Change = tuple[str, str | None, str | None]
 
@@ -41,6 +44,22 @@ def edits(draft: Draft) -> None:
             log.sort(key=lambda line: line["time"])
             if not log:
                 del draft.changes[entity][row["id"]]
+
+
+def slips(draft: Draft) -> None:
+    """Adds earlier changes of the expected close date to deals that had one: some are put off again and again."""
+    rng = draft.rng("slips")
+    for deal in draft.records["deals"]:
+        log = draft.changes["deals"].get(deal["id"], [])
+        line = next((line for line in log if line["field_key"] == "expected_close_date"), None)
+        while line and line["time"] - deal["add_time"] > 1 and rng.random() < _SLIPPED_BEFORE:
+            moment = deal["add_time"] + 1 + int(rng.random() * (line["time"] - deal["add_time"] - 1))
+            days = timedelta(days=1 + int(rng.random() * 45))
+            days = -days if rng.random() < _BROUGHT_FORWARD else days
+            before = str(date.fromisoformat(line["old_value"]) - days)
+            line = logged(moment, "expected_close_date", before, line["old_value"], deal["owner_id"])
+            log.append(line)
+        log.sort(key=lambda line: line["time"])
 
 
 def _edit(

@@ -56,6 +56,14 @@ channels as (
     where entity = 'deal' and field_code = 'channel'
 ),
 
+customer_deals as (
+    select
+        deal_id,
+        customer_id
+    from {{ ref('int_customer_deals') }}
+    where crm = 'pipedrive'
+),
+
 final as (
     select
         -- ids
@@ -64,6 +72,7 @@ final as (
         deals.creator_user_id,
         deals.person_id,
         deals.organization_id,
+        customer_deals.customer_id,
         deals.pipeline_id,
         deals.stage_id,
         deals.source_lead_id,
@@ -152,6 +161,7 @@ final as (
     left join labels on deals.deal_id::text = labels.record_id
     left join activities on deals.deal_id = activities.deal_id
     left join line_items on deals.deal_id = line_items.deal_id
+    left join customer_deals on deals.deal_id::text = customer_deals.deal_id
 )
 
 select * from final

@@ -15,7 +15,7 @@ customers as (
 
 deals_in_cohorts as (
     select
-        deals.crm,
+        customers.crm,
         deals.currency,
         deals.customer_id,
         deals.value,

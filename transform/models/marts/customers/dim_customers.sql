@@ -11,20 +11,21 @@ records as (
 deals_summarized as (
     select
         customer_id,
-        crm,
+        (array_agg(crm order by created_at, crm, deal_id))[1] as first_crm,
         count(*) as deal_count,
         count(*) filter (where is_open) as open_deal_count,
         count(*) filter (where is_won) as won_deal_count,
         min(created_at) as first_deal_at,
         max(won_at) as last_won_at
     from deals
-    group by customer_id, crm
+    group by customer_id
 ),
 
 first_won_deals as (
     select distinct on (customer_id)
         customer_id,
         deal_id,
+        crm,
         channel,
         currency,
         won_month,
@@ -54,7 +55,7 @@ final as (
         records_merged.record_ids,
 
         -- strings
-        deals_summarized.crm,
+        coalesce(first_won_deals.crm, deals_summarized.first_crm) as crm,
         split_part(deals_summarized.customer_id, '-', 2) as kind,
         records_merged.name,
         first_won_deals.channel,

@@ -26,12 +26,21 @@ exchange_rates as (
     select * from {{ ref('int_exchange_rates') }}
 ),
 
+customer_deals as (
+    select
+        deal_id,
+        customer_id
+    from {{ ref('int_customer_deals') }}
+    where crm = 'hubspot'
+),
+
 final as (
     select
         -- ids
         deals.deal_id,
         deals.company_id,
         deals.contact_id,
+        customer_deals.customer_id,
         deals.owner_id,
         deals.pipeline_id,
         deals.stage_id,
@@ -76,6 +85,7 @@ final as (
     left join companies on deals.company_id = companies.company_id
     left join contacts on deals.contact_id = contacts.contact_id
     left join owners on deals.owner_id = owners.owner_id
+    left join customer_deals on deals.deal_id = customer_deals.deal_id
     left join exchange_rates
         on
             deals.currency = exchange_rates.currency

@@ -4,6 +4,13 @@ source as (
     select * from {{ raw_table('deal_participant_changes') }}
 ),
 
+-- A change has another key once its actor is gone, and is still the same change.
+changes as (
+    select distinct on (deal_id, sequence, time, action, person_id) *
+    from source
+    order by deal_id, sequence, time, action, person_id, _sdc_extracted_at desc
+),
+
 renamed as (
     select
         -- ids
@@ -23,7 +30,7 @@ renamed as (
 
         -- load
         _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
-    from source
+    from changes
 )
 
 select * from renamed

@@ -1,7 +1,20 @@
+{# The table of columns is written by the runs that read the records' tables,
+   which need not be those that read the fields. #}
 with
 
 source as (
     select * from {{ raw_table('fields') }}
+),
+
+own_columns as (
+    select distinct on (field_id)
+        field_id,
+        column_name
+    from {{ ref('stg_pipedrive__field_columns') }}
+    where
+        is_current
+        and stream = case entity when 'activity' then 'activities' else entity || 's' end
+    order by field_id, _sdc_extracted_at desc
 ),
 
 renamed as (
@@ -28,6 +41,24 @@ renamed as (
         -- load
         _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
     from source
+),
+
+fields_with_columns as (
+    select
+        renamed.field_id,
+        renamed.entity,
+        renamed.field_code,
+        renamed.name,
+        renamed.field_type,
+        renamed.description,
+        coalesce(own_columns.column_name, renamed.column_name) as column_name,
+        renamed.subfields,
+        renamed.is_custom,
+        renamed.is_optional,
+        renamed.is_deleted,
+        renamed._sdc_extracted_at
+    from renamed
+    left join own_columns on renamed.field_id = own_columns.field_id
 )
 
-select * from renamed
+select * from fields_with_columns

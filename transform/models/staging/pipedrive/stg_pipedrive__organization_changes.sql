@@ -4,6 +4,13 @@ source as (
     select * from {{ raw_table('organization_changes') }}
 ),
 
+-- A change has another key once its actor is gone, and is still the same change.
+changes as (
+    select distinct on (organization_id, sequence, time, field_key, old_value, new_value) *
+    from source
+    order by organization_id, sequence, time, field_key, old_value, new_value, _sdc_extracted_at desc
+),
+
 renamed as (
     select
         -- ids
@@ -29,7 +36,7 @@ renamed as (
 
         -- load
         _sdc_extracted_at at time zone 'UTC' as _sdc_extracted_at
-    from source
+    from changes
 )
 
 select * from renamed

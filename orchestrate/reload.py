@@ -1,0 +1,97 @@
+"""`make reload`: the next run reads everything again, and each custom field goes on in the column that it has.
+
+Without a state, the tap names columns anew, by the names that fields have now: the values of a field that was
+renamed would go on in a new column. The table `field_columns` says which columns there are.
+"""
+
+import json
+import subprocess
+from collections import defaultdict
+from contextlib import ExitStack
+from typing import Any
+
+import click
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
+
+from orchestrate import database, environment, masking
+from orchestrate.crms import CRMS
+from orchestrate.errors import RunError
+from orchestrate.output import say
+from orchestrate.paths import BIN, ROOT
+from orchestrate.processes import end_by_exception
+from orchestrate.warehouse import embedded_postgres
+
+CRM = CRMS["pipedrive"]
+
+QUERY = """
+    select named.*
+    from {}.field_columns as named
+    inner join pg_attribute
+        on attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, stream))
+        and attname = column_name
+        and not attisdropped
+    order by stream, attnum
+"""
+
+
+@click.command()
+@click.option("--state-id", default=f"dev:{CRM.tap}-to-{CRM.loader}", show_default=True)
+def main(state_id: str) -> None:
+    """Replace the state of a pipeline, its name in `meltano state list`, by one that has only the columns."""
+    end_by_exception()
+    variables = environment.settings()
+    with ExitStack() as cleanup:
+        if not variables.get("TARGET_POSTGRES_HOST"):
+            variables |= cleanup.enter_context(embedded_postgres())
+        masking.learn(variables)
+        with database.connected(variables) as connection:
+            state = state_of(connection, CRM.raw_schema(variables))
+    result = subprocess.run(
+        [BIN / "meltano", "state", "set", "--force", state_id, json.dumps({"singer_state": state})],
+        cwd=ROOT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RunError(f"meltano state set failed:\n{(result.stdout + result.stderr)[-2000:]}")
+    count = sum(len(each["custom_fields"]) for each in state["bookmarks"].values())
+    say(f"The next run of {state_id} reads everything again; {count:,} columns of custom fields are kept.")
+
+
+def state_of(connection: psycopg.Connection, schema: str) -> dict[str, Any]:
+    """Return a state of the tap that has nothing but the columns of custom fields.
+
+    A field that has two columns of its present type, as after a run without a state, goes on in the older one.
+
+    Raises:
+        RunError: The database does not say which columns there are.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        try:
+            cursor.execute(SQL(QUERY).format(Identifier(schema)), {"schema": schema})
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            raise RunError(
+                f"The database has no table {schema}.field_columns, which says what the columns of custom fields "
+                "are: run once with this version, and with the stream field_columns."
+            ) from None
+        rows = cursor.fetchall()
+    fields: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        fields[row["stream"], row["field_code"]].append(row)
+    bookmarks: dict[str, Any] = {}
+    for (stream, code), columns in fields.items():
+        newest = max(columns, key=lambda row: (row["is_current"], row["_sdc_extracted_at"]))
+        present = next(row for row in columns if row["field_type"] == newest["field_type"])
+        pins = bookmarks.setdefault(stream, {"custom_fields": {}})["custom_fields"]
+        for row in columns:
+            key = code if row is present else f"{code} {row['column_name']}"
+            pins[key] = {"name": row["column_name"], "type": row["field_type"]}
+    return {"bookmarks": bookmarks}
+
+
+if __name__ == "__main__":
+    main()

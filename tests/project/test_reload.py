@@ -1,0 +1,110 @@
+"""After `make reload`, everything is read again into the columns that the tables have."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from orchestrate.errors import RunError
+from orchestrate.reload import state_of
+
+from ..pipeline.pipe import connection_settings, connection_variables
+from ..tap.harness import Run, account, fake, field_definition, run
+
+ROOT = Path(__file__).resolve().parents[2]
+RENAMED, CLASHING, RETYPED, DELETED = (digit * 40 for digit in "1234")
+
+
+def load(connection: psycopg.Connection[Any], done: Run) -> None:
+    """Make the tables' columns, and the rows of `field_columns`, as the loader does."""
+    connection.execute("create schema if not exists pipedrive")
+    for table in ("deals", "leads", "field_columns"):
+        name = Identifier("pipedrive", table)
+        connection.execute(SQL("create table if not exists {} ()").format(name))
+        for column in [*done.columns(table), "_sdc_extracted_at"]:
+            kind = SQL("boolean" if column == "is_current" else "timestamp" if "_sdc" in column else "text")
+            add = SQL("alter table {} add column if not exists {} {}")
+            connection.execute(add.format(name, Identifier(column), kind))
+    for row in done.records("field_columns"):
+        key = [row["stream"], row["column_name"]]
+        connection.execute("delete from pipedrive.field_columns where stream = %s and column_name = %s", key)
+        connection.execute(
+            "insert into pipedrive.field_columns (stream, column_name, field_code, field_type, is_current, "
+            "_sdc_extracted_at) values (%s, %s, %s, %s, %s, clock_timestamp())",
+            [*key, row["field_code"], row["field_type"], row["is_current"]],
+        )
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before a run without state", "after it"])
+def test_fields_go_on_in_their_columns(database: str, is_late: bool) -> None:
+    """A field that was renamed, one whose name another field has now, one whose type changed, a deleted one."""
+    names = {RENAMED: "Heat", CLASHING: "Score", RETYPED: "Size", DELETED: "Old"}
+    fields = [field_definition(key, name, "varchar") for key, name in names.items()]
+    lists: dict[str, Any] = {"/api/v2/dealFields": fields, "/api/v2/deals": [{"id": 1}]}
+    with psycopg.connect(database, autocommit=True) as connection, fake(account(lists)) as server:
+        done = [run(server.url).good()]
+        load(connection, done[-1])
+        fields[0]["field_name"] = "Warmth"
+        if not is_late:  # else the loader refuses the first column of that name
+            fields[2]["field_type"] = "double"
+        fields[3:] = [field_definition("5" * 40, "Score", "varchar")]
+        done.append(run(server.url, state=done[-1].state).good())
+        load(connection, done[-1])
+        there = set(done[-1].columns("deals"))
+        assert {"heat", "score", "score_555555", "size" if is_late else "size_333333"} <= there
+        if is_late:
+            done.append(run(server.url).good())
+            assert "warmth" in done[-1].columns("deals")
+            load(connection, done[-1])
+        state = state_of(connection, "pipedrive")
+        assert state["bookmarks"].keys() == {"deals", "leads"}
+        server.asked.clear()
+        again = run(server.url, state=state).good()
+        assert set(again.columns("deals")) == there
+        assert set(again.columns("leads")) == set(done[1].columns("leads"))
+        (request,) = [seen for seen in server.asked if seen.path == "/api/v2/deals"]
+        assert "updated_since" not in request.params
+        fields.append(field_definition(DELETED, "Old", "varchar"))  # a field that is restored
+        restored = run(server.url, state=again.state).good()
+        assert set(restored.columns("deals")) == {*there, "old"}
+
+
+def test_a_database_without_the_table_is_one_sentence(database: str) -> None:
+    with (
+        psycopg.connect(database, autocommit=True) as connection,
+        pytest.raises(RunError, match=r"The database has no table pipedrive\.field_columns"),
+    ):
+        state_of(connection, "pipedrive")
+
+
+def test_the_command_sets_the_state_of_meltano(database: str, tmp_path: Path) -> None:
+    fields = [field_definition(RENAMED, "Heat", "varchar")]
+    with (
+        psycopg.connect(database, autocommit=True) as connection,
+        fake(account({"/api/v2/dealFields": fields, "/api/v2/deals": [{"id": 1}]})) as server,
+    ):
+        load(connection, run(server.url).good())
+    variables = connection_variables(connection_settings(database))
+    variables["MELTANO_DATABASE_URI"] = f"sqlite:///{tmp_path / 'meltano.db'}"
+    environment = os.environ | variables
+    command: list[str | Path] = [sys.executable, "-m", "orchestrate.reload", "--state-id", "dev:somewhere"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "The next run of dev:somewhere reads everything again; 2 columns of custom fields are kept." in (
+        done.stdout + done.stderr
+    )
+    meltano = Path(sys.executable).with_name("meltano")
+    get: list[str | Path] = [meltano, "state", "get", "dev:somewhere"]
+    shown = subprocess.run(get, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    pins = {RENAMED: {"name": "heat", "type": "varchar"}}
+    assert json.loads(shown) == {
+        "singer_state": {"bookmarks": {stream: {"custom_fields": pins} for stream in ("deals", "leads")}}
+    }
