@@ -41,6 +41,9 @@ open: .venv/ready     ## open that page in a browser
 reload: .venv/ready   ## have the next run read everything again, into the same columns; STATE_ID=… as in `meltano state list`
 	@$(OURS).reload --state-id $(STATE_ID)
 
+metabase: .venv/ready ## the database and the dashboards for a running Metabase, which .env names
+	@$(OURS).metabase
+
 docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 

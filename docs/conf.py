@@ -20,6 +20,7 @@ CONTENTS = """
 :glob:
 
 docs/operate
+docs/analyze
 docs/behaviour
 docs/streams
 docs/settings

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
-from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
 
 Json = dict[str, Any]
 
@@ -201,7 +201,7 @@ class FakeMetabase:
         schema = BODIES.get(f"{method} " + re.sub(r"/\d+", "/#", path))
         if schema is None:
             return 404, "API endpoint does not exist."
-        problems = [error.message for error in Draft202012Validator(schema).iter_errors(body)]
+        problems = [error.message for error in OAS31Validator(schema).iter_errors(body)]
         if problems:
             return 400, {"errors": problems}
         if path not in ("setup", "session"):
