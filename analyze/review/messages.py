@@ -1,5 +1,6 @@
 """The review as a message: as plain text, for Slack, for Teams, and as an e-mail."""
 
+import json
 import re
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -138,7 +139,7 @@ def teams(review: Review, texts: Texts) -> dict[str, Any]:
     for position, paragraph in enumerate(said):
         lines = ["- " + "".join(map(write, line)) for line in paragraph.lines]
         added = [block(write(Span(paragraph.heading)), weight="Bolder"), block("\n".join(lines))]
-        size += len(str(added).encode())
+        size += len(json.dumps(added))  # as it is sent, where a letter with an accent takes six bytes
         if size > TEAMS_BYTES:
             body.append(block(texts.word("more_owners", count=texts.number(len(said) - position))))
             break

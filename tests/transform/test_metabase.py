@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -337,3 +338,19 @@ def test_nobody_and_somebody_else_answering_are_told_apart() -> None:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(MetabaseError, match="does not answer"):
         Metabase(address, Account(email="a@example.com", password="x"))
+
+
+@pytest.mark.skipif(
+    "LIVE_METABASE_URL" not in os.environ, reason="LIVE_METABASE_URL names no Metabase to fill"
+)
+def test_a_live_metabase_takes_everything_once(variables: dict[str, str]) -> None:
+    """With LIVE_METABASE_KEY, a key of the group Administrators; it has to reach Postgres at 127.0.0.1."""
+    live = {
+        **variables,
+        "METABASE_URL": os.environ["LIVE_METABASE_URL"],
+        "METABASE_API_KEY": os.environ.get("LIVE_METABASE_KEY", ""),
+    }
+    first = attempt(live)
+    assert first.exit_code == 0, first.output
+    second = attempt(live)
+    assert "Nothing had to be changed" in second.output
