@@ -3,6 +3,7 @@ PYTHON ?= python3
 CRM ?= pipedrive
 DEALS ?= 5000
 RUNS ?= 20
+INPUTS ?= 1000000
 SEED ?= 1
 STATE_ID ?= dev:tap-pipedrive-to-target-postgres
 UV_VERSION = 0.13.9
@@ -50,8 +51,9 @@ review: .venv/ready   ## what moved last week and what has to be done, as a page
 docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 
-generate: .venv/ready ## what other files repeat of the tap's streams and settings
+generate: .venv/ready ## what other files repeat of the tap's streams and settings, and Grafana's dashboards
 	@.venv/bin/python tap-pipedrive/generate.py && .venv/bin/python -m analyze.exposures
+	@.venv/bin/python deploy/observe/dashboards.py
 
 sample: .venv/ready   ## write the output of `make run` into the READMEs
 	@.venv/bin/python -m tests.project.sample_output
@@ -62,8 +64,17 @@ test: .venv/ready     ## every test whose programs are installed
 test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano nor dbt nor Postgres
 	@$(PYTEST) $(FAST_TESTS) $(PYTEST_ARGS)
 
+observe: .venv/ready  ## metrics, rules, alerts and dashboards, with the real Prometheus and its relatives
+	@$(PYTEST) tests/observe $(PYTEST_ARGS)
+
 chaos: .venv/ready    ## more hard days than `test` has: RUNS of them, from number SEED on
 	@CHAOS_RUNS=$(RUNS) CHAOS_SEED=$(SEED) $(PYTEST) tests/chaos
+
+fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
+	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
+
+next-dbt: .venv/ready  ## the models on the next line of dbt, in an environment of its own
+	@$(PYTEST) -m next_dbt tests/transform
 
 lint: .venv/ready     ## style, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
@@ -95,7 +106,7 @@ clean: $(SET_UP)      ## undo everything that run and test have made, the data i
 ifneq ($(shell cat .venv/ready 2> /dev/null),$(CURDIR))
 .PHONY: .venv/ready
 endif
-.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml warehouse/pyproject.toml plugins/postgres-sessions/pyproject.toml plugins/tap-hubspot/pyproject.toml
+.venv/ready: pyproject.toml uv.lock tap-pipedrive/pyproject.toml sandbox/pyproject.toml warehouse/pyproject.toml plugins/postgres-sessions/pyproject.toml plugins/run-metrics/pyproject.toml plugins/tap-hubspot/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv as root." >&2; exit 1; }
 	@echo "Setting up .venv"

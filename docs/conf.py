@@ -21,6 +21,7 @@ CONTENTS = """
 
 docs/operate
 docs/analyze
+docs/observe
 docs/behaviour
 docs/streams
 docs/settings

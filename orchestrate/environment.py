@@ -1,5 +1,6 @@
 """The settings of a run: `.env` and the environment, and what is wrong with them."""
 
+import calendar
 import io
 import os
 import re
@@ -164,3 +165,9 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     margin = environment.get("GROSS_MARGIN", "1")
     if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", margin):
         yield f"GROSS_MARGIN is {margin}: take a share from 0 to 1 such as 0.7."
+    weekday = environment.get("WEEK_START", "monday")
+    if weekday.title() not in calendar.day_name:
+        yield f"WEEK_START is {weekday}: take a weekday in English such as sunday."
+    month = environment.get("FISCAL_YEAR_START", "1")
+    if not re.fullmatch(r"[1-9]|1[0-2]", month):
+        yield f"FISCAL_YEAR_START is {month}: take the number of a month, 1 to 12."

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
@@ -27,7 +28,7 @@ from meltano.core.logging.utils import LogFormat, default_config
 from meltano.core.project import Project
 from meltano.core.task_sets_service import TaskSetsService
 
-from orchestrate import database, environment, masking
+from orchestrate import database, environment, masking, observe
 from orchestrate.crms import CRMS
 from orchestrate.errors import RunError
 from orchestrate.paths import LOG_SUFFIX, LOGS
@@ -53,6 +54,7 @@ def console_handler() -> logging.Handler:
     """Return Meltano's own console handler, with masked secrets, once the process is fit to go on."""
     project = Project.find()
     masking.learn({**project.dotenv_env, **os.environ})
+    metrics_handler()  # first of all, so that a run that must not go on is counted as failed
     try:
         _begin(project)
     except RunError as error:
@@ -88,8 +90,24 @@ def file_handler() -> logging.Handler:
     return handler
 
 
+def metrics_handler() -> logging.Handler:
+    """Return the handler that turns the messages of `meltano run` into metrics, see `observe`."""
+    runs = _command() == "run" and not {"--help", "--dry-run"}.intersection(sys.argv)
+    return observe.metrics_handler(_state_ids() if runs else ())
+
+
+@cache
+def _state_ids() -> tuple[str, ...]:
+    project = Project.find()
+    known = {plugin.name for plugin in project.plugins.plugins()}
+    return observe.state_ids(project, [name for name in _plugins(project) if name in known])
+
+
 def _formatter(log_format: LogFormat) -> logging.Formatter:
-    """Return Meltano's own formatter, with masked secrets."""
+    """Return Meltano's own formatter, with masked secrets, and with what is known of the run if it writes JSON."""
+    if log_format == LogFormat.json:
+        ids = _state_ids() if _command() else ()
+        return masking.MaskingFormatter(observe.json_formatter(observe.Context(ids)))
     made_by = dict(default_config("INFO", log_format=log_format)["formatters"][log_format])
     return masking.MaskingFormatter(made_by.pop("()")(**made_by))
 

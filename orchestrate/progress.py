@@ -151,7 +151,7 @@ def _explained(node: dict[str, Any], result: dict[str, Any]) -> str:
     n = f"{result.get('failures') or 0:,}"
     meaning = MEANINGS.get((node.get("test_metadata") or {}).get("name", ""))
     if meaning:
-        model = str(node.get("attached_node", "")).rpartition(".")[2]
+        model = str(node["attached_node"]).split(".")[2]  # a version may follow
         sentence = f"{model}.{node.get('column_name')}: {meaning.format(n=n)}"
     else:
         sentence = (

@@ -31,6 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 HUB = ROOT / "tap-pipedrive/hub/tap-pipedrive.yml"
 SOURCES = ROOT / "transform/models/staging/pipedrive/_pipedrive__sources.yml"
 CONTRACT = ROOT / "tests/pipeline/contract.py"
+BOUNDED, BOUNDS = (
+    ROOT / "tap-pipedrive/tap_pipedrive/bounds.py",
+    ROOT / "plugins/tap-hubspot/tap_hubspot/bounds.py",
+)
+GENERATED = "# Written by make generate, from bounds.py of tap-pipedrive.\n"
 SNAPSHOTS = ROOT / "tests/tap/catalog"
 LANGUAGES = {"en": ROOT / "docs", "pt": ROOT / "docs/pt-BR"}
 
@@ -361,6 +366,7 @@ def outputs() -> dict[Path, str]:
     }
     found[readme] = replaced(readme, blocks)
     found[CONTRACT] = contract(CONTRACT.read_text(), STREAMS)
+    found[BOUNDS] = GENERATED + BOUNDED.read_text().replace("tap_pipedrive", "tap_hubspot")
     for stream in STREAMS:
         name = name_of(stream)
         for path, make in (

@@ -41,6 +41,7 @@ LONGEST_FIRST = (
     "transform",
     "chaos",
     "pipeline",
+    "observe/test_end",
     "upgrade",
     "project/test_session",
     "sandbox/test_generate",

@@ -1,14 +1,27 @@
 """Layers: tests that need programs of their own. `make test` runs those whose programs are installed."""
 
+import os
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
+
+OWN = Path(__file__).parents[1] / ".run/uv/bin"
+"""Where the Makefile installs uv."""
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "airflow": ("uv",),
+    "next_dbt": ("uv",),
     "image": ("buildah",),
     "look": ("chromium",),
     "clouds": ("java",),
-    "observe": ("prometheus",),
+    "observe": (
+        "prometheus",
+        "promtool",
+        "prometheus-pushgateway",
+        "prometheus-alertmanager",
+        "amtool",
+        "prometheus-postgres-exporter",
+    ),
 }
 """Programs that the tests of each layer need, by the layer's marker."""
 
@@ -16,4 +29,9 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 def missing_programs(markers: Iterable[str]) -> list[str]:
     """Programs that tests with these markers need, and that are not installed."""
     needed = {program for marker in markers for program in PROGRAMS.get(marker, ())}
-    return sorted(program for program in needed if shutil.which(program) is None)
+    return sorted(program for program in needed if find(program) is None)
+
+
+def find(program: str) -> str | None:
+    """Path of a program: one of the system, or one that the project has installed."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(OWN)]))

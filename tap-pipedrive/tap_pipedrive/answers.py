@@ -85,11 +85,11 @@ def read(content: bytes, served_at: datetime | None) -> Answer:
         envelope = _open(content)
         if rb"\u0000" in content:
             envelope = _open(_repaired(content))
-    except msgspec.ValidationError:
-        raise TryAgain("a body that is no JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # lone surrogates, for one
         try:
             envelope = _open(_repaired(content))
+        except msgspec.ValidationError:
+            raise TryAgain("a body that is no JSON object") from None
         except (ValueError, RecursionError):
             raise TryAgain("a body that is not JSON or cut off", is_heavy=True) from None
     if envelope.success is False or not bytes(envelope.data):

@@ -234,11 +234,12 @@ def log_owner(client: Client) -> None:
     admin_of = _admin_rights(me)
     lacking = [ADMIN_APPS[app] for app in ADMIN_APPS if admin_of.get(app) is False]
     logger.info(
-        "Reading the account %s (%s) as %s, %s",
+        "Reading the account %s (%s) as user %s, %s",
         _words(me.get("company_name")),
         _words(me.get("company_domain")),
-        _words(me.get("name")),
+        _words(me.get("id")),
         "no admin" if lacking else "an admin" if any(map(admin_of.get, ADMIN_APPS)) else "rights unknown",
+        extra={key: me.get(key) for key in ("company_id", "company_name")},
     )
     if lacking:
         logger.warning(

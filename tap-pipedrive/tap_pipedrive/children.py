@@ -69,15 +69,20 @@ class ChildListing(Listing):
         batches = [changed[start : start + self.batch] for start in range(0, len(changed), self.batch)]
         # Refusals wait until the API answers for one parent: if it never does, the bookmark stays before them.
         refused: list[Page] = []
+        left, left_to_ask = len(changed), source.run.left_to_ask
+        left_to_ask[source.stream] = left, self._cost(left)
         forbidden: NotAllowed | None = None
         is_answered = False
         for batch, rows, refusal, share in self._answers(source, batches):
             moved, parent = batch[-1]
+            left -= len(batch)
+            left_to_ask[source.stream] = left, self._cost(left)
             checkpoint = {"moved": moved, "id": parent} if moved < settled else checkpoint
             page = Page(
                 partial(list, rows),
                 checkpoint,
-                index.began,
+                index.served_at,
+                began=index.began,
                 reached=datetime.fromtimestamp(moved, UTC) if moved != ALL_TIME else None,
                 refusal=refusal and self._of_parent_refused(parent, refusal),
                 share=share,
@@ -97,8 +102,17 @@ class ChildListing(Listing):
             f"{index.rows_without_id} rows of {self.parents.stream} have no id to ask about"
         )
         yield Page(
-            list, {}, index.began, reached=index.began, refusal=missing if index.rows_without_id else None
+            list,
+            {},
+            index.served_at,
+            began=index.began,
+            reached=index.began,
+            refusal=missing if index.rows_without_id else None,
         )
+
+    def _cost(self, parents: int) -> int:
+        """Return the API tokens that it takes to ask about some parents, if each answer is one page."""
+        return -(-parents // self.batch) * self.list_of.price
 
     def _answers(
         self, source: Source, batches: Sequence[Batch]

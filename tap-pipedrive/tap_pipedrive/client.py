@@ -4,7 +4,9 @@ import itertools
 import logging
 import re
 import threading
-from collections import Counter
+import time
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,7 +17,8 @@ import requests
 from tap_pipedrive import errors, retries
 from tap_pipedrive.answers import Answer, error_text, read
 from tap_pipedrive.bounds import body_of, bounded_session
-from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized
+from tap_pipedrive.clocks import RunClock
+from tap_pipedrive.errors import Blocked, BudgetSpent, PipedriveError, TryAgain, Unauthorized, Unavailable
 from tap_pipedrive.limits import Limits
 from tap_pipedrive.retries import (
     TIMEOUTS,
@@ -29,6 +32,9 @@ from tap_pipedrive.retries import (
 
 SMALLEST_PAGE = 25
 """Rows; a smaller page would cost more tokens than it may save."""
+
+DURATION_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Seconds; durations of requests are counted between these bounds."""
 
 FAILURES_TO_HALVE = 2
 """How often a page has to fail, as a page that is too large may, before a smaller one is asked for."""
@@ -81,6 +87,23 @@ class PageSize:
             )
 
 
+@dataclass(slots=True)
+class Durations:
+    """How long requests took, from the first byte sent to the last one read, as a histogram."""
+
+    below: list[int] = field(default_factory=lambda: [0] * len(DURATION_BOUNDS))
+    """Requests that took no longer than each of DURATION_BOUNDS."""
+
+    seconds: float = 0.0
+    """Their sum."""
+
+    def add(self, seconds: float) -> None:
+        """Count one request."""
+        self.seconds += seconds
+        for position in range(bisect_left(DURATION_BOUNDS, seconds), len(DURATION_BOUNDS)):
+            self.below[position] += 1
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A GET request. Counts and messages name its endpoint as it stands here, a template."""
@@ -111,10 +134,17 @@ class Client:
     def __init__(self, auth: Auth, limits: Limits | None = None) -> None:
         self._auth = auth
         self.limits = limits or Limits()
+        self.clock = RunClock()
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests sent, by endpoint and status (0: without an answer)."""
         self.retries: Counter[str] = Counter()
         """Requests that were sent again, by endpoint."""
+        self.given_up: Counter[str] = Counter()
+        """Requests that failed as often as they are tried, by endpoint."""
+        self.cursor_pages: Counter[str] = Counter()
+        """Requests for a page that the page before named by a cursor, by endpoint."""
+        self.durations: defaultdict[tuple[str, int], Durations] = defaultdict(Durations)
+        """How long requests took, by endpoint and status (0: without an answer)."""
         self._fatal: PipedriveError | None = None
         self._lock = threading.Lock()
         self._sessions = threading.local()  # requests' sessions are not made for sharing between threads
@@ -134,7 +164,12 @@ class Client:
                     request.page.halve(request.endpoint)
                 raise
 
-        return retrying(f"GET {request.endpoint}", self._auth.access().url, attempt)
+        try:
+            return retrying(f"GET {request.endpoint}", self._auth.access().url, attempt)
+        except Unavailable:
+            with self._lock:
+                self.given_up[request.endpoint] += 1
+            raise
 
     def _try(self, request: Request) -> Answer:
         try:
@@ -156,7 +191,9 @@ class Client:
             response, body = self._send(access, request)
             exchange.answered(response.status_code, response.headers)
             if response.status_code == 200:
-                return read(body, clock(response.headers.get("Date")))
+                served_at = clock(response.headers.get("Date"))
+                self.clock.start(served_at)
+                return read(body, served_at)
             problem = _problem(request.endpoint, response, body, self._auth.when_refused)
             if isinstance(problem, Blocked | BudgetSpent):
                 self._fatal = problem  # before the limits admit another request
@@ -167,7 +204,7 @@ class Client:
             raise self._fatal
 
     def _send(self, access: Access, request: Request) -> tuple[requests.Response, bytes]:
-        status = 0
+        status, started = 0, time.monotonic()
         try:
             response = self._session().get(
                 _address(access.url, request.endpoint, request.ids),
@@ -188,6 +225,8 @@ class Client:
         finally:
             with self._lock:
                 self.requests[request.endpoint, status] += 1
+                self.durations[request.endpoint, status].add(time.monotonic() - started)
+                self.cursor_pages[request.endpoint] += "cursor" in request.params
         return response, body
 
     def _session(self) -> requests.Session:

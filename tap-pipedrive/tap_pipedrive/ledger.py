@@ -35,11 +35,21 @@ OPEN_SECONDS = 60.0
 TRIAL_SECONDS = 5.0
 """How long the others wait before they ask for that outcome."""
 
+CLOCK_SECONDS = 10.0
+"""How far clocks may be set back before a ledger is discarded."""
+
+MOST_UNSETTLED = 10_000
+"""Tokens of requests in flight and of those whose process was killed; more are a mistake."""
+
+MOST_SLOTS, MOST_TOKENS, MOST_COUNTED = 10**5, 10**9, 10**15
+"""Bounds of what a ledger may hold."""
+
 _HEADERS = (
     "x-ratelimit-limit",
     "x-ratelimit-remaining",
     "x-daily-ratelimit-token-limit",
     "x-daily-ratelimit-token-remaining",
+    "x-ratelimit-reset",
 )
 
 
@@ -60,6 +70,8 @@ class RateLimitHeaders(NamedTuple):
     burst_remaining: int | None = None
     tokens: int | None = None
     tokens_remaining: int | None = None
+    burst_reset: int | None = None
+    """Seconds until the burst window is empty again."""
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "RateLimitHeaders":
@@ -67,7 +79,7 @@ class RateLimitHeaders(NamedTuple):
         texts = [headers.get(name, "") for name in _HEADERS]
         read = cls(*(int(text) if re.fullmatch("[0-9]{1,9}", text) else None for text in texts))
         if not read.burst or (read.burst_remaining or 0) > read.burst:
-            read = read._replace(burst=None, burst_remaining=None)
+            read = read._replace(burst=None, burst_remaining=None, burst_reset=None)
         if read.tokens == 0 or (read.tokens and (read.tokens_remaining or 0) > read.tokens):
             read = read._replace(tokens=None, tokens_remaining=None)
         return read
@@ -117,6 +129,23 @@ class Ledger(msgspec.Struct):
     on_trial: bool = False
     """Whether that request is in flight."""
 
+    def is_plausible(self, now: float) -> bool:
+        """Return whether this can be true at a moment. A ledger of a clock that was set back since, or that
+        somebody else wrote, could stop every run or make it wait without end."""
+        counts = (self.number, self.settled, self.mark, self.failures)
+        remaining = [amount for amount in (self.remaining, self.left) if amount is not None]
+        return (
+            all(0 <= count <= MOST_COUNTED for count in counts)
+            and self.mark <= self.settled <= self.reserved <= self.settled + MOST_UNSETTLED
+            and 0 <= self.others <= MOST_TOKENS
+            and 0 < self.burst <= MOST_TOKENS
+            and len(self.slots) <= MOST_SLOTS
+            and self.window_seen <= now + CLOCK_SECONDS
+            and self.open_until <= now + OPEN_SECONDS + CLOCK_SECONDS
+            and (self.limit is None or 0 < self.limit <= MOST_TOKENS)
+            and all(-MOST_UNSETTLED <= amount <= MOST_TOKENS for amount in remaining)
+        )
+
     def admit(self, now: float, price: int, share: float, *, is_first: bool) -> Permit | float:
         """Admit a request, or return in how many seconds to ask again. Raises BudgetSpent and TryAgain. The
         first request of a run is not refused for the tokens that remained before: a new day may have begun."""
@@ -156,11 +185,12 @@ class Ledger(msgspec.Struct):
             self.slots.pop(permit.number, None)
         elif permit.number in self.slots:
             self.slots[permit.number] = now + WINDOW_SECONDS + MARGIN_SECONDS
-        if permit.mark >= self.mark and headers != RateLimitHeaders():  # later requests' headers are newer
+        is_ours = permit.mark <= self.settled  # else it is that of a ledger that was discarded
+        if is_ours and permit.mark >= self.mark and headers != RateLimitHeaders():  # later headers are newer
             self.mark = permit.mark
             self._learn_window(now, permit, headers)
             self._learn_tokens(permit, headers)
-        self.settled += permit.price
+        self.settled = min(self.settled + permit.price, self.reserved)
         if is_up is None:
             return False
         self.failures = 0 if is_up else self.failures + 1

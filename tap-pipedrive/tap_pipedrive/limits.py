@@ -47,6 +47,8 @@ class Limits:
     ) -> None:
         self.breaker_openings = 0
         """How often requests of this run opened the circuit breaker."""
+        self.fullest_window = RateLimitHeaders()
+        """Headers of the answer with the fewest requests remaining in the burst window."""
         self._store = store or MemoryStore()
         self._share = daily_token_share
         self._budget = token_budget
@@ -142,6 +144,9 @@ class Limits:
             self._reserved -= permit.price
             if exchange.status:
                 self.tokens[spent_on] += permit.price
+            remaining, least = exchange.headers.burst_remaining, self.fullest_window.burst_remaining
+            if remaining is not None and (least is None or remaining < least):
+                self.fullest_window = exchange.headers
             if is_refused:
                 self._careful_until = time.time() + CAREFUL_SECONDS
             self._settled.notify_all()

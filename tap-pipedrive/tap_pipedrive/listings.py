@@ -5,25 +5,30 @@ Each page is checked: a page that is no list, a cursor or a page that comes agai
 end, and rows that shift under a row count are noticed, and either repaired or reported as an error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import PageSize, Request
 from tap_pipedrive.errors import PipedriveError, Refused
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
-from tap_pipedrive.values import changed_at, rfc3339
+from tap_pipedrive.values import changed_at, encode, rfc3339
 
 PAGE = 500
 """Rows per page: the most that Pipedrive gives. A page costs the same whatever its size. A walk whose pages fail
 goes on with smaller ones."""
 
 RESTARTS = 5
-"""How often a reading by row count begins again when rows shift."""
+"""How often a reading by row count may have to go back to its beginning, as so many rows were removed."""
+
+KNOWN_PAGES = 3
+"""Pages of a reading by row count whose rows are remembered, to know them when they come again."""
 
 EMPTY_PAGES = 10
 """How many pages in a row may have no rows; a filter can empty some, but not all to come."""
@@ -120,6 +125,7 @@ class CursorListing(HttpListing):
                 partial(_rows, answer, self.path),
                 {"cursor": following} if following else {},
                 answer.served_at,
+                is_first=not cursor,
                 in_order=since is not None,
                 size=len(answer.raw),
             )
@@ -133,8 +139,8 @@ class OffsetListing(HttpListing):
     """A v1 list, counted by rows (`start`, `limit`).
 
     Rows shift when others come, go or change meanwhile, so a row count alone loses rows. A full reading sorts by
-    `id`, and each page begins with the last row of the page before; where the two differ, the reading starts
-    anew. A reading since a moment begins each page at the second of the last row seen.
+    `id`, and each page begins with the last row of the page before; where the two differ, the reading steps back
+    until it meets a row that it knows. A reading since a moment begins each page at the second of the last row.
     """
 
     has_updated_since: bool = True
@@ -178,34 +184,73 @@ class OffsetListing(HttpListing):
     def _counted(
         self, source: Source, params: Mapping[str, str], checkpoint: Checkpoint, size: PageSize
     ) -> Iterator[Page]:
+        """Read page by page. Each request begins with a row that was read before, or rows were removed, and the
+        reading steps back until it does, and skips what it knows."""
         start, last_id = checkpoint.get("start", 0), checkpoint.get("last_id")
         if not isinstance(start, int) or start < 0 or "last_id" not in checkpoint:
-            start = 0
-        restarts = 0
+            start, last_id = 0, None
+        known = Known(last_id, is_by_id=params.get("sort") == "id ASC")
+        back, restarts = 1, 0
         progress = Progress(self.path)
         while True:
-            seam = 1 if start else 0
-            answer = self._get(source, {**params, "start": start - seam}, size)
+            begin = max(start - back, 0)
+            answer = self._get(source, {**params, "start": begin}, size)
             rows = _rows(answer, self.path)
-            if seam and _id(rows[0] if rows else None) != last_id:
-                restarts += 1
+            fresh = known.others(rows) if start else rows
+            if begin and (not rows or fresh[:1] == rows[:1]):
+                back = 2 * back + max((known.width or len(rows)) // 2, 1)
+                restarts += back >= start
                 if restarts > RESTARTS:
                     raise PipedriveError(
                         f"GET {self.path}: rows were removed faster than they could be read; run again later."
                     )
-                start, last_id, progress = 0, None, Progress(self.path)
                 continue
             progress.check(answer)
-            fresh = rows[seam:]
-            following = _next_start(
-                answer, self.path, start - seam, fresh, len(rows), is_full=len(rows) >= size.rows
+            following = _next_start(answer, self.path, begin, len(rows), is_full=len(rows) >= size.rows)
+            known.add(rows, fresh)
+            checkpoint = {} if following is None else {"start": following, "last_id": known.last_id}
+            yield Page(
+                partial(list, fresh),
+                checkpoint,
+                answer.served_at,
+                is_first=not begin and len(fresh) == len(rows),
+                size=len(answer.raw),
             )
-            if following is not None:
-                start, last_id = following, _id(rows[-1])
-            checkpoint = {} if following is None else {"start": start, "last_id": last_id}
-            yield Page(partial(list, fresh), checkpoint, answer.served_at, size=len(answer.raw))
             if following is None:
                 return
+            if following == begin + 1 and start:
+                raise _sends_none(self.path, start)
+            start, back = following, 1
+
+
+class Known:
+    """The rows that a reading by row count has read last, by their ids and times of change."""
+
+    def __init__(self, last_id: Any, *, is_by_id: bool) -> None:
+        """`last_id`: of the last row that an earlier run has read; `is_by_id`: whether lower ids come first."""
+        self.last_id = last_id
+        self.width = 0
+        """Rows of the last page."""
+        self._is_by_id = is_by_id
+        self._keys: deque[frozenset[Hashable]] = deque(maxlen=KNOWN_PAGES)
+
+    def others(self, rows: Sequence[Any]) -> list[Any]:
+        """Return the rows of a page that were not read before."""
+        is_sorted = self._is_by_id and _are_sorted([_id(row) for row in rows], like=self.last_id)
+        return [row for row in rows if not self._knows(row, is_sorted=is_sorted)]
+
+    def _knows(self, row: Any, *, is_sorted: bool) -> bool:
+        if is_sorted:
+            return bool(_id(row) <= self.last_id)
+        is_last = self._is_by_id and self.last_id is not None and _id(row) == self.last_id
+        return is_last or any(_key(row) in keys for keys in self._keys)
+
+    def add(self, rows: Sequence[Any], fresh: Sequence[Any]) -> None:
+        """Note the rows of a page, and which of them are new."""
+        self.width = len(rows)
+        self._keys.append(frozenset(map(_key, rows)))
+        if fresh:
+            self.last_id = _id(fresh[-1])
 
 
 @dataclass(frozen=True)
@@ -226,7 +271,7 @@ class WholeListing(HttpListing):
             progress.check(answer)
             rows = _rows(answer, self.path, self.inside)
             fresh = rows if not start or _id(rows[0] if rows else None) != first else []
-            following = _next_start(answer, self.path, start, fresh, len(rows), is_full=False)
+            following = _next_start(answer, self.path, start, len(fresh), is_full=False)
             yield Page(partial(list, fresh), {}, answer.served_at, size=len(answer.raw))
             if following is None:
                 return
@@ -252,9 +297,7 @@ def _rows(answer: Answer, path: str, inside: str = "") -> list[Any]:
     return rows
 
 
-def _next_start(
-    answer: Answer, path: str, start: int, fresh: Sequence[Any], count: int, *, is_full: bool
-) -> int | None:
+def _next_start(answer: Answer, path: str, start: int, count: int, *, is_full: bool) -> int | None:
     """Return where the next page begins; None after the last.
 
     Some v1 endpoints put the envelope under `additional_data.pagination`, others under `additional_data`,
@@ -270,11 +313,29 @@ def _next_start(
     following = envelope.get("next_start")
     if not isinstance(following, int):
         following = start + count
-    if not fresh or following <= start:
-        raise PipedriveError(
-            f"GET {path} says that there are more rows than {start}, but sends none: run again."
-        )
+    if not count or following <= start:
+        raise _sends_none(path, start)
     return following
+
+
+def _sends_none(path: str, start: int) -> PipedriveError:
+    return PipedriveError(
+        f"GET {path} says that there are more rows than {start}, but sends none: run again."
+    )
+
+
+def _key(row: Any) -> Hashable:
+    """Return what tells a row from others and from its own later versions."""
+    if isinstance(row, dict) and isinstance(row.get("id"), int | str):
+        return row["id"], str(row.get("update_time"))
+    return encode(row)
+
+
+def _are_sorted(ids: Sequence[Any], *, like: Any) -> bool:
+    """Return whether ids can be compared with another one, and each is greater than the one before."""
+    if not isinstance(like, int | str) or any(type(each) is not type(like) for each in ids):
+        return False
+    return all(one < other for one, other in pairwise(ids))
 
 
 def _id(row: Any) -> Any:

@@ -33,19 +33,22 @@ class Parents:
 class ParentIndex:
     """Id, times and counts of the rows of one stream, 8 bytes each, as the run has seen them."""
 
-    def __init__(self, needs: Iterable[Parents]) -> None:
-        """`needs`: what the child streams of the run ask for."""
+    def __init__(self, needs: Iterable[Parents], start_date: datetime | None = None) -> None:
+        """`needs`: what the child streams of the run ask for; `start_date`: the setting, for their first loads."""
         needs = list(needs)
         times = {need.moved for need in needs if need.moved}
         times |= {"add_time" for need in needs if need.only_if_changed}
         times.add("update_time")
         self.began: datetime | None = None
-        """When the earliest of the readings began."""
+        """When the earliest of the readings began, by the smaller clock."""
+        self.served_at: datetime | None = None
+        """The server's clock then; None if it did not say."""
         self.rows_without_id = 0
         self._ids = array("q")
         self._times = {name: array("q") for name in times}
         self._counts = {need.count: array("q") for need in needs if need.count}
         self._read_since: dict[str, datetime | None] = {}
+        self._start = int(start_date.timestamp()) if start_date else ALL_TIME
 
     def add(self, rows: Iterable[Any]) -> None:
         """Add rows of the API. A count that is missing or no number stands for one child."""
@@ -62,12 +65,20 @@ class ParentIndex:
                 count = _integer(row.get(name))
                 counts.append(1 if count is None else count)
 
-    def complete(self, listing: str, since: datetime | None, began: datetime | None) -> None:
+    def complete(
+        self,
+        listing: str,
+        since: datetime | None,
+        began: datetime | None,
+        served_at: datetime | None,
+    ) -> None:
         """Note that a listing was read to its end: all of it (`since` is None), or what changed since a moment."""
         before = self._read_since.get(listing, since)
         self._read_since[listing] = min(before, since) if before and since else None
         if began:
             self.began = min(self.began or began, began)
+        if served_at:
+            self.served_at = min(self.served_at or served_at, served_at)
 
     def covers(self, listings: Iterable[str], since: datetime | None) -> bool:
         """Return whether the index has all rows of these listings that changed since a moment (None: all rows)."""
@@ -80,10 +91,11 @@ class ParentIndex:
     def changed(self, parents: Parents, since: datetime | None) -> list[tuple[int, int]]:
         """Return (second of change, id) of the parents to ask about, ordered by time of change.
 
+        Where all are asked for, `start_date` leaves out those that changed before it; not those without a time.
         No time is later than the parent's `update_time`: a run that resumes from it has to find the parent in
         the parents' list.
         """
-        start = int(since.timestamp()) if since else ALL_TIME
+        start = int(since.timestamp()) if since else self._start
         counts = self._counts.get(parents.count or "")
         births = self._times["add_time"] if parents.only_if_changed else None
         times = self._times[parents.moved] if parents.moved else None
@@ -94,7 +106,8 @@ class ParentIndex:
             latest.pop(parent, None)  # the last copy of a row that was read twice counts
             moved = times[position] if times else ALL_TIME
             is_new = births is not None and moved <= births[position] and not (moved == ALL_TIME and may_lack)
-            if moved >= start and not is_new and (counts is None or counts[position] != 0):
+            is_wanted = moved >= start or (moved == ALL_TIME and since is None)
+            if is_wanted and not is_new and (counts is None or counts[position] != 0):
                 latest[parent] = min(moved, updates[position])
         return sorted((moved, parent) for parent, moved in latest.items())
 

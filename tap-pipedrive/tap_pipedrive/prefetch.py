@@ -15,7 +15,7 @@ from tap_pipedrive.source import Page
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_BYTES = 32 * 2**20
+MOST_BYTES = 8 * 2**20
 """Bytes of JSON that may wait for their turn; each list may have one page more."""
 
 SIGNAL_SECONDS = 1

@@ -10,10 +10,12 @@ import signal
 import stat
 import sys
 import threading
-import time
 
 GRACE_SECONDS = 2
 """How long the tap has to notice by itself that its output is closed, as it does when it writes."""
+
+noticed = threading.Event()
+"""Set when the tap has noticed, or ends anyhow."""
 
 
 def stop_without_reader() -> None:
@@ -31,7 +33,8 @@ def _watch(descriptor: int) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLERR | select.POLLHUP)
     poll.poll()
-    time.sleep(GRACE_SECONDS)
+    if noticed.wait(GRACE_SECONDS):
+        return
     logging.getLogger("tap-pipedrive").error("Nobody reads the output of the tap any more.")
     os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # so that the exit has nothing to flush
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

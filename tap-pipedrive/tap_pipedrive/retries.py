@@ -1,7 +1,6 @@
 """Retries: which failures may pass, how long to wait, and when to give up."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,6 +18,9 @@ ATTEMPTS = 5
 CONNECT_SECONDS, READ_SECONDS = TIMEOUTS = 10, 60
 LONGEST_WAIT_SECONDS = 60
 """A longer `Retry-After` belongs to the daily budget, and is not waited for."""
+
+MOST_SECONDS = 366 * 86_400
+"""A header with more makes no sense."""
 
 HEAVY_STATUSES = {408, 500, 502, 503, 504, 520, 524}
 """What a server or gateway answers when a page takes too long or too much memory, among other reasons."""
@@ -38,12 +40,12 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def seconds_of(header: str | None) -> float | None:
-    """Return a header's number of seconds; None if it is no number."""
+    """Return a header's number of seconds; None if it is no number, or one of years."""
     try:
         seconds = float(header or "nan")
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) else None
+    return seconds if abs(seconds) <= MOST_SECONDS else None
 
 
 def without_url(error: requests.RequestException) -> str:

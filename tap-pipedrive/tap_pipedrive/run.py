@@ -11,6 +11,7 @@ from tap_pipedrive.auth import auth_of, log_owner
 from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.client import Client
+from tap_pipedrive.clocks import proven
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.errors import BudgetSpent, NotAllowed, PipedriveError
 from tap_pipedrive.limits import limits_of
@@ -35,6 +36,8 @@ class Run:
         self.definitions = FieldDefinitions(Source("custom fields", self.client, self))
         self.parent_indexes: dict[str, ParentIndex] = {}
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
+        self.left_to_ask: dict[str, tuple[int, int]] = {}
+        """See `source.RunContext`."""
         self.refused: dict[str, NotAllowed] = {}
         """Streams that the plan or the rights of the token do not cover."""
         self.failed: dict[str, PipedriveError] = {}
@@ -52,10 +55,12 @@ class Run:
         if self._budget_error:
             self._undone = dict.fromkeys(table.name for table in selected)
         else:
-            log_owner(self.client)
-            self._plan()
-            sync_streams()
-        self._log_metrics(selected)
+            try:
+                log_owner(self.client)
+                self._plan()
+                sync_streams()
+            finally:  # of a run that fails, too
+                self._log_metrics(selected)
         if selected and all(table.name in self.refused for table in selected):
             raise PipedriveError(
                 f"No stream could be read; the first said: {next(iter(self.refused.values()))}"
@@ -149,11 +154,11 @@ class Run:
         if index is None or not index.covers([listing.name for listing in listings], since):
             index = self.parent_indexes[stream] = self._new_parent_index(stream)
             for listing in listings:
-                began = None
+                began = served_at = None
                 for page in listing.pages(source, since=since, checkpoint={}):
-                    began = began or page.served_at
+                    began, served_at = began or proven(page.served_at), served_at or page.served_at
                     index.add(page.rows)
-                index.complete(listing.name, since, began)
+                index.complete(listing.name, since, began, served_at)
         return index
 
     def _new_parent_index(self, stream: str) -> ParentIndex:
@@ -162,7 +167,8 @@ class Run:
         parents = [
             each.parents for each in listings if isinstance(each, ChildListing) and each.is_enabled(self)
         ]
-        return ParentIndex([need for need in parents if need.stream == stream])
+        start_date = None if self.settings.reconcile else self.settings.start_date
+        return ParentIndex([need for need in parents if need.stream == stream], start_date)
 
     # What was refused, rejected or left undone
 
@@ -196,11 +202,17 @@ class Run:
 
     # The report
 
+    def log_cost(self) -> None:
+        """Log what was asked and what it cost, as after a discovery."""
+        metrics.log_requests(next(iter(self._tables().values())).metrics_logger, self.client)
+
     def _log_metrics(self, selected: Iterable[Table]) -> None:
         logger = next(iter(self._tables().values())).metrics_logger
         metrics.log_requests(logger, self.client)
         rejected = {table.name: table.reader.rejected_rows for table in selected}
         metrics.log_rejects(logger, +Counter(rejected))
+        metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
+        metrics.log_gaps(logger, {table.name: table.unread_count for table in selected}, self.left_to_ask)
 
     def _report(self) -> None:
         limits = self.client.limits

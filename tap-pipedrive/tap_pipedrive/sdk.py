@@ -5,17 +5,31 @@ the newest supported release.
 """
 
 import logging
+import traceback
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from singer_sdk import Tap
+from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
+from singer_sdk.mapper import StreamMap
 from singer_sdk.singerlib import Catalog, CatalogEntry
 from singer_sdk.streams import Stream
 
+from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.stream_maps import StreamMaps
 from tap_pipedrive.writer import Writer
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn an error in the stream maps into a sentence."""
+    try:
+        yield
+    except (StreamMapConfigError, MapExpressionError) as error:
+        raise PipedriveError(f"Setting stream_maps is wrong: {error}") from None
 
 
 class SdkStream(Stream):
@@ -72,9 +86,30 @@ class SdkStream(Stream):
         """Write a STATE message with the state as it is now."""
         self.tap.state_writer.write_state(self.tap_state)
 
+    def mapped(self, stream_map: StreamMap, row: dict[str, Any]) -> dict[str, Any] | None:
+        """Return a row as a stream map makes it; None if the map leaves it out. Raises PipedriveError with the
+        column, which the SDK does not tell, and without the row's values."""
+        try:
+            return stream_map.transform(row)
+        except Exception as error:  # noqa: BLE001  whatever an expression of the user's runs into
+            kind = type(error.__cause__ or error).__name__
+            raise PipedriveError(
+                f"Setting stream_maps, stream {self.name}, {_rule_of(error)} fails with {kind} for a row: "
+                "correct it."
+            ) from None
+
     def stop_at_record_limit(self, count: int) -> None:
         """Stop the stream when `--test` has its rows. Raises the SDK's own exception, which `--test` expects."""
         self._check_max_record_limit(count)
+
+
+def _rule_of(error: Exception) -> str:
+    """Return the column and the expression that the SDK was about to evaluate: only its frames know them."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "_eval" and "expr" in frame.f_locals:
+            column = frame.f_locals.get("property_name") or "__filter__"
+            return f"column {column}: the expression {frame.f_locals['expr']!r}"
+    return "the map"
 
 
 class SdkTap(Tap):
@@ -120,7 +155,13 @@ class SdkTap(Tap):
 
     def register_schema(self, stream: SdkStream) -> None:
         """Tell the mapper that a stream has new columns."""
-        self.mapper.register_raw_streams_from_catalog(Catalog({stream.name: stream.catalog_entry}))
+        with _explained():
+            self.mapper.register_raw_streams_from_catalog(Catalog({stream.name: stream.catalog_entry}))
+
+    def setup_mapper(self) -> None:
+        """Make the mapper. Raises PipedriveError for stream maps that do not fit the columns."""
+        with _explained():
+            super().setup_mapper()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Stop on SIGINT and SIGTERM. Overridden, as the SDK exits with 0, as if all had been read."""

@@ -62,7 +62,8 @@ class Settings(BaseModel):
     start_date: datetime | None = Field(
         None,
         title="Start date",
-        description="Leave out records that were last updated before this moment. Default: everything.",
+        description="A first load leaves out records that were last updated before this moment; those without a "
+        "time are read. Default: everything.",
     )
     lookback_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
         60,
@@ -203,7 +204,10 @@ class Settings(BaseModel):
     def _is_in_utc(cls, moment: datetime | None) -> datetime | None:
         if moment is None:
             return None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        try:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is before the year 1 or after 9999 in UTC") from None
 
     @field_validator("custom_field_names")
     @classmethod

@@ -7,6 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -39,7 +41,11 @@ return 1
 """
 """Replaces the ledger, unless another process has replaced it."""
 
+LATEST = 10**11
+"""Seconds since 1970 that a clock may show."""
+
 Step = TypeVar("Step")
+Answer = TypeVar("Answer")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ledger).decode
 
@@ -57,7 +63,16 @@ class MemoryStore:
     def step(self, change: Callable[[Ledger, float], Step]) -> Step:
         """Change the ledger by a function of the ledger and the time. An error leaves it unchanged."""
         with self._lock:
-            return change(self.ledger, time.time())
+            return self._step_in_memory(change, time.time())
+
+    def _step_in_memory(self, change: Callable[[Ledger, float], Step], now: float) -> Step:
+        if not self.ledger.is_plausible(now):
+            self.ledger = Ledger()
+        return change(self.ledger, now)
+
+
+class _Failed(Exception):
+    """Redis, or the way to it, does not do what it should."""
 
 
 class RedisStore(MemoryStore):
@@ -76,7 +91,6 @@ class RedisStore(MemoryStore):
             raise PipedriveError(
                 "redis_url is set, but its package is missing: pip install 'tap-pipedrive-warehouse[redis]'."
             ) from None
-        self._errors = (redis.RedisError, OSError)
         try:
             self._redis = redis.Redis.from_url(
                 url,
@@ -85,11 +99,11 @@ class RedisStore(MemoryStore):
                 retry=Retry(NoBackoff(), 0),
             )
             self._redis.connection_pool.make_connection()  # reads the options, and does not connect yet
-        except (ValueError, TypeError, AttributeError):  # whose texts may hold the password
+            self._swap = self._redis.register_script(_SWAP)
+        except Exception:  # noqa: BLE001  of many kinds, whose texts may hold the password
             raise PipedriveError(
                 "Setting redis_url has options that Redis does not know: correct it."
             ) from None
-        self._swap = self._redis.register_script(_SWAP)
         self._key = f"tap-pipedrive:ledger:{sha256(f'{host} {token}'.encode()).hexdigest()[:32]}"
         self._name = urlsplit(url).hostname or "its socket"
         self._ahead = 0.0  # seconds that its clock is ahead of ours
@@ -103,36 +117,54 @@ class RedisStore(MemoryStore):
                 began = time.monotonic()
                 try:
                     done = self._step_in_redis(change)
-                except self._errors as error:
-                    self._back_off(type(error).__name__)
+                except _Failed as error:
+                    self._back_off(str(error))
                 else:
                     if time.monotonic() - began > SLOW_SECONDS:
                         self._back_off("too slow")
                     return done
-            return change(self.ledger, time.time() + self._ahead)
+            return self._step_in_memory(change, time.time() + self._ahead)
 
     def _step_in_redis(self, change: Callable[[Ledger, float], Step]) -> Step:
         for _ in range(_CONTESTS):
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.get(self._key)
-            pipe.time()
-            before, (seconds, microseconds) = pipe.execute()
-            now = seconds + microseconds / 1e6
+            before, now = self._asked(self._read)
             self._ahead = now - time.time()
-            ledger = self._read(before)
+            ledger = self._ledger(before, now)
             done = change(ledger, now)
             after = _encode(ledger)
-            if after == before or self._swap([self._key], [before or b"", after, IDLE_SECONDS]):
+            arguments: list[bytes | int] = [before or b"", after, IDLE_SECONDS]
+            if after == before or self._asked(partial(self._swap, [self._key], arguments)):
                 self.ledger = ledger
                 return done
-        raise OSError("too many processes at once")
+        raise _Failed("too many processes at once")
 
-    def _read(self, text: bytes | None) -> Ledger:
-        """Return the ledger in Redis; ours if Redis has none, as after a restart, or a malformed one."""
+    def _asked(self, call: Callable[[], Answer]) -> Answer:
+        """Return what Redis answers. Raises _Failed whatever is wrong with it, or with an option of its address
+        that is only noticed now."""
         try:
-            return _decode(text or _encode(self.ledger))
-        except msgspec.DecodeError:
-            return _decode(_encode(self.ledger))
+            return call()
+        except Exception as error:  # noqa: BLE001  the package raises many kinds, and a run does not depend on it
+            raise _Failed(type(error).__name__) from None
+
+    def _read(self) -> tuple[bytes | None, float]:
+        """Return the text of the ledger, and the seconds since 1970 by Redis."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.get(self._key)
+        pipe.time()
+        before, (seconds, microseconds) = pipe.execute()
+        now = float(seconds + microseconds / 1e6)
+        if not isinstance(before, bytes | str | None) or not 0 <= now < LATEST:
+            raise ValueError
+        return before.encode() if isinstance(before, str) else before, now
+
+    def _ledger(self, text: bytes | None, now: float) -> Ledger:
+        """Return the ledger in Redis; ours if Redis has none, as after a restart, or one that cannot be true."""
+        for candidate in text, _encode(self.ledger):
+            with suppress(msgspec.DecodeError):
+                ledger = _decode(candidate or b"")
+                if ledger.is_plausible(now):
+                    return ledger
+        return Ledger()
 
     def _back_off(self, reason: str) -> None:
         self._away_until = time.monotonic() + AWAY_SECONDS

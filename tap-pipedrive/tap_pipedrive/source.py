@@ -32,6 +32,12 @@ class Page:
     served_at: datetime | None
     """The server's clock when it sent them; None if it did not say."""
 
+    began: datetime | None = None
+    """When the reading began, where that is not with its first page, as for children of rows read before."""
+
+    is_first: bool = False
+    """Whether the list is read from its beginning with this page, maybe once more."""
+
     in_order: bool = False
     """Whether all older changes came before these rows, so that the newest of them is a point to resume from."""
 
@@ -57,6 +63,8 @@ class RunContext(Protocol):
     """What a listing needs to know of the run that reads it."""
 
     settings: Settings
+    left_to_ask: dict[str, tuple[int, int]]
+    """Parents that each stream has still to ask about, and the API tokens that this takes at least."""
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         """Return the field definitions of an entity, which are read once a run."""

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from math import floor
+from operator import itemgetter
 from typing import Any
 
 from singer_sdk import metrics
@@ -33,7 +34,7 @@ class PipedriveStream(Table):
         self.run = run
         self._is_complete = True
         self._refusals: list[PipedriveError] = []
-        self._began: datetime | None = None
+        self._key_of = itemgetter(*self.primary_keys)
         self._reported = time.monotonic()
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
@@ -51,6 +52,7 @@ class PipedriveStream(Table):
         named = self.custom_fields
         self.run.fill(FIELD_COLUMNS, self.column_rows())
         walks = self.run.pages(self)
+        again: list[Walk] = []
         started = time.monotonic()
         with self.get_record_counter() as counter, self.get_sync_timer():
             for walk, pages in walks:
@@ -59,8 +61,8 @@ class PipedriveStream(Table):
                 # A resumed first load lacks what changed since another run began it. A complete pass over several
                 # lists lacks what moved from one list to the other meanwhile.
                 if walk.is_resumed or (walk.is_whole and self.replication_key and len(walks) > 1):
-                    again = self.run.walk(self, walk.listing, is_whole=False)
-                    self._sync_listing(again, again.pages(self.run.source(self.name)), counter)
+                    again.append(self.run.walk(self, walk.listing, is_whole=False))
+                    self._sync_listing(again[-1], again[-1].pages(self.run.source(self.name)), counter)
         if self.custom_fields is not named:  # fields were added during the run
             self.run.fill(FIELD_COLUMNS, self.column_rows())
         seconds = time.monotonic() - started
@@ -71,7 +73,7 @@ class PipedriveStream(Table):
         passes = [walk for walk, _ in walks if walk.since is None]
         is_complete = self._is_complete and not self.keeps_missing_rows and len(passes) == len(walks)
         if walks and is_complete and self.settings.reconcile:
-            self._end_pass(passes)
+            self._end_pass(passes, again)
 
     def _sync_listing(self, walk: Walk, pages: Iterable[Page], counter: metrics.Counter) -> None:
         """Write the rows of one reading; rows that may have children go into the parent index."""
@@ -79,11 +81,14 @@ class PipedriveStream(Table):
         started = time.monotonic()
         try:
             for page in walk.follow(pages, self.write_state):
-                counter.increment(self._write_page(page))
+                rows = self._write_page(page)
+                counter.increment(len(rows))
+                walk.count(page, map(self._key_of, rows))
                 if index:
                     index.add(page.rows)
                 if page.refusal:
                     self._refusals.append(page.refusal)
+                    self.unread_count += 1
                 if time.monotonic() - self._reported > PROGRESS_SECONDS:
                     self._report_progress(page, time.monotonic() - started)
         except NotAllowed as error:
@@ -94,32 +99,32 @@ class PipedriveStream(Table):
             self._is_complete = False
             self.run.stop(error, self.name)
             return
-        self._began = min(self._began or walk.began, walk.began) if walk.began else self._began
         if index and not walk.is_resumed:
-            index.complete(walk.listing.name, walk.since, walk.began)
+            index.complete(walk.listing.name, walk.since, walk.began, walk.served_at)
 
-    def _write_page(self, page: Page) -> int:
-        """Write the rows of a page, and return how many they are."""
+    def _write_page(self, page: Page) -> list[Row]:
+        """Write the rows of a page, and return them."""
         rows, rejected = self.read(page.rows)
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` reads one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]
-        self.write(rows, page.served_at)
+        self.write(rows, self.run.client.clock.now)
         self.run.reject(rejected)
         self.row_count += len(rows)
         if self.ABORT_AT_RECORD_COUNT is not None and rows:
             self.stop_at_record_limit(self.row_count)
-        return len(rows)
+        return rows
 
-    def _end_pass(self, walks: Sequence[Walk]) -> None:
+    def _end_pass(self, walks: Sequence[Walk], again: Sequence[Walk]) -> None:
         """After a complete pass, have the target mark the rows that it has not seen, and remember their number.
 
-        The version of a row is the time when Pipedrive sent it, so that rows which another run writes meanwhile
-        are newer than the pass.
+        The version is the moment when the run began, and rows have the moment when they are written, by the same
+        clock (see `clocks.py`): what the pass has seen, and what other runs write meanwhile, is never older.
         """
-        seen = self.row_count
+        seen = walks[0].keys.distinct(*(walk.keys for walk in (*walks[1:], *again)))
         before = sum(walk.rows_in_last_pass for walk in walks)
         least = self.settings.reconcile_min_ratio
-        if self.reader.lost_rows or self._refusals or not self._began:
+        self.is_pass_refused = not self.filtered_rows  # which somebody wanted
+        if self.reader.lost_rows or self._refusals:
             self.logger.warning("%s: no rows are marked as deleted, as some could not be read.", self.name)
         elif self.filtered_rows:
             self.logger.warning(
@@ -131,13 +136,16 @@ class PipedriveStream(Table):
         elif seen < least * before:
             self.logger.warning(
                 f"{self.name}: no rows are marked as deleted, as only {seen:,} of the {before:,} rows of the last "
-                f"complete pass were seen, less than reconcile_min_ratio ({least}) allows. If the token still has "
-                "its rights, lower it for one run."
+                f"complete pass were seen, less than reconcile_min_ratio ({least:g}) allows. If the token still "
+                f"has its rights, and the others are really gone, set it to {floor(100 * seen / before) / 100:g} "
+                "for one run."
             )
         else:
-            self.write_activate_version(int(self._began.timestamp()))
-            for walk in walks:
+            self.is_pass_refused = False
+            self.write_activate_version(self.run.client.clock.began)
+            for walk in walks[1:]:
                 walk.remember(walk.rows)
+            walks[0].remember(max(seen - sum(walk.rows for walk in walks[1:]), 0))
         self.write_state()
 
     def _report_progress(self, page: Page, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """A stream as a table: its columns, which of them are selected, the user's stream maps, and its rows."""
 
+import time
 from collections.abc import Mapping, Sequence, Set
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
@@ -57,6 +57,10 @@ class Table(SdkStream):
         super().__init__(tap)
         self.settings = settings
         self.row_count = 0
+        self.unread_count = 0
+        """Parents, and pages, that the API refuses."""
+        self.is_pass_refused: bool | None = None
+        """Whether a complete pass was not believed; None if there was none."""
         self.filtered_rows = 0
         """Rows that a filter in the user's stream maps left out."""
         self.reader = RowReader(
@@ -320,10 +324,10 @@ class Table(SdkStream):
         is_hidden = bool(self._deselected) if column == WHOLE_RECORD else column in self._deselected
         return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
 
-    def write(self, rows: list[Row], served_at: datetime | None) -> None:
-        """Write RECORD messages with the selected columns, through the user's stream maps if there are any. The
-        version of a row is the second when Pipedrive sent it, or the present second."""
-        version = int((served_at or datetime.now(UTC)).timestamp())
+    def write(self, rows: list[Row], version: int | None) -> None:
+        """Write RECORD messages with the selected columns, through the user's stream maps if there are any. A
+        table whose rows are never marked as deleted needs no version."""
+        version = int(time.time()) if version is None else version
         for row in rows if self._deselected else ():
             for column in self._deselected:
                 row.pop(column, None)
@@ -332,7 +336,7 @@ class Table(SdkStream):
             return
         for row in rows:
             for stream_map in self.stream_maps:
-                mapped = stream_map.transform(to_builtins(row, builtin_types=(Decimal,)))
+                mapped = self.mapped(stream_map, to_builtins(row, builtin_types=(Decimal,)))
                 if mapped is not None:
                     self.tap.writer.write_records(stream_map.stream_alias, [mapped], version)
                 elif type(stream_map) is not RemoveRecordTransform:

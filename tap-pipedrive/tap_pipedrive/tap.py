@@ -1,6 +1,5 @@
 """The tap: settings in, streams out."""
 
-import io
 import json
 from collections.abc import Mapping
 from typing import IO, Any, ClassVar
@@ -11,6 +10,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
 
 from tap_pipedrive.errors import BudgetSpent, PipedriveError
+from tap_pipedrive.inputs import check_catalog, check_state, check_stream_maps, json_object
 from tap_pipedrive.migrate import migrated
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
@@ -40,8 +40,10 @@ class TapPipedrive(SdkTap):
 
     def __init__(self, *, setup_mapper: bool = True, **kwargs: Any) -> None:
         """Take what the SDK's Tap takes. The mapper comes last: it needs the columns, and those of custom
-        fields need the names in the state."""
+        fields need the names in the state. Raises PipedriveError for input of a wrong shape."""
         self._are_settings_valid = True
+        if isinstance(catalog := kwargs.get("catalog"), dict):
+            check_catalog(catalog, {str(stream.name) for stream in STREAMS})  # type: ignore[misc]
         super().__init__(setup_mapper=False, **kwargs)
         self.run = Run(self.settings, lambda: self.streams, self.logger)
         self.run.definitions.is_unavailable = not self._are_settings_valid
@@ -59,6 +61,8 @@ class TapPipedrive(SdkTap):
         """Check the settings. Raises PipedriveError, or returns the errors for a catalog without custom fields."""
         builtin = self.config_jsonschema["properties"].keys() - Settings.model_fields.keys()
         own = {name: value for name, value in self.config.items() if name not in builtin}
+        if (stream_maps := self.config.get("stream_maps")) is not None:
+            check_stream_maps(stream_maps)
         self.maps = StreamMaps(self.config.get("stream_maps"), [str(vars(one)["name"]) for one in STREAMS])
         errors = list(self.maps.errors())
         try:
@@ -75,13 +79,14 @@ class TapPipedrive(SdkTap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take a state, which may be one of singer-io's tap-pipedrive."""
+        check_state(state)
         super().load_state(migrated(state))
 
     @classmethod
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
         """Run the tap. Raises PipedriveError when a file does not hold a JSON object."""
         super().invoke(
-            state=_json_object(state, "--state"), catalog=_json_object(catalog, "--catalog"), **kwargs
+            state=json_object(state, "--state"), catalog=json_object(catalog, "--catalog"), **kwargs
         )
 
     @classmethod
@@ -91,7 +96,7 @@ class TapPipedrive(SdkTap):
         """Read the files with settings. Raises PipedriveError when one does not hold a JSON object."""
         for path in value:
             if path != "ENV":
-                _json_object(click.File(lazy=True).convert(path, param, ctx), "--config")
+                json_object(click.File(lazy=True).convert(path, param, ctx), "--config")
         return super().cb_config(ctx, param, value)
 
     @classmethod
@@ -104,7 +109,7 @@ class TapPipedrive(SdkTap):
         if not value:
             return
         config = ctx.params["config"]
-        state = _json_object(ctx.params.get("state"), "--state")
+        state = json_object(ctx.params.get("state"), "--state")
         tap = cls(
             config=config.config,
             state=state and json.load(state),
@@ -113,7 +118,10 @@ class TapPipedrive(SdkTap):
             setup_mapper=False,
         )
         tap.run.definitions.is_discovering = True
-        tap.run_discovery()
+        try:
+            tap.run_discovery()
+        finally:
+            tap.run.log_cost()
         ctx.exit()
 
     # Streams
@@ -135,21 +143,6 @@ class TapPipedrive(SdkTap):
 
     def run_streams(self) -> None:
         """Sync the selected streams, and report the run."""
+        if not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning("The catalog selects no stream, so that nothing is read.")
         self.run.execute(self.sync_streams)
-
-
-def _json_object(file: IO[str] | None, option: str) -> IO[str] | None:
-    """Return a file of the command line. Raises PipedriveError unless it holds a JSON object."""
-    if file is None:
-        return None
-    with file:
-        try:
-            text = file.read()
-            is_object = isinstance(json.loads(text), dict)
-        except (ValueError, RecursionError):
-            is_object = False
-        except OSError as error:
-            raise PipedriveError(f"{option}: {file.name} cannot be read: {error.strerror}.") from None
-    if not is_object:
-        raise PipedriveError(f"{option}: {file.name} does not hold a JSON object.")
-    return io.StringIO(text)

@@ -11,11 +11,12 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.reader import noticed
 from tap_pipedrive.values import encode
 
 
 class Writer(MsgSpecWriter):
-    """The SDK's msgspec writer, for whole pages. Raises PipedriveError when nobody reads any more."""
+    """The SDK's msgspec writer, for whole pages. Raises PipedriveError when the output fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +33,12 @@ class Writer(MsgSpecWriter):
         """Write one RECORD message per row."""
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
         tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(datetime.now(UTC)))
-        lines = [part for row in rows for part in (head, encode(row), tail)]
+        try:
+            lines = [part for row in rows for part in (head, encode(row), tail)]
+        except TypeError as error:  # only a stream map makes such values
+            raise PipedriveError(
+                f"Setting stream_maps, stream {stream}: a value is no JSON ({error}): correct it."
+            ) from None
         with self._whole_lines():
             _write(b"".join(lines))
 
@@ -49,7 +55,12 @@ class Writer(MsgSpecWriter):
         try:
             yield
         except BrokenPipeError:
-            raise _target_gone() from None
+            raise _broken("The target stopped reading: see what it says.") from None
+        except OSError as error:
+            raise _broken(
+                f"The output cannot be written: {error.strerror}; run again when it can: the next run continues "
+                "where this one stopped."
+            ) from None
         finally:
             self._is_writing = False
         if self._exit_code is not None:
@@ -57,12 +68,16 @@ class Writer(MsgSpecWriter):
 
 
 def _write(text: bytes | bytearray) -> None:
-    """Write all of a text, as a signal cuts a write short when PYTHONUNBUFFERED removes the buffer."""
-    rest = memoryview(text)
-    while rest:
-        rest = rest[sys.stdout.buffer.write(rest) :]
+    """Write all of a text, as a signal cuts a write short when PYTHONUNBUFFERED removes the buffer. The views are
+    released: the SDK uses the buffer of a message again, even if this one fails."""
+    done = 0
+    with memoryview(text) as whole:
+        while done < len(whole):
+            with whole[done:] as rest:
+                done += sys.stdout.buffer.write(rest)
 
 
-def _target_gone() -> PipedriveError:
+def _broken(sentence: str) -> PipedriveError:
+    noticed.set()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit has nothing to flush
-    return PipedriveError("The target stopped reading: see what it says.")
+    return PipedriveError(sentence)

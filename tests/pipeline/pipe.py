@@ -122,6 +122,8 @@ class Pipe:
         """The target's settings."""
         self.variables: dict[str, str] = {}
         """More variables of the target's environment."""
+        self.rows_per_page: int | None = None
+        """How many rows the tap asks for, where that is not the most; its runs are in haste then."""
         self.everything = False
         """Whether streams that are off by default are loaded too."""
         self._target = target
@@ -165,7 +167,9 @@ class Pipe:
 
     def _start_tap(self, log: BinaryIO, *, in_haste: bool) -> Process:
         environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
-        if in_haste:
+        if self.rows_per_page:
+            environment["ROWS_PER_PAGE"] = str(self.rows_per_page)
+        if in_haste or self.rows_per_page:
             environment["PYTHONPATH"] = os.pathsep.join([str(HASTE), os.environ.get("PYTHONPATH", "")])
             return subprocess.Popen(self._tap_command(), stdout=PIPE, stderr=log, env=environment)
         return warm.start(self._tap_command(), stdout=PIPE, stderr=log, environment=environment)

@@ -13,8 +13,8 @@ DOCS = ROOT / "docs"
 STREAMS_PAGES, MARTS_PAGES, CUSTOM_FIELDS_PAGES = (
     (DOCS / f"{name}.md", DOCS / "pt-BR" / f"{name}.md") for name in ("streams", "marts", "custom-fields")
 )
-OPERATE, BEHAVIOUR, RECIPES, DEVELOP = (
-    DOCS / f"{name}.md" for name in ("operate", "behaviour", "recipes", "develop")
+OPERATE, OBSERVE, BEHAVIOUR, RECIPES, DEVELOP = (
+    DOCS / f"{name}.md" for name in ("operate", "observe", "behaviour", "recipes", "develop")
 )
 DOCUMENTS = (
     ENGLISH,

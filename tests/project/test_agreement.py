@@ -25,7 +25,7 @@ from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
-from orchestrate import metabase, review
+from orchestrate import metabase, observe, review
 
 from .documents import (
     BEHAVIOUR,
@@ -131,7 +131,7 @@ def test_env_example_has_every_setting_and_nothing_that_nobody_reads() -> None:
     }
     target = {f"TARGET_POSTGRES_{each['name']}".upper() for each in lock["settings"]}
     dbt = {each["env"] for each in plugin("utilities", "dbt-postgres")["settings"] if "env" in each}
-    commands = {*metabase.VARIABLES, *review.VARIABLES}
+    commands = {*metabase.VARIABLES, *observe.VARIABLES, *review.VARIABLES}
     assert not set(names) - taps - target - dbt - commands
     assert commands <= set(names)
     assert len(names) == len(set(names))

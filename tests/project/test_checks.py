@@ -94,6 +94,8 @@ def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is
         ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is no time zone"),
         ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
         ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
+        ({"WEEK_START": "domingo"}, "WEEK_START is domingo: take a weekday in English"),
+        ({"FISCAL_YEAR_START": "April"}, "FISCAL_YEAR_START is April: take the number of a month"),
     ],
 )
 def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variables, sentence: str) -> None:
@@ -112,6 +114,7 @@ def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variable
         {"TAP_PIPEDRIVE_DEMO_API_URL": "x", "TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA": "x"},
         {"TAP_SALESFORCE_TOKEN": "x", "TARGET_SNOWFLAKE_USER": "x", "TARGET": "x"},
         {"REPORTING_TIMEZONE": "America/Sao_Paulo", "REPORTING_CURRENCY": "BRL", "GROSS_MARGIN": "0.70"},
+        {"WEEK_START": "Sunday", "FISCAL_YEAR_START": "12"},
     ],
 )
 def test_settings_of_ours_and_of_other_projects_are_accepted(variables: Variables) -> None:

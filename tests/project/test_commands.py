@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from .clone import Clone
-from .documents import BEHAVIOUR, DEVELOP, DOCS, ENGLISH, OPERATE, RECIPES, Block, blocks
+from .documents import BEHAVIOUR, DEVELOP, DOCS, ENGLISH, OBSERVE, OPERATE, RECIPES, Block, blocks
 from .sample_output import lines_that_no_run_prints, sample_in
 
 MODELS_ONLY = {"DBT_RESOURCE_TYPES": "model seed"}
@@ -28,6 +28,9 @@ ACCOUNT = (
 )
 ALONE = ((DEVELOP, "The tap alone"), (DEVELOP, "The sandbox alone"))
 """Chapters of documents whose commands follow each other in one clone."""
+
+ELSEWHERE = ((OBSERVE, "Switch it on"), (OBSERVE, "Alerts"))
+"""Chapters whose commands need programs of their own; the tests of that layer run them."""
 
 COMMANDS = {
     (document, chapter): list(found)
@@ -54,7 +57,7 @@ def is_postgres(command: str) -> bool:
 
 
 def test_every_command_is_run() -> None:
-    chapters = [*DEMO, *ACCOUNT, *ALONE]
+    chapters = [*DEMO, *ACCOUNT, *ALONE, *ELSEWHERE]
     assert sorted(chapters) == sorted(COMMANDS)
 
 

@@ -102,7 +102,7 @@ def test_dbt_shows_its_sum_and_its_troubles_only(
     nodes = {
         "test.a": {
             "name": "relationships_a",
-            "attached_node": "model.x.fct_deals",
+            "attached_node": "model.x.fct_deals.v1",
             "column_name": "owner_id",
             "test_metadata": {"name": "relationships"},
         },

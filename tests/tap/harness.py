@@ -184,6 +184,7 @@ class FakeRun:
 
     def __init__(self) -> None:
         self.settings = Settings(api_token=TOKEN)
+        self.left_to_ask: dict[str, tuple[int, int]] = {}
 
     def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
         return []

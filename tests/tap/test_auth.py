@@ -429,7 +429,8 @@ def test_the_log_says_whose_account_it_is(shared: Sandbox, caplog: pytest.LogCap
     me = shared.api("/v1/users/me").granted()["data"]
     run(shared.url).good()
     (line,) = lines(caplog, logging.INFO, "Reading the account")
-    assert all(me[key] in line for key in ("company_name", "company_domain", "name"))
+    assert all(str(me[key]) in line for key in ("company_name", "company_domain", "id"))
+    assert me["name"] not in line, "the log names no person"
     assert "an admin" in line
     assert lines(caplog, logging.WARNING, "admin") == []
 
@@ -503,7 +504,7 @@ def test_a_token_that_is_refused_reads_nothing(status: int, body: bytes) -> None
 
 def test_a_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    me = {"name": "A\n2026 ERROR all is lost\x1b[2J", "company_name": "x" * 9_999, "company_domain": {"a": 1}}
+    me = {"id": "A\n2026 ERROR all is lost\x1b[2J", "company_name": "x" * 9_999, "company_domain": {"a": 1}}
     with fake([say({"data": me})]) as server:
         log_owner(Client(ApiToken(server.url, TOKEN)))
     (line,) = lines(caplog, logging.INFO, "Reading the account")

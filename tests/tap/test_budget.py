@@ -325,11 +325,26 @@ def test_the_summary_says_what_was_spent_on_what(
     by_stream, _, left = text.removeprefix("API tokens by stream: ").partition("; left today: ")
     tokens = {name: int(number) for name, number in (part.rsplit(" ", 1) for part in by_stream.split(", "))}
     assert sum(tokens.values()) == living.stats()["tokens"]
+    counted: dict[str, int] = {}
+    for point in metric_points(caplog)["api_token_cost"]:
+        stream = point["tags"]["stream"]
+        counted[stream] = counted.get(stream, 0) + point["value"]
+    assert counted == tokens
     assert tokens["deals"] == 30
     assert tokens["users"] == 20
     assert tokens["custom fields"] == 20
     assert tokens["account"] == 2
     assert left == f"{left_today(living):,} of 300,000"
+
+
+def metric_points(caplog: pytest.LogCaptureFixture) -> dict[str, list[dict[str, Any]]]:
+    """What METRIC lines say, by the metric's name."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in caplog.records:
+        if line.getMessage().startswith("METRIC: "):
+            point = json.loads(line.getMessage().removeprefix("METRIC: "))
+            found.setdefault(point["metric"], []).append(point)
+    return found
 
 
 def test_metrics_say_the_same(
@@ -339,11 +354,7 @@ def test_metrics_say_the_same(
     living.post("/sandbox/faults", {"kind": "status", "path": "/stages", "at": [1, 2]})
     living.post("/sandbox/stats/reset")
     run(living.url, catalog=catalog, concurrency=1).good()
-    points = [
-        json.loads(line.getMessage().removeprefix("METRIC: "))
-        for line in caplog.records
-        if line.getMessage().startswith("METRIC: ")
-    ]
+    points = [point for found in metric_points(caplog).values() for point in found]
 
     def of(metric: str) -> dict[str, int]:
         return {
@@ -354,6 +365,85 @@ def test_metrics_say_the_same(
     assert of("api_tokens_left") == {"": left_today(living)}
     assert of("api_retries") == {"/api/v2/stages": 2}
     assert of("api_breaker_open") == {}
+    assert of("api_tokens_limit") == {"": 300_000}
+    assert of("api_burst_remaining")[""] < of("api_burst_limit")[""]
+    assert of("api_burst_reset")[""] <= 2
+
+
+def test_metrics_count_each_request_once_in_a_histogram(
+    living: Sandbox, catalog: dict[str, Any], caplog: pytest.LogCaptureFixture, sleeps: list[float]
+) -> None:
+    caplog.set_level(logging.INFO)
+    living.post("/sandbox/faults", {"kind": "status", "path": "/stages", "at": [1, 2, 3, 4, 5]})
+    living.post("/sandbox/stats/reset")
+    run(living.url, catalog=catalog, concurrency=1)
+    points = metric_points(caplog)
+    sent: dict[str, int] = {}
+    for point in points["api_request_duration"]:
+        buckets = list(point["value"]["buckets"].values())
+        assert buckets == sorted(buckets), "each bucket holds those before it"
+        assert (point["value"]["sum"] > 0) == (point["value"]["buckets"]["60"] > 0)
+        endpoint = f"GET {point['tags']['endpoint']}"
+        sent[endpoint] = sent.get(endpoint, 0) + buckets[-1]
+    assert sent == {name: line["requests"] for name, line in living.stats()["endpoints"].items()}
+    statuses = {
+        point["tags"]["http_status_code"]
+        for point in points["api_request_duration"]
+        if point["tags"]["endpoint"] == "/api/v2/stages"
+    }
+    assert statuses == {500}
+    given_up = {point["tags"]["endpoint"]: point["value"] for point in points["api_given_up"]}
+    assert given_up["/api/v2/stages"] == 1
+
+
+def test_metrics_say_how_much_history_is_left(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A run whose tokens end in the middle of the history, and the next one, which ends it."""
+    caplog.set_level(logging.INFO)
+    catalog = select(discover(living.url), "deal_changes")
+    run(living.url, catalog=catalog).good()
+    deals = len({seen["path"] for seen in living.requests("changelog")})
+    assert [point["value"] for point in metric_points(caplog)["parents_left"]] == [0]
+    caplog.clear()
+    first = run(living.url, catalog=catalog, token_budget=120, concurrency=1).good()
+    points = metric_points(caplog)
+    (left,) = (point["value"] for point in points["parents_left"])
+    (tokens,) = (point["value"] for point in points["tokens_to_finish"])
+    spent = {point["tags"]["endpoint"]: point["value"] for point in points["api_token_cost"]}
+    assert left == deals - spent["/api/v1/deals/{id}/changelog"] / 20 > 0
+    assert tokens == 20 * left
+    caplog.clear()
+    run(living.url, catalog=catalog, state=first.state).good()
+    assert [point["value"] for point in metric_points(caplog)["parents_left"]] == [0]
+
+
+def test_metrics_name_the_parents_that_are_refused(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for deal in [row["id"] for row in living.truth("deals") if row["stage_change_time"]][5:7]:
+        living.post("/sandbox/faults", {"kind": "status", "status": 400, "path": f"/deals/{deal}/ch"})
+    run(living.url, catalog=select(discover(living.url), "deal_changes", "notes")).good()
+    unread = metric_points(caplog)["unread_parents"]
+    assert [(point["tags"]["stream"], point["value"]) for point in unread] == [("deal_changes", 2)]
+
+
+def test_metrics_say_which_complete_passes_were_not_believed(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused() -> dict[str, int]:
+        points = metric_points(caplog)["reconcile_refused"]
+        return {point["tags"]["stream"]: point["value"] for point in points}
+
+    caplog.set_level(logging.INFO)
+    catalog = select(discover(living.url), "users", "notes")
+    first = run(living.url, catalog=catalog, reconcile=True).good()
+    assert refused() == {"users": 0, "notes": 0}
+    for note in living.truth("notes")[::2]:
+        living.delete(f"/sandbox/records/notes/{note['id']}")
+    caplog.clear()
+    run(living.url, catalog=catalog, state=first.state, reconcile=True).good()
+    assert refused() == {"users": 0, "notes": 1}
+    caplog.clear()
+    run(living.url, catalog=catalog, state=first.state).good()
+    assert "reconcile_refused" not in metric_points(caplog), "there was no complete pass"
 
 
 def test_a_budget_can_be_set_for_a_run_with_nothing_to_hide(living: Sandbox) -> None:

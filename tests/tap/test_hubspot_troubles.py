@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterator
@@ -10,10 +11,14 @@ from functools import cache
 import pytest
 from pipedrive_sandbox.hubspot.server import App, Limits
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
-from tap_hubspot.errors import HubspotError
+from tap_hubspot import bounds, client
+from tap_hubspot.auth import AccessToken, OAuth
+from tap_hubspot.client import Client
+from tap_hubspot.errors import HubspotError, Unreadable
 
-from .harness import Asked, Say, fake, say
+from .harness import RESET, Asked, Say, fake, say
 from .hubspot_runs import OBJECTS, Json, catalog_of, everything, replay, run
+from .test_bounds import ENDLESS, LARGE, MB, Answer, sockets
 
 
 @pytest.fixture(autouse=True)
@@ -227,3 +232,107 @@ def test_texts_that_postgres_cannot_store_are_mended(sleeps: list[float]) -> Non
     assert {
         (each["properties"]["name"], each["properties"]["domain"]) for each in result.records("companies")
     } == {("a\ufffdb\ufffd", "😀.com")}
+
+
+# Large pages, large answers, answers that never end
+
+
+@pytest.mark.parametrize("trouble", [Say(504, b"<html>"), say({"message": "too big"}, 500), RESET], ids=str)
+@pytest.mark.parametrize("properties", [3, 300], ids=["names in the address", "names in batches"])
+def test_where_large_pages_fail_the_next_are_smaller(
+    sleeps: list[float], trouble: Say | str, properties: int
+) -> None:
+    names = [f"a_property_with_a_long_name_{number:04}" for number in range(properties)]
+    records = [
+        {"id": str(number), "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
+        for number in range(1, 331)
+    ]
+    catalog = json.loads(catalog_without_account())
+    (companies,) = (each for each in catalog["streams"] if each["tap_stream_id"] == "companies")
+    companies["schema"]["properties"]["properties"]["properties"] = {
+        name: {"type": "string"} for name in names
+    }
+    for entry in catalog["streams"]:
+        (root,) = (item for item in entry["metadata"] if not item["breadcrumb"])
+        root["metadata"]["selected"] = entry is companies
+    sizes: dict[str, list[int]] = {"": [], "/batch/read": [], "/search": []}
+
+    def script(request: Asked) -> Say | str:
+        path = request.path.removeprefix("/crm/v3/objects/companies")
+        body = json.loads(request.body) if request.body else {}
+        if path == "/search" and body["limit"] == 1:
+            return say({"results": records[:1]})
+        inputs = body.get("inputs", ())
+        limit = len(inputs) or int(body.get("limit") or request.params["limit"])
+        sizes[path].append(limit)
+        if limit > 40:
+            return trouble
+        if inputs:
+            return say({"results": [records[int(each["id"]) - 1] for each in inputs]})
+        if request.params.get("archived") == "true":
+            return say({"results": []})
+        start = int(request.params.get("after", 0))
+        if path == "/search":
+            start = int(body["filterGroups"][0]["filters"][1]["value"])
+        page, following = records[start : start + limit], {"next": {"after": str(start + limit)}}
+        return say({"results": page, **({"paging": following} if start + limit < len(records) else {})})
+
+    with fake(script) as server:
+        first = run(server.url, catalog=catalog).good()
+        second = run(server.url, first.state, catalog=catalog).good()
+    assert first.ids("companies") == second.ids("companies") == set(range(1, 331))
+    assert sizes[""][:4] == [100, 100, 50, 25]
+    used = ["", "/search"] if properties == 3 else ["", "/search", "/batch/read"]
+    for path in used:
+        assert 25 in sizes[path]
+        assert len([size for size in sizes[path] if size > 40]) <= 6  # three in each run
+
+
+@pytest.fixture
+def tight(sleeps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline of half a second and a largest answer of 2 MB, in place of five minutes and 64 MB."""
+    monkeypatch.setattr(bounds, "EXCHANGE_SECONDS", 0.5)
+    monkeypatch.setattr(bounds, "LARGEST_BODY", 2 * MB)
+
+
+@pytest.mark.usefixtures("tight")
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (LARGE["packed"], "an answer of more than 2 MB"),
+        (LARGE["no length"], "an answer of more than 2 MB"),
+        (ENDLESS["a body byte by byte"], "no complete answer within 0.5 s"),
+        (ENDLESS["100 Continue"], "no complete answer within 0.5 s"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_answer_without_bounds_is_a_sentence(answer: Answer, words: str) -> None:
+    for auth in AccessToken("x"), None:
+        with sockets(answer) as url:
+            one = Client(url, auth or OAuth(url, "id", "secret", "refresh"))
+            with pytest.raises(Unreadable, match="failed 6 times") as caught:
+                one.get("/crm/v3/owners", {})
+        said = str(caught.value)
+        assert words in said or (auth is None and "POST /oauth/v3/token" in said)
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_more_objects_than_fit_into_memory_are_a_sentence() -> None:
+    many = b'{"results":[' + b",".join([b"{}"] * (client.MOST_VALUES + 1)) + b"]}"
+    packed = Say(body=gzip.compress(many, 1), headers={"Content-Encoding": "gzip"})
+    with fake([packed]) as server, pytest.raises(Unreadable, match="more than 2,097,152 objects and lists"):
+        Client(server.url, AccessToken("x")).get("/crm/v3/owners", {})
+
+
+def test_a_pass_counts_each_record_once(own: HubspotSandbox) -> None:
+    """Though a record that is restored in the middle is in the list of the archived and in that of the others."""
+    first = run(own, reconcile=True).good()
+    (row,) = (each for each in own.portal.listed("companies")[:1])
+    own.portal.archive("companies", row)
+    own.at_request(2, "/objects/companies", lambda: own.portal.restore(row))
+    second = run(own, first.state, reconcile=True).good()
+    count = second.state["bookmarks"]["companies"]["complete_pass_rows"]
+    assert count == len(second.ids("companies"))
+    versions = [each["version"] for each in second.messages if each["type"] == "RECORD"]
+    activated = [each["version"] for each in second.messages if each["type"] == "ACTIVATE_VERSION"]
+    assert min(versions) >= min(activated)

@@ -312,7 +312,7 @@ class Account:
         rows = list(self.rows.values())
         if since := params.get("updated_since"):
             rows = [row for row in rows if row["update_time"] and row["update_time"] >= since]
-        column, _, direction = str(params["sort"]).partition(" ")
+        column, _, direction = str(params.get("sort", "id ASC")).partition(" ")
         rows.sort(
             key=lambda row: (row[column] is not None, row[column], row["id"]), reverse=direction == "DESC"
         )
@@ -594,6 +594,37 @@ def test_runs_that_are_cut_short_again_and_again_have_every_row_in_the_end(
         warehouse.run()
     held = {number: warehouse.rows.get(number) for number in here.rows}
     assert held == {number: row["update_time"] for number, row in here.rows.items()}
+
+
+@pytest.mark.parametrize("removed", [1, 6, 19])
+@pytest.mark.parametrize("ids", [int, "{:08}".format], ids=["numbers", "texts"])
+@pytest.mark.parametrize("is_sortable", [True, False])
+def test_a_row_that_is_removed_during_a_walk_costs_a_step_back_and_not_the_walk(
+    removed: int, ids: Callable[[int], Any], is_sortable: bool
+) -> None:
+    """One of those that were read, before each page."""
+    here = V1Account(10_000)
+    here.rows = {number: {**row, "id": ids(number)} for number, row in here.rows.items()}
+    victims = [happening([("delete", 7 * number)]) for number in range(1, removed + 1)]
+    here.changes = iter([lambda _: None, *victims])
+    client = FakeClient(here.answer)
+    pages = OffsetListing("/x", price=20, is_sortable=is_sortable).pages(source_of(client), checkpoint={})
+    seen = [row["id"] for row in rows_of(list(pages))]
+    assert len(seen) == len(set(seen)) == 10_000
+    assert len(client.asked) <= 10_000 / 499 + 1 + removed
+
+
+@pytest.mark.parametrize("gone", [400, 1_300, 3_000])
+def test_many_rows_that_are_removed_at_once_cost_few_steps(gone: int) -> None:
+    here = V1Account(10_000)
+    victims = happening([("delete", number) for number in range(1, gone + 1)])
+    here.changes = iter([*[lambda _: None] * 8, victims])
+    client = FakeClient(here.answer)
+    pages = OffsetListing("/x", price=20).pages(source_of(client), checkpoint={})
+    seen = [row["id"] for row in rows_of(list(pages))]
+    assert len(seen) == len(set(seen))
+    assert set(seen) >= set(here.rows)
+    assert len(client.asked) <= 10_000 / 499 + 10
 
 
 ENDLESS: list[tuple[str, Listing, datetime | None]] = [

@@ -11,10 +11,21 @@ import tap_pipedrive
 
 ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
-    {"__init__", "masking", "reader", "row_size", "stream_maps"},
+    {"__init__", "clocks", "distinct", "masking", "reader", "row_size", "stream_maps"},
     {"errors", "values"},
     {"bounds"},
-    {"answers", "entity", "field_types", "ledger", "migrate", "parents", "retries", "settings", "writer"},
+    {
+        "answers",
+        "entity",
+        "field_types",
+        "inputs",
+        "ledger",
+        "migrate",
+        "parents",
+        "retries",
+        "settings",
+        "writer",
+    },
     {"columns", "shared"},
     {"catalog", "custom_fields", "field_state", "limits", "sdk"},
     {"client", "rows"},

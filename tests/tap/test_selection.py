@@ -391,7 +391,7 @@ DROPPED: list[tuple[Record, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("maps", "asked"), DROPPED, ids="-".join)
+@pytest.mark.parametrize(("maps", "asked"), DROPPED, ids=range(len(DROPPED)))
 def test_streams_that_are_mapped_to_nothing_cost_nothing(
     living: Sandbox, maps: Record, asked: set[str]
 ) -> None:

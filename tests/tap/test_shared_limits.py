@@ -242,7 +242,17 @@ def test_redis_that_says_nothing_is_waited_for_once(
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-NOAUTH Authentication required.\r\n" * 9]
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"-NOAUTH Authentication required.\r\n" * 9,
+        b"$-1\r\n$4\r\nlate\r\n",  # instead of a time
+        b"$-1\r\n*1\r\n$1\r\n5\r\n",
+        b"$-1\r\n*2\r\n$1\r\nx\r\n$1\r\ny\r\n",
+        b"$-1\r\n*2\r\n$400\r\n" + b"9" * 400 + b"\r\n$1\r\n0\r\n",
+        b"*1\r\n$1\r\nx\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n",  # a list instead of a text
+        b"*1\r\n" * 5_000,
+    ],
 )
 def test_something_else_at_redis_address(
     living: Sandbox, caplog: pytest.LogCaptureFixture, answer: bytes
@@ -337,12 +347,86 @@ def test_a_wrong_redis_url_is_a_sentence_without_it(url: str) -> None:
     assert str(problem) == "Setting redis_url: is not an address like redis://localhost:6379."
 
 
-@pytest.mark.parametrize("option", ["db=many", "nonsense=1", "socket_timeout=x"])
+@pytest.mark.parametrize("option", ["db=many", "nonsense=1", "socket_timeout=x", "protocol=9"])
 def test_wrong_options_of_redis_are_a_sentence_too(option: str) -> None:
     problem = run("http://127.0.0.1:1", redis_url=f"redis://:{PASSWORD}@127.0.0.1:1/0?{option}").error
     assert isinstance(problem, PipedriveError)
     assert "redis_url" in str(problem)
     assert PASSWORD not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "option", ["ssl_cert_reqs=bogus", "ssl_cert_reqs=9", "encoding=x", "credential_provider=1"]
+)
+def test_wrong_options_of_an_encrypted_redis_are_the_same_sentence(option: str) -> None:
+    problem = run("http://127.0.0.1:1", redis_url=f"rediss://:{PASSWORD}@127.0.0.1:1/0?{option}").error
+    assert str(problem) == "Setting redis_url has options that Redis does not know: correct it."
+
+
+def test_a_redis_that_answers_in_texts_is_as_good(redis: Valkey, living: Sandbox) -> None:
+    store = RedisStore(f"{redis.url}?decode_responses=true", living.url, living.token)
+    one = Client(ApiToken(living.url, living.token), Limits(store))
+    for _ in range(3):
+        one.get(request("/api/v2/stages"))
+    assert in_redis(redis).settled == 15
+
+
+# Ledgers that cannot be true
+
+POISON: list[dict[str, Any]] = [
+    {"reserved": 10**18},
+    {"reserved": 10**18, "settled": 10**18},
+    {"reserved": 50_000},
+    {"settled": 5},
+    {"mark": 5},
+    {"failures": 5, "open_until": 4e9},
+    {"failures": -1},
+    {"window_seen": 4e9, "others": 19},
+    {"others": 10**12},
+    {"burst": 0},
+    {"burst": -5},
+    {"limit": 10, "left": -(10**9), "remaining": 0},
+    {"limit": -5},
+    {"limit": 100, "left": 10**12},
+    {"number": -1},
+    {"slots": dict.fromkeys(range(200_000), 0.0)},
+]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=lambda poison: str(poison)[:40])
+def test_a_ledger_that_cannot_be_true_is_discarded(
+    redis: Valkey, living: Sandbox, poison: dict[str, Any], sleeps: list[float]
+) -> None:
+    store = RedisStore(redis.url, living.url, living.token)
+    redis.client().set(store._key, json.dumps(poison))
+    one = Client(ApiToken(living.url, living.token), Limits(store, daily_token_share=0.5))
+    for _ in range(3):
+        assert one.get(request("/api/v2/stages")).data
+    assert sum(sleeps) < 5
+    ledger = in_redis(redis)
+    assert (ledger.reserved, ledger.settled) == (15, 15)
+
+
+@pytest.mark.parametrize("seconds", [-86_400, 86_400])
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_clock_that_is_set_back_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, sleeps: list[float], seconds: int, at: int
+) -> None:
+    """In memory, between two requests and in the middle of one."""
+    shift = [0]
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + shift[0])
+    limits = Limits(daily_token_share=0.9)
+    headers = {"x-daily-ratelimit-token-limit": "1000", "x-daily-ratelimit-token-remaining": "900"}
+    for number in range(6):
+        with limits.request(*cost("/api/v2/stages")) as exchange:
+            if number == at:
+                shift[0] = seconds
+            exchange.answered(200, headers)
+    assert sum(sleeps) < 10
+    assert limits.ledger.left is not None
+    assert limits.ledger.left <= 900
+    assert limits.ledger.settled <= limits.ledger.reserved
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

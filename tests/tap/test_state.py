@@ -86,7 +86,7 @@ def test_the_next_run_completes_one_that_was_cut_after_any_state(living: Sandbox
     living.post("/sandbox/clock", {"advance_seconds": 1200})
     living.post("/sandbox/change", {"share": 0.05, "seed": 99})
     points = list(cuts(second))
-    assert len(points) > 20
+    assert len(points) > 15
     for kept, state in points[::4]:
         third = run(living.url, catalog=catalog, state=state).good()
         assert_equals_truth(living, replay(third.messages, replay(kept, replay(first.messages))))
@@ -399,7 +399,7 @@ def test_a_broken_state_is_a_sentence(living: Sandbox, broken: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [{"start": "x"}, {"start": -5, "last_id": 1}, {"start": 10**9, "last_id": 1}, {"start": None}]
+    "place", [{"start": "x"}, {"start": -5, "last_id": 1}, {"start": 10**9, "last_id": "x"}, {"start": None}]
 )
 def test_a_broken_place_starts_anew_or_is_a_sentence(living: Sandbox, place: Record) -> None:
     chosen = select(discover(living.url), "notes")

@@ -187,6 +187,9 @@ class Account:
 
     @contextmanager
     def _named_for_dbt(self) -> Iterator[None]:
+        if self._name == self._dbt.database:
+            yield
+            return
         rename = sql.SQL("alter database {} rename to {}")
         own, lent = sql.Identifier(self._name), sql.Identifier(self._dbt.database)
         with psycopg.connect(self.url, dbname="postgres", autocommit=True) as connection:

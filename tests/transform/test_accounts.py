@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -21,8 +22,15 @@ CUSTOM_COLUMNS = {
     "owner_name": "text",
     "custom_owner_name": "text",
     "custom_custom_owner_name": "text",
+    "source": "text",
+    "source_id": "bigint",
+    "tags": "jsonb",
+    "tags_ids": "jsonb",
 }
+KEY = "a1b2c3" + "0" * 34
+GONE_KEY = "d4e5f6" + "0" * 34
 LONG_AGO = "2020-01-01 12:00"
+COLUMNS = ("created_at", "closed_at", "expected_close_date", "lost_at", "won_at")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +69,73 @@ def odd(new_account: Callable[..., Account]) -> Built:
         {**deal, "id": 4, "status": "open", "_sdc_deleted_at": LONG_AGO},
         {**deal, "id": 5, "status": "lost", "is_archived": True, "close_time": "2019-01-01 12:00"},
         {"id": 2**63 - 1, "status": "open"},
+        # a status that nobody has documented, and days that cannot be
+        {**deal, "id": 6, "status": "pending"},
+        {**deal, "id": 7, "status": "open", "add_time": "0001-01-01 00:00", "currency": "EUR", "value": 1},
+        {
+            **{**deal, "id": 8, "status": "won", "currency": "EUR", "value": 1, "org_id": 404},
+            **{"won_time": "9999-12-31 00:00", "close_time": "9999-12-31 00:00"},
+            "expected_close_date": "9999-12-31",
+        },
+        # one option, read before and after it got its present label
+        {
+            **deal,
+            "id": 9,
+            "status": "lost",
+            "source": "Google",
+            "source_id": 1163,
+            "tags": ["A", "B"],
+            "tags_ids": [1, 2],
+        },
+        {
+            **deal,
+            "id": 10,
+            "status": "lost",
+            "source": "Google Ads",
+            "source_id": 1163,
+            "tags": [],
+            "tags_ids": [],
+        },
+        {**deal, "id": 11, "status": "lost", "source": "Bing", "source_id": 1164},
     )
+    field = {"entity": "deal", "is_custom_field": True}
+    account.insert(
+        "fields",
+        # deleted while the state was lost, and made again: both have the column
+        {
+            **field,
+            "field_code": GONE_KEY,
+            "field_name": "Origem",
+            "field_type": "enum",
+            "column_name": "source",
+            "_sdc_extracted_at": "2026-01-01",
+        },
+        {
+            **field,
+            "field_code": KEY,
+            "field_name": "Canal de aquisição",
+            "field_type": "enum",
+            "column_name": "source",
+            "_sdc_extracted_at": "2026-01-02",
+        },
+        {**field, "field_code": "f" * 40, "field_name": "Tags", "field_type": "set", "column_name": "tags"},
+        {
+            **field,
+            "field_code": "0" * 40,
+            "field_name": "Owner",
+            "field_type": "text",
+            "column_name": "owner_name",
+        },
+    )
+    account.insert(
+        "field_options",
+        {"entity": "deal", "field_code": GONE_KEY, "option_id": "1163", "label": "Gone"},
+        {"entity": "deal", "field_code": KEY, "option_id": "1163", "label": "Google Ads"},
+        {"entity": "deal", "field_code": "f" * 40, "option_id": "2", "label": "Beta"},
+        {"entity": "product", "field_code": "category", "option_id": "28", "label": "Hologram"},
+    )
+    account.insert("products", {"id": 1, "name": "P", "category": "28"})
+    account.insert("deal_products", {"id": 1, "deal_id": 1, "product_id": 1})
     account.insert(
         "activities",
         *({"id": number, "deal_id": 1, "type": "call", "owner_id": 1} for number in range(3)),
@@ -84,14 +158,20 @@ def test_without_custom_fields_deals_wide_is_as_wide_as_the_deals(empty: Built) 
     assert empty.account.columns("marts", "deals_wide") == empty.account.columns("marts", "fct_deals")
 
 
-def test_records_hidden_from_the_token_are_a_warning_and_nothing_else_is(odd: Built) -> None:
-    hidden = {name for name, status in odd.statuses.items() if status not in ("success", "pass")}
+def test_records_hidden_from_the_token_and_odd_values_are_a_warning_and_nothing_else_is(odd: Built) -> None:
+    warned = {name for name, status in odd.statuses.items() if status == "warn"}
+    hidden = {name for name in warned if name.startswith("relationships_")}
     assert hidden == {
-        "relationships_fct_deals_person_id__person_id__ref_dim_persons_",
-        "relationships_fct_deals_organization_id__organization_id__ref_dim_organizations_",
+        "relationships_fct_deals_v1_person_id__person_id__ref_dim_persons_",
+        "relationships_fct_deals_v1_organization_id__organization_id__ref_dim_organizations_",
         "relationships_fct_activities_deal_id__deal_id__ref_fct_deals_",
     }
-    assert {odd.statuses[name] for name in hidden} == {"warn"}
+    assert {name.partition("_status_")[0] for name in warned - hidden} == {
+        "accepted_values_fct_deals_v1",
+        "accepted_values_main_bi_v1",
+        "accepted_values_stg_pipedrive__deals",
+        "assert_every_deal_has_one_outcome",
+    }
 
 
 def test_deals_wide_has_every_custom_column_under_a_name_of_its_own(odd: Built) -> None:
@@ -106,14 +186,18 @@ def test_deals_wide_has_every_custom_column_under_a_name_of_its_own(odd: Built) 
         "order",
         "a" * 63,
         "custom_deal_id",
-        "custom_custom_custom_owner_name",
+        "custom_owner_name_2",
         "custom_owner_name",
         "custom_custom_owner_name",
+        "source",
+        "source_id",
+        "tags",
+        "tags_ids",
     ]
 
 
 def test_deals_wide_keeps_custom_values_as_they_are(odd: Built) -> None:
-    custom = 'budget, modules, "order", custom_deal_id, custom_custom_custom_owner_name, custom_owner_name'
+    custom = 'budget, modules, "order", custom_deal_id, custom_owner_name_2, custom_owner_name'
     assert odd.account.query(f"select owner_name, {custom} from marts.deals_wide where deal_id = 1") == [
         ("Ana", Decimal("0.12345678901234567"), ["A", "B"], "first", "own id", "theirs", "custom")
     ]
@@ -127,6 +211,12 @@ def test_main_bi_leaves_out_deleted_deals_and_survives_a_huge_value(odd: Built) 
         (1, None, 10, 3, False),
         (2, None, None, 0, False),
         (5, None, -365, 0, True),
+        (6, None, None, 0, False),
+        (7, 1, None, 0, False),
+        (8, 1, None, 0, False),
+        (9, None, None, 0, False),
+        (10, None, None, 0, False),
+        (11, None, None, 0, False),
         (2**63 - 1, None, None, 0, False),
     ]
 
@@ -134,6 +224,72 @@ def test_main_bi_leaves_out_deleted_deals_and_survives_a_huge_value(odd: Built) 
 def test_facts_keep_a_huge_value_exact(odd: Built) -> None:
     values = odd.account.query("select value, weighted_value from marts.fct_deals where deal_id = 1")
     assert values == [(Decimal("98765432109876543.21"), Decimal("98765432109876543.21"))]
+
+
+def test_an_odd_row_stops_no_model(odd: Built) -> None:
+    assert set(odd.statuses.values()) == {"success", "pass", "warn"}
+    warned = {name for name, status in odd.statuses.items() if status == "warn"}
+    assert "accepted_values_fct_deals_v1_status__open__won__lost__deleted" in warned
+    assert odd.account.query("select status from marts.main_bi where deal_id = 6") == [("pending",)]
+
+
+def test_days_that_cannot_be_are_in_no_series_and_no_duration(odd: Built) -> None:
+    account, today = odd.account, datetime.now(UTC).date()
+    ((first, last, days),) = account.query(
+        "select min(date_day), max(date_day), count(*) from marts.dim_dates"
+    )
+    assert first == date(2020, 1, 1)
+    assert last.year == today.year + 1
+    assert days == (last - first).days + 1
+    ((first, last, stages),) = account.query(
+        "select min(snapshot_date), max(snapshot_date), count(distinct (stage_id, currency))"
+        " from marts.pipeline_snapshot"
+    )
+    assert date(2019, 12, 31) <= first
+    assert last == today
+    assert stages <= 2
+    months = (today.year - 2019) * 12
+    for mart in ("sales_velocity", "customer_cohorts"):
+        assert account.query(f"select count(*) <= {months} * 4 from marts.{mart}") == [(True,)], mart
+    assert account.query(
+        "select days_to_win, days_open, won_date, won_at::text, expected_close_date from marts.fct_deals"
+        " where deal_id = 8"
+    ) == [(None, None, None, "9999-12-31 00:00:00+00", date(9999, 12, 31))]
+    assert account.query("select count(*) from marts.forecast where expected_close_month > '2100-01-01'") == [
+        (0,)
+    ]
+    listed = account.query(
+        "select record_id, detail from marts.data_quality_issues"
+        " where rule = 'impossible_date' and record_id in ('7', '8')"
+    )
+    assert {number: {text for text in COLUMNS if text in detail} for number, detail in listed} == {
+        "7": {"created_at"},
+        "8": {"closed_at", "expected_close_date", "won_at"},
+    }
+
+
+def test_an_option_has_one_label_in_every_mart(odd: Built) -> None:
+    assert odd.account.query(
+        "select deal_id, source, tags from marts.deals_wide where deal_id in (9, 10, 11) order by 1"
+    ) == [(9, "Google Ads", ["A", "Beta"]), (10, "Google Ads", []), (11, "Bing", None)]
+    assert odd.account.query("select product_category from marts.fct_deal_products") == [("Hologram",)]
+
+
+def test_the_comment_of_a_custom_column_says_which_field_it_is(odd: Built) -> None:
+    comments = dict(
+        odd.account.query(
+            "select attname::text, col_description(attrelid, attnum) from pg_attribute"
+            " where attrelid = 'marts.deals_wide'::regclass"
+            " and attname in ('source', 'source_id', 'custom_owner_name_2')"
+        )
+    )
+    assert comments == {
+        "source": f"Custom field “Canal de aquisição” of type enum, key {KEY}.",
+        "source_id": f"Custom field “Canal de aquisição” of type enum, key {KEY}: its id.",
+        "custom_owner_name_2": (
+            f"Custom field “Owner” of type text, key {'0' * 40}. Named so as the mart has owner_name itself."
+        ),
+    }
 
 
 def test_every_document_fits_its_model(odd: Built) -> None:

@@ -76,8 +76,8 @@ def added_up(amounts: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def rounded(value: Any) -> Any:
-    """Numbers to nine digits, to compare sums of products."""
-    return round(value, 9).normalize() if isinstance(value, Decimal) else value
+    """Numbers to six digits, to compare sums of products, each of which has ten."""
+    return round(value, 6).normalize() if isinstance(value, Decimal) else value
 
 
 def share(part: int, whole: int) -> Decimal:

@@ -98,12 +98,13 @@ def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
     persons = canonical(troubles["duplicate_persons"]["groups"])
     (field,) = (field for field in data.fields["deal"] if field["field_code"] == "channel")
     channels = {option["id"]: option["label"].lower() for option in field["options"]}
+    employers = {person["id"]: person["org_id"] for person in data.records["persons"]}
     for deal in data.records["deals"]:
         won_at = deal["won_time"] or deal["close_time"] or deal["add_time"]
         if deal["is_deleted"]:
             continue
-        if deal["org_id"]:
-            kind, id_, same = "pipedrive-organization", deal["org_id"], organizations
+        if company := deal["org_id"] or employers.get(deal["person_id"]):
+            kind, id_, same = "pipedrive-organization", company, organizations
         else:
             kind, id_, same = "pipedrive-person", deal["person_id"], persons
         yield Deal(
@@ -116,7 +117,7 @@ def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
             channels.get(deal["channel"], "unknown"),
             deal["currency"],
             Decimal(str(deal["value"] or 0)),
-            deal["status"] == "open",
+            deal["status"] == "open" and not deal["is_archived"],
             deal["status"] == "won",
         )
 

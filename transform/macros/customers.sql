@@ -20,6 +20,14 @@
 {%- endmacro %}
 
 
+{% macro acquisition_channel_option_ids() -%}
+    {% set wanted = acquisition_channel_column_name() %}
+    {% set columns = adapter.get_columns_in_relation(source('pipedrive', 'deals')) if execute and wanted else [] %}
+    {% set column = columns | selectattr('name', 'in', [wanted ~ '_id', wanted ~ '_ids']) | first %}
+    {{- 'to_jsonb(' ~ adapter.quote(column.name) ~ ')' if column else 'null::jsonb' }}
+{%- endmacro %}
+
+
 {% macro acquisition_channel_column_name() -%}
     {{ return(var("acquisition_channel_column", env_var("ACQUISITION_CHANNEL_COLUMN", ""))) }}
 {%- endmacro %}

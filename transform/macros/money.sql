@@ -13,8 +13,20 @@
 {%- endmacro %}
 
 
+{# Beside each sum that is null because of them. #}
+{% macro unconverted_count(converted, amount) -%}
+    count({{ amount }}) - count({{ converted }})
+{%- endmacro %}
+
+
 {% macro sum_if_all_converted(converted, amount) -%}
     case
         when count({{ amount }}) = count({{ converted }}) then sum({{ converted }})
     end
+{%- endmacro %}
+
+
+{# As many digits as BI tools hold. A number beyond that must not stop the rest. #}
+{% macro scaled(number) -%}
+    (case when abs({{ number }}) < 1e28 then {{ number }} end)::numeric(38, 10)
 {%- endmacro %}

@@ -6,6 +6,40 @@
 {%- endmacro %}
 
 
+{# The first eight characters of a CNPJ are the company's, the others its
+   branch's. #}
+{% macro tax_id_of_company(tax_id) -%}
+    case
+        when {{ tax_id }} ~ '^[0-9A-Z]{12}\d{2}$' then left({{ tax_id }}, 8)
+        else {{ tax_id }}
+    end
+{%- endmacro %}
+
+
+{# Of numbers in Brazil and North America, with or without their country code;
+   null where there is no telling. #}
+{% macro area_code(digits) -%}
+    substring(
+        {{ digits }}
+        from '^(?:0{0,2}55|0{0,2}1(?=\d{10}$)(?!\d9)|0?)(\d\d)9?\d{8}$'
+    )
+{%- endmacro %}
+
+
+{% macro date_or_null(text) -%}
+    case
+        when {{ text }} ~ '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$'
+            then case
+                when substr({{ text }}, 9, 2)::int <= extract(day from (
+                    (substr({{ text }}, 1, 7) || '-01')::date
+                    + interval '1 month - 1 day'
+                ))
+                    then {{ text }}::date
+            end
+    end
+{%- endmacro %}
+
+
 {# Texts of one number differ: 5, 5.0, 5e0. #}
 {% macro plain_number(text) -%}
     case

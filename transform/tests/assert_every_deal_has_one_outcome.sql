@@ -1,3 +1,5 @@
+{{ config(severity='warn') }}
+
 select
     deal_id,
     status,

@@ -1,3 +1,4 @@
+{{ config(severity='warn') }}
 {# Of a customer of both CRMs, either may have sold. #}
 {% set crm = "'both'" if customers_across_crms() == 'True' else 'crm' %}
 
@@ -12,7 +13,11 @@ won_deals as (
     where
         is_won
         and coalesce(organization_id, person_id) is not null
-        and coalesce(won_at, closed_at, created_at) is not null
+        and coalesce(
+            {{ plausible('won_at') }},
+            {{ plausible('closed_at') }},
+            {{ plausible('created_at') }}
+        ) is not null
     union all
     select
         'hubspot' as crm,
@@ -23,7 +28,9 @@ won_deals as (
         is_won
         and not is_deleted
         and coalesce(company_id, contact_id) is not null
-        and coalesce(closed_at, created_at) is not null
+        and coalesce(
+            {{ plausible('closed_at') }}, {{ plausible('created_at') }}
+        ) is not null
 ),
 
 figures as (
@@ -31,7 +38,7 @@ figures as (
         {{ crm }} as crm,
         currency,
         count(*) as deal_count,
-        coalesce(sum(value), 0) as revenue
+        round(coalesce(sum(value), 0), 4) as revenue
     from won_deals
     group by 1, currency
     union all
@@ -39,7 +46,7 @@ figures as (
         {{ crm }} as crm,
         currency,
         sum(won_deal_count) as deal_count,
-        sum(won_revenue) as revenue
+        round(sum(won_revenue), 4) as revenue
     from {{ ref('ltv_by_customer') }}
     group by 1, currency
 ),
@@ -48,7 +55,7 @@ cohorts as (
     select
         {{ crm }} as crm,
         currency,
-        sum(revenue) as revenue
+        round(sum(revenue), 4) as revenue
     from {{ ref('customer_cohorts') }}
     group by 1, currency
 )

@@ -1,3 +1,5 @@
+{{ config(severity='warn') }}
+
 with
 
 last_day as (
@@ -20,7 +22,7 @@ open_deals as (
         count(*) as deal_count,
         coalesce(sum(value), 0) as value
     from {{ ref('fct_deals') }}
-    where is_open and not is_archived and created_at is not null
+    where is_open and not is_archived and created_date is not null
     group by 1, 2
 ),
 
@@ -46,5 +48,5 @@ where
     and not exists (select * from deals_of_the_future)
     and (
         last_day.deal_count is distinct from open_deals.deal_count
-        or last_day.value is distinct from open_deals.value
+        or round(last_day.value, 4) is distinct from round(open_deals.value, 4)
     )

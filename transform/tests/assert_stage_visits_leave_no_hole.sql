@@ -1,3 +1,5 @@
+{{ config(severity='warn') }}
+
 with
 
 visits as (
@@ -21,8 +23,11 @@ visits_with_a_hole_before as (
         (
             visits.is_first
             and (
-                visits.entered_at > deals.created_at
-                or (visits.entered_at is null and deals.created_at is not null)
+                visits.entered_at > {{ plausible('deals.created_at') }}
+                or (
+                    visits.entered_at is null
+                    and {{ plausible('deals.created_at') }} is not null
+                )
             )
         )
         or (

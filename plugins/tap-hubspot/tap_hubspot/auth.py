@@ -1,5 +1,6 @@
 """Who asks: a service key or private app with a token that stays, or an app with OAuth2."""
 
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 
 import requests
 
+from tap_hubspot.bounds import body_of, bounded_session
 from tap_hubspot.errors import HubspotError, TryAgain
 
 TOKEN_PATH = "/oauth/v3/token"  # noqa: S105
@@ -106,9 +108,11 @@ class OAuth:
     def renew(self) -> bool:
         """Get another access token (`POST /oauth/v3/token`)."""
         try:
-            response = requests.post(self._url, data=self._form, timeout=(10, 60), allow_redirects=False)
-            body = response.json()
-        except (requests.RequestException, ValueError):
+            response = bounded_session().post(
+                self._url, data=self._form, timeout=(10, 60), allow_redirects=False, stream=True
+            )
+            body = json.loads(body_of(response))
+        except (requests.RequestException, ValueError, RecursionError):
             raise TryAgain(f"POST {TOKEN_PATH} has no good answer") from None
         body = body if isinstance(body, dict) else {}
         if response.status_code != 200:

@@ -1,22 +1,36 @@
 """HTTP: one `Client` serves all streams of a run. It knows addresses and status codes, no objects."""
 
+import itertools
+import json
 import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import requests
 import tenacity
+import urllib3
 
+from tap_hubspot import bounds
 from tap_hubspot.auth import Auth
+from tap_hubspot.bounds import body_of, bounded_session
 from tap_hubspot.errors import HubspotError, TryAgain, Unreadable
 
 ATTEMPTS = 6
 TIMEOUTS = 10, 60
 """Seconds to connect, and seconds without a byte."""
 LONGEST_WAIT_SECONDS = 60
+
+HEAVY_STATUSES = {408, 477, 500, 502, 503, 504, 520, 524}
+"""What a server answers when a page takes too long, among other reasons."""
+
+SMALLEST_PAGE, FAILURES_TO_HALVE = 10, 2
+"""Records of a page that is not halved any more, and how often a page has to fail before."""
+
+MOST_VALUES = 2**21
+"""Objects and lists in an answer: 64 MB of empty ones would be 1.5 GB in memory."""
 
 SEARCH_SECONDS = 0.25
 """Seconds between two searches: HubSpot allows an account five in a second, whoever asks.
@@ -44,20 +58,63 @@ class Client:
     def __init__(self, url: str, auth: Auth) -> None:
         self._url = url.rstrip("/")
         self._auth = auth
-        self._session = requests.Session()
+        self._session = bounded_session()
+        self._sizes: dict[str, int] = {}  # records per page, by path, where larger pages fail
         self._last_search = 0.0
         self.requests: Counter[str] = Counter()
         """Requests sent, by path."""
 
     def get(self, path: str, params: Mapping[str, str | int]) -> dict[str, Any]:
         """GET a path such as `/crm/v3/owners`, and return the JSON object that it answers."""
-        return self._retrying("GET", path, params=params)
+        most = params.get("limit")
+        return self._retrying(
+            "GET",
+            path,
+            lambda size: {"params": {**params, "limit": size} if most else params},
+            most if isinstance(most, int) else 0,
+        )
 
     def post(self, path: str, body: Mapping[str, Any], **params: str) -> dict[str, Any]:
         """POST a JSON body to a path that only reads, and return the JSON object that it answers."""
-        return self._retrying("POST", path, json=body, params=params)
+        most = body.get("limit")
+        return self._retrying(
+            "POST",
+            path,
+            lambda size: {"json": {**body, "limit": size} if most else body, "params": params},
+            most if isinstance(most, int) else 0,
+        )
 
-    def _retrying(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+    def post_some(
+        self, path: str, inputs: Sequence[Any], body: Mapping[str, Any], **params: str
+    ) -> tuple[dict[str, Any], int]:
+        """POST as many of the inputs as the server can take; return its answer, and how many they were."""
+        answer = self._retrying(
+            "POST",
+            path,
+            lambda size: {"json": {**body, "inputs": list(inputs[:size])}, "params": params},
+            len(inputs),
+        )
+        return answer, min(len(inputs), self._sizes.get(path, len(inputs)))
+
+    def _retrying(
+        self, method: str, path: str, content: Callable[[int], Mapping[str, Any]], most: int
+    ) -> dict[str, Any]:
+        """Send until there is a good answer; `content`: of a page of so many records, at `most` of `most`."""
+        heavy_failures = itertools.count(1)
+
+        def attempt() -> dict[str, Any]:
+            size = min(most, self._sizes.get(path, most))
+            try:
+                return self._try(method, path, content(size))
+            except TryAgain as problem:
+                is_often = problem.is_heavy and next(heavy_failures) >= FAILURES_TO_HALVE
+                if is_often and (half := size // 2) >= SMALLEST_PAGE:
+                    self._sizes[path] = half
+                    logger.warning(
+                        "%s %s fails with large pages; the next have %d records.", method, path, half
+                    )
+                raise
+
         tries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
@@ -66,7 +123,7 @@ class Client:
             reraise=True,
         )
         try:
-            return tries(self._try, method, path, content)
+            return tries(attempt)
         except TryAgain as problem:
             raise Unreadable(
                 f"{method} {path} failed {ATTEMPTS} times, at last with {problem}: look at HubSpot's status page, "
@@ -74,40 +131,44 @@ class Client:
             ) from None
 
     def _try(self, method: str, path: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        response = self._send(method, path, content)
+        response, body = self._send(method, path, content)
         if response.status_code == 401 and self._auth.renew():
-            response = self._send(method, path, content)
-        return self._read(f"{method} {path}", response)
+            response, body = self._send(method, path, content)
+        return self._read(f"{method} {path}", response, body)
 
-    def _send(self, method: str, path: str, content: Mapping[str, Any]) -> requests.Response:
+    def _send(self, method: str, path: str, content: Mapping[str, Any]) -> tuple[requests.Response, bytes]:
         if path.endswith("/search"):
             time.sleep(max(0.0, self._last_search + SEARCH_SECONDS - time.monotonic()))
             self._last_search = time.monotonic()
         self.requests[path] += 1
         try:
-            return self._session.request(
+            response = self._session.request(
                 method,
                 self._url + path,
                 auth=self._auth,
                 timeout=TIMEOUTS,
                 allow_redirects=False,  # a redirect would carry the token to another host
+                stream=True,
                 **content,
             )
+            return response, body_of(response)
         except requests.RequestException as error:
-            raise TryAgain(_without_address(error)) from None
+            raise TryAgain(_without_address(error), is_heavy=_is_heavy(error)) from None
         except ValueError:  # requests looks at a redirect's target even when it is not to follow it
             raise HubspotError(
                 f"{method} {path} answered a redirect to nowhere: set api_url right."
             ) from None
 
-    def _read(self, asked: str, response: requests.Response) -> dict[str, Any]:
+    def _read(self, asked: str, response: requests.Response, content: bytes) -> dict[str, Any]:
+        if content.count(b"{") + content.count(b"[") > MOST_VALUES:
+            raise TryAgain(f"an answer of more than {MOST_VALUES:,} objects and lists", is_heavy=True)
         try:
-            body = _storable(response.json())
+            body = _storable(json.loads(content))
         except (ValueError, RecursionError):
             body = None
         if response.status_code in (200, 207):  # 207: a batch of which some inputs failed
             if not isinstance(body, dict):
-                raise TryAgain("an answer that is no JSON object")
+                raise TryAgain("an answer that is no JSON object", is_heavy=True)
             return body
         raise self._problem(asked, response, body if isinstance(body, dict) else {})
 
@@ -120,7 +181,8 @@ class Client:
         is_of_today = body.get("policyName") == "DAILY"
         if status in (408, 423, 429, 477) or status >= 500:
             if status != 429 or not is_of_today:
-                return TryAgain(answered, _seconds(response) or WAITS.get(str(body.get("policyName"))))
+                wait = _seconds(response) or WAITS.get(str(body.get("policyName")))
+                return TryAgain(answered, wait, is_heavy=status in HEAVY_STATUSES)
             problem: Exception = HubspotError(
                 f"{said}: the account's requests of today are used up; new ones come at midnight of its time zone."
             )
@@ -170,6 +232,8 @@ def _seconds(response: requests.Response) -> float | None:
 
 def _without_address(error: requests.RequestException) -> str:
     """What happened, without the request: its text could hold what nobody should read in a log."""
+    if _is_late(error):
+        return f"no complete answer within {bounds.EXCHANGE_SECONDS:g} s"
     kinds = {
         requests.exceptions.ConnectTimeout: f"no connection within {TIMEOUTS[0]} s",
         requests.exceptions.Timeout: f"no answer within {TIMEOUTS[1]} s",
@@ -177,9 +241,25 @@ def _without_address(error: requests.RequestException) -> str:
         requests.exceptions.ProxyError: "a proxy that does not answer",
         requests.exceptions.ChunkedEncodingError: "an answer cut off in the middle",
         requests.exceptions.ContentDecodingError: "an answer that cannot be unpacked",
-        requests.exceptions.ConnectionError: "no connection",
+        requests.exceptions.ConnectionError: "a connection that broke off"
+        if _is_heavy(error)
+        else "no connection",
     }
     return next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Whether the deadline of the exchange is the cause."""
+    while error and not isinstance(error, bounds.Late):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _is_heavy(error: requests.RequestException) -> bool:
+    """Whether an answer began or was waited for, so that fewer records may get one."""
+    cause = error.args[0] if error.args else None
+    broken = isinstance(cause, urllib3.exceptions.ProtocolError | urllib3.exceptions.ReadTimeoutError)
+    return broken or isinstance(error, requests.exceptions.ReadTimeout)
 
 
 def _wait(attempt: tenacity.RetryCallState) -> float:

@@ -12,7 +12,9 @@ class Unreadable(HubspotError):
 class TryAgain(Exception):
     """A problem that may pass."""
 
-    def __init__(self, message: str, wait: float | None = None) -> None:
+    def __init__(self, message: str, wait: float | None = None, *, is_heavy: bool = False) -> None:
         super().__init__(message)
         self.wait = wait
         """Seconds to wait before the next try, if the server said so."""
+        self.is_heavy = is_heavy
+        """Whether fewer records may get an answer."""

@@ -115,11 +115,12 @@ class Walk(NamedTuple):
         if self._is_inline:
             return page
         found: list[Record] = []
-        for start in range(0, len(page), LIST_SIZE):
-            inputs = [{"id": record["id"]} for record in page[start : start + LIST_SIZE]]
-            body = {"properties": list(self.properties), "inputs": inputs}
-            path = f"{self.path}/batch/read"
-            answer = self.client.post(path, body, archived=str(archived).lower())
+        waiting = [{"id": record["id"]} for record in page]
+        path, body = f"{self.path}/batch/read", {"properties": list(self.properties)}
+        while waiting:
+            some = waiting[:LIST_SIZE]
+            answer, count = self.client.post_some(path, some, body, archived=str(archived).lower())
+            waiting = waiting[count:]
             _check_errors(path, answer)
             found += _results(f"POST {path}", answer)
         return found
@@ -133,8 +134,8 @@ class Walk(NamedTuple):
         found: dict[str, list[Record]] = {id_: [] for id_ in ids}
         waiting = [{"id": id_} for id_ in ids]
         while waiting:
-            inputs, waiting = waiting[:BATCH_OF_ASSOCIATIONS], waiting[BATCH_OF_ASSOCIATIONS:]
-            answer = self.client.post(path, {"inputs": inputs})
+            answer, count = self.client.post_some(path, waiting[:BATCH_OF_ASSOCIATIONS], {})
+            waiting = waiting[count:]
             _check_errors(path, answer)
             for result in _results(f"POST {path}", answer):
                 id_ = str(result["from"]["id"])

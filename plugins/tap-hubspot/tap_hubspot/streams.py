@@ -37,11 +37,13 @@ class HubspotStream(Stream):
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterator[Record]:
         """All records of this run; with the setting `reconcile`, the target marks those that it does not see."""
-        self._stream_version = int(time.time())
-        columns, count = self.schema["properties"], 0
+        began, counted_from = int(time.time()), time.monotonic()
+        columns, seen = self.schema["properties"], set[int]()
         try:
             for record in self.read():
-                count += 1
+                seen.add(hash(record["id"]))
+                # Not older than a pass of another run that began meanwhile.
+                self._stream_version = began + int(time.monotonic() - counted_from)
                 yield {name: record.get(name) for name in columns} | {"id": record["id"]}
         except Unreadable as problem:
             self._miss(str(problem))
@@ -51,17 +53,17 @@ class HubspotStream(Stream):
             )
         else:
             if self.is_whole and self.config["reconcile"]:
-                self._conclude(count)
+                self._conclude(len(seen), began)
 
     def _miss(self, problem: str) -> None:
         self._tap.missing[self.name] = problem
         self.logger.warning("%s could not be read: %s", self.name, problem)
 
-    def _conclude(self, count: int) -> None:
+    def _conclude(self, count: int, began: int) -> None:
         """After a complete pass, have the target mark the rows that it has not seen, and remember its size.
 
-        The version of a row is the time when its run began. The SDK would send the message before the first row:
-        a run that dies then would leave a table of rows marked as deleted.
+        Its version is the time when it began, that of a row the time when it is written. The SDK would send the
+        message before the first row: a run that dies then would leave a table of rows marked as deleted.
         """
         before = self.stream_state.get("complete_pass_rows", 0)
         least = self.config["reconcile_min_ratio"]
@@ -79,7 +81,7 @@ class HubspotStream(Stream):
                 least,
             )
         else:
-            self._write_activate_version_message(self._stream_version or 0)
+            self._write_activate_version_message(began)
             self.stream_state["complete_pass_rows"] = count
 
 

@@ -1,5 +1,9 @@
-"""On a process's `PYTHONPATH`: it never waits longer than an instant, so that tests need not wait for retries."""
+"""On a process's `PYTHONPATH`: it never waits longer than an instant, so that tests need not wait for retries.
 
+With `ROWS_PER_PAGE` the tap asks for smaller pages, so that the lists of a small account have many.
+"""
+
+import os
 import time
 
 _sleep = time.sleep
@@ -10,3 +14,8 @@ def _doze(seconds: float) -> None:
 
 
 vars(time)["sleep"] = _doze
+
+if rows := os.environ.get("ROWS_PER_PAGE"):
+    from tap_pipedrive import listings
+
+    listings.PAGE = int(rows)

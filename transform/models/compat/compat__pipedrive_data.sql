@@ -70,7 +70,7 @@ final as (
         deals.first_won_at as first_won_time
         {%- for column in custom %},
         deals.{{ adapter.quote(column) }}::text as {{ adapter.quote(
-            free_name('custom_' ~ column, taken + custom)
+            free_name(column, taken + custom)
             if column in taken else column
         ) }}
         {%- endfor %}

@@ -12,7 +12,20 @@
 with
 
 deals as (
-    select * from {{ ref('stg_pipedrive__deals') }}
+    select
+        deal_id,
+        creator_user_id,
+        stage_id,
+        status,
+        value,
+        currency,
+        owner_id,
+        expected_close_date,
+        {{ plausible('created_at') }} as created_at,
+        {{ plausible('updated_at') }} as updated_at,
+        {{ plausible('stage_changed_at') }} as stage_changed_at,
+        {{ plausible('closed_at') }} as closed_at
+    from {{ ref('stg_pipedrive__deals') }}
 ),
 
 changes as (
@@ -28,7 +41,7 @@ changes as (
     from {{ ref('stg_pipedrive__deal_changes') }}
     where
         field_key in ('{{ fields | join("', '") }}')
-        and changed_at is not null
+        and {{ plausible('changed_at') }} is not null
     union all
     select
         deal_id,

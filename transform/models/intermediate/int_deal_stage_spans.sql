@@ -17,7 +17,9 @@ deals_until as (
         deal_id,
         case
             when is_deleted or status in ('won', 'lost')
-                then coalesce(closed_at, updated_at)
+                then coalesce(
+                    {{ plausible('closed_at') }}, {{ plausible('updated_at') }}
+                )
             else {{ run_time() }}
         end as until_at
     from deals

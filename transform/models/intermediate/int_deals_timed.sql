@@ -68,10 +68,16 @@ final as (
                 then {{ whole_days('last_activity_done_at', run_time()) }}
         end as days_since_last_activity,
         round(
-            extract(epoch from first_activity_done_at - created_at) / 3600, 2
+            extract(
+                epoch from {{ plausible('first_activity_done_at') }}
+                - {{ plausible('created_at') }}
+            ) / 3600,
+            2
         ) as hours_to_first_activity,
         coalesce(
-            is_open and expected_close_date < {{ reporting_date(run_time()) }},
+            is_open
+            and {{ plausible('expected_close_date') }}
+            < {{ reporting_date(run_time()) }},
             false
         ) as is_overdue,
         coalesce(

@@ -3,25 +3,26 @@
 with
 
 exchange_rates as (
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('stg_seeds__exchange_rates') }}
+    where problem is null
 ),
 
 rates_into_the_reporting_currency as (
     select
         rate_date,
-        upper(currency) as currency,
+        currency,
         rate,
         least(
             lead(rate_date, 1, 'infinity') over (
-                partition by upper(currency)
+                partition by currency
                 order by rate_date
             ),
             rate_date + 7
         ) as next_rate_date
     from exchange_rates
     where
-        upper(reporting_currency) = {{ reporting_currency() }}
-        and upper(currency) != {{ reporting_currency() }}
+        reporting_currency = {{ reporting_currency() }}
+        and currency != {{ reporting_currency() }}
 ),
 
 final as (

@@ -1,5 +1,6 @@
 {# Nulls pass, as for all tests but not_null; a limit that is not given is none. #}
 {% test between(model, column_name, minimum=none, maximum=none) %}
+    {{ config(severity='warn') }}
     select {{ column_name }}
     from {{ model }}
     where

@@ -17,8 +17,12 @@ _STARTS_QUALIFIED = 0.1
 _CHANGES_PIPELINE = 0.02
 _GETS_STUCK = 0.04
 _SKIPS_STAGE = 0.05
+_WINS_AT_ONCE = 0.004
 _GOES_BACK = 0.04
 _REOPENS = 0.05
+
+_BEYOND = 1000
+"""A place behind those of all stages."""
 
 
 @dataclass
@@ -92,6 +96,8 @@ def travel(rng: Random, season: Season, born: int, pipeline: int, stages: list[R
 def _next_place(rng: Random, plan: StagePlan, place: int) -> int | None:
     """The next stage's place, one past the last for a win, None for a loss."""
     draw = rng.random()
+    if draw < plan.conversion * _WINS_AT_ONCE:
+        return _BEYOND
     if draw < plan.conversion * _SKIPS_STAGE and place < 2:
         return place + 2
     if draw < plan.conversion:

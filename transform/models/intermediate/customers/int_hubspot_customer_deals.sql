@@ -41,7 +41,10 @@ final as (
 
         -- timestamps
         deals.created_at,
-        coalesce(deals.closed_at, deals.created_at) as won_at
+        coalesce(
+            {{ plausible('deals.closed_at') }},
+            {{ plausible('deals.created_at') }}
+        ) as won_at
     from deals
     left join companies on deals.company_id = companies.company_id
     left join contacts on deals.contact_id = contacts.contact_id

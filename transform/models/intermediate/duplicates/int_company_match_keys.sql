@@ -67,14 +67,41 @@ plain_names as (
     from names_without_legal_form
 ),
 
-match_keys as (
+names_with_tax_id as (
     select
+        plain_names.*,
+        substring(
+            replace(plain_names.plain_name, ' ', ''), '^.{4,}$'
+        ) as name_key,
+        {{ tax_id_of_company('tax_ids.tax_id') }} as tax_id
+    from plain_names
+    left join tax_ids
+        on plain_names.crm = tax_ids.crm
+        and plain_names.entity = tax_ids.entity
+        and plain_names.record_id = tax_ids.record_id
+),
+
+{# Companies of one name with several tax ids are several companies, and those
+   without a tax id may be any of them. #}
+names_of_one_company as (
+    select
+        *,
+        min(tax_id) over (partition by crm, entity, name_key)
+        is not distinct from
+        max(tax_id) over (partition by crm, entity, name_key)
+            as is_of_one_company
+    from names_with_tax_id
+),
+
+match_keys as (
+    select distinct
         crm,
         entity,
         record_id,
         'name' as match_rule,
-        substring(replace(plain_name, ' ', ''), '^.{4,}$') as match_key
-    from plain_names
+        name_key as match_key
+    from names_of_one_company
+    where is_of_one_company
     union all
     select
         plain_names.crm,

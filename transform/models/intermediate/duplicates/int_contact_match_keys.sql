@@ -87,12 +87,61 @@ contacts_by_phone as (
         contacts.crm,
         contacts.entity,
         contacts.record_id,
-        contacts.plain_name,
-        right(
-            regexp_replace(phones.phone ->> 'value', '\D', '', 'g'), 8
-        ) as last_digits
+        concat_ws(
+            ' ',
+            substring(contacts.plain_name, '^[^ ]+'),
+            substring(contacts.plain_name, '[^ ]+$')
+        ) as first_and_last_name,
+        right(phones.digits, 8) as last_digits,
+        {{ area_code('phones.digits') }} as area_code
     from contacts_in_plain_words as contacts
-    cross join lateral jsonb_array_elements(contacts.phones) as phones (phone)
+    cross join lateral (
+        select regexp_replace(phone ->> 'value', '\D', '', 'g') as digits
+        from jsonb_array_elements(contacts.phones) as phones (phone)
+    ) as phones
+    where
+        contacts.plain_name is not null
+        and length(phones.digits) >= 8
+        and right(phones.digits, 8) !~ '^(.)\1*$'
+),
+
+{# A number without area code may be in any area: it tells nothing where people
+   of the name have it in several. #}
+phones_with_areas as (
+    select
+        *,
+        min(area_code) over same_name_and_digits
+        is distinct from max(area_code) over same_name_and_digits
+            as is_in_several_areas
+    from contacts_by_phone
+    window same_name_and_digits as (
+        partition by crm, entity, last_digits, first_and_last_name
+    )
+),
+
+colleagues as (
+    select
+        contacts.crm,
+        contacts.entity,
+        contacts.record_id,
+        contacts.company_id || ' ' || contacts.plain_name as name_key,
+        tax_ids.tax_id
+    from contacts_in_plain_words as contacts
+    left join tax_ids
+        on contacts.crm = tax_ids.crm
+        and contacts.entity = tax_ids.entity
+        and contacts.record_id = tax_ids.record_id
+    where contacts.company_id is not null and contacts.plain_name is not null
+),
+
+{# Two tax ids are two people, whatever their name. #}
+colleagues_of_one_name as (
+    select
+        *,
+        min(tax_id) over (partition by crm, entity, name_key)
+        is not distinct from
+        max(tax_id) over (partition by crm, entity, name_key) as is_one_person
+    from colleagues
 ),
 
 match_keys as (
@@ -112,22 +161,21 @@ match_keys as (
         'phone and name' as match_rule,
         concat_ws(
             ' ',
-            last_digits, left(plain_name, 1), substring(plain_name, '[^ ]+$')
+            case when is_in_several_areas then area_code end,
+            last_digits,
+            first_and_last_name
         ) as match_key
-    from contacts_by_phone
-    where
-        plain_name is not null
-        and length(last_digits) = 8
-        and last_digits !~ '^(.)\1*$'
-    union all
+    from phones_with_areas
+    where not is_in_several_areas or area_code is not null
+    union
     select
         crm,
         entity,
         record_id,
         'name and company' as match_rule,
-        company_id || ' ' || plain_name as match_key
-    from contacts_in_plain_words
-    where company_id is not null and plain_name is not null
+        name_key as match_key
+    from colleagues_of_one_name
+    where is_one_person
     union all
     select
         crm,

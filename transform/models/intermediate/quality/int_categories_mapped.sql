@@ -1,7 +1,8 @@
 with
 
 category_synonyms as (
-    select * from {{ ref('category_synonyms') }}
+    select * from {{ ref('stg_seeds__category_synonyms') }}
+    where problem is null
 ),
 
 {# An array, as Postgres then leaves out whole tables. #}

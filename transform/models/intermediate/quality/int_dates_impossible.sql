@@ -1,16 +1,15 @@
-{% set epoch = "timestamp '1970-01-01'" %}
+{% set epoch = "timestamp '2000-01-01'" %}
 {% set past = (epoch, 'now_in_utc') %}
 {% set lifetime = ("timestamp '1900-01-01'", 'now_in_utc') %}
 {% set since_creation = ("created_at at time zone 'UTC'", 'now_in_utc') %}
-{% set planned = (epoch, "timestamp '2100-01-01'") %}
 {% set foreseeable = (epoch, "now_in_utc + interval '10 years'") %}
 
 {% set dates = {
     'pipedrive.activities.activity_id': {
         'created_at': past, 'updated_at': past, 'done_at': past,
-        'due_date': planned,
+        'due_date': foreseeable,
     },
-    'pipedrive.deal_products.deal_product_id': {'billing_start_date': planned},
+    'pipedrive.deal_products.deal_product_id': {'billing_start_date': foreseeable},
     'pipedrive.deals.deal_id': {
         'created_at': past, 'updated_at': past,
         'closed_at': since_creation, 'won_at': since_creation,
@@ -32,7 +31,9 @@
     'pipedrive.products.product_id': {'created_at': past, 'updated_at': past},
     'hubspot.companies.company_id': {'created_at': past, 'updated_at': past},
     'hubspot.contacts.contact_id': {'created_at': past, 'updated_at': past},
-    'hubspot.deals.deal_id': {'created_at': past, 'updated_at': past},
+    'hubspot.deals.deal_id': {
+        'created_at': past, 'updated_at': past, 'closed_at': foreseeable,
+    },
 } %}
 
 {# A day of tolerance, as clocks differ and a date has no time zone. #}

@@ -1,11 +1,16 @@
+{% set offset = fiscal_year_offset() %}
+
 with
 
 births as (
-    select created_at from {{ ref('stg_pipedrive__deals') }}
+    select {{ plausible('created_at') }} as created_at
+    from {{ ref('stg_pipedrive__deals') }}
     union all
-    select created_at from {{ ref('stg_pipedrive__leads') }}
+    select {{ plausible('created_at') }} as created_at
+    from {{ ref('stg_pipedrive__leads') }}
     union all
-    select created_at from {{ ref('stg_pipedrive__activities') }}
+    select {{ plausible('created_at') }} as created_at
+    from {{ ref('stg_pipedrive__activities') }}
     union all
     select {{ run_time() }} as created_at
 ),
@@ -18,6 +23,17 @@ days as (
         interval '1 day'
     )::date as date_day
     from births
+),
+
+{# The day of the calendar year that is as far into the year as this day is
+   into the fiscal one, but for the day of the month. #}
+days_with_fiscal_month as (
+    select
+        date_day,
+        (
+            date_trunc('month', date_day) - interval '{{ offset }} months'
+        )::date as fiscal_month
+    from days
 ),
 
 final as (
@@ -38,6 +54,11 @@ final as (
         extract(isoyear from date_day)::integer as iso_year,
         extract(week from date_day)::integer as iso_week,
         extract(isodow from date_day)::integer as weekday,
+        (
+            extract(year from fiscal_month) + {{ 1 if offset else 0 }}
+        )::integer as fiscal_year,
+        extract(quarter from fiscal_month)::integer as fiscal_quarter,
+        extract(month from fiscal_month)::integer as fiscal_month,
 
         -- booleans
         extract(isodow from date_day) > 5 as is_weekend,
@@ -47,8 +68,14 @@ final as (
         date_trunc('year', date_day)::date as year_start_date,
         date_trunc('quarter', date_day)::date as quarter_start_date,
         date_trunc('month', date_day)::date as month_start_date,
-        date_trunc('week', date_day)::date as week_start_date
-    from days
+        {{ week_start('date_day') }} as week_start_date,
+        (
+            date_trunc('year', fiscal_month) + interval '{{ offset }} months'
+        )::date as fiscal_year_start_date,
+        (
+            date_trunc('quarter', fiscal_month) + interval '{{ offset }} months'
+        )::date as fiscal_quarter_start_date
+    from days_with_fiscal_month
 )
 
 select * from final

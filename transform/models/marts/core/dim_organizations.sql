@@ -44,7 +44,7 @@ organizations_joined as (
         organizations.address ->> 'postal_code' as postal_code,
 
         -- numerics
-        organizations.annual_revenue,
+        {{ scaled('organizations.annual_revenue') }} as annual_revenue,
         organizations.employee_count,
 
         -- booleans

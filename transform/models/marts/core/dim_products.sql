@@ -35,7 +35,7 @@ products_joined as (
         products.prices,
 
         -- numerics
-        products.tax_percent,
+        {{ scaled('products.tax_percent') }} as tax_percent,
         products.billing_cycle_count,
 
         -- booleans

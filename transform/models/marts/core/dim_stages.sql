@@ -20,7 +20,7 @@ stages_joined_to_pipelines as (
 
         -- numerics
         stages.position,
-        stages.probability,
+        {{ scaled('stages.probability') }} as probability,
         stages.days_to_rotten,
 
         -- booleans

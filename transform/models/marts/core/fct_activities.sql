@@ -46,7 +46,7 @@ activities_dated as (
     select
         *,
         case
-            when is_all_day then due_date
+            when is_all_day then {{ plausible('due_date') }}
             else {{ reporting_date('due_at') }}
         end as reporting_due_date
     from activities

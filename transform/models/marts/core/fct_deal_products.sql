@@ -5,7 +5,7 @@ line_items as (
 ),
 
 products as (
-    select * from {{ ref('stg_pipedrive__products') }}
+    select * from {{ ref('dim_products') }}
 ),
 
 variations as (

@@ -93,25 +93,31 @@ final as (
         channels.label as channel,
 
         -- numerics
-        deals.value,
-        deal_values.weighted_value,
-        deal_values.reporting_value,
-        deal_values.reporting_weighted_value,
-        deal_values.win_probability,
-        deals.annual_recurring_revenue,
-        deals.monthly_recurring_revenue,
-        deals.annual_contract_value,
+        {{ scaled('deals.value') }} as value,
+        {{ scaled('deal_values.weighted_value') }} as weighted_value,
+        {{ scaled('deal_values.reporting_value') }} as reporting_value,
+        {{ scaled('deal_values.reporting_weighted_value') }}
+            as reporting_weighted_value,
+        {{ scaled('deal_values.win_probability') }} as win_probability,
+        {{ scaled('deals.annual_recurring_revenue') }}
+            as annual_recurring_revenue,
+        {{ scaled('deals.monthly_recurring_revenue') }}
+            as monthly_recurring_revenue,
+        {{ scaled('deals.annual_contract_value') }} as annual_contract_value,
         stages.position as stage_position,
         deal_times.days_open,
         deal_times.days_to_win,
         deal_times.days_in_stage,
         deal_times.days_since_last_activity,
-        deal_times.hours_to_first_activity,
+        {{ scaled('deal_times.hours_to_first_activity') }}
+            as hours_to_first_activity,
         deals.product_count,
         coalesce(line_items.line_item_count, 0) as line_item_count,
-        coalesce(line_items.quantity, 0) as line_item_quantity,
+        {{ scaled('coalesce(line_items.quantity, 0)') }}
+            as line_item_quantity,
         case
-            when line_items.currency = deals.currency then line_items.amount
+            when line_items.currency = deals.currency
+                then {{ scaled('line_items.amount') }}
         end as line_item_amount,
         coalesce(activities.activity_count, 0) as activity_count,
         coalesce(activities.done_activity_count, 0) as done_activity_count,

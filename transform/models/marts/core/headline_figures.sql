@@ -1,6 +1,4 @@
-{% set monday -%}
-    date_trunc('week', {{ reporting_time(run_time()) }})::date
-{%- endset %}
+{% set first_day = week_start(reporting_date(run_time())) %}
 
 with
 
@@ -28,7 +26,7 @@ recently_closed_deals as (
     from deals
     where
         (is_won or is_lost)
-        and closed_at > {{ run_time() }} - interval '365 days'
+        and {{ plausible('closed_at') }} > {{ run_time() }} - interval '365 days'
 ),
 
 open_pipeline as (
@@ -38,6 +36,8 @@ open_pipeline as (
         sum(value) as value,
         {{ sum_if_all_converted('reporting_value', 'value') }}
             as reporting_value,
+        {{ unconverted_count('reporting_value', 'value') }}
+            as unconverted_count,
         'open deals: ' || count(*) as detail
     from deals
     where is_open and not is_archived
@@ -52,6 +52,7 @@ win_rate as (
             100.0 * count(*) filter (where is_won) / nullif(count(*), 0), 1
         ) as value,
         null::numeric as reporting_value,
+        null::bigint as unconverted_count,
         count(*) filter (where is_won) || ' won of ' || count(*)
         || ' closed in the last 365 days' as detail
     from recently_closed_deals
@@ -65,6 +66,7 @@ days_to_win as (
             order by days_to_win
         )::numeric as value,
         null::numeric as reporting_value,
+        null::bigint as unconverted_count,
         'deals won in the last 365 days: ' || count(days_to_win) as detail
     from recently_closed_deals
     where is_won
@@ -78,6 +80,8 @@ won_value_by_owner as (
         sum(value) as value,
         {{ sum_if_all_converted('reporting_value', 'value') }}
             as reporting_value,
+        {{ unconverted_count('reporting_value', 'value') }}
+            as unconverted_count,
         count(*) as deal_count
     from recently_closed_deals
     where is_won and owner_id is not null
@@ -90,6 +94,7 @@ best_owner as (
         currency,
         value,
         reporting_value,
+        unconverted_count,
         coalesce(owner_name, 'user ' || owner_id)
         || ', deals won in the last 365 days: ' || deal_count as detail
     from won_value_by_owner
@@ -103,11 +108,12 @@ activities_done as (
         null as currency,
         count(*) as value,
         null::numeric as reporting_value,
-        'since Monday, ' || {{ monday }} as detail
+        null::bigint as unconverted_count,
+        'since ' || to_char({{ first_day }}, 'FMDay, YYYY-MM-DD') as detail
     from activities
     where
         is_done
-        and done_date between {{ monday }} and {{ monday }} + 6
+        and done_date between {{ first_day }} and {{ first_day }} + 6
 ),
 
 measured as (
@@ -132,6 +138,7 @@ final as (
         measured.currency,
         measured.value,
         measured.reporting_value,
+        measured.unconverted_count,
         coalesce(measured.detail, 'none yet') as detail
     from figures
     left join measured on figures.position = measured.position

@@ -63,7 +63,10 @@ deals_by_month as (
         sum(value) as revenue,
         {{ sum_if_all_converted(
             'reporting_value', 'value'
-        ) }} as reporting_revenue
+        ) }} as reporting_revenue,
+        {{ unconverted_count(
+            'reporting_value', 'value'
+        ) }} as unconverted_count
     from deals_in_cohorts
     group by crm, currency, cohort_month, won_month
 ),
@@ -73,6 +76,7 @@ months_with_revenue as (
         months.*,
         coalesce(deals.active_customer_count, 0) as active_customer_count,
         coalesce(deals.revenue, 0) as revenue,
+        coalesce(deals.unconverted_count, 0) as unconverted_count,
         case
             when deals.won_month is null then 0
             else deals.reporting_revenue
@@ -116,13 +120,18 @@ final as (
         months_since,
         customer_count,
         active_customer_count,
-        active_customer_count::numeric / customer_count as retention_rate,
+        round(
+            active_customer_count::numeric / customer_count, 4
+        ) as retention_rate,
         revenue,
         reporting_revenue,
-        cumulative_revenue / customer_count
-            as cumulative_revenue_per_customer,
-        reporting_cumulative_revenue / customer_count
-            as reporting_cumulative_revenue_per_customer,
+        unconverted_count,
+        round(
+            cumulative_revenue / customer_count, 2
+        ) as cumulative_revenue_per_customer,
+        round(
+            reporting_cumulative_revenue / customer_count, 2
+        ) as reporting_cumulative_revenue_per_customer,
 
         -- dates
         cohort_month,

@@ -18,6 +18,8 @@ deals_summarized as (
         {{ sum_if_all_converted(
             'reporting_value', 'value'
         ) }} as reporting_won_revenue,
+        {{ unconverted_count('reporting_value', 'value') }}
+            as unconverted_count,
         min(won_at) as first_won_at,
         max(won_at) as last_won_at
     from deals
@@ -47,7 +49,10 @@ final as (
         deals.won_deal_count,
         deals.won_revenue,
         deals.reporting_won_revenue,
-        deals.won_revenue / deals.won_deal_count as average_deal_value,
+        deals.unconverted_count,
+        round(
+            deals.won_revenue / deals.won_deal_count, 2
+        ) as average_deal_value,
         deals.gross_margin,
         deals.won_revenue * deals.gross_margin as ltv,
         deals.reporting_won_revenue * deals.gross_margin as reporting_ltv,

@@ -10,7 +10,8 @@ ltv_by_customer as (
 ),
 
 acquisition_costs as (
-    select * from {{ ref('acquisition_costs') }}
+    select * from {{ ref('stg_seeds__acquisition_costs') }}
+    where problem is null
 ),
 
 new_customers_counted as (
@@ -36,12 +37,12 @@ new_customers_counted as (
 costs_summed as (
     select
         crm,
-        {{ channel_named('channel') }} as channel,
-        upper(trim(currency)) as currency,
-        date_trunc('month', month)::date as month,
+        channel,
+        currency,
+        month,
         sum(amount) as spend
     from acquisition_costs
-    group by 1, 2, 3, 4
+    group by crm, channel, currency, month
 ),
 
 costs_beside_customers as (
@@ -52,10 +53,21 @@ costs_beside_customers as (
         month,
         costs_summed.spend,
         coalesce(new_customers_counted.new_customers, 0) as new_customers,
-        costs_summed.spend / new_customers_counted.new_customers as cac,
         new_customers_counted.ltv
     from costs_summed
     full join new_customers_counted using (crm, channel, currency, month)
+),
+
+{# Spend of one currency has won customers of all currencies. #}
+costs_per_customer as (
+    select
+        *,
+        case
+            when count(*) over channel_and_month = 1
+                then spend / nullif(new_customers, 0)
+        end as cac
+    from costs_beside_customers
+    window channel_and_month as (partition by crm, channel, month)
 ),
 
 final as (
@@ -71,13 +83,13 @@ final as (
         -- numerics
         spend,
         new_customers,
-        cac,
-        ltv,
-        case when cac > 0 then ltv / cac end as ltv_cac_ratio,
+        round(cac, 2) as cac,
+        round(ltv, 2) as ltv,
+        round(case when cac > 0 then ltv / cac end, 4) as ltv_cac_ratio,
 
         -- dates
         month
-    from costs_beside_customers
+    from costs_per_customer
 )
 
 select * from final

@@ -10,13 +10,8 @@ ltv_by_customer as (
 ),
 
 acquisition_costs as (
-    select
-        crm,
-        {{ channel_named('channel') }} as channel,
-        upper(trim(currency)) as currency,
-        amount,
-        date_trunc('month', month)::date as month
-    from {{ ref('acquisition_costs') }}
+    select * from {{ ref('stg_seeds__acquisition_costs') }}
+    where problem is null
 ),
 
 last_rates_by_month as (
@@ -50,7 +45,10 @@ costs_summed as (
         month,
         {{ sum_if_all_converted(
             'reporting_amount', 'amount'
-        ) }} as reporting_spend
+        ) }} as reporting_spend,
+        {{ unconverted_count(
+            'reporting_amount', 'amount'
+        ) }} as unconverted_spend_count
     from costs_converted
     group by crm, channel, month
 ),
@@ -63,7 +61,10 @@ new_customers_counted as (
         count(distinct customers.customer_id) as new_customers,
         {{ sum_if_all_converted(
             'ltv_by_customer.reporting_ltv', 'ltv_by_customer.ltv'
-        ) }} as reporting_ltv
+        ) }} as reporting_ltv,
+        {{ unconverted_count(
+            'ltv_by_customer.reporting_ltv', 'ltv_by_customer.ltv'
+        ) }} as unconverted_ltv_count
     from customers
     inner join ltv_by_customer
         on customers.customer_id = ltv_by_customer.customer_id
@@ -78,7 +79,9 @@ costs_beside_customers as (
         costs.reporting_spend,
         coalesce(customers.new_customers, 0) as new_customers,
         costs.reporting_spend / customers.new_customers as reporting_cac,
-        customers.reporting_ltv / customers.new_customers as reporting_ltv
+        customers.reporting_ltv / customers.new_customers as reporting_ltv,
+        coalesce(costs.unconverted_spend_count, 0) as unconverted_spend_count,
+        coalesce(customers.unconverted_ltv_count, 0) as unconverted_ltv_count
     from costs_summed as costs
     full join new_customers_counted as customers
         using (crm, channel, month)
@@ -96,12 +99,15 @@ final as (
 
         -- numerics
         reporting_spend,
+        unconverted_spend_count,
         new_customers,
-        reporting_cac,
-        reporting_ltv,
-        case
-            when reporting_cac > 0 then reporting_ltv / reporting_cac
-        end as ltv_cac_ratio,
+        round(reporting_cac, 2) as reporting_cac,
+        round(reporting_ltv, 2) as reporting_ltv,
+        unconverted_ltv_count,
+        round(
+            case when reporting_cac > 0 then reporting_ltv / reporting_cac end,
+            4
+        ) as ltv_cac_ratio,
 
         -- dates
         month

@@ -30,7 +30,8 @@ deals_converted as (
     select
         deals.*,
         deals.is_closed
-        and deals.closed_at > {{ run_time() }} - interval '365 days'
+        and {{ plausible('deals.closed_at') }}
+        > {{ run_time() }} - interval '365 days'
             as is_closed_recently,
         {{ in_reporting_currency(
             'deals.amount', 'deals.currency', 'exchange_rates.rate'
@@ -50,6 +51,8 @@ open_pipeline as (
         sum(amount) as value,
         {{ sum_if_all_converted('reporting_amount', 'amount') }}
             as reporting_value,
+        {{ unconverted_count('reporting_amount', 'amount') }}
+            as unconverted_count,
         'open deals: ' || count(*) as detail
     from deals_converted
     where not is_closed
@@ -64,6 +67,7 @@ win_rate as (
             100.0 * count(*) filter (where is_won) / nullif(count(*), 0), 1
         ) as value,
         null::numeric as reporting_value,
+        null::bigint as unconverted_count,
         count(*) filter (where is_won) || ' won of ' || count(*)
         || ' closed in the last 365 days' as detail
     from deals_converted
@@ -78,6 +82,7 @@ days_to_win as (
             order by {{ whole_days('created_at', 'closed_at') }}
         )::numeric as value,
         null::numeric as reporting_value,
+        null::bigint as unconverted_count,
         'deals won in the last 365 days: ' || count(*) as detail
     from deals_converted
     where is_closed_recently and is_won
@@ -90,6 +95,8 @@ won_value_by_company as (
         sum(amount) as value,
         {{ sum_if_all_converted('reporting_amount', 'amount') }}
             as reporting_value,
+        {{ unconverted_count('reporting_amount', 'amount') }}
+            as unconverted_count,
         count(*) as deal_count
     from deals_converted
     where is_closed_recently and is_won and company_id is not null
@@ -102,6 +109,7 @@ best_company as (
         won.currency,
         won.value,
         won.reporting_value,
+        won.unconverted_count,
         coalesce(companies.company_name, 'company ' || won.company_id)
         || ', deals won in the last 365 days: ' || won.deal_count as detail
     from won_value_by_company as won
@@ -130,6 +138,7 @@ final as (
         measured.currency,
         measured.value,
         measured.reporting_value,
+        measured.unconverted_count,
         coalesce(measured.detail, 'none yet') as detail
     from figures
     left join measured on figures.position = measured.position

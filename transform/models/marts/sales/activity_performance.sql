@@ -8,14 +8,14 @@ activities as (
 activities_by_week as (
     select
         *,
-        date_trunc('week', due_date)::date as week_start_date,
+        {{ week_start('due_date') }} as week_start_date,
         true as is_of_due_week
     from activities
     where due_date is not null
     union all
     select
         *,
-        date_trunc('week', done_date)::date as week_start_date,
+        {{ week_start('done_date') }} as week_start_date,
         false as is_of_due_week
     from activities
     where is_done and done_date is not null

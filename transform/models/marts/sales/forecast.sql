@@ -8,9 +8,11 @@ deals as (
 deals_timed as (
     select
         *,
-        date_trunc('month', expected_close_date)::date as expected_close_month,
+        date_trunc(
+            'month', {{ plausible('expected_close_date') }}
+        )::date as expected_close_month,
         case
-            when expected_close_date is null then 'undated'
+            when {{ plausible('expected_close_date') }} is null then 'undated'
             when is_overdue then 'overdue'
             else 'upcoming'
         end as timing
@@ -32,7 +34,9 @@ deals_added_up as (
             as reporting_value,
         sum(weighted_value) as weighted_value,
         {{ sum_if_all_converted('reporting_weighted_value', 'weighted_value') }}
-            as reporting_weighted_value
+            as reporting_weighted_value,
+        {{ unconverted_count('reporting_value', 'value') }}
+            as unconverted_count
     from deals_timed
     group by pipeline_id, owner_id, currency, timing, expected_close_month
 ),
@@ -58,6 +62,7 @@ final as (
         reporting_value,
         weighted_value,
         reporting_weighted_value,
+        unconverted_count,
 
         -- dates
         expected_close_month

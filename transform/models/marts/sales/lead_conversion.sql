@@ -92,7 +92,9 @@ leads_by_month_and_origin as (
         end as won_currency,
         sum(won_value) as won_value,
         {{ sum_if_all_converted('reporting_won_value', 'won_value') }}
-            as reporting_won_value
+            as reporting_won_value,
+        {{ unconverted_count('reporting_won_value', 'won_value') }}
+            as unconverted_count
     from leads_joined_to_outcomes
     group by origin, channel, created_month
 ),
@@ -121,6 +123,7 @@ final as (
         median_days_to_convert,
         case when won_currency is not null then won_value end as won_value,
         reporting_won_value,
+        unconverted_count,
 
         -- dates
         created_month

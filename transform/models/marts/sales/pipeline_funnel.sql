@@ -54,16 +54,25 @@ deals_by_stage as (
     select
         stages.stage_id,
         deals.cohort_month,
-        furthest.furthest_place >= stages.place as has_reached,
-        furthest.furthest_place > stages.place as has_moved_on,
+        (
+            furthest.furthest_place >= stages.place or won.deal_id is not null
+        ) as has_reached,
+        (
+            furthest.furthest_place > stages.place or won.deal_id is not null
+        ) as has_moved_on,
         entered.deal_id is not null as has_entered,
-        deals.is_won and deals.pipeline_id = stages.pipeline_id as is_won,
+        won.deal_id is not null as is_won,
         deals.is_lost and deals.stage_id = stages.stage_id as is_lost_here,
-        deals.is_open and deals.stage_id = stages.stage_id as is_open_here,
+        deals.is_open and deals.stage_id = stages.stage_id as is_still_here,
+        deals.is_archived,
         entered.days
     from furthest_places_of_deals as furthest
     inner join deals on furthest.deal_id = deals.deal_id
     inner join stages on furthest.pipeline_id = stages.pipeline_id
+    left join deals as won
+        on furthest.deal_id = won.deal_id
+        and furthest.pipeline_id = won.pipeline_id
+        and won.is_won
     left join time_of_deals_in_stages as entered
         on furthest.deal_id = entered.deal_id
         and stages.stage_id = entered.stage_id
@@ -76,12 +85,14 @@ stages_by_cohort as (
         count(*) filter (where has_reached) as reached_count,
         count(*) filter (where has_entered) as entered_count,
         count(*) filter (where has_moved_on) as moved_on_count,
-        count(*) filter (where has_reached and is_won) as won_count,
+        count(*) filter (where is_won) as won_count,
         count(*) filter (where is_lost_here) as lost_here_count,
-        count(*) filter (where is_open_here) as open_here_count,
+        count(*) filter (
+            where is_still_here and not is_archived
+        ) as open_here_count,
         percentile_cont(0.5) within group (
             order by days
-        ) filter (where not is_open_here) as median_days
+        ) filter (where not is_still_here) as median_days
     from deals_by_stage
     group by stage_id, cohort_month
 ),

@@ -40,8 +40,11 @@ exchange_rates as (
 archivals as (
     select
         deal_id,
-        {{ reporting_date('coalesce(archived_at, updated_at, created_at)') }}
-        as archived_date
+        coalesce(
+            {{ reporting_date('archived_at') }},
+            {{ reporting_date('updated_at') }},
+            {{ reporting_date('created_at') }}
+        ) as archived_date
     from deals
     where is_archived
 ),
@@ -169,6 +172,13 @@ final as (
         {{ in_reporting_currency(
             'all_days.value', 'all_days.currency', 'exchange_rates.rate'
         ) }} as reporting_value,
+        case
+            when {{ in_reporting_currency(
+                'all_days.value', 'all_days.currency', 'exchange_rates.rate'
+            ) }} is null
+                then all_days.deal_count
+            else 0
+        end as unconverted_count,
 
         -- dates
         all_days.snapshot_date

@@ -11,7 +11,10 @@ deals_until as (
         case
             when not is_open then closed_date
             when is_archived
-                then {{ reporting_date('coalesce(archived_at, updated_at)') }}
+                then coalesce(
+                    {{ reporting_date('archived_at') }},
+                    {{ reporting_date('updated_at') }}
+                )
             else {{ reporting_date(run_time()) }}
         end as until_date
     from deals
@@ -64,6 +67,8 @@ pipelines_by_month_and_currency as (
         sum(won_value) as won_value,
         {{ sum_if_all_converted('reporting_won_value', 'won_value') }}
             as reporting_won_value,
+        {{ unconverted_count('reporting_won_value', 'won_value') }}
+            as unconverted_count,
         avg(days_to_win) filter (where is_won) as average_days_to_win,
         percentile_cont(0.5) within group (
             order by days_to_win
@@ -101,6 +106,7 @@ final as (
         round(win_rate, 4) as win_rate,
         won_value,
         reporting_won_value,
+        unconverted_count,
         round(average_won_value, 2) as average_won_value,
         round(reporting_average_won_value, 2) as reporting_average_won_value,
         round(average_days_to_win, 2) as average_days_to_win,

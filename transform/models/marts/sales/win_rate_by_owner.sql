@@ -30,9 +30,13 @@ deals_by_owner_month_and_currency as (
         sum(won_value) as won_value,
         {{ sum_if_all_converted('reporting_won_value', 'won_value') }}
             as reporting_won_value,
+        {{ unconverted_count('reporting_won_value', 'won_value') }}
+            as unconverted_won_count,
         sum(lost_value) as lost_value,
         {{ sum_if_all_converted('reporting_lost_value', 'lost_value') }}
             as reporting_lost_value,
+        {{ unconverted_count('reporting_lost_value', 'lost_value') }}
+            as unconverted_lost_count,
         percentile_cont(0.5) within group (
             order by days_to_win
         )::numeric as median_days_to_win
@@ -58,8 +62,10 @@ final as (
         round(won_count * 1.0 / (won_count + lost_count), 4) as win_rate,
         won_value,
         reporting_won_value,
+        unconverted_won_count,
         lost_value,
         reporting_lost_value,
+        unconverted_lost_count,
         round(
             won_value / nullif(valued_won_count, 0), 2
         ) as average_won_value,

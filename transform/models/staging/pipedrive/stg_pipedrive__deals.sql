@@ -32,6 +32,9 @@ renamed as (
         {{ acquisition_channel_column() }} as acquisition_channel,
         smart_bcc_email,
 
+        -- nested
+        {{ acquisition_channel_option_ids() }} as acquisition_channel_ids,
+
         -- numerics
         value,
         probability,

@@ -59,6 +59,31 @@ fields_with_columns as (
         renamed._sdc_extracted_at
     from renamed
     left join own_columns on renamed.field_id = own_columns.field_id
+),
+
+{# Of two fields with one column, the one that was read last has it. #}
+final as (
+    select
+        field_id,
+        entity,
+        field_code,
+        name,
+        field_type,
+        description,
+        column_name,
+        subfields,
+        is_custom,
+        is_optional,
+        is_deleted or coalesce(
+            is_custom
+            and column_name is not null
+            and _sdc_extracted_at < max(_sdc_extracted_at) over (
+                partition by entity, is_custom, column_name
+            ),
+            false
+        ) as is_deleted,
+        _sdc_extracted_at
+    from fields_with_columns
 )
 
-select * from fields_with_columns
+select * from final

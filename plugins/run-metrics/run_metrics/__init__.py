@@ -1,0 +1,1 @@
+"""Metrics of Meltano runs for Prometheus: see `handler.RunMetrics`."""

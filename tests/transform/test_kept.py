@@ -1,0 +1,199 @@
+"""What others build on the marts outlives a build: rights, views, indexes, and transactions that are open."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from .conftest import Account, Built, Dbt
+
+MODELS = (
+    *("dim_stages", "dim_dates", "int_deal_field_spans", "fct_deal_stage_history"),
+    *("deal_stage_pivot", "fct_deals", "main_bi", "stg_pipedrive__stages"),
+)
+INDEXES = """
+    select tablename, count(*)::int from pg_indexes
+    where schemaname = 'marts' and indexname != 'own_index' group by 1 order by 1
+"""
+FOREIGN_KEYS = "select conrelid::regclass::text, conname from pg_constraint where contype = 'f' order by 1, 2"
+
+
+@pytest.fixture(scope="module")
+def account(
+    empty: Built, new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
+) -> Account:
+    """A database that a build has filled with one deal. It keeps its name while dbt works, so others may read."""
+    folder = tmp_path_factory.mktemp("kept")
+    url = new_database("kept", urlsplit(empty.account.url).path[1:])
+    own_dbt = dbt._replace(database=urlsplit(url).path[1:], parsed=folder / dbt.parsed.name)
+    shutil.copytree(empty.account.target, folder / "target")
+    account = Account(url, folder / "target", own_dbt)
+    account.insert("stages", {"id": 1, "name": "Demo", "pipeline_id": 1})
+    deal = {"status": "open", "stage_id": 1, "add_time": "2026-01-05 12:00", "title": "One"}
+    account.insert("deals", {"id": 1, **deal})
+    run = account.dbt("run", "--select", *MODELS)
+    assert run.returncode == 0, run.stdout
+    return account
+
+
+@pytest.fixture(scope="module")
+def roles(account: Account) -> Iterator[tuple[str, str]]:
+    """A role with rights on one mart, and one that is to have rights on all; they are the server's."""
+    names = tuple(f"{kind}_{urlsplit(account.url).path[1:]}" for kind in ("analyst", "bi"))
+    for name in names:
+        account.execute(f'create role "{name}"')
+    yield names[0], names[1]
+    for name in names:
+        account.execute(f'drop owned by "{name}"; drop role "{name}"')
+
+
+@pytest.fixture(scope="module")
+def rebuilt(account: Account, roles: tuple[str, str]) -> Iterator[tuple[Account, str, psycopg.Connection]]:
+    """The database after one more build, what dbt said, and a transaction that began before."""
+    analyst, bi = roles
+    account.execute(
+        f"""
+        create schema reports;
+        create view reports.titles as select deal_id, title from marts.main_bi;
+        create view reports.moves as select deal_id, moved_to_stage_demo_1 from marts.deal_stage_pivot;
+        create view reports.stages as select stage_id, name from staging.stg_pipedrive__stages;
+        create index own_index on marts.main_bi (title);
+        grant select on marts.main_bi to "{analyst}";
+        grant select (title) on marts.fct_deals to "{analyst}";
+        -- what another version of the project may have left
+        alter table marts.fct_deals add column gone text not null default 'x';
+        alter table marts.fct_deals drop column lost_reason;
+        alter table marts.fct_deals alter column origin type varchar(3);
+        alter table marts.dim_stages drop constraint if exists dim_stages_pkey cascade;
+        """
+    )
+    account.insert("deals", {"id": 2, "status": "open", "stage_id": 99, "origin": "ManuallyCreated"})
+    account.execute("update pipedrive.stages set name = 'Offer'")
+    account.execute("update pipedrive.deals set title = 'First' where id = 1")
+    with psycopg.connect(account.url) as reader:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        assert reader.execute("select title from marts.main_bi").fetchall() == [("One",)]
+        run = account.dbt(
+            *("run", "--select", *MODELS), BI_ROLES=f" {bi},", WEEK_START="Sunday", FISCAL_YEAR_START="4"
+        )
+        assert run.returncode == 0, run.stdout
+        yield account, run.stdout, reader
+
+
+def test_rights_stay_and_a_role_of_the_settings_may_read_every_mart(
+    rebuilt: tuple[Account, str, psycopg.Connection], roles: tuple[str, str]
+) -> None:
+    account, analyst, bi = rebuilt[0], *roles
+    account.execute("create table marts.made_later (a int)")
+    may_read = """
+        select relname::text from pg_class
+        where relnamespace = 'marts'::regnamespace and relkind = 'r' and has_table_privilege('%s', oid, 'select')
+    """
+    assert account.query(may_read % analyst) == [("main_bi",)]
+    every = account.query("select tablename from pg_tables where schemaname = 'marts' order by 1")
+    assert sorted(account.query(may_read % bi)) == every
+    assert len(every) > 30
+    assert account.query(
+        f"select has_schema_privilege('{bi}', 'marts', 'usage'),"
+        f" has_column_privilege('{analyst}', 'marts.fct_deals', 'title', 'select')"
+    ) == [(True, True)]
+
+
+def test_views_of_others_stay_and_show_what_is_new(rebuilt: tuple[Account, str, psycopg.Connection]) -> None:
+    account = rebuilt[0]
+    assert account.query("select * from reports.titles order by 1") == [(1, "First"), (2, None)]
+    assert account.query("select * from reports.stages") == [(1, "Offer")]
+
+
+def test_a_column_that_a_view_needs_stays_empty_when_it_is_gone(
+    rebuilt: tuple[Account, str, psycopg.Connection],
+) -> None:
+    account, said, _ = rebuilt
+    assert account.query("select * from reports.moves order by 1") == [(1, None), (2, None)]
+    assert account.query(
+        "select moved_to_stage_offer_1 is null from marts.deal_stage_pivot order by deal_id"
+    )[0] == (False,)
+    said = " ".join(said.split())
+    assert (
+        'has no values for "moved_to_stage_demo_1" any more. The column stays, empty, as reports.moves'
+        in said
+    )
+
+
+def test_indexes_and_keys_are_there_once(
+    rebuilt: tuple[Account, str, psycopg.Connection], empty: Built
+) -> None:
+    account = rebuilt[0]
+    assert account.query(INDEXES) == empty.account.query(INDEXES)
+    assert account.query("select 'marts.own_index'::regclass is not null") == [(True,)]
+    keys = account.query(FOREIGN_KEYS)
+    assert keys == empty.account.query(FOREIGN_KEYS)
+    assert ("marts.fct_deals", "fct_deals__stage_id__fk") in keys
+
+
+def test_a_table_of_another_version_gets_the_columns_of_this_one(
+    rebuilt: tuple[Account, str, psycopg.Connection], empty: Built
+) -> None:
+    types = """
+        select attname::text, format_type(atttypid, atttypmod) from pg_attribute
+        where attrelid = 'marts.fct_deals'::regclass and attnum > 0 and not attisdropped order by 1
+    """
+    account = rebuilt[0]
+    assert account.query(types) == empty.account.query(types)
+    assert account.query("select deal_id, origin from marts.fct_deals order by 1") == [
+        (1, None),
+        (2, "ManuallyCreated"),
+    ]
+
+
+def test_a_transaction_that_was_open_reads_on_what_it_saw(
+    rebuilt: tuple[Account, str, psycopg.Connection],
+) -> None:
+    assert rebuilt[2].execute("select title from marts.main_bi").fetchall() == [("One",)]
+
+
+def test_raw_tables_have_statistics_before_the_models_read_them(account: Account) -> None:
+    account.execute("insert into pipedrive.notes (id) select generate_series(1, 200)")
+    run = account.dbt("run", "--select", "dim_stages")
+    assert run.returncode == 0, run.stdout
+    assert account.query("select reltuples from pg_class where oid = 'pipedrive.notes'::regclass") == [(200,)]
+
+
+def test_periods_begin_when_the_settings_say(rebuilt: tuple[Account, str, psycopg.Connection]) -> None:
+    rows = rebuilt[0].query(
+        "select date_day, week_start_date, fiscal_year, fiscal_quarter, fiscal_month, fiscal_year_start_date,"
+        " fiscal_quarter_start_date from marts.dim_dates order by 1"
+    )
+    assert len(rows) >= 730
+    for day, week, year, quarter, month, first, quarter_first in rows:
+        assert week == day - timedelta(days=day.isoweekday() % 7)
+        assert year == day.year + (day.month >= 4)
+        assert (quarter, month) == ((day.month - 4) % 12 // 3 + 1, (day.month - 4) % 12 + 1)
+        assert first == date(year - 1, 4, 1)
+        assert quarter_first == date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
+
+
+def test_a_role_that_is_not_there_is_one_clear_error(account: Account) -> None:
+    run = account.dbt("run", "--select", "dim_stages", BI_ROLES="nobody_has_this_name")
+    assert run.returncode != 0
+    assert "BI_ROLES names the role nobody_has_this_name, which the database does not have" in run.stdout
+
+
+def test_a_type_that_changes_under_a_view_is_one_clear_error_and_nothing_is_lost(account: Account) -> None:
+    account.execute(
+        "alter table marts.dim_stages alter column name type varchar(9);"
+        "create schema strict; create view strict.stages as select name from marts.dim_stages"
+    )
+    before = account.query("select * from marts.dim_stages")
+    run = account.dbt("run", "--select", "dim_stages")
+    assert run.returncode != 0
+    said = " ".join(run.stdout.split())
+    assert 'The column "name" of "' in said
+    assert "becomes text, and was character varying(9)" in said
+    assert "under strict.stages: drop what needs the column, build, and make it again." in said
+    assert account.query("select * from marts.dim_stages") == before

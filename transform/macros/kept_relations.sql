@@ -1,0 +1,222 @@
+{# What others build on a table stays when it is filled again: their rights,
+   views, indexes and open transactions. dbt's own way puts a new table in its
+   place and drops the old one with all that hangs on it. #}
+{% materialization table, adapter='postgres' %}
+    {% set existing = load_cached_relation(this) %}
+    {% set target_relation = this.incorporate(type='table') %}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% if existing is not none and not existing.is_table %}
+        {% do drop_relation(existing) %}
+        {% set existing = none %}
+    {% endif %}
+    {% if existing is none %}
+        {% call statement('main') -%}
+            {{ get_create_table_as_sql(False, target_relation, sql) }}
+        {%- endcall %}
+    {% else %}
+        {% set columns = fitted_columns(target_relation, sql) %}
+        {% call statement('main') -%}
+            insert into {{ target_relation }} ({{ columns | join(', ') }})
+            select {{ columns | join(', ') }}
+            from (
+                {{ sql }}
+            ) as model
+        {%- endcall %}
+    {% endif %}
+
+    {% do declare_keys(target_relation) %}
+    {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
+    {% do persist_docs(target_relation, model) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{# A view that keeps its columns, or gets more at the end, is replaced in place;
+   any other is made anew, and the views on it with it. #}
+{% materialization view, adapter='postgres' %}
+    {% set existing = load_cached_relation(this) %}
+    {% set target_relation = this.incorporate(type='view') %}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% if existing is not none and not existing.is_view %}
+        {% do drop_relation(existing) %}
+        {% set existing = none %}
+    {% endif %}
+    {% call statement('main') -%}
+        {% if existing is none -%}
+            {{ get_create_view_as_sql(target_relation, sql) }}
+        {%- else -%}
+            do $build$
+            begin
+                {{ get_replace_view_sql(target_relation, sql) }}
+            exception when invalid_table_definition then
+                drop view {{ target_relation }} cascade;
+                {{ get_create_view_as_sql(target_relation, sql) }}
+            end
+            $build$
+        {%- endif %}
+    {%- endcall %}
+
+    {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
+    {% do persist_docs(target_relation, model) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{# Gives the table the query's columns, empties it, and returns their names.
+   A column that the query has no more stays, empty, while views need it. #}
+{% macro fitted_columns(relation, sql) %}
+    {% set model_columns = this.identifier ~ '__columns' %}
+    {% call statement('model_columns') -%}
+        create temporary table "{{ model_columns }}"
+        {%- if config.get('contract').enforced %}
+        {%- do get_assert_columns_equivalent(sql) %} (
+            {%- for column in model.columns.values() %}
+            {{ adapter.quote(column.name) }} {{ column.data_type }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ) on commit drop
+        {%- else %} on commit drop as
+        select * from (
+            {{ sql }}
+        ) as model
+        with no data
+        {%- endif %}
+    {%- endcall %}
+    {% call statement('columns', fetch_result=True) -%}
+        select
+            name,
+            wanted.data_type as wanted_type,
+            found.data_type as found_type,
+            array_to_string(array(
+                select distinct format('%I.%I', nspname, relname)
+                from pg_catalog.pg_depend
+                inner join pg_catalog.pg_rewrite on objid = pg_rewrite.oid
+                inner join pg_catalog.pg_class on ev_class = pg_class.oid
+                inner join pg_catalog.pg_namespace on relnamespace = pg_namespace.oid
+                where
+                    classid = 'pg_catalog.pg_rewrite'::regclass
+                    and refclassid = 'pg_catalog.pg_class'::regclass
+                    and refobjid = '{{ relation }}'::regclass
+                    and refobjsubid = found.position
+            ), ' ') as views
+        from ({{ columns_of("'pg_temp." ~ adapter.quote(model_columns) ~ "'") }}) as wanted
+        full join ({{ columns_of("'" ~ relation ~ "'") }}) as found using (name)
+        order by wanted.position
+    {%- endcall %}
+    {% set names = [] %}
+    {% for name, wanted_type, found_type, views in load_result('columns').data %}
+        {% set column = adapter.quote(name) %}
+        {% if wanted_type %}{% do names.append(column) %}{% endif %}
+        {% if wanted_type != found_type %}
+            {% set others = others_views(views.split()) %}
+            {% if others and not wanted_type %}
+                {% do exceptions.warn(
+                    relation ~ ' has no values for ' ~ column ~ ' any more. The column stays, empty, as '
+                    ~ others | join(', ') ~ ' needs it.'
+                ) %}
+                {% set change = 'alter column ' ~ column ~ ' drop not null' %}
+            {% elif others and found_type %}
+                {% do exceptions.raise_compiler_error(
+                    'The column ' ~ column ~ ' of ' ~ relation ~ ' becomes ' ~ wanted_type ~ ', and was '
+                    ~ found_type ~ '. Postgres cannot change it under ' ~ others | join(', ')
+                    ~ ': drop what needs the column, build, and make it again.'
+                ) %}
+            {% elif not found_type %}
+                {% set change = 'add column ' ~ column ~ ' ' ~ wanted_type %}
+            {% elif not wanted_type %}
+                {% set change = 'drop column ' ~ column %}
+            {% else %}
+                {% set change = 'alter column ' ~ column ~ ' drop not null, alter column ' ~ column
+                    ~ ' type ' ~ wanted_type ~ ' using null' %}
+            {% endif %}
+            {% call statement('change') %}alter table {{ relation }} {{ change }}{% endcall %}
+        {% endif %}
+    {% endfor %}
+    {% call statement('empty') %}delete from {{ relation }}{% endcall %}
+    {{ return(names) }}
+{% endmacro %}
+
+
+{% macro columns_of(relation) -%}
+    select
+        attname as name,
+        format_type(atttypid, atttypmod) as data_type,
+        attnum as position
+    from pg_catalog.pg_attribute
+    where attrelid = {{ relation }}::regclass and attnum > 0 and not attisdropped
+{%- endmacro %}
+
+
+{# Drops those of the views that this project makes, as it makes them again,
+   and returns the others. #}
+{% macro others_views(views) %}
+    {% set own = graph.nodes.values() | map(attribute='relation_name') | list %}
+    {% set others = [] %}
+    {% for view in views %}
+        {% set schema, name = view.replace('"', '').split('.') %}
+        {% if api.Relation.create(target.database, schema, name) | string in own %}
+            {% call statement('drop_view') %}drop view if exists {{ view }} cascade{% endcall %}
+        {% else %}
+            {% do others.append(view) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(others) }}
+{% endmacro %}
+
+
+{# The indexes and the primary key that the model declares, unless they are there. #}
+{% macro declare_keys(relation) %}
+    {% call statement('indexes', fetch_result=True) -%}
+        select
+            relname,
+            amname,
+            indisunique,
+            indisprimary,
+            array_to_string(array(
+                select attname
+                from unnest(indkey) with ordinality as keys (attnum, position)
+                inner join pg_catalog.pg_attribute
+                    on attrelid = indrelid and pg_attribute.attnum = keys.attnum
+                order by position
+            ), ',') as columns
+        from pg_catalog.pg_index
+        inner join pg_catalog.pg_class on indexrelid = pg_class.oid
+        inner join pg_catalog.pg_am on relam = pg_am.oid
+        where indrelid = '{{ relation }}'::regclass and indpred is null and indexprs is null
+    {%- endcall %}
+    {% set state = namespace(has_primary_key=false) %}
+    {% set unique_indexes = {} %}
+    {% set found = [] %}
+    {% for name, method, is_unique, is_primary, columns in load_result('indexes').data %}
+        {% do found.append((method, is_unique, columns)) %}
+        {% if is_unique %}{% do unique_indexes.update({columns: name}) %}{% endif %}
+        {% if is_primary %}{% set state.has_primary_key = true %}{% endif %}
+    {% endfor %}
+
+    {% for index in config.get('indexes', []) %}
+        {% if (index.type or 'btree', index.unique or false, index.columns | join(',')) not in found %}
+            {% call statement('index') %}{{ get_create_index_sql(relation, index) }}{% endcall %}
+        {% endif %}
+    {% endfor %}
+
+    {% for column in model.columns.values() if not state.has_primary_key %}
+        {% if 'primary_key' in column.constraints | map(attribute='type') | list %}
+            {% set index = unique_indexes.get(column.name) %}
+            {% call statement('primary_key') -%}
+                alter table {{ relation }} add primary key
+                {{ 'using index "' ~ index ~ '"' if index else '(' ~ adapter.quote(column.name) ~ ')' }}
+            {%- endcall %}
+        {% endif %}
+    {% endfor %}
+{% endmacro %}

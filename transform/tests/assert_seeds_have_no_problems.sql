@@ -1,0 +1,7 @@
+{{ config(severity='warn') }}
+
+select
+    seed,
+    line_number,
+    problem
+from {{ ref('seed_problems') }}
