@@ -169,7 +169,7 @@ def _marts(connection: psycopg.Connection, role: str) -> dict[str, set[str]]:
         if not is_readable:
             raise RunError(
                 f"The role {role} may not read {SCHEMA}.{name}: "
-                "grant it usage on the schema and select on its tables."
+                f"set BI_ROLES={role} in .env, and run `make run`."
             )
     return {name: set(columns) for name, columns, _ in found}
 

@@ -156,6 +156,7 @@ BODIES = {
 
 BASE_TYPES = {
     "text": "type/Text",
+    "varchar": "type/Text",
     "int8": "type/BigInteger",
     "int4": "type/Integer",
     "numeric": "type/Decimal",

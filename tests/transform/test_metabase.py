@@ -330,7 +330,7 @@ def test_a_role_that_may_not_read_is_named(variables: dict[str, str], connection
     finally:
         connection.execute(f"grant select on marts.fct_deals to {role}".encode())
     assert result.exit_code == 1
-    assert f"The role {role} may not read marts.fct_deals" in result.output
+    assert f"The role {role} may not read marts.fct_deals: set BI_ROLES={role} in .env" in result.output
 
 
 def test_nobody_and_somebody_else_answering_are_told_apart() -> None:
