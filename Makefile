@@ -43,6 +43,12 @@ open: .venv/ready     ## open that page in a browser
 reload: .venv/ready   ## have the next run read everything again, into the same columns; STATE_ID=… as in `meltano state list`
 	@$(OURS).reload --state-id $(STATE_ID)
 
+metabase: .venv/ready ## the database and the dashboards for a running Metabase, which .env names
+	@$(OURS).metabase
+
+review: .venv/ready   ## what moved last week and what has to be done, as a page, and as a message where .env says so
+	@$(OURS).review
+
 docs: .venv/ready     ## these pages and the models as a searchable site
 	@$(OURS).docs
 

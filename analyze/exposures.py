@@ -1,14 +1,18 @@
-"""The dashboards as exposures of dbt, so that its lineage shows which marts they stand on: `make generate`."""
+"""The dashboards and the review as exposures of dbt, whose lineage shows their marts: `make generate`."""
 
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from analyze.definitions import Dashboard, dashboards, rows
+from analyze.review.gather import definitions
 
 PATH = Path(__file__).parents[1] / "transform/models/marts/_dashboards.yml"
+MART = re.compile(r"\bmarts\.(\w+)")
+
 INFLUENCE = {"influence": {"deals_wide"}}
 """Marts behind rows whose statement is made from the account."""
 
@@ -16,7 +20,7 @@ INFLUENCE = {"influence": {"deals_wide"}}
 def marts_of(dashboard: Dashboard) -> list[str]:
     """Return the marts that a dashboard reads."""
     read = dict(INFLUENCE)
-    read |= {name: set(re.findall(r"\bmarts\.(\w+)", each.sql)) for name, each in rows().items()}
+    read |= {name: set(MART.findall(each.sql)) for name, each in rows().items()}
     return sorted(set().union(*(read[chart.rows] for chart in dashboard.charts)))
 
 
@@ -24,21 +28,31 @@ def exposures() -> str:
     """Return the file of exposures."""
     found = []
     for each in dashboards():
-        lines = [each.about.en, "", *(f"- {chart.question.en}" for chart in each.charts)]
-        exposure = {
-            "name": f"dashboard_{each.name}",
-            "label": each.title.en,
-            "type": "dashboard",
-            "maturity": "high",
-            "owner": {"name": "Pipedrive warehouse"},
-            "description": "\n".join(lines) + "\n",
-            "depends_on": [f"ref('{mart}')" for mart in marts_of(each)],
-        }
-        found.append(exposure)
-    note = "# Written by `make generate` from analyze/dashboards.\n"
+        questions = [f"- {chart.question.en}" for chart in each.charts]
+        lines = [each.about.en, "", *questions]
+        found.append(_exposure(f"dashboard_{each.name}", each.title.en, "dashboard", lines, marts_of(each)))
+    review = definitions()
+    statements = [review.movement, *(each.sql for each in review.sections)]
+    marts = sorted({mart for each in statements for mart in MART.findall(each)})
+    titles = [f"- {each.title.en}" for each in review.sections]
+    lines = ["What moved in the pipeline last week, and what has to be done.", "", *titles]
+    found.append(_exposure("monday_review", review.words["title"].en, "application", lines, marts))
+    note = "# Written by `make generate` from analyze/dashboards and analyze/review.\n"
     return note + yaml.dump(
         {"exposures": found}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
+
+
+def _exposure(name: str, label: str, kind: str, lines: list[str], marts: list[str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": label,
+        "type": kind,
+        "maturity": "high",
+        "owner": {"name": "Pipedrive warehouse"},
+        "description": "\n".join(lines) + "\n",
+        "depends_on": [f"ref('{mart}')" for mart in marts],
+    }
 
 
 class _Dumper(yaml.SafeDumper):

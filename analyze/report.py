@@ -6,7 +6,6 @@ The page carries the rows that the charts are made of, packed, and computes the 
 import base64
 import gzip
 import json
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +16,7 @@ import psycopg
 import vl_convert
 
 from analyze.definitions import FOLDER, Dashboard, dashboards, rows
+from analyze.files import write_private
 from analyze.influence import Influence, most_influential
 
 PAGE = FOLDER / "page"
@@ -54,13 +54,7 @@ def write_report(connection: psycopg.Connection, path: Path, *, reporting_curren
     page = (PAGE / "page.html").read_text()
     for name, part in parts.items():
         page = page.replace("{{" + name + "}}", part)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".new")
-    with open(
-        os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(page)
-    unfinished.replace(path)
+    write_private(path, page)
 
 
 def packed(connection: psycopg.Connection, sql: str) -> Table:

@@ -21,6 +21,7 @@ CONTENTS = """
 
 docs/operate
 docs/scale
+docs/analyze
 docs/observe
 docs/behaviour
 docs/completeness

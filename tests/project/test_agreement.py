@@ -25,7 +25,7 @@ from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 
-from orchestrate import observe
+from orchestrate import metabase, observe, review
 
 from .documents import (
     BEHAVIOUR,
@@ -132,7 +132,9 @@ def test_env_example_has_every_setting_and_nothing_that_nobody_reads() -> None:
     target = {f"TARGET_POSTGRES_{each['name']}".upper() for each in lock["settings"]}
     dbt = {each["env"] for each in plugin("utilities", "dbt-postgres")["settings"] if "env" in each}
     compose = set(re.findall(r"\$\{(\w+)", (ROOT / "deploy/compose.yaml").read_text()))
-    assert not set(names) - taps - target - dbt - compose - {"MELTANO_DATABASE_URI", *observe.VARIABLES}
+    commands = {*metabase.VARIABLES, *observe.VARIABLES, *review.VARIABLES}
+    assert not set(names) - taps - target - dbt - compose - commands - {"MELTANO_DATABASE_URI"}
+    assert commands <= set(names)
     assert len(names) == len(set(names))
     assert {f"TAP_PIPEDRIVE_{name}".upper() for name in Settings.model_fields} <= set(names)
 

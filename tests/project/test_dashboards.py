@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel, ValidationError
 
-from analyze.definitions import Chart, Text, dashboards, rows
+from analyze.definitions import Chart, Rows, Text, dashboards, rows
 from analyze.exposures import PATH, exposures, marts_of
 
-from .documents import ROOT
+from .documents import DOCS, ROOT, blocks
 
 CHARTS = [chart for dashboard in dashboards() for chart in dashboard.charts]
 
@@ -63,6 +64,17 @@ def test_charts_draw_and_order_by_what_they_have(chart: Chart) -> None:
     for measure in chart.measures.values():
         assert set(measure.ratio or ()) <= set(chart.measures)
         assert chart.kind == "table" or measure.format != "money" or chart.money
+
+
+def test_the_chart_of_the_documents_is_a_chart_of_its_rows() -> None:
+    lost, charts = (
+        yaml.safe_load(each.text) for each in blocks(DOCS / "analyze.md") if each.language == "yaml"
+    )
+    ((name, found),) = lost.items()
+    (chart,) = map(Chart.model_validate, charts)
+    selected = Rows.model_validate(found).sql.partition("from")[0]
+    assert chart.rows == name
+    assert {*chart.by, str(chart.period)} <= set(re.findall(r"(\w+)(?:,|\s*$)", selected))
 
 
 def test_a_mistake_in_a_definition_is_named() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from subprocess import PIPE
@@ -18,11 +19,15 @@ import psycopg
 import pytest
 from embedded_postgres.warehouse import Warehouse
 from filelock import FileLock
+from pipedrive_sandbox.data.figures import write_figures
+from pipedrive_sandbox.data.generate import generate
+from pipedrive_sandbox.testing import Sandbox
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from tap_pipedrive.streams import STREAMS
 
 from .. import warm
+from ..pipeline.pipe import Pipe
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "transform"
@@ -244,6 +249,60 @@ def new_account(
         return account
 
     return make
+
+
+NASTY = (
+    "<script>document.title='broken'</script></script><img src=x onerror=\"document.title='broken'\">'; --"
+)
+"""A name that breaks out of a page or a statement that does not escape it."""
+
+
+@pytest.fixture(scope="session")
+def account_of_today(
+    installed: Callable[[str, str], Path], warehouse: Warehouse, dbt: Dbt, run_folder: Path
+) -> Account:
+    """An account of 600 deals of today, some of them with nasty names, loaded and modelled: only to read.
+
+    The first process makes it for all.
+    """
+    folder, url = run_folder / "today", run_folder / "today.url"
+    with FileLock(run_folder / "today.lock"):
+        if not url.exists():
+            folder.mkdir()
+            made = Account(warehouse.create_database("today"), folder, dbt)
+            _load_today(made, folder, installed("loader", "target-postgres") / "target-postgres")
+            url.write_text(made.url)
+    return Account(url.read_text(), folder, dbt)
+
+
+def _load_today(account: Account, folder: Path, target: Path) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    write_figures(folder / "seeds", 600, 1, now, now)
+    dataset = generate(600, 1, now)
+    for entity, key in (
+        ("deals", "title"),
+        ("organizations", "name"),
+        ("stages", "name"),
+        ("pipelines", "name"),
+    ):
+        dataset.records[entity][0][key] = NASTY
+    dataset.records["users"][0]["name"] = NASTY
+    with Sandbox(dataset=dataset, now=now) as sandbox:
+        settings = {"api_token": sandbox.token, "api_url": sandbox.url}
+        Pipe(target, folder, account.url, settings).run().succeeded()
+    built = account.dbt(
+        *("build", "--exclude-resource-type", "test", "unit_test"),
+        SEEDS=str(folder / "seeds"),
+        ACQUISITION_CHANNEL_COLUMN="canal_de_aquisicao",
+    )
+    assert built.returncode == 0, built.stdout[-3000:]
+
+
+@pytest.fixture(scope="module")
+def connection(account_of_today: Account) -> Iterator[psycopg.Connection]:
+    """A connection to that account's warehouse."""
+    with psycopg.connect(account_of_today.url, autocommit=True) as connection:
+        yield connection
 
 
 DATA_ONLY = ("--exclude-resource-type", "unit_test")

@@ -11,9 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from pipedrive_sandbox.data.figures import write_figures
-from pipedrive_sandbox.data.generate import generate
-from pipedrive_sandbox.testing import Sandbox
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from analyze.definitions import Chart, dashboards, rows
@@ -21,54 +18,9 @@ from analyze.influence import information, is_significant, most_influential
 from analyze.report import packed, write_report
 from analyze.sql import statement
 
-from ..pipeline.pipe import Pipe
-from .conftest import Account, Dbt
-
-NASTY = (
-    "<script>document.title='broken'</script></script><img src=x onerror=\"document.title='broken'\">'; --"
-)
-"""A name that breaks out of a page that does not escape it."""
+from .conftest import NASTY
 
 Figures = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def account(
-    installed: Callable[[str, str], Path],
-    new_database: Callable[..., str],
-    dbt: Dbt,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Account:
-    """An account of 600 deals of today, some of them with nasty names, loaded and modelled."""
-    now, folder = datetime.now(UTC).replace(microsecond=0), tmp_path_factory.mktemp("look")
-    write_figures(folder / "seeds", 600, 1, now, now)
-    dataset = generate(600, 1, now)
-    for entity, key in (
-        ("deals", "title"),
-        ("organizations", "name"),
-        ("stages", "name"),
-        ("pipelines", "name"),
-    ):
-        dataset.records[entity][0][key] = NASTY
-    dataset.records["users"][0]["name"] = NASTY
-    account = Account(new_database("look"), folder, dbt)
-    target = installed("loader", "target-postgres") / "target-postgres"
-    with Sandbox(dataset=dataset, now=now) as sandbox:
-        settings = {"api_token": sandbox.token, "api_url": sandbox.url}
-        Pipe(target, folder, account.url, settings).run().succeeded()
-    built = account.dbt(
-        *("build", "--exclude-resource-type", "test", "unit_test"),
-        SEEDS=str(folder / "seeds"),
-        ACQUISITION_CHANNEL_COLUMN="canal_de_aquisicao",
-    )
-    assert built.returncode == 0, built.stdout[-3000:]
-    return account
-
-
-@pytest.fixture(scope="module")
-def connection(account: Account) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(account.url, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,200 @@
+"""What the review says, from the marts."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import psycopg
+import yaml
+from psycopg.rows import dict_row
+
+from analyze.definitions import Strict, Text
+
+Record = Mapping[str, Any]
+Language = Literal["en", "pt"]
+
+
+class Column(Strict):
+    """A column of a section."""
+
+    label: Text
+    format: Literal["text", "integer", "money", "date", "words", "record"] = "text"
+
+
+class Section(Strict):
+    """A kind of thing to do."""
+
+    name: str
+    title: Text
+    about: Text
+    columns: dict[str, Column]
+    sql: str
+
+
+class StepKind(Strict):
+    """A way in which the pipeline's value changes."""
+
+    name: str
+    label: Text
+    movements: tuple[str, ...]
+    always: bool = False
+
+
+class Definitions(Strict):
+    """What `review.yml` holds."""
+
+    movement: str
+    steps: tuple[StepKind, ...]
+    sections: tuple[Section, ...]
+    words: dict[str, Text]
+
+
+@cache
+def definitions() -> Definitions:
+    """Return the questions and texts of the review. Raises pydantic.ValidationError, which names what is wrong."""
+    return Definitions.model_validate(yaml.safe_load(Path(__file__).with_name("review.yml").read_text()))
+
+
+class Week(NamedTuple):
+    """The last whole week before a day."""
+
+    first: date
+    """A Monday."""
+    last: date
+    """The Sunday after it."""
+    today: date
+    timezone: str
+    """Where days begin."""
+
+
+def week_before(now: datetime, timezone: str) -> Week:
+    """Return the last week that is over, from Monday to Sunday, where the company reports."""
+    today = now.astimezone(ZoneInfo(timezone)).date()
+    last = today - timedelta(days=today.weekday() + 1)
+    return Week(last - timedelta(days=6), last, today, timezone)
+
+
+class Step(NamedTuple):
+    """A step of the bridge from the value before the week to that after it."""
+
+    name: str
+    label: Text
+    deals: int
+    """Deals that came in, less those that left; deals that changed where none came or left."""
+    value: Decimal
+    start: Decimal
+    """Value of the pipeline before the step; 0 for the first and the last."""
+    is_total: bool = False
+    is_revaluation: bool = False
+    """Whether deals changed their value, and none came or left."""
+
+
+class Bridge(NamedTuple):
+    """What moved in one currency."""
+
+    currency: str | None
+    steps: tuple[Step, ...]
+    has_moved: bool
+
+
+class Todo(NamedTuple):
+    """A section with its records, by owner; None: nobody's."""
+
+    section: Section
+    by_owner: dict[str | None, list[Record]]
+
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return sum(map(len, self.by_owner.values()))
+
+
+class Review(NamedTuple):
+    """All that the review says."""
+
+    week: Week
+    read_until: datetime | None
+    """When deals were read last; None: never."""
+    bridges: tuple[Bridge, ...]
+    todos: tuple[Todo, ...]
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether nothing was read since the week ended."""
+        end = datetime.combine(self.week.last, time(), ZoneInfo(self.week.timezone)) + timedelta(days=1)
+        return self.read_until is not None and self.read_until < end
+
+    @property
+    def owners(self) -> list[str | None]:
+        """Who has something to do, by name, nobody last."""
+        found = {owner for todo in self.todos for owner in todo.by_owner}
+        return sorted(found, key=lambda owner: (owner is None, (owner or "").casefold(), owner or ""))
+
+
+def gather(connection: psycopg.Connection, week: Week) -> Review:
+    """Ask the marts.
+
+    Args:
+        connection: A connection to the warehouse.
+        week: The week that is looked back at.
+
+    Raises:
+        psycopg.Error: A mart is missing, or the database cannot be asked.
+    """
+    (read_until,) = connection.execute(
+        "select max(_sdc_extracted_at) from staging.stg_pipedrive__deals"
+    ).fetchone() or (None,)
+    return Review(
+        week,
+        read_until.astimezone(UTC) if read_until else None,
+        _bridges(_rows(connection, definitions().movement, week)),
+        tuple(Todo(each, _by_owner(_rows(connection, each.sql, week))) for each in definitions().sections),
+    )
+
+
+def _rows(connection: psycopg.Connection, sql: str, week: Week) -> list[Record]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return list(cursor.execute(sql.encode(), week._asdict()).fetchall())
+
+
+def _by_owner(rows: list[Record]) -> dict[str | None, list[Record]]:
+    found: dict[str | None, list[Record]] = {}
+    for row in rows:
+        found.setdefault(row["owner"], []).append(row)
+    return found
+
+
+def _bridges(rows: list[Record]) -> tuple[Bridge, ...]:
+    """Return a bridge for each currency that has or had open deals, the one with the most deals first."""
+    currencies: dict[str | None, list[Record]] = {}
+    for row in rows:
+        currencies.setdefault(row["currency"], []).append(row)
+    found = [_bridge(currency, movements) for currency, movements in currencies.items()]
+    shown = [each for each in found if each.has_moved or each.steps[0].deals]
+    return tuple(sorted(shown, key=lambda each: (-each.steps[-1].deals, each.currency or "~")))
+
+
+def _bridge(currency: str | None, movements: list[Record]) -> Bridge:
+    by_name = {each["movement"]: each for each in movements}
+    deals = int(sum(each["deals_before"] or 0 for each in movements))
+    value = sum((each["value_before"] or Decimal(0) for each in movements), Decimal(0))
+    words = definitions().words
+    steps = [Step("opening", words["opening"], deals, value, Decimal(0), is_total=True)]
+    has_moved = False
+    for kind in definitions().steps:
+        rows = [by_name[name] for name in kind.movements if name in by_name]
+        change = sum((row["value"] or Decimal(0) for row in rows), Decimal(0))
+        came = int(sum(row["deals"] or 0 for row in rows))
+        changed = int(sum(row["movements"] or 0 for row in rows))
+        if kind.always or change or came:
+            is_revaluation = kind.name == "value_changed"
+            count = changed if is_revaluation else came
+            steps.append(Step(kind.name, kind.label, count, change, value, is_revaluation=is_revaluation))
+        has_moved = has_moved or bool(changed)
+        deals, value = deals + came, value + change
+    closing = Step("closing", words["closing"], deals, value, Decimal(0), is_total=True)
+    return Bridge(currency, (*steps, closing), has_moved)

@@ -1,0 +1,98 @@
+"""How the review writes figures, days and names in each language, and where it links to."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from analyze.definitions import Text
+from analyze.review.gather import Language, Step, definitions
+
+PATHS = {"deal": "deal", "person": "person", "organization": "organization"}
+"""Where Pipedrive shows a record of a kind: https://<company>.pipedrive.com/deal/<id>."""
+
+
+class Texts:
+    """The texts of one language, for the records of one company."""
+
+    def __init__(self, language: Language, company_domain: str = "") -> None:
+        self.language = language
+        self._company_domain = company_domain
+
+    def text(self, text: Text) -> str:
+        """Return a text in the language."""
+        return str(getattr(text, self.language))
+
+    def word(self, name: str, **values: object) -> str:
+        """Return one of the words of `review.yml`, with values in the place of what is in braces."""
+        return self.text(definitions().words[name]).format(**values)
+
+    def number(self, value: Decimal | float | int, decimals: int = 0) -> str:
+        """Return a number with the separators of the language."""
+        shown = f"{value:,.{decimals}f}"
+        return shown.translate(str.maketrans(",.", ".,")) if self.language == "pt" else shown
+
+    def signed(self, value: Decimal | int, decimals: int = 0) -> str:
+        """Return a change with its sign."""
+        return ("+" if value > 0 else "") + self.number(value, decimals)
+
+    def money(self, value: Decimal | None, currency: str | None) -> str:
+        """Return an amount with its currency; nothing where there is none."""
+        return "" if value is None else f"{self.number(value, 2)} {self.currency(currency)}"
+
+    def currency(self, currency: str | None) -> str:
+        """Return a currency's code, or that there is none."""
+        return currency or self.word("no_currency")
+
+    def day(self, day: date | None) -> str:
+        """Return a day; nothing where there is none."""
+        return "" if day is None else f"{day:%d/%m/%Y}" if self.language == "pt" else f"{day:%Y-%m-%d}"
+
+    def moment(self, moment: datetime) -> str:
+        """Return a moment in UTC."""
+        return f"{self.day(moment.date())} {moment.astimezone(UTC):%H:%M} UTC"
+
+    def owner(self, owner: str | None) -> str:
+        """Return an owner's name, or that nobody is one."""
+        return " ".join((owner or "").split()) or self.word("no_owner")
+
+    def deals(self, step: Step) -> str:
+        """Return the deals of a step, with a sign where they came or left."""
+        return self.number(step.deals) if step.is_total or step.is_revaluation else self.signed(step.deals)
+
+    def amount(self, step: Step) -> str:
+        """Return the value of a step, with a sign where it is a change."""
+        return self.number(step.value, 2) if step.is_total else self.signed(step.value, 2)
+
+    def name(self, record: Mapping[str, Any], longest: int | None = None) -> str:
+        """Return the name of a record with its id, as some have none and others the same.
+
+        Args:
+            record: The record, with `name` and `id`.
+            longest: Characters of the name that are shown; None: all of them.
+        """
+        name = " ".join(str(record["name"] or "").split())
+        if longest is not None and len(name) > longest:
+            name = name[: longest - 1] + "…"
+        return f"{name or self.word('unnamed')} (#{record['id']})"
+
+    def link(self, kind: str, record_id: object) -> str:
+        """Return where Pipedrive shows a record; nothing where the company's domain is not known."""
+        if not self._company_domain:
+            return ""
+        return f"https://{self._company_domain}.pipedrive.com/{PATHS[kind]}/{record_id}"
+
+    def cell(self, kind: str, record: Mapping[str, Any], column: str) -> str:
+        """Return a value as a column of this format shows it."""
+        value = record[column]
+        if value is None:
+            return ""
+        if kind == "money":
+            return self.money(value, record["currency"])
+        if kind == "integer":
+            return self.number(value)
+        if kind == "date":
+            return self.day(value)
+        if kind == "words":
+            return ", ".join(map(self.word, value))
+        return f"#{value}" if kind == "record" else str(value)
