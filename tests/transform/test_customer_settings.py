@@ -9,7 +9,8 @@ import pytest
 from .conftest import Account
 
 NAMES_THE_COLUMN = "ACQUISITION_CHANNEL_COLUMN"
-SELECTED = ("run", "--select", "stg_pipedrive__deals", "stg_pipedrive__field_options")
+STAGED = ("deals", "fields", "field_columns", "field_options")
+SELECTED = ("run", "--select", *(f"stg_pipedrive__{name}" for name in STAGED))
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ versions as (
 
 final as (
     select
-        count(*) as new_version_count,
+        {{ run_time() }} as seen_at,
         {{ reporting_date(run_time()) }} as seen_date,
-        {{ run_time() }} as seen_at
+        count(*) as new_version_count
     from versions
 )
 

@@ -157,7 +157,8 @@ def _edit(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
     if rng.random() < 0.2 and deal["expected_close_date"]:
         before_date = date_text(born + int((10 + rng.random() * 60) * DAY))
         change = (sometime(), "expected_close_date", before_date, deal["expected_close_date"])
-        journey.events.append(change)
+        if before_date != deal["expected_close_date"]:
+            journey.events.append(change)
     if rng.random() < 0.06 and deal["owner_id"] != deal["creator_user_id"]:
         change = (sometime(), "user_id", str(deal["creator_user_id"]), str(deal["owner_id"]))
         journey.events.append(change)
