@@ -15,6 +15,7 @@ from pipedrive_sandbox.hubspot.figures import FIGURES
 from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES as ALL_TROUBLES_OF_HUBSPOT
 from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot
 from pipedrive_sandbox.testing import Sandbox
+from tap_pipedrive.columns import slug
 
 from ..pipeline.pipe import Pipe
 from .conftest import Account, Dbt
@@ -71,9 +72,17 @@ def spoilt(dataset: Dataset) -> Issues:
             for entity, ids in said.get("ids", {}).items():
                 issues[rule, entity] |= {str(id_) for id_ in ids} - deleted(dataset, entity)
             if rule.endswith("field_name"):
-                codes = said["fields"].items()
-                issues[rule, "fields"] |= {f"{entity}.{code}" for entity, some in codes for code in some}
+                codes = [(entity, code) for entity, some in said["fields"].items() for code in some]
+                if rule == "unfit_field_name":
+                    codes = [each for each in codes if is_unfit(dataset, *each)]
+                issues[rule, "fields"] |= {f"{entity}.{code}" for entity, code in codes}
     return dict(issues)
+
+
+def is_unfit(dataset: Dataset, entity: str, code: str) -> bool:
+    """Whether a name is too long for a column, or leaves nothing in ASCII, in which other scripts are written."""
+    (name,) = (field["field_name"] for field in dataset.fields[entity] if field["field_code"] == code)
+    return len(name.encode()) > 63 or not slug(name)
 
 
 def deleted(dataset: Dataset, entity: str) -> set[str]:

@@ -87,11 +87,8 @@ contacts_by_phone as (
         contacts.crm,
         contacts.entity,
         contacts.record_id,
-        concat_ws(
-            ' ',
-            substring(contacts.plain_name, '^[^ ]+'),
-            substring(contacts.plain_name, '[^ ]+$')
-        ) as first_and_last_name,
+        substring(contacts.plain_name, '^[^ ]+') as first_name,
+        substring(contacts.plain_name, '[^ ]+$') as last_name,
         right(phones.digits, 8) as last_digits,
         {{ area_code('phones.digits') }} as area_code
     from contacts_in_plain_words as contacts
@@ -105,6 +102,32 @@ contacts_by_phone as (
         and right(phones.digits, 8) !~ '^(.)\1*$'
 ),
 
+{# An initial stands for a first name, unless it fits several of the people who
+   share the number and the last name. #}
+names_at_a_phone as (
+    select
+        crm,
+        entity,
+        record_id,
+        last_digits,
+        area_code,
+        case
+            when
+                min(first_name) filter (where length(first_name) > 1) over same_initial
+                is distinct from
+                max(first_name) filter (where length(first_name) > 1) over same_initial
+                then first_name
+            else coalesce(
+                min(first_name) filter (where length(first_name) > 1) over same_initial,
+                first_name
+            )
+        end || ' ' || last_name as first_and_last_name
+    from contacts_by_phone
+    window same_initial as (
+        partition by crm, entity, last_digits, last_name, left(first_name, 1)
+    )
+),
+
 {# A number without area code may be in any area: it tells nothing where people
    of the name have it in several. #}
 phones_with_areas as (
@@ -113,7 +136,7 @@ phones_with_areas as (
         min(area_code) over same_name_and_digits
         is distinct from max(area_code) over same_name_and_digits
             as is_in_several_areas
-    from contacts_by_phone
+    from names_at_a_phone
     window same_name_and_digits as (
         partition by crm, entity, last_digits, first_and_last_name
     )
