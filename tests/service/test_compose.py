@@ -3,7 +3,9 @@
 import base64
 import os
 import re
+import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.pipeline.expected import expected
 from tests.pipeline.raw import differences
 from tests.project.documents import OPERATE, ROOT, blocks
 
-from .containers import Containers, Image, in_own_network, services
+from .containers import PATIENCE, Containers, Image, in_own_network, services
 from .programs import deploy_program, environment
 from .projects import as_in_the_image, copy_of_project
 
@@ -143,12 +145,72 @@ def address(password: str, user: str, database: str = "warehouse") -> str:
 
 @needs_root
 @pytest.mark.airflow
-def test_airflow_is_healthy(containers: Containers, tmp_path: Path) -> None:
-    names = [name for name in SERVICES if name.startswith("airflow-") and name != "airflow-prepare"]
-    assert len(names) == 5
+@pytest.mark.parametrize("executor", ["CeleryExecutor", "LocalExecutor"])
+def test_airflow_runs_a_schedule(containers: Containers, tmp_path: Path, executor: str) -> None:
     airflow = as_in_the_image(tmp_path / "airflow", environment("airflow"))
-    watched = replace(containers, mounts={**containers.mounts, "/opt/airflow": airflow})
-    in_own_network(lambda: stay_up(watched, names))
+    schedule_each_minute(tmp_path / "project")
+    with_airflow = replace(
+        containers,
+        variables={**NAMES, "AIRFLOW_EXECUTOR": executor},
+        own=containers.own._replace(
+            environment={**containers.own.environment, "DBT_RESOURCE_TYPES": "model seed"}
+        ),
+        mounts={**containers.mounts, "/opt/airflow": airflow},
+    )
+    in_own_network(lambda: run_a_schedule(with_airflow))
+
+
+def schedule_each_minute(project: Path) -> None:
+    """Give the copy of a project what the image's build makes of the schedules, with an interval for a test."""
+    (project / "orchestrate").unlink()
+    shutil.copytree(
+        ROOT / "orchestrate", project / "orchestrate", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    listed = subprocess.run(
+        [ROOT / ".venv/bin/meltano", "schedule", "list", "--format=json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    (project / "orchestrate/schedules.json").write_text(listed.replace('"0 */4 * * *"', '"* * * * *"'))
+
+
+def run_a_schedule(containers: Containers) -> None:
+    with Sandbox(deals=60) as sandbox:
+        account = {"TAP_PIPEDRIVE_API_TOKEN": sandbox.token, "TAP_PIPEDRIVE_API_URL": sandbox.url}
+        with replace(containers, variables={**containers.variables, **account}) as airflow:
+            services = [
+                name for name in SERVICES if name.startswith("airflow-") and name != "airflow-prepare"
+            ]
+            assert len(services) == 5
+            if airflow.variables["AIRFLOW_EXECUTOR"] == "LocalExecutor":
+                services.remove("airflow-worker")
+            airflow.up(*services)
+            wait_for_runs(airflow, "dag", {"models", "history", "sync-every-4-hours"})
+            airflow.run("airflow-scheduler", "airflow", "dags", "unpause", "--yes", "sync-every-4-hours")
+            assert wait_for_runs(airflow, "dag_run", {"sync-every-4-hours", "models"}) == {"success"}
+            assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
+
+
+def wait_for_runs(airflow: Containers, table: str, dags: set[str]) -> set[str]:
+    """Wait until the table of Airflow's database has all these DAGs, or runs of them that have ended.
+
+    Returns:
+        The states of those runs, or nothing.
+    """
+    query = {
+        "dag": "select dag_id, '' from dag",
+        "dag_run": "select dag_id, state from dag_run where state in ('success', 'failed')",
+    }[table]
+    deadline = time.monotonic() + 2 * PATIENCE
+    while True:
+        with psycopg.connect(address("ORCHESTRATOR", "orchestrator", "airflow")) as connection:
+            rows = [(dag, state) for dag, state in connection.execute(query) if dag in dags]
+        if {dag for dag, _ in rows} == dags:
+            return {state for _, state in rows} - {""}
+        assert time.monotonic() < deadline, f"{rows}\n{airflow.log('airflow-scheduler')[-5000:]}"
+        time.sleep(1)
 
 
 def stay_up(containers: Containers, names: list[str]) -> None:
