@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -31,6 +34,8 @@ NAMES["AIRFLOW_FERNET_KEY"] = base64.urlsafe_b64encode(bytes(32)).decode()
 """Values of all variables that must be set; that one has a form of its own."""
 
 SERVICES = services(FILE, NAMES)
+
+T = TypeVar("T")
 
 
 def test_file_keeps_to_the_specification() -> None:
@@ -191,6 +196,41 @@ def run_a_schedule(containers: Containers) -> None:
             airflow.run("airflow-scheduler", "airflow", "dags", "unpause", "--yes", "sync-every-4-hours")
             assert wait_for_runs(airflow, "dag_run", {"sync-every-4-hours", "models"}) == {"success"}
             assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
+            if "airflow-worker" in services:
+                kill_the_worker_of_a_load(airflow)
+
+
+def kill_the_worker_of_a_load(airflow: Containers) -> None:
+    """The load ends with its worker: another worker may start it again without two of them at work."""
+    running = wait_until(lambda: runs_of_meltano("state = 'RUNNING'"))
+    airflow.kill("airflow-worker")
+    wait_until(lambda: not [each for each in programs_at_work() if "meltano run" in each or "/tap-" in each])
+    assert runs_of_meltano("state = 'RUNNING'") == running, "the load went on to its end"
+
+
+def runs_of_meltano(condition: str) -> list[object]:
+    with psycopg.connect(address("ORCHESTRATOR", "orchestrator", "meltano")) as connection:
+        return [each for (each,) in connection.execute(f"select id from runs where {condition}")]
+
+
+def programs_at_work() -> list[str]:
+    """Command lines of all processes in the network of the services."""
+    network = os.readlink("/proc/thread-self/ns/net")
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.readlink(f"/proc/{process.pid}/ns/net") == network:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def wait_until(condition: Callable[[], T]) -> T:
+    """Wait until a condition holds, and return what it says."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
 
 
 def wait_for_runs(airflow: Containers, table: str, dags: set[str]) -> set[str]:
