@@ -322,4 +322,9 @@ def test_every_day_has_its_calendar(phases: dict[str, Seen]) -> None:
             "quarter_start_date": day.replace(month=3 * quarter - 2, day=1),
             "month_start_date": day.replace(day=1),
             "week_start_date": day - DAY * day.weekday(),
+            "fiscal_year": day.year,  # from January, unless FISCAL_YEAR_START says otherwise
+            "fiscal_quarter": quarter,
+            "fiscal_month": day.month,
+            "fiscal_year_start_date": day.replace(month=1, day=1),
+            "fiscal_quarter_start_date": day.replace(month=3 * quarter - 2, day=1),
         }

@@ -29,6 +29,6 @@ def test_the_next_dbt_parses_and_builds_without_a_warning(
     subprocess.run([*install, *NEXT], check=True)
     url = new_database("next_dbt")
     dbt = Dbt(environment / "bin" / "dbt", tmp_path / "parsed", urlsplit(url).path[1:])
-    account = Account(url, tmp_path / "target", dbt)
+    account = Account(url, tmp_path, dbt)
     account.create_raw_tables({})
     assert set(account.build().values()) == {"success", "pass"}

@@ -69,7 +69,7 @@ def test_every_stream_is_a_source_with_one_staging_model(empty: Built) -> None:
     sources = [source for source in manifest["sources"].values() if source["source_name"] == "pipedrive"]
     assert {source["name"] for source in sources} == set(TABLES)
     staged = {
-        node["name"]: [key.split(".")[-1] for key in node["depends_on"]["nodes"]]
+        node["name"]: [key.split(".")[-1] for key in node["depends_on"]["nodes"] if key.startswith("source.")]
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model" and node["name"].startswith("stg_pipedrive__")
     }

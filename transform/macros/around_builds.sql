@@ -64,17 +64,17 @@
 
 {# A BI tool learns from foreign keys how tables are joined. Those of the marts
    are there between two builds, checked by nobody: Pipedrive hides records, and
-   a deal may stand in a stage that nobody sees. What cannot be dropped now, as
-   somebody reads, is deferred, and rarely in the way. #}
+   a deal may stand in a stage that nobody sees. From Postgres 18 on such keys
+   can stay during a build; before, those are dropped that no reader holds. #}
 {% macro drop_foreign_keys() %}
-    {% if not is_build() %}{{ return('') }}{% endif %}
+    {% if not is_build() or keys_need_not_be_enforced() %}{{ return('') }}{% endif %}
     {% set made %}
         select conrelid::regclass, conname
         from pg_catalog.pg_constraint
         where contype = 'f' and conname ~ '__fk$' and connamespace = to_regnamespace('marts')
     {% endset %}
     {% for table, name in run_query(made) %}
-        {% do run_query(unless_locked('alter table ' ~ table ~ ' drop constraint "' ~ name ~ '"', '100ms')) %}
+        {% do run_query(unless_locked('alter table ' ~ table ~ ' drop constraint "' ~ name ~ '"', '1s')) %}
     {% endfor %}
 {% endmacro %}
 
@@ -82,6 +82,7 @@
 {# One for each test of relationships between two marts. #}
 {% macro add_foreign_keys() %}
     {% if not is_build() %}{{ return('') }}{% endif %}
+    {% set kind = 'not enforced' if keys_need_not_be_enforced() else 'deferrable initially deferred not valid' %}
     {% for test in graph.nodes.values() if test.resource_type == 'test' and test.attached_node %}
         {% set model = graph.nodes.get(test.attached_node) %}
         {% if model.schema == 'marts' and test.test_metadata.name == 'relationships' %}
@@ -92,7 +93,7 @@
                         'alter table ' ~ model.relation_name
                         ~ ' add constraint "' ~ (model.name ~ '__' ~ test.column_name)[:59] ~ '__fk"'
                         ~ ' foreign key ("' ~ test.column_name ~ '") references ' ~ one.relation_name
-                        ~ ' (' ~ test.test_metadata.kwargs.field ~ ') deferrable initially deferred not valid',
+                        ~ ' (' ~ test.test_metadata.kwargs.field ~ ') ' ~ kind,
                         '3s'
                     )) %}
                 {% endif %}
@@ -103,17 +104,23 @@
 
 
 {# Leaves out what somebody's open transaction keeps from being done, what is
-   there already, and keys of tables that are not built yet. #}
+   there already, and keys of tables and schemas that are not built yet. #}
 {% macro unless_locked(statement, patience) -%}
     do $unless_locked$
     begin
         set local lock_timeout = '{{ patience }}';
         {{ statement }};
-    exception when lock_not_available or duplicate_object or undefined_table or invalid_foreign_key then
+    exception when lock_not_available or duplicate_object or undefined_table or undefined_column
+        or invalid_schema_name or invalid_foreign_key then
         null;
     end
     $unless_locked$
 {%- endmacro %}
+
+
+{% macro keys_need_not_be_enforced() %}
+    {{ return(run_query("select current_setting('server_version_num')::integer >= 180000").rows[0][0]) }}
+{% endmacro %}
 
 
 {% macro is_build() %}

@@ -7,6 +7,7 @@ source as (
 renamed as (
     select
         -- ids
+        stream || '.' || column_name as field_column_id,
         entity || '.' || field_code as field_id,
         entity,
         field_code,
