@@ -85,6 +85,10 @@ service: .venv/ready  ## the pipeline with the services of deploy/compose.yaml, 
 
 airflow-env: .venv/ready  ## Airflow in an environment of its own, .run/airflow
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.run/airflow $(UV) sync --quiet --locked --project orchestrate/airflow --python $(PYTHON)
+	@.venv/bin/meltano schedule list --format=json > orchestrate/schedules.json
+
+airflow: .venv/ready  ## the DAGs, with the Airflow of deploy/compose.yaml as processes
+	@$(PYTEST) -m airflow $(PYTEST_ARGS)
 
 fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q

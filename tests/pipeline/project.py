@@ -19,6 +19,7 @@ class Project:
     """A copy of the project with the plugins of the original, and runs, state and settings of its own."""
 
     folder: Path
+    blocks: tuple[str, ...] = ("tap-pipedrive", "target-postgres")
 
     def start(self, sandbox: Sandbox, database: str, *options: str, **settings: str) -> subprocess.Popen[str]:
         """`meltano run`, with settings as in .env; its output has everything that the plugins log."""
@@ -34,7 +35,7 @@ class Project:
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_", "MELTANO_"))}
         return subprocess.Popen(
-            [MELTANO, "run", *options, "tap-pipedrive", "target-postgres"],
+            [MELTANO, "run", *options, *self.blocks],
             cwd=self.folder,
             env=inherited | own | settings,
             stdout=PIPE,
@@ -42,9 +43,9 @@ class Project:
             text=True,
         )
 
-    def run(self, sandbox: Sandbox, database: str) -> str:
+    def run(self, sandbox: Sandbox, database: str, **settings: str) -> str:
         """Run to a good end; return the output."""
-        with self.start(sandbox, database) as meltano:
+        with self.start(sandbox, database, **settings) as meltano:
             output, _ = meltano.communicate()
         assert meltano.returncode == 0, output[-3000:]
         return output

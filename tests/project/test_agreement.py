@@ -5,6 +5,7 @@ import re
 import tomllib
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -375,6 +376,18 @@ def test_jobs_and_schedules_name_what_exists() -> None:
     for schedule in meltano()["schedules"]:
         assert schedule["job"] in jobs
         assert re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}", schedule["interval"])
+
+
+def test_groups_select_together_what_the_extractor_selects() -> None:
+    extractors = {each["name"]: each for each in meltano()["plugins"]["extractors"]}
+    (tasks,) = [job["tasks"] for job in meltano()["jobs"] if job["name"] == "sync-groups"]
+    groups = [extractors[task.split()[0]] for task in tasks if not task.startswith("dbt-")]
+    assert all(each["inherit_from"] == "tap-pipedrive" for each in groups)
+    selected = Counter(pattern for each in groups for pattern in each["select"])
+    assert selected.keys() == set(extractors["tap-pipedrive"]["select"])
+    in_all = {"field_columns.*", "rejected_values.*"}  # each extractor writes its own rows
+    assert {pattern for pattern, count in selected.items() if count > 1} == in_all
+    assert {selected[pattern] for pattern in in_all} == {len(groups)}
 
 
 def test_documents_name_jobs_and_schedules_that_exist() -> None:

@@ -178,6 +178,11 @@ class Containers:
         assert code == 0, f"{command} ended with {code}\n{self.log(label)}"
         return self.log(label)
 
+    def kill(self, name: str) -> None:
+        """Kill the processes of a service at once; those with a session of their own stay."""
+        os.killpg(self._running[name].pid, signal.SIGKILL)
+        self._running[name].wait(timeout=PATIENCE)
+
     def _wait_until_healthy(self, name: str) -> None:
         check = self.services[name]["healthcheck"]["test"]
         command = check[1:] if check[0] == "CMD" else ["/bin/sh", "-c", check[1]]

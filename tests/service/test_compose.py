@@ -3,11 +3,16 @@
 import base64
 import os
 import re
+import shutil
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -17,7 +22,7 @@ from tests.pipeline.expected import expected
 from tests.pipeline.raw import differences
 from tests.project.documents import OPERATE, ROOT, blocks
 
-from .containers import Containers, Image, in_own_network, services
+from .containers import PATIENCE, Containers, Image, in_own_network, services
 from .programs import deploy_program, environment
 from .projects import as_in_the_image, copy_of_project
 
@@ -29,6 +34,8 @@ NAMES["AIRFLOW_FERNET_KEY"] = base64.urlsafe_b64encode(bytes(32)).decode()
 """Values of all variables that must be set; that one has a form of its own."""
 
 SERVICES = services(FILE, NAMES)
+
+T = TypeVar("T")
 
 
 def test_file_keeps_to_the_specification() -> None:
@@ -143,12 +150,107 @@ def address(password: str, user: str, database: str = "warehouse") -> str:
 
 @needs_root
 @pytest.mark.airflow
-def test_airflow_is_healthy(containers: Containers, tmp_path: Path) -> None:
-    names = [name for name in SERVICES if name.startswith("airflow-") and name != "airflow-prepare"]
-    assert len(names) == 5
+@pytest.mark.parametrize("executor", ["CeleryExecutor", "LocalExecutor"])
+def test_airflow_runs_a_schedule(containers: Containers, tmp_path: Path, executor: str) -> None:
     airflow = as_in_the_image(tmp_path / "airflow", environment("airflow"))
-    watched = replace(containers, mounts={**containers.mounts, "/opt/airflow": airflow})
-    in_own_network(lambda: stay_up(watched, names))
+    schedule_each_minute(tmp_path / "project")
+    with_airflow = replace(
+        containers,
+        variables={**NAMES, "AIRFLOW_EXECUTOR": executor},
+        own=containers.own._replace(
+            environment={**containers.own.environment, "DBT_RESOURCE_TYPES": "model seed"}
+        ),
+        mounts={**containers.mounts, "/opt/airflow": airflow},
+    )
+    in_own_network(lambda: run_a_schedule(with_airflow))
+
+
+def schedule_each_minute(project: Path) -> None:
+    """Give the copy of a project what the image's build makes of the schedules, with an interval for a test."""
+    (project / "orchestrate").unlink()
+    shutil.copytree(
+        ROOT / "orchestrate", project / "orchestrate", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    listed = subprocess.run(
+        [ROOT / ".venv/bin/meltano", "schedule", "list", "--format=json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    (project / "orchestrate/schedules.json").write_text(listed.replace('"0 */4 * * *"', '"* * * * *"'))
+
+
+def run_a_schedule(containers: Containers) -> None:
+    with Sandbox(deals=60) as sandbox:
+        account = {"TAP_PIPEDRIVE_API_TOKEN": sandbox.token, "TAP_PIPEDRIVE_API_URL": sandbox.url}
+        with replace(containers, variables={**containers.variables, **account}) as airflow:
+            services = [
+                name for name in SERVICES if name.startswith("airflow-") and name != "airflow-prepare"
+            ]
+            assert len(services) == 5
+            if airflow.variables["AIRFLOW_EXECUTOR"] == "LocalExecutor":
+                services.remove("airflow-worker")
+            airflow.up(*services)
+            wait_for_runs(airflow, "dag", {"models", "history", "sync-every-4-hours"})
+            airflow.run("airflow-scheduler", "airflow", "dags", "unpause", "--yes", "sync-every-4-hours")
+            assert wait_for_runs(airflow, "dag_run", {"sync-every-4-hours", "models"}) == {"success"}
+            assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
+            if "airflow-worker" in services:
+                kill_the_worker_of_a_load(airflow)
+
+
+def kill_the_worker_of_a_load(airflow: Containers) -> None:
+    """The load ends with its worker: another worker may start it again without two of them at work."""
+    running = wait_until(lambda: runs_of_meltano("state = 'RUNNING'"))
+    airflow.kill("airflow-worker")
+    wait_until(lambda: not [each for each in programs_at_work() if "meltano run" in each or "/tap-" in each])
+    assert runs_of_meltano("state = 'RUNNING'") == running, "the load went on to its end"
+
+
+def runs_of_meltano(condition: str) -> list[object]:
+    with psycopg.connect(address("ORCHESTRATOR", "orchestrator", "meltano")) as connection:
+        return [each for (each,) in connection.execute(f"select id from runs where {condition}")]
+
+
+def programs_at_work() -> list[str]:
+    """Command lines of all processes in the network of the services."""
+    network = os.readlink("/proc/thread-self/ns/net")
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.readlink(f"/proc/{process.pid}/ns/net") == network:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def wait_until(condition: Callable[[], T]) -> T:
+    """Wait until a condition holds, and return what it says."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def wait_for_runs(airflow: Containers, table: str, dags: set[str]) -> set[str]:
+    """Wait until the table of Airflow's database has all these DAGs, or runs of them that have ended.
+
+    Returns:
+        The states of those runs, or nothing.
+    """
+    query = {
+        "dag": "select dag_id, '' from dag",
+        "dag_run": "select dag_id, state from dag_run where state in ('success', 'failed')",
+    }[table]
+    deadline = time.monotonic() + 2 * PATIENCE
+    while True:
+        with psycopg.connect(address("ORCHESTRATOR", "orchestrator", "airflow")) as connection:
+            rows = [(dag, state) for dag, state in connection.execute(query) if dag in dags]
+        if {dag for dag, _ in rows} == dags:
+            return {state for _, state in rows} - {""}
+        assert time.monotonic() < deadline, f"{rows}\n{airflow.log('airflow-scheduler')[-5000:]}"
+        time.sleep(1)
 
 
 def stay_up(containers: Containers, names: list[str]) -> None:
