@@ -385,7 +385,8 @@ def test_groups_select_together_what_the_extractor_selects() -> None:
     assert all(each["inherit_from"] == "tap-pipedrive" for each in groups)
     selected = Counter(pattern for each in groups for pattern in each["select"])
     assert selected.keys() == set(extractors["tap-pipedrive"]["select"])
-    in_all = {"field_columns.*", "rejected_values.*"}  # each extractor writes its own rows
+    own = ("field_columns", "rejected_values", "run_statements", "source_counts", "source_samples")
+    in_all = {f"{name}.*" for name in own}  # each extractor writes its own rows
     assert {pattern for pattern, count in selected.items() if count > 1} == in_all
     assert {selected[pattern] for pattern in in_all} == {len(groups)}
 
