@@ -55,10 +55,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 @EVERY_DOCUMENT
 def test_paths_exist(document: Path) -> None:
     roots = {path.name for path in ROOT.iterdir()} - {".run", ".venv", ".meltano"}
+    made = {"orchestrate/schedules.json"}  # when the image is built
     for name in quoted(prose(document)):
         path = name.partition(" ")[0].partition("::")[0]
         if path.partition("/")[0] in roots and "<" not in path:
-            assert (ROOT / path).exists(), name
+            assert path in made or (ROOT / path).exists(), name
 
 
 @pytest.mark.parametrize(
