@@ -9,7 +9,7 @@ import pytest
 from .conftest import Account
 
 NAMES_THE_COLUMN = "ACQUISITION_CHANNEL_COLUMN"
-STAGED = ("deals", "fields", "field_columns", "field_options")
+STAGED = ("deals", "fields", "field_columns", "field_options", "persons")
 SELECTED = ("run", "--select", *(f"stg_pipedrive__{name}" for name in STAGED))
 
 
