@@ -29,6 +29,7 @@ docs/streams
 docs/settings
 docs/custom-fields
 docs/marts
+docs/marts-rules
 docs/history
 docs/money-and-customers
 docs/data-quality

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import layers
 from ..layers import PROGRAMS, missing_programs
 from .clone import PATIENCE
 from .documents import ROOT
@@ -43,6 +44,7 @@ def test_a_run_that_is_stopped_leaves_no_postgres(tmp_path: Path, number: signal
 
 def test_a_layer_needs_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(layers, "OWN", ROOT)
     for layer, programs in PROGRAMS.items():
         assert missing_programs(["parametrize", layer]) == sorted(programs)
     assert missing_programs(["parametrize"]) == []
