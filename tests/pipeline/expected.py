@@ -118,7 +118,8 @@ def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
     def comes_again(table: str, row: Row) -> bool:
         if table in CHILDREN:
             parents, reference, time_of_change = CHILDREN[table]
-            changed = now[parents].rows[(row[reference],)][time_of_change]
+            parent = now[parents].rows.get((row[reference],))  # None: it is listed no more
+            changed = parent and parent[time_of_change]
         elif table in (*INCREMENTAL, "files"):
             changed = row["update_time"]
         else:

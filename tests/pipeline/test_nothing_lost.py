@@ -18,14 +18,13 @@ HARMLESS = ("update", "move", "close", "create", "archive")
 
 
 def test_700_rows_of_one_second(pipe_from: PipeFrom, database: str) -> None:
-    """With a start date, the first run asks for changes: a page ends within the second, older rows stay out."""
+    """With a start date, the first run reads everything and leaves older rows out; a page ends within the second."""
     before, second, after = "2026-01-31T23:59:59Z", "2026-02-01T00:00:00Z", "2026-02-01T00:00:01Z"
     with crowd(*[after] * 50, *[second] * 650, *[before] * 50) as sandbox:
         pipe, tables = pipe_from(sandbox), expected(sandbox)
         pipe.api |= {"start_date": second, "lookback_seconds": 0}
         run = pipe.run().succeeded()
         assert {stream: len(run.ids(stream)) for stream in INCREMENTAL} == dict.fromkeys(INCREMENTAL, 700)
-        assert all("updated_since" in seen["query"] for seen in sandbox.requests("/api/v1/notes"))
     for stream in INCREMENTAL:
         for key in [key for key, row in tables[stream].rows.items() if row["update_time"] == moment(before)]:
             del tables[stream].rows[key]
