@@ -19,8 +19,9 @@ import hot_path
 import models
 import network
 import tokens
-import warehouse
 from measure import HERE, Failed, machine, table
+
+import warehouse
 
 Measurement = tuple[list[list[str]], str]
 
