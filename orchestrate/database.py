@@ -21,7 +21,7 @@ OLDEST_VERSION = 14
 
 LOADING_CONNECTIONS = 4
 THREADS = 4
-"""Connections of the target, and threads of dbt unless DBT_THREADS says otherwise; see the README."""
+"""Connections of the target, and threads of dbt unless DBT_THREADS says otherwise; see docs/operate.md."""
 
 DEMO_MARK = "Invented data of the sandbox"
 """Comment on the raw schema that tells a demo's data from an account's."""

@@ -318,7 +318,7 @@ def test_no_right_is_lost(upgraded: Upgraded) -> None:
 
 
 def test_tables_of_hubspot_stay_as_they_were(upgraded: Upgraded) -> None:
-    """The models leave out those of an earlier tap, which is replaced by a full load; see the README."""
+    """The models leave out those of an earlier tap, which is replaced by a full load; see docs/hubspot.md."""
     assert hubspot_tables(upgraded.database) == upgraded.hubspot
 
 
