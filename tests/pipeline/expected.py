@@ -116,10 +116,11 @@ def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
     """
 
     def comes_again(table: str, row: Row) -> bool:
+        changed: datetime | None
         if table in CHILDREN:
             parents, reference, time_of_change = CHILDREN[table]
             parent = now[parents].rows.get((row[reference],))  # None: it is listed no more
-            changed = parent and parent[time_of_change]
+            changed = parent[time_of_change] if parent else None
         elif table in (*INCREMENTAL, "files"):
             changed = row["update_time"]
         else:
