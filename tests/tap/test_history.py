@@ -144,11 +144,19 @@ def test_a_deal_that_never_moved_costs_nothing(living: Sandbox, catalog: Record)
     assert spent == 20 * len(moved)
 
 
-def test_all_asks_for_no_deal_that_was_never_changed(living: Sandbox, catalog: Record) -> None:
-    run(living.url, catalog=catalog, history="all").good()
-    untouched = {row["id"] for row in living.truth("deals") if row["update_time"] == row["add_time"]}
-    assert untouched
-    assert set(asked(living)) == {row["id"] for row in living.truth("deals")} - untouched
+def test_all_has_a_change_in_the_second_in_which_the_deal_was_added(living: Sandbox, catalog: Record) -> None:
+    second = NOW + timedelta(hours=1)
+    living.post("/sandbox/clock", {"set": second.isoformat()})
+    model = open_deal(living, moved=False)
+    given = {"title": "Added by an automation", "stage_id": model["stage_id"]}
+    deal = living.post("/sandbox/records/deals", given)["id"]
+    living.post("/sandbox/clock", {"set": second.isoformat()})
+    living.patch(f"/sandbox/records/deals/{deal}", {"title": "Changed by it"})
+    added = next(row for row in living.truth("deals") if row["id"] == deal)
+    assert added["update_time"] == added["add_time"]
+    done = run(living.url, catalog=catalog, history="all").good()
+    assert [row["field_key"] for row in done.records("deal_changes") if row["deal_id"] == deal] == ["title"]
+    assert_is_the_truth(living, changes(done), only=None)
 
 
 def test_nothing_new_is_no_call(living: Sandbox, catalog: Record) -> None:

@@ -76,6 +76,9 @@ CLONED = {
 }
 """Keys a created row has in common with another row of its entity."""
 
+ON_DEALS = ("deal_products", "deal_installments", "deal_discounts")
+"""What a deal has beside its fields; the last two only where it has products."""
+
 
 class Step(NamedTuple):
     """One line of the plan: what happens, to which entity, to which part of the changed share."""
@@ -176,9 +179,15 @@ def change(
 
 def _candidates(account: Account, step: Step) -> list[Record]:
     rows = account.table(step.entity).walk("id", descending=False)
-    if step.entity == "deal_products":
+    if step.entity in ON_DEALS:
         deals = account.table("deals")
-        return [row for row in rows if (deal := deals.get(row["deal_id"])) and lives(deal)]
+        return [
+            row
+            for row in rows
+            if (deal := deals.get(row["deal_id"]))
+            and lives(deal)
+            and (step.entity == "deal_products" or deal["products_count"])
+        ]
     if step.kind == "reopen":
         return [row for row in rows if row["status"] in ("won", "lost") and not row["is_archived"]]
     if step.kind in ("move", "close", "postpone", "hand over", "transfer"):

@@ -319,7 +319,7 @@ class DealChanges(PipedriveStream):
         ),
         ChangeListing(
             CursorListing("/api/v1/deals/{id}/changelog", price=20),
-            Parents("deals", only_if_changed=True),
+            Parents("deals"),
             name="all",
         ),
     ]
