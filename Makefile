@@ -83,6 +83,15 @@ image-test: .venv/ready  ## build them, and run the pipeline in one
 service: .venv/ready  ## the pipeline with the services of deploy/compose.yaml, as processes
 	@$(PYTEST) -m service $(PYTEST_ARGS)
 
+kubernetes: .venv/ready  ## everything in a cluster on this machine, as minikube, with the passwords of .env
+	@$(OURS).kubernetes up
+
+kubernetes-down: .venv/ready  ## take it down again; its volumes stay
+	@$(OURS).kubernetes down
+
+clouds: .venv/ready   ## the manifests for Kubernetes, the plan for AWS and the workflows, as far as they run here
+	@$(PYTEST) -m clouds $(PYTEST_ARGS)
+
 airflow-env: .venv/ready  ## Airflow in an environment of its own, .run/airflow
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.run/airflow $(UV) sync --quiet --locked --project orchestrate/airflow --python $(PYTHON)
 	@.venv/bin/meltano schedule list --format=json > orchestrate/schedules.json

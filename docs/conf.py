@@ -21,6 +21,7 @@ CONTENTS = """
 
 docs/operate
 docs/scale
+docs/clouds
 docs/analyze
 docs/observe
 docs/behaviour

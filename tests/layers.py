@@ -14,7 +14,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "image": ("buildah", "debootstrap"),
     "next_dbt": ("uv",),
     "look": ("chromium",),
-    "clouds": ("java",),
+    "clouds": ("redis-server", "unshare", "uv"),
     "observe": (
         "prometheus",
         "promtool",
