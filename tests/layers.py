@@ -13,6 +13,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "service": ("redis-server", "unshare"),
     "image": ("buildah", "debootstrap"),
     "next_dbt": ("uv",),
+    "terraform": ("terraform",),
     "look": ("chromium",),
     "clouds": ("redis-server", "unshare", "uv"),
     "observe": (
