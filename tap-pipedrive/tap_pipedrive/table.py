@@ -238,7 +238,7 @@ class Table(SdkStream):
             self.apply_catalog(self._catalog)
         self.tap.register_schema(self)
         self.forget_stream_maps()
-        for cached in ("_is_plain", "_deselected"):
+        for cached in ("is_plain", "deselected"):
             self.__dict__.pop(cached, None)
         self.write_schema()
         return True
@@ -289,12 +289,13 @@ class Table(SdkStream):
         return super().stream_maps
 
     @cached_property
-    def _deselected(self) -> frozenset[str]:
+    def deselected(self) -> frozenset[str]:
+        """The columns that the user deselects."""
         columns = self.schema["properties"]
         return frozenset(column for column in columns if not self.mask["properties", column])
 
     @cached_property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether rows are written as they are: without stream maps and flattening."""
         return all(
             type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
@@ -321,14 +322,14 @@ class Table(SdkStream):
     def _without_hidden_value(self, rejected: Row) -> Row:
         """Return a row for `rejected_values` without its value, if the user deselects or maps the column."""
         column = rejected["field"]
-        is_hidden = bool(self._deselected) if column == WHOLE_RECORD else column in self._deselected
-        return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
+        is_hidden = bool(self.deselected) if column == WHOLE_RECORD else column in self.deselected
+        return {**rejected, "value": None} if is_hidden or not self.is_plain else rejected
 
     def rows_as_written(self, records: Sequence[Any]) -> list[Row]:
         """Return records of the API as they would be written; none where the user's stream maps change them."""
-        rows, _ = self.read(records) if self._is_plain else ([], [])
+        rows, _ = self.read(records) if self.is_plain else ([], [])
         for row in rows:
-            for column in self._deselected:
+            for column in self.deselected:
                 row.pop(column, None)
         return rows
 
@@ -336,10 +337,10 @@ class Table(SdkStream):
         """Write RECORD messages with the selected columns, through the user's stream maps if there are any. A
         table whose rows are never marked as deleted needs no version."""
         version = int(time.time()) if version is None else version
-        for row in rows if self._deselected else ():
-            for column in self._deselected:
+        for row in rows if self.deselected else ():
+            for column in self.deselected:
                 row.pop(column, None)
-        if self._is_plain:
+        if self.is_plain:
             self.tap.writer.write_records(self.name, rows, version)
             return
         for row in rows:
