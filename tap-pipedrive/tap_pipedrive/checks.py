@@ -119,7 +119,12 @@ class NewestListing(CheckListing):
         highest = whole(row.get("id"))
         source.run.checks.highest_ids[self.of] = highest or 0
         added = changed_at(row, "add_time")  # a text that is no time is rejected with its row, not here again
-        found = {"figure": "highest_id", "currency": ALL, "value": highest, "moment": added and rfc3339(added)}
+        found = {
+            "figure": "highest_id",
+            "currency": ALL,
+            "value": highest,
+            "moment": added and rfc3339(added),
+        }
         return [found] if highest else [], served_at
 
 
