@@ -31,7 +31,7 @@ HEADERS = {
 }
 MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
-    *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance"),
+    *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),
@@ -91,9 +91,10 @@ def share(part: int, whole: int) -> Decimal:
     return (Decimal(part) / whole).quantize(Decimal("0.0001"))
 
 
-def middle(numbers: list[int]) -> Decimal | None:
-    """The median, unless there is none."""
-    return Decimal(str(median(numbers))) if numbers else None
+def middle(numbers: Iterable[int | None]) -> Decimal | None:
+    """The median of what is known, unless nothing is."""
+    known = [number for number in numbers if number is not None]
+    return Decimal(str(median(known))) if known else None
 
 
 def value(deal: Row) -> Decimal | None:

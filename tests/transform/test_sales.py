@@ -135,7 +135,7 @@ def test_win_rates_of_every_owner_month_and_currency(account: Account, truth: Tr
             "win_rate": rounded(share(len(won), len(deals))),
             "won_value": rounded(added_up(map(value, won)) or Decimal(0)),
             "reporting_won_value": rounded(truth.dollars(won, value) if won else Decimal(0)),
-            "median_days_to_win": rounded(middle([number for number in to_win if number is not None])),
+            "median_days_to_win": rounded(middle(to_win)),
         }
     columns = tuple(next(iter(expected.values())))
     assert read(account, "win_rate_by_owner", ("owner_id", "closed_month", "currency"), columns) == expected
@@ -211,7 +211,7 @@ def test_what_became_of_the_leads_of_every_month(account: Account, truth: Truth)
             "archived_count": sum(not lead["deal"] and lead["is_archived"] for lead in group),
             "won_count": len(won),
             "conversion_rate": rounded(share(len(converted), len(group))),
-            "median_days_to_convert": rounded(middle([number for number in waited if number is not None])),
+            "median_days_to_convert": rounded(middle(waited)),
             "won_currency": next(iter(currencies)) if len(currencies) == 1 else None,
             "won_value": rounded(added_up(map(value, won))) if len(currencies) == 1 else None,
             "reporting_won_value": rounded(truth.dollars(won, value) if won else Decimal(0)),
