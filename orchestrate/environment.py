@@ -165,6 +165,10 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     margin = environment.get("GROSS_MARGIN", "1")
     if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", margin):
         yield f"GROSS_MARGIN is {margin}: take a share from 0 to 1 such as 0.7."
+    bands = environment.get("VALUE_BANDS", "1")
+    limits = [int(each) for each in bands.split(",") if re.fullmatch(r" *[1-9]\d* *", each)]
+    if len(limits) <= bands.count(",") or limits != sorted(set(limits)):
+        yield f"VALUE_BANDS is {bands}: take whole numbers that rise, such as 1000,5000,20000."
     weekday = environment.get("WEEK_START", "monday")
     if weekday.title() not in calendar.day_name:
         yield f"WEEK_START is {weekday}: take a weekday in English such as sunday."

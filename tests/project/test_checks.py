@@ -94,6 +94,8 @@ def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is
         ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is no time zone"),
         ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
         ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
+        ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: take whole numbers that rise"),
+        ({"VALUE_BANDS": "1k"}, "VALUE_BANDS is 1k: take whole numbers that rise"),
         ({"WEEK_START": "domingo"}, "WEEK_START is domingo: take a weekday in English"),
         ({"FISCAL_YEAR_START": "April"}, "FISCAL_YEAR_START is April: take the number of a month"),
     ],
@@ -114,7 +116,7 @@ def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variable
         {"TAP_PIPEDRIVE_DEMO_API_URL": "x", "TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA": "x"},
         {"TAP_SALESFORCE_TOKEN": "x", "TARGET_SNOWFLAKE_USER": "x", "TARGET": "x"},
         {"REPORTING_TIMEZONE": "America/Sao_Paulo", "REPORTING_CURRENCY": "BRL", "GROSS_MARGIN": "0.70"},
-        {"WEEK_START": "Sunday", "FISCAL_YEAR_START": "12"},
+        {"WEEK_START": "Sunday", "FISCAL_YEAR_START": "12", "VALUE_BANDS": "10, 20"},
     ],
 )
 def test_settings_of_ours_and_of_other_projects_are_accepted(variables: Variables) -> None:
