@@ -32,7 +32,7 @@ HEADERS = {
 MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
-    *("sales_cycle",),
+    *("sales_cycle", "lead_response"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from .sold import (
+    LOCAL,
     Row,
     Sold,
     Truth,
     added_up,
+    days,
     days_between,
     grouped,
     local_day,
     middle,
+    moment,
     month,
     read,
     rounded,
@@ -41,14 +45,14 @@ def reason_of(deal: Row) -> str | None:
     return text if text is None else str(text)
 
 
-def percentile(numbers: Iterable[float | None], at: float) -> Decimal | None:
+def percentile(numbers: Iterable[Decimal | int | None], at: str) -> Decimal | None:
     """A percentile between the two nearest numbers, with two digits."""
-    known = sorted(number for number in numbers if number is not None)
+    known = sorted(Decimal(number) for number in numbers if number is not None)
     if not known:
         return None
-    place = (len(known) - 1) * at
+    place = (len(known) - 1) * Decimal(at)
     low, high = known[int(place)], known[min(int(place) + 1, len(known) - 1)]
-    return to_digits(2, Decimal(low + (high - low) * (place - int(place))))
+    return to_digits(2, low + (high - low) * (place - int(place)))
 
 
 def to_digits(digits: int, number: Decimal | None) -> Decimal | None:
@@ -135,10 +139,10 @@ def test_how_long_sales_take(sold: Sold) -> None:
             "timed_won_count": len(known),
             "total_days_to_win": sum(known) if known else None,
             "average_days_to_win": to_digits(2, Decimal(sum(known)) / len(known)) if known else None,
-            "median_days_to_win": percentile(known, 0.5),
-            "slow_days_to_win": percentile(known, 0.9),
+            "median_days_to_win": percentile(known, "0.5"),
+            "slow_days_to_win": percentile(known, "0.9"),
             "median_days_to_lose": percentile(
-                (days_between(deal["add_time"], deal["close_time"]) for deal in lost), 0.5
+                (days_between(deal["add_time"], deal["close_time"]) for deal in lost), "0.5"
             ),
         }
     keys = ("closed_month", "pipeline_id", "breakdown", "segment_key")
@@ -149,3 +153,94 @@ def test_how_long_sales_take(sold: Sold) -> None:
     names = {str(product["id"]): product["name"] for product in truth.records["products"]}
     in_deals = {segment for *_, breakdown, segment in expected if breakdown == "product"}
     assert set(named) == {(segment, names.get(str(segment))) for segment in in_deals}
+
+
+def business_seconds(begin: datetime, end: datetime) -> float:
+    """Seconds from nine to six on weekdays, where the company reports."""
+    total = timedelta(0)
+    for day in days(begin.astimezone(LOCAL).date(), end.astimezone(LOCAL).date()):
+        opens, closes = (datetime.combine(day, time(hour), LOCAL) for hour in (9, 18))
+        if day.weekday() < 5 and begin < closes and opens < end:
+            total += min(end, closes) - max(begin, opens)
+    return total.total_seconds()
+
+
+def first_responses(truth: Truth) -> Iterator[Row]:
+    """Each lead, and each deal of none, with the time until its first activity."""
+    done: dict[tuple[str, Any], list[datetime]] = defaultdict(list)
+    for activity in truth.records["activities"]:
+        at = moment(activity["marked_as_done_time"])
+        if activity["done"] and at and not activity["is_deleted"]:
+            for key in ("deal_id", "lead_id"):
+                done[key, activity[key]].append(at)
+    known = {lead["id"] for lead in truth.records["leads"]}
+    of_lead = grouped([deal for deal in truth.deals if deal["source_lead_id"] in known], source_lead)
+    leads = [
+        lead for lead in truth.records["leads"] if not lead.get("_sdc_deleted_at") or (lead["id"],) in of_lead
+    ]
+    deals = [deal for deal in truth.deals if deal["source_lead_id"] not in known]
+    for kind, record in [*(("lead", lead) for lead in leads), *(("deal", deal) for deal in deals)]:
+        created = moment(record["add_time"])
+        assert created
+        answers = list(done[f"{kind}_id", record["id"]])
+        for deal in of_lead.get((record["id"],), []) if kind == "lead" else []:
+            answers += done["deal_id", deal["id"]]
+        first = min((at for at in answers if at >= created), default=None)
+        in_time = business_seconds(created, first or truth.now) <= 4 * 3600
+        yield {
+            "key": f"{kind}-{record['id']}",
+            "type": kind,
+            "owner": record["owner_id"],
+            "source": record.get("source_name") or record["origin"],
+            "created": created.astimezone(LOCAL),
+            "first": first,
+            "response": (("in_time" if in_time else "late") if first else "waiting" if in_time else "missed"),
+            "hours": hours((first - created).total_seconds()) if first else None,
+            "business_hours": hours(business_seconds(created, first)) if first else None,
+        }
+
+
+def source_lead(deal: Row) -> tuple[str]:
+    """The lead that a deal was."""
+    return (deal["source_lead_id"],)
+
+
+def hours(seconds: float) -> Decimal | None:
+    """Seconds as hours with two digits."""
+    return to_digits(2, Decimal(seconds) / 3600)
+
+
+def test_how_soon_leads_and_deals_are_answered(sold: Sold) -> None:
+    account, truth = sold
+    responses = list(first_responses(truth))
+    columns = ("response", "responded_at", "hours_to_response", "business_hours_to_response", "created_date")
+    assert read(account, "fct_first_responses", ("first_response_id",), columns) == {
+        (each["key"],): {
+            "response": each["response"],
+            "responded_at": each["first"],
+            "hours_to_response": each["hours"],
+            "business_hours_to_response": each["business_hours"],
+            "created_date": each["created"].date(),
+        }
+        for each in responses
+    }
+    assert {each["response"] for each in responses} >= {"in_time", "late", "missed"}
+
+    def key(each: Row) -> tuple[Any, ...]:
+        created = each["created"]
+        return month(created.date()), each["type"], each["owner"], each["source"], created.hour
+
+    expected = {}
+    for group, found in grouped(responses, key).items():
+        count = Counter(each["response"] for each in found)
+        due = len(found) - count["waiting"]
+        expected[group] = {
+            "record_count": len(found),
+            "responded_count": sum(each["first"] is not None for each in found),
+            **{f"{name}_count": count[name] for name in ("in_time", "late", "missed", "waiting")},
+            "in_time_rate": rounded(share(count["in_time"], due)) if due else None,
+            "median_hours": percentile((each["hours"] for each in found), "0.5"),
+            "median_business_hours": percentile((each["business_hours"] for each in found), "0.5"),
+        }
+    keys = ("created_month", "record_type", "owner_id", "source", "created_hour")
+    assert read(account, "lead_response", keys, tuple(next(iter(expected.values())))) == expected
