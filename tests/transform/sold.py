@@ -32,11 +32,12 @@ HEADERS = {
 MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
-    *("sales_cycle", "lead_response"),
+    *("sales_cycle", "lead_response", "recurring_revenue"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),
-    *("deals", "leads", "activities", "deal_products", "notes"),
+    *("deals", "leads", "activities", "deal_products", "notes", "deal_installments", "roles", "goals"),
+    *("call_logs", "mail_threads", "mail_messages", "projects", "project_boards", "project_phases", "tasks"),
 )
 Row = dict[str, Any]
 
@@ -179,6 +180,16 @@ def made() -> Dataset:
     records["deal_products"][0]["currency"] = "GBP"
     records["deal_products"][1]["is_enabled"] = False
     records["deal_products"][2]["_sdc_deleted_at"] = NOW.isoformat()
+    # a customer that went and came back
+    won = {deal["id"] for deal in records["deals"] if deal["status"] == "won"}
+    item = next(each for each in records["deal_products"] if each["deal_id"] in won and each["is_enabled"])
+    item |= {
+        "billing_frequency": "monthly",
+        "billing_frequency_cycles": 3,
+        "billing_start_date": "2025-03-31",
+    }
+    again = {"id": len(records["deal_products"]) + 1, "billing_start_date": "2026-02-01", "product_id": None}
+    records["deal_products"].append(item | again)
     return dataset
 
 
@@ -187,6 +198,7 @@ def load(account: Account, dataset: Dataset) -> None:
     for table in LOADED:
         rows = (as_loaded(record, table) for record in dataset.records[table])
         account.insert(table, *rows)
+    account.insert("deal_changes", *log_of(dataset))
     account.insert(
         "field_options",
         *(
@@ -199,6 +211,19 @@ def load(account: Account, dataset: Dataset) -> None:
             for number in range(1, 6)
         ),
     )
+
+
+def log_of(dataset: Dataset) -> Iterator[Row]:
+    """The change logs of deals, as they are in their raw table."""
+    columns = TABLES["deal_changes"].entity.columns()
+    for deal_id, log in dataset.changes["deals"].items():
+        for sequence, change in enumerate(log):
+            yield {
+                "change_id": f"{deal_id}.{sequence}",
+                "deal_id": deal_id,
+                "sequence": sequence,
+                "time": str(change["time"]).rstrip("Z"),
+            } | {name: change[name] for name in columns if name in change and name != "time"}
 
 
 def as_loaded(record: Row, table: str) -> Row:

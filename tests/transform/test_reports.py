@@ -117,7 +117,7 @@ def test_how_long_sales_take(sold: Sold) -> None:
     account, truth = sold
     items: dict[int, set[int | None]] = defaultdict(set)
     for item in truth.records["deal_products"]:
-        if item["is_enabled"] and "_sdc_deleted_at" not in item:
+        if item["is_enabled"] and "_sdc_deleted_at" not in item and item["product_id"]:
             items[item["deal_id"]].add(item["product_id"])
     found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for deal in truth.deals:

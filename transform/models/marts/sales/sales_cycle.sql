@@ -31,7 +31,7 @@ line_items as (
         product_id,
         max(product_name) as product_name
     from {{ ref('fct_deal_products') }}
-    where is_enabled and not is_deleted
+    where is_enabled and not is_deleted and product_id is not null
     group by deal_id, product_id
 ),
 
