@@ -181,6 +181,8 @@ def loaded_on_a_laptop(operator: Operator, sandbox: Sandbox) -> Expected:
     settings = {
         "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
         "TAP_PIPEDRIVE_API_URL": sandbox.url,
+        "TAP_PIPEDRIVE_REFERENCE_MAX_AGE": "0",
+        "TAP_PIPEDRIVE_CACHE_SECONDS": "0",
         **{f"TARGET_POSTGRES_{name.upper()}": owner[name] for name in ("host", "port", "user", "password")},
         "TARGET_POSTGRES_DATABASE": owner["dbname"],
     }
