@@ -37,7 +37,8 @@ EXCEPTIONS = """        string_agg(
 SENTENCE = """    case
         when streams = 0 then {unknown}
         when moment is null then {nothing} || {language}_exceptions || '.'
-        else format({complete}, to_char(moment, {pattern})) || coalesce({excluding} || {language}_exceptions, '') || '.'
+        else format({complete}, to_char(moment, {pattern}))
+            || coalesce({excluding} || {language}_exceptions, '') || '.'
     end as {language}"""
 
 
@@ -47,7 +48,7 @@ def all_rows() -> dict[str, Rows]:
 
 
 def rows_of(streams: Iterable[str]) -> Rows:
-    """Return a row with a sentence for each language, about some streams of Pipedrive; about all if none is named."""
+    """Return a row with a sentence for each language, about some streams of Pipedrive; none means all."""
     names = ", ".join(map(literal, streams))
     exceptions = [
         EXCEPTIONS.format(

@@ -88,8 +88,8 @@ class Chart(Strict):
     where: Column | None = None
     """Column that is true for the rows that count."""
     bridge: Column | None = None
-    """Column that says what each row of a ledger is for. The chart then begins with `opening`, what all rows before
-    the period add up to, and ends with `closing`, what those to its end add up to."""
+    """Column that says what each row of a ledger is for. The chart then begins with `opening`, what all rows
+    before the period add up to, and ends with `closing`, what those to its end add up to."""
     by: dict[Column, Group] = {}
     measures: dict[Column, Measure] = {}
     money: Literal["chosen", "reporting"] | None = None

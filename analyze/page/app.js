@@ -187,6 +187,7 @@ function tableOf(chart, figures) {
       const value = name in chart.by ? named(figure[name], column) : format(figure[name], column.format, {currency});
       const cell = make("td", isFigure(column.format) ? "figure" : "", value);
       cell.dataset.label = capital(text(column.label));
+      if (value === NOTHING) cell.dataset.nothing = "";
       line.append(cell);
     });
     return line;

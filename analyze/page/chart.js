@@ -101,12 +101,14 @@ function sideways(chart, values, encoding, width) {
   }
   const labels = {mark: {type: "text", align: "left", dx: 5}, encoding: {...base, x: end, text: {field: "said", type: "nominal"}}};
   const layers = {data: {values}, layer: [bars, labels], width: inner, height: {step, ...(yOffset ? {for: "position"} : {})}};
-  if (!row) return layers;
-  const title = {anchor: "start", fontSize: 13, fontWeight: 600, color: THEMES[state.theme].ink, offset: isAbove ? 14 : 6, frame: "group"};
+  const theme = THEMES[state.theme];
+  const caption = {text: capital(text(chart.measures[x.field].label)), anchor: "start", frame: "group", fontSize: 12, fontWeight: "normal", color: theme.soft, offset: isAbove ? 16 : 8};
+  if (!row) return {...layers, title: caption};
+  const title = {anchor: "start", frame: "group", fontSize: 13, fontWeight: 600, color: theme.ink, offset: isAbove ? 14 : 6};
   const parts = [...new Set(values.map((value) => value[row.field]))].map((part) => ({
     ...layers, data: {values: values.filter((value) => value[row.field] === part)}, title: {...title, text: part, limit: width - 24},
   }));
-  return {vconcat: parts, spacing: 20};
+  return {vconcat: parts, spacing: 20, title: {...caption, frame: "bounds", offset: 12}};
 }
 
 /** The steps of a bridge that move something, each with the place where it begins and ends. */
@@ -137,7 +139,7 @@ function upright(chart, values, encoding, width) {
     const isByMonth = Boolean(x.timeUnit) || months.length > 4;
     const every = Math.ceil(((widest(months.map((month) => shown(month, "month"))) + 20) * months.length) / inner);
     x.scale = {type: "utc"};
-    x.axis = {title: null, labelOverlap: true, labelFlush: !isBar, grid: false, ticks: !x.timeUnit, formatType: "shown", format: isByMonth ? "month" : "day"};
+    x.axis = {title: null, labelOverlap: true, labelFlush: !isBar, labelPadding: x.timeUnit ? 8 : 4, grid: false, ticks: !x.timeUnit, formatType: "shown", format: isByMonth ? "month" : "day"};
     if (isByMonth) x.axis.values = months.filter((_, position) => position % every === 0).map(utc);
     else x.axis.tickCount = Math.floor(inner / 90);
     if (isBar && x.timeUnit) {

@@ -28,6 +28,8 @@ const NUMBERS = {
   money: {maximumFractionDigits: 0},
 };
 
+const NOTHING = "–";
+
 /** From here on numbers may be shortened: 12K and 12 mil say more than 12,345. */
 const LARGE = 10000;
 
@@ -47,12 +49,12 @@ function values() {
 function named(value, group) {
   const words = group.words ? Figures.words[group.words] : {};
   if (Object.hasOwn(words, value)) return words[value][state.language];
-  return value === null && group.format === "text" ? word("nobody") : format(value, group.format);
+  return value === null && group.format === "text" && !group.words ? word("nobody") : format(value, group.format);
 }
 
 /** A figure or a date. An amount of a currency has its sign; a short one is for axes and headlines. */
 function format(value, kind, {currency = "", short = false} = {}) {
-  if (value === null || value === undefined) return "–";
+  if (value === null || value === undefined) return NOTHING;
   if (kind === "text") return String(value);
   if (kind === "date") return new Date(`${value}T00:00:00Z`).toLocaleDateString(locale(), {timeZone: "UTC", dateStyle: "medium"});
   if (kind === "moment") {

@@ -30,7 +30,7 @@ PRIORITIES = {12: "Alta", 13: "Média", 14: "Baixa"}
 OUTCOMES = {15: "Atendeu", 16: "Não atendeu", 17: "Reagendou"}
 
 # what activities spring from
-_OCCASIONS = {"past": 0.795, "week": 0.015, "planned": 0.06, "lead": 0.07, "contact": 0.06}
+_OCCASIONS = {"past": 0.805, "week": 0.005, "planned": 0.06, "lead": 0.07, "contact": 0.06}
 
 
 class _Scene(NamedTuple):
