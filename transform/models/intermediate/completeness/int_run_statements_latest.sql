@@ -62,6 +62,7 @@ final as (
         -- timestamps
         latest.stated_at,
         latest.read_up_to,
+        latest.due_at,
         latest.last_row_at,
         first_loads.first_load_at,
         earlier.last_row_at as earlier_last_row_at

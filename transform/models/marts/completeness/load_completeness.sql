@@ -90,7 +90,9 @@ judged as (
             when read_up_to is null then 'unknown'
             else 'complete'
         end as verdict,
-        case when not is_gone then proven_up_to end as complete_as_of
+        case when not is_gone then proven_up_to end as complete_as_of,
+        case when has_arrived and undone_reason is null then due_at end
+            as next_reading_due_at
     from compared
 ),
 
@@ -119,6 +121,7 @@ final as (
 
         -- timestamps
         complete_as_of,
+        next_reading_due_at,
         stated_at as last_run_at
     from judged
 )
