@@ -224,11 +224,11 @@ class Day:
     def _run_badly(self, rng: Random) -> list[str]:
         """Return what is said of the warehouse then although it is not so."""
         self._is_quiet = True
+        self._look()
         for fault in self._faults(rng):
             self._sandbox.post("/sandbox/faults", fault)
             self._tell("fault", fault)
             self._is_quiet = self._is_quiet and fault["kind"] != "change"
-        self._look()
         pipe = self._pipe
         pipe.api["reconcile"] = rng.random() < 0.2
         pipe.api["token_budget"] = rng.choice((None, None, None, None, 300, 600, 1200))
