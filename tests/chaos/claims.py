@@ -30,13 +30,16 @@ class Warehouse:
         self._tables = read(database)
         self._moments = moments
         with psycopg.connect(database) as connection:
-            self._asked = connection.execute(
-                "select run_id, stream, figure, value, moment from pipedrive.source_counts"
-                " where currency = 'all'"
-            ).fetchall()
-            self._samples = connection.execute(
-                "select run_id, stream, record_id from pipedrive.source_samples"
-            ).fetchall()
+            self._asked, self._samples = [], []
+            if "source_counts" in self._tables:
+                self._asked = connection.execute(
+                    "select run_id, stream, figure, value, moment from pipedrive.source_counts"
+                    " where currency = 'all'"
+                ).fetchall()
+            if "source_samples" in self._tables:
+                self._samples = connection.execute(
+                    "select run_id, stream, record_id from pipedrive.source_samples"
+                ).fetchall()
             unread = connection.execute("select run_id, stream, unread_ids from pipedrive.run_statements")
             self._unread = {(run, stream): set(ids or ()) for run, stream, ids in unread}
 
@@ -62,7 +65,8 @@ class Warehouse:
         for key, row in now[stream].rows.items():
             if stream in CHILDREN and row[CHILDREN[stream][1]] in unread:
                 continue
-            changed = None if is_whole else changed_at(now, stream, row)
+            # What changes during a run may be read in a state that no look has seen.
+            changed = row.get("update_time") if is_whole else changed_at(now, stream, row)
             if isinstance(changed, datetime) and changed.replace(tzinfo=UTC) >= complete_as_of:
                 continue
             known = [
