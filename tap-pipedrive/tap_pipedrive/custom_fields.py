@@ -57,6 +57,13 @@ class CustomFields:
             self.columns |= columns
         self.names = {key: columns[0] for key, (columns, *_) in self._readers.items()}
         """By key of each field that has columns: the first of them."""
+        self.naming = [
+            (self.names[field.key] + suffix, stream)
+            for field in definitions
+            if field.key in self.names
+            for suffix, stream in kind_of(field.type).names
+        ]
+        """Columns that name rows of a stream."""
         self.labels = {field.key: field.name for field in definitions}
         """What people see, by key."""
         self.without_columns = sorted(self.known - self._readers.keys()) if mode != "json" else []

@@ -9,6 +9,7 @@ from typing import Any
 
 from tap_pipedrive.columns import Pins, field_of
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.references import READ_AT
 
 PINS, UNDEFINED = "custom_fields", "undefined_custom_fields"
 """Keys of the state: columns by custom field, see `Pins`; and bookmarks by custom field without a definition."""
@@ -66,6 +67,7 @@ class FieldState:
     def read_again(self, since: str = BEGINNING) -> None:
         """Move the bookmarks of the stream back, so that this run reads what has changed since."""
         for part in self._parts():
+            part.pop(READ_AT, None)
             if since == BEGINNING:
                 for name in _BOOKMARK:
                     part.pop(name, None)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp
+from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp, UserId
 from tap_pipedrive.source import RunContext
 from tap_pipedrive.values import changed_at, clean_integer, clean_text, encode
 
@@ -28,7 +28,7 @@ class Change(Entity):
     )
     old_value: Text = None
     new_value: Text = None
-    actor_user_id: Integer = None
+    actor_user_id: UserId = None
     change_source: Text = Field(None, description="app, api …")
     change_source_user_agent: Text = None
     is_bulk_update_flag: Boolean = None

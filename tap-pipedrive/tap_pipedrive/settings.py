@@ -115,6 +115,25 @@ class Settings(BaseModel):
         "Several processes that use one token keep its limits together in this Redis, such as "
         "`redis://localhost:6379`; without it, each alone. Needs `pip install 'tap-pipedrive-warehouse[redis]'`.",
     )
+    reference_max_age: Annotated[float, Field(ge=0, le=8760, allow_inf_nan=False)] = Field(
+        24,
+        title="Age of lists that change rarely, hours",
+        description="Users, activity types, currencies, lead labels and archived leads are read again when they "
+        "were read this many hours ago, or when a row names one that they lack; 0: in each run. A change of their "
+        "names is seen that much later.",
+    )
+    cache_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        3600,
+        title="Time to live of cached lists, seconds",
+        description="How long definitions of fields, and the lists of `reference_max_age` but leads, serve the "
+        "runs that follow: in Redis with `redis_url`, else in private files. A key or an option that they lack is "
+        "asked for at once, a new name is seen that much later; 0: no cache.",
+    )
+    cache_dir: str | None = Field(
+        None,
+        title="Folder of cached lists",
+        description="Default: `tap-pipedrive` in `XDG_CACHE_HOME`, else in `~/.cache`.",
+    )
     reconcile: bool = Field(
         False,
         title="Reconcile",

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
+from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import Client
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.parents import ParentIndex
@@ -65,6 +66,14 @@ class Page:
         return self.read()
 
 
+class Listed(NamedTuple):
+    """A list that was read before it is asked for."""
+
+    rows: Sequence[dict[str, Any]]
+    served_at: datetime | None
+    """When Pipedrive sent it; None if it did not say."""
+
+
 class CheckContext(Protocol):
     """What a check of what was read needs to know, see `checks.py`."""
 
@@ -90,8 +99,14 @@ class RunContext(Protocol):
     left_to_ask: dict[str, tuple[int, int]]
     """Parents that each stream has still to ask about, and the API tokens that this takes at least."""
 
-    def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
-        """Return the field definitions of an entity, which are read once a run."""
+    def field_definitions(self, entity: str) -> "Listed":
+        """Return the field definitions of an entity."""
+
+    def cached_list(self, stream: str, endpoint: str) -> Answer | None:
+        """Return the list of a stream as an earlier process has read it; None where it is to be read."""
+
+    def keep_list(self, stream: str, endpoint: str, rows: Sequence[Any], served_at: datetime | None) -> None:
+        """Keep the list of a stream for later processes."""
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         """Return the column name of each custom field of an entity, by key."""
@@ -127,6 +142,9 @@ class Listing(ABC):
 
     name: str
     """Name of the partition in the state; empty for a stream's only listing."""
+
+    is_reference: bool = False
+    """Whether it changes rarely, and is read by age, see `references.py`."""
 
     effort: ClassVar[int] = 0
     """Rank by the number of requests: 0 for a list, 2 for a list per parent, 3 for a history per parent."""

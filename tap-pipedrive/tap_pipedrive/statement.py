@@ -74,7 +74,7 @@ class Reading:
 
     stream: str
     method: str
-    """How the stream is read: `whole`, `changes`, `first_load` or `reconcile`."""
+    """How the stream is read: `whole`, `changes`, `first_load`, `reconcile`, or not at all: `kept`."""
 
     api_version: str = ""
     is_over: bool = False
@@ -87,6 +87,9 @@ class Reading:
     values_rejected: int = 0
     read_up_to: datetime | None = None
     """All changes before this moment of Pipedrive's clock have been read; None unless the reading is complete."""
+
+    due_at: datetime | None = None
+    """When what is read by age is to be read again; None where each run reads everything."""
 
     last_row_at: datetime | None = None
     """`time_extracted` of the last row that was sent, by the host's clock."""
@@ -224,6 +227,7 @@ def _row(reading: Reading, tokens: int) -> Row:
         "rows_sent": reading.rows_sent,
         "values_rejected": reading.values_rejected,
         "read_up_to": reading.read_up_to,
+        "due_at": reading.due_at,
         "last_row_at": reading.last_row_at,
         "undone_reason": reason and reason.value,
         "undone_detail": reading.detail,

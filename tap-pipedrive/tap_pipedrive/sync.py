@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil, floor
 from operator import itemgetter
 from typing import Any
@@ -17,7 +17,7 @@ from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
 from tap_pipedrive.source import Listing, Page
 from tap_pipedrive.statement import NAMED, Reading, Reason
-from tap_pipedrive.table import Table
+from tap_pipedrive.table import FULL_TABLE, Table
 
 PROGRESS_SECONDS = 10
 """How often a long stream reports its progress."""
@@ -94,18 +94,54 @@ class PipedriveStream(Table):
         log("%s: %s rows in %.1f s (%s rows/s)", self.name, count, seconds, rate)
         if any(walk.since is None and not walk.is_whole for walk, _ in walks):
             reading.method = "first_load"
+        elif not walks and self._is_kept:
+            reading.method = "kept"
         self._report_problems(reading)
-        if walks and reading.reason is None:
+        if reading.reason is None and (walks or self._is_kept):
             self._end(reading, [walk for walk, _ in walks], again)
+
+    def sync_again(self, listings: Sequence[Listing]) -> None:
+        """Write some of the stream's lists once more, after all streams had their turn. Raises Fatal."""
+        reading = self.run.statement.readings[self.name]
+        if reading.reason is not None:
+            return
+        is_whole = self.replication_method == FULL_TABLE
+        walks = [self.run.walk(self, listing, is_whole=is_whole) for listing in listings]
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for walk in walks:
+                self._sync_listing(walk, walk.pages(self.run.source(self.name)), counter, reading)
+        if reading.reason is None:
+            reading.method = "whole" if reading.method == "kept" else reading.method
+            self._note_read(reading)
+        self._fill(reading)
 
     def _end(self, reading: Reading, walks: Sequence[Walk], again: Sequence[Walk]) -> None:
         """Note up to when the stream has been read, and end a complete pass."""
-        reading.read_up_to = min(self._read_up_to.values(), default=None)
-        is_pass = all(walk.since is None for walk in walks)
+        self._note_read(reading)
+        is_pass = len(walks) > 0 and all(walk.since is None for walk in walks) and not self._is_kept
         if is_pass and reading.read_up_to and not self._memory.unread:
             self._memory.last_complete_pass = reading.read_up_to
         if is_pass and self.settings.reconcile and not self.keeps_missing_rows:
             self._end_pass(walks, again)
+
+    def _note_read(self, reading: Reading) -> None:
+        """Note up to when the stream has been read. A list that is read by age may have been read in an earlier
+        run; one that was read in this run has all that was sought in it."""
+        read_up_to = dict(self._read_up_to)
+        if reference := self.run.references.get(self.name):
+            (name,) = [listing.name for listing in self.listings if listing.is_reference]
+            if name in read_up_to:
+                reference.note_read(read_up_to[name], self.tap.writer.last_row_at.get(self.name))
+            if reference.read_at:
+                read_up_to[name] = reference.read_at
+                reading.due_at = reference.read_at + timedelta(hours=self.settings.reference_max_age)
+            self.write_state()
+        reading.read_up_to = min(read_up_to.values(), default=None)
+
+    @property
+    def _is_kept(self) -> bool:
+        reference = self.run.references.get(self.name)
+        return reference is not None and reference.is_kept
 
     @property
     def _memory(self) -> Memory:
@@ -113,7 +149,7 @@ class PipedriveStream(Table):
 
     def _memory_of(self, listing: Listing) -> Memory:
         """Return what the state keeps of one of the stream's lists."""
-        has_own = listing.name and (listing.bookmark or self.replication_key)
+        has_own = listing.name and (listing.bookmark or self.replication_key or len(self.listings) > 1)
         return Memory(self.get_context_state({"listing": listing.name})) if has_own else self._memory
 
     def _leave(self, reading: Reading, listing: Listing | None, error: PipedriveError) -> None:
@@ -142,6 +178,8 @@ class PipedriveStream(Table):
         reading.rows_sent = self.row_count
         reading.values_rejected = self._rejected_values
         reading.last_row_at = self.tap.writer.last_row_at.get(self.name)
+        if reading.method == "kept":
+            reading.last_row_at = self.run.references[self.name].last_row_at
         reading.unread = self._memory.unread
         self.unread_count = len(reading.unread)
         reading.last_complete_pass = self._memory.last_complete_pass
@@ -190,6 +228,7 @@ class PipedriveStream(Table):
     def _write_page(self, page: Page) -> list[Row]:
         """Write the rows of a page, and return them."""
         rows, rejected = self.read(page.rows)
+        self.run.note_names(self, rows)
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` reads one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]
         self.write(rows, self.run.client.clock.now)

@@ -1,9 +1,10 @@
 """A stream as a table: its columns, which of them are selected, the user's stream maps, and its rows."""
 
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 from msgspec import to_builtins
@@ -15,15 +16,20 @@ from tap_pipedrive.catalog import match_selection
 from tap_pipedrive.columns import RAW, Definition, Pins, columns_of, field_of
 from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
-from tap_pipedrive.entity import Entity
+from tap_pipedrive.entity import Entity, Names
 from tap_pipedrive.errors import BudgetSpent, Fatal, PipedriveError, Unavailable
 from tap_pipedrive.field_state import FieldState
+from tap_pipedrive.references import names_in
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.sdk import SdkStream, SdkTap
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Listing
+from tap_pipedrive.values import encode
 
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
+
+SHAPING = ("stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "flattening_max_depth")
+"""Settings that change how rows are written."""
 
 
 class Table(SdkStream):
@@ -50,6 +56,9 @@ class Table(SdkStream):
 
     keeps_missing_rows: ClassVar[bool] = False
     """Whether rows that Pipedrive no longer has stay as they were, without a mark of deletion."""
+
+    named_by: ClassVar[str] = "id"
+    """The column by which other rows name a row of this one."""
 
     primary_keys: Sequence[str] = ("id",)
 
@@ -209,25 +218,28 @@ class Table(SdkStream):
                 self.settings.max_custom_field_columns,
             )
 
-    def _define_new_fields(self, entity: str, raws: Sequence[Mapping[str, Any]]) -> bool:
-        """Return whether rows have fields that were added during the run, which get their columns now.
+    def _define_new_fields(
+        self, entity: str, records: Sequence[Any], raws: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Return whether rows have fields or options that are newer than the definitions, which are read again.
 
         Otherwise the first values of such a field would be missing in its column until their rows change again.
         """
         known = self.custom_fields.known if self.custom_fields else set()
         new = set().union(*raws) - known
         new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
-        if new <= self._undefined:
+        options = self._definitions.unknown(entity, records, raws)
+        if new <= self._undefined and not options:
             return False
-        self._definitions.read_again(entity)
+        self._definitions.look_for(entity, new | options)
         found = self._definitions.custom_fields(entity, have_columns=False)
         self._columns = None
         wide_rows = self._custom_fields.wide_rows if self._custom_fields else 0
         self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
         self._custom_fields.wide_rows = wide_rows
         self._report_columns(self._custom_fields)
-        self._undefined |= new - found.keys()
-        if self._undefined:
+        if undefined := new - found.keys() - self._undefined:
+            self._undefined |= undefined
             self.field_state.note_undefined(self._undefined)
             keys = ", ".join(sorted(self._undefined))
             self.logger.warning(
@@ -242,6 +254,28 @@ class Table(SdkStream):
             self.__dict__.pop(cached, None)
         self.write_schema()
         return True
+
+    @cached_property
+    def _naming(self) -> tuple[tuple[str, Names], ...]:
+        """The built-in columns that name rows of other streams."""
+        fields = self.entity.model_fields.items()
+        return tuple(
+            (name, part) for name, field in fields for part in field.metadata if isinstance(part, Names)
+        )
+
+    def named(self, rows: Sequence[Row]) -> Iterator[tuple[str, set[Hashable]]]:
+        """Yield which rows of which streams these rows name."""
+        for column, names in self._naming:
+            yield names.stream, names_in(rows, column, names.inside)
+        for column, stream in self.custom_fields.naming if self.custom_fields else ():
+            yield stream, names_in(rows, column)
+
+    @property
+    def shape(self) -> str:
+        """A short text that is another one when rows would be written otherwise."""
+        columns = sorted(self.schema["properties"].keys() - self._deselected)
+        settings = {name: self.tap.config.get(name) for name in SHAPING}
+        return blake2b(encode([columns, settings]), digest_size=6).hexdigest()
 
     # Selection and maps
 
@@ -301,6 +335,15 @@ class Table(SdkStream):
             for stream_map in self.stream_maps
         )
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the rows leave the tap as Pipedrive sends them, with all columns."""
+        return self._is_plain and not self._deselected
+
+    def sync_again(self, listings: Sequence[Listing]) -> None:
+        """Write some of the stream's lists once more."""
+        raise NotImplementedError
+
     # Rows
 
     def read(self, records: Sequence[Any]) -> tuple[list[Row], list[Row]]:
@@ -308,7 +351,7 @@ class Table(SdkStream):
         raws: Sequence[dict[str, Any]] = ()
         if entity := self.custom_fields_of:
             raws = self._raw_custom_fields(entity, records)
-            if self._define_new_fields(entity, raws):
+            if self._define_new_fields(entity, records, raws):
                 raws = self._raw_custom_fields(entity, records)
         rows, rejected = self.reader.read(records, self.custom_fields, raws)
         return rows, [self._without_hidden_value(row) for row in rejected]

@@ -25,6 +25,9 @@ TAP = Path(sys.executable).with_name("tap-pipedrive")
 HASTE = Path(__file__).with_name("haste")
 """A folder whose `sitecustomize.py` lets a process wait only for an instant where it would wait for seconds."""
 
+AT_ONCE: dict[str, Any] = {"reference_max_age": 0, "cache_seconds": 0}
+"""Settings with which each run asks for all lists, so that the warehouse equals the truth after each."""
+
 RECORD, STATE = b'{"type":"RECORD","stream":"', b'{"type":"STATE"'
 
 Message = dict[str, Any]
@@ -116,7 +119,7 @@ class Pipe:
 
     def __init__(self, target: Path, folder: Path, database: str, api: Mapping[str, Any]) -> None:
         self.state: dict[str, Any] | None = None
-        self.api = dict(api)
+        self.api = {**AT_ONCE, **api}
         """The tap's settings."""
         self.loader = loader_config() | connection_settings(database)
         """The target's settings."""

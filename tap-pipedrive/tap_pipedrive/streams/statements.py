@@ -21,11 +21,18 @@ class RunStatement(Entity):
     company_name: Text = None
     began_at: Timestamp = Field(None, description="First answer of the run, by Pipedrive's clock")
     ended_at: Timestamp = Field(None, description="Last answer of the run, by Pipedrive's clock")
-    method: Text = Field(None, description="whole, changes, first_load or reconcile")
+    method: Text = Field(
+        None, description="whole, changes, first_load or reconcile; kept: it was young enough"
+    )
     rows_sent: Integer = Field(None, description="Rows that were sent to the target; one may be sent twice")
     values_rejected: Integer = Field(None, description="Values that did not fit, see `rejected_values`")
     read_up_to: Timestamp = Field(
         None, description="Changes before this moment of Pipedrive's clock were read, now or earlier"
+    )
+    due_at: Timestamp = Field(
+        None,
+        description="When what is read by age (see `reference_max_age`) is to be read again; until then "
+        "`read_up_to` may stay where it is",
     )
     last_row_at: Timestamp = Field(
         None,

@@ -50,6 +50,7 @@ final as (
         -- timestamps
         latest.stated_at,
         latest.read_up_to,
+        latest.due_at,
         latest.last_row_at,
         earlier.read_up_to as earlier_read_up_to,
         earlier.last_row_at as earlier_last_row_at

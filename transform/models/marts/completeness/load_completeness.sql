@@ -54,7 +54,9 @@ judged as (
         greatest(
             case when has_arrived then read_up_to end,
             earlier_read_up_to
-        ) as complete_as_of
+        ) as complete_as_of,
+        case when has_arrived and undone_reason is null then due_at end
+            as next_reading_due_at
     from compared
 ),
 
@@ -82,6 +84,7 @@ final as (
 
         -- timestamps
         complete_as_of,
+        next_reading_due_at,
         stated_at as last_run_at
     from judged
 )

@@ -10,8 +10,14 @@ summarized as (
     select
         count(*) as stream_count,
         count(*) filter (where verdict = 'complete') as complete_count,
+        min(complete_as_of) filter (
+            where verdict = 'complete' and next_reading_due_at is null
+        ) as complete_as_of,
         min(complete_as_of) filter (where verdict = 'complete')
-            as complete_as_of,
+            as all_complete_as_of,
+        string_agg(stream, ', ' order by stream) filter (
+            where verdict = 'complete' and next_reading_due_at is not null
+        ) as kept,
         string_agg(
             format(
                 '%s (%s%s)',
@@ -47,8 +53,23 @@ final as (
             when complete_count = 0 then 'Nothing is complete: ' || exceptions
             else format(
                 'Complete as of %s UTC',
-                to_char(complete_as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
-            ) || coalesce(', except ' || exceptions, '.')
+                to_char(
+                    coalesce(complete_as_of, all_complete_as_of) at time zone 'UTC',
+                    'YYYY-MM-DD HH24:MI'
+                )
+            )
+            || coalesce(', except ' || exceptions, '')
+            -- The lists of one run are not read at the same moment either.
+            || case
+                when all_complete_as_of < complete_as_of - interval '1 hour'
+                    then format(
+                        '; what changes rarely (%s) as of %s',
+                        kept,
+                        to_char(all_complete_as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
+                    )
+                else ''
+            end
+            || case when exceptions is null then '.' else '' end
         end as sentence,
 
         -- numerics
@@ -60,7 +81,7 @@ final as (
         stream_count > 0 and complete_count = stream_count as is_complete,
 
         -- timestamps
-        complete_as_of
+        coalesce(complete_as_of, all_complete_as_of) as complete_as_of
     from summarized
 )
 

@@ -39,6 +39,7 @@ renamed as (
         began_at at time zone 'UTC' as began_at,
         ended_at at time zone 'UTC' as ended_at,
         read_up_to at time zone 'UTC' as read_up_to,
+        due_at at time zone 'UTC' as due_at,
         last_row_at at time zone 'UTC' as last_row_at,
         last_complete_pass at time zone 'UTC' as last_complete_pass_at,
 
