@@ -56,7 +56,9 @@ function spec(chart, figures, width) {
   });
   if (encoding.color) {
     const isOne = new Set(values.map((value) => value[encoding.color.field])).size === 1;
-    Object.assign(encoding.color, {sort: null, legend: isOne ? null : {title: null, orient: "top", offset: 28, columns: width < NARROW ? 2 : 8, labelLimit: 160}});
+    const room = widest(values.map((value) => value[encoding.color.field])) + 40;
+    const columns = Math.max(1, Math.floor(width / room));
+    Object.assign(encoding.color, {sort: null, legend: isOne ? null : {title: null, orient: "top", offset: 28, columns, labelLimit: width}});
   }
   const drawn = encoding.y.type === "nominal" ? sideways(chart, values, encoding, width) : upright(chart, values, encoding, width);
   return {
