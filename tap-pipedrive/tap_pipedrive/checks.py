@@ -18,7 +18,7 @@ from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 from tap_pipedrive.statement import Statement
 from tap_pipedrive.table import Table
-from tap_pipedrive.values import clean_integer, rfc3339
+from tap_pipedrive.values import changed_at, clean_integer, rfc3339
 
 SOURCE_COUNTS, SOURCE_SAMPLES = "source_counts", "source_samples"
 """Names of the streams of checks."""
@@ -118,7 +118,13 @@ class NewestListing(CheckListing):
         row = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
         highest = whole(row.get("id"))
         source.run.checks.highest_ids[self.of] = highest or 0
-        found = {"figure": "highest_id", "currency": ALL, "value": highest, "moment": row.get("add_time")}
+        added = changed_at(row, "add_time")  # a text that is no time is rejected with its row, not here again
+        found = {
+            "figure": "highest_id",
+            "currency": ALL,
+            "value": highest,
+            "moment": added and rfc3339(added),
+        }
         return [found] if highest else [], served_at
 
 

@@ -171,7 +171,7 @@ class PipedriveStream(Table):
 
     def _memory_of(self, listing: Listing) -> Memory:
         """Return what the state keeps of one of the stream's lists."""
-        has_own = listing.name and (listing.bookmark or self.replication_key)
+        has_own = listing.name and (listing.bookmark or self.replication_key or len(self.listings) > 1)
         return Memory(self.get_context_state({"listing": listing.name})) if has_own else self._memory
 
     def _leave(self, reading: Reading, listing: Listing | None, error: PipedriveError) -> None:

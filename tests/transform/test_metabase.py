@@ -211,16 +211,22 @@ def filled_in(query: str, values: dict[str, str]) -> str:
 
 def test_what_users_changed_stays(changed: FakeMetabase, variables: dict[str, str]) -> None:
     sales, pipeline, team = (own(changed, "en", each) for each in dashboards()[:3])
-    elsewhere = {"id": 900, "name": "Sales team", "archived": False}
-    changed.collections[900] = elsewhere
-    sales |= {"name": "What Ana looks at", "collection_id": 900, "tabs": [{"id": 901, "name": "First"}]}
+    elsewhere = {"id": 900_000, "name": "Sales team", "archived": False}
+    changed.collections[900_000] = elsewhere
+    sales |= {
+        "name": "What Ana looks at",
+        "collection_id": 900_000,
+        "tabs": [{"id": 900_001, "name": "First"}],
+    }
     removed = sales["dashcards"].pop()
-    sales["dashcards"].append({"id": 902, "card_id": None, "row": 90, "col": 0, "size_x": 24, "size_y": 2})
+    sales["dashcards"].append(
+        {"id": 900_002, "card_id": None, "row": 90, "col": 0, "size_x": 24, "size_y": 2}
+    )
     sales["parameters"].append({"id": "mine", "slug": "mine", "name": "Mine", "type": "string/="})
     first, second, third = (changed.cards[each["card_id"]] for each in sales["dashcards"][:3])
     first["name"] = "Money!"
     first["dataset_query"]["native"]["query"] += "-- and a note of Ana's\n"
-    second["collection_id"] = 900
+    second["collection_id"] = 900_000
     second["dataset_query"]["native"]["template-tags"]["owner"]["display-name"] = "Who"
     third["archived"] = True
     pipeline["archived"] = True
@@ -229,7 +235,11 @@ def test_what_users_changed_stays(changed: FakeMetabase, variables: dict[str, st
     field |= {"semantic_type": "type/ImageURL", "visibility_type": "hidden"}
     (database,) = changed.databases.values()
     database["details"]["schema-filters-patterns"] = "marts,other"
-    changed.cards[903] = copy.deepcopy(first) | {"id": 903, "entity_id": "u" * 21, "name": "Of Ana's own"}
+    changed.cards[900_003] = copy.deepcopy(first) | {
+        "id": 900_003,
+        "entity_id": "u" * 21,
+        "name": "Of Ana's own",
+    }
     before = copy.deepcopy((changed.cards, changed.dashboards, changed.fields, changed.databases))
     changed.writes.clear()
     assert "Nothing had to be changed" in run(changed, variables)

@@ -115,6 +115,7 @@ _PRODUCT_LINES = {
 }
 _PRODUCT_SIZES = ("Básico", "Plus", "Pro", "Enterprise", "Anual", "Mensal", "200 usuários")
 _RECURRING = {"Software": ("monthly", "annually", "quarterly"), "Saúde": ("monthly", "annually")}
+_CYCLES = {"monthly": (6, 12), "quarterly": (3, 4), "annually": (1, 2)}
 _PRICED_IN = ("BRL", "USD", "EUR", "JPY", "PTS")
 
 
@@ -221,7 +222,7 @@ def products(draft: Draft) -> list[Record]:
         born = draft.season.start - int(rng.random() * 100 * DAY)
         price = round(10 ** (2.2 + rng.random() * 2)) * 100 - 10
         recurring = line in _RECURRING
-        cycles = pick(rng, (None, 12, 24)) if recurring else None
+        length = pick(rng, (None, 0, 1)) if recurring else None
         rows.append(
             {
                 "id": number,
@@ -237,8 +238,8 @@ def products(draft: Draft) -> list[Record]:
                 "update_time": draft.season.edited(rng, born, 800, 0.8),
                 "description": pick(rng, draft.people.phrases) if rng.random() < 0.6 else None,
                 "category": line,
-                "billing_frequency": pick(rng, _RECURRING[line]) if recurring else "one-time",
-                "billing_frequency_cycles": cycles,
+                "billing_frequency": (frequency := pick(rng, _RECURRING[line]) if recurring else "one-time"),
+                "billing_frequency_cycles": None if length is None else _CYCLES[frequency][length],
                 "prices": [
                     {
                         "product_id": number,
