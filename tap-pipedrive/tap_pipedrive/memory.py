@@ -62,6 +62,18 @@ class Memory:
             self._state["unread"] = unread
 
     @property
+    def lost(self) -> int:
+        """Records that could not become rows, since the last reading from beginning to end began."""
+        lost = self._state.get("lost")
+        return lost if type(lost) is int else 0
+
+    @lost.setter
+    def lost(self, count: int) -> None:
+        self._state.pop("lost", None)
+        if count:
+            self._state["lost"] = count
+
+    @property
     def has_had_rows(self) -> bool:
         """Whether any run has read a row."""
         return any(self._counts())

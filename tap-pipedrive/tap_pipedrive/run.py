@@ -275,6 +275,10 @@ class Run:
         """Return the parents that could not be read on behalf of a stream and are to be asked again."""
         return self.memory(stream).unread
 
+    def lost_records(self, stream: str) -> int:
+        """Return how many records of a stream could not become rows."""
+        return self.memory(stream).lost
+
     def has_had_rows(self, stream: str) -> bool:
         """Return whether this run or an earlier one has read rows of a stream."""
         return self.memory(stream).has_had_rows

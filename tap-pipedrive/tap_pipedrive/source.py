@@ -1,7 +1,7 @@
 """What listings, child listings and streams share: a page, where it is read from, and what a listing is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -86,6 +86,9 @@ class CheckContext(Protocol):
 
     def read_up_to(self, stream: str) -> datetime | None:
         """Return up to when this run has read a stream; None unless it has read it to its end."""
+
+    def is_comparable(self, stream: str, columns: Set[str]) -> bool:
+        """Return whether the rows of a stream are written as they are, with these columns."""
 
     def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Return records of the API as rows of a stream; none where stream maps change them."""

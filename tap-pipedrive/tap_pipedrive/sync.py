@@ -11,6 +11,7 @@ from typing import Any
 from singer_sdk import metrics
 
 from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.children import ChildListing
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError
 from tap_pipedrive.history import FIELD_KEY, ChangeListing
 from tap_pipedrive.masks import RowMask
@@ -98,6 +99,8 @@ class PipedriveStream(Table):
         self.run.fill(FIELD_COLUMNS, self.column_rows())
         again: list[Walk] = []
         started = time.monotonic()
+        if walks and all(walk.since is None and not walk.is_resumed for walk, _ in walks):
+            self._memory.lost = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
             for walk, pages in walks:
                 self._sync_listing(walk, pages, counter, reading)
@@ -141,7 +144,7 @@ class PipedriveStream(Table):
         """Note up to when the stream has been read, and end a complete pass."""
         self._note_read(reading)
         is_pass = len(walks) > 0 and all(walk.since is None for walk in walks) and not self._is_kept
-        if is_pass and reading.read_up_to and not self._memory.unread:
+        if is_pass and reading.read_up_to and not self._memory.unread and not self._memory.lost:
             self._memory.last_complete_pass = reading.read_up_to
         if is_pass and self.settings.reconcile and not self.keeps_missing_rows:
             self._end_pass(walks, again)
@@ -164,6 +167,11 @@ class PipedriveStream(Table):
     def _is_kept(self) -> bool:
         reference = self.run.references.get(self.name)
         return reference is not None and reference.is_kept
+
+    @property
+    def _parents(self) -> set[str]:
+        """The streams on whose rows those of this stream hang."""
+        return {listing.parents.stream for listing in self.listings if isinstance(listing, ChildListing)}
 
     @property
     def _memory(self) -> Memory:
@@ -194,6 +202,10 @@ class PipedriveStream(Table):
         reading.is_over = True
         if reading.reason is Reason.BUDGET and self._left:
             reading.left_count, reading.runs_left = self._left, ceil(self._left / self._asked)
+            _, tokens = self.run.left_to_ask[self.name]
+            a_day = self.run.client.limits.tokens_a_day
+            if a_day and isinstance(reading.error, BudgetSpent) and not reading.error.needed:
+                reading.days_left = ceil(tokens / a_day)
         resumes = bool(self.replication_key) or any(listing.bookmark for listing in self.listings)
         reading.is_starved = reading.reason is Reason.BUDGET and not (self._has_page and resumes)
         self._memory.note_turn(is_starved=reading.is_starved)
@@ -203,6 +215,8 @@ class PipedriveStream(Table):
         if reading.method == "kept":
             reading.last_row_at = self.run.references[self.name].last_row_at
         reading.unread = self._memory.unread
+        reading.records_lost = self._memory.lost + sum(map(self.run.lost_records, self._parents))
+        reading.is_mapped = not self.is_plain
         self.unread_count = len(reading.unread)
         reading.last_complete_pass = self._memory.last_complete_pass
         self.write_state()
@@ -249,7 +263,9 @@ class PipedriveStream(Table):
 
     def _write_page(self, page: Page) -> list[Row]:
         """Write the rows of a page, and return them."""
+        lost_before = self.reader.lost_rows
         rows, rejected = self.read(page.rows)
+        self._memory.lost += self.reader.lost_rows - lost_before
         self.run.note_names(self, rows)
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` reads one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]

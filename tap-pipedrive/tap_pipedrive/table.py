@@ -106,12 +106,13 @@ class Table(TableColumns):
         return super().stream_maps
 
     @cached_property
-    def _deselected(self) -> frozenset[str]:
+    def deselected(self) -> frozenset[str]:
+        """The columns that the user deselects."""
         columns = self.schema["properties"]
         return frozenset(column for column in columns if not self.mask["properties", column])
 
     @cached_property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether rows are written as they are: without stream maps and flattening."""
         return all(
             type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
@@ -121,7 +122,7 @@ class Table(TableColumns):
     @property
     def is_unchanged(self) -> bool:
         """Whether the rows leave the tap as Pipedrive sends them, with all columns."""
-        return self._is_plain and not self._deselected and self.row_mask.is_empty
+        return self.is_plain and not self.deselected and self.row_mask.is_empty
 
     def sync_again(self, listings: Sequence[Listing]) -> None:
         """Write some of the stream's lists once more."""
@@ -130,7 +131,7 @@ class Table(TableColumns):
     @property
     def shape(self) -> str:
         """A short text that is another one when rows would be written otherwise."""
-        columns = sorted(self.schema["properties"].keys() - self._deselected)
+        columns = sorted(self.schema["properties"].keys() - self.deselected)
         settings = {name: self.tap.config.get(name) for name in SHAPING}
         content = encode([columns, settings, self._masks.shape(self.name)])
         return blake2b(content, digest_size=6).hexdigest()
@@ -181,7 +182,7 @@ class Table(TableColumns):
             self.apply_catalog(self._catalog)
         self.tap.register_schema(self)
         self.forget_stream_maps()
-        for cached in ("_is_plain", "_deselected"):
+        for cached in ("is_plain", "deselected"):
             self.__dict__.pop(cached, None)
         self.write_schema()
         return True
@@ -195,16 +196,16 @@ class Table(TableColumns):
         """Return a row for `rejected_values` without its value, if the user hides the column in any way."""
         column = rejected["field"]
         if column in (WHOLE_RECORD, RAW):
-            is_hidden = bool(self._deselected) or not self.row_mask.is_empty
+            is_hidden = bool(self.deselected) or not self.row_mask.is_empty
         else:
-            is_hidden = column in self._deselected or self.row_mask.hides(column, self.custom_fields)
-        return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
+            is_hidden = column in self.deselected or self.row_mask.hides(column, self.custom_fields)
+        return {**rejected, "value": None} if is_hidden or not self.is_plain else rejected
 
     def rows_as_written(self, records: Sequence[Any]) -> list[Row]:
         """Return records of the API as they would be written; none where the user's stream maps change them."""
-        rows, _ = self.read(records) if self._is_plain else ([], [])
+        rows, _ = self.read(records) if self.is_plain else ([], [])
         for row in rows:
-            for column in self._deselected:
+            for column in self.deselected:
                 row.pop(column, None)
         return rows
 
@@ -212,10 +213,10 @@ class Table(TableColumns):
         """Write RECORD messages with the selected columns, through the user's stream maps if there are any. A
         table whose rows are never marked as deleted needs no version."""
         version = int(time.time()) if version is None else version
-        for row in rows if self._deselected else ():
-            for column in self._deselected:
+        for row in rows if self.deselected else ():
+            for column in self.deselected:
                 row.pop(column, None)
-        if self._is_plain:
+        if self.is_plain:
             self.tap.writer.write_records(self.name, rows, version)
             return
         for row in rows:
