@@ -267,9 +267,11 @@ class Run:
                 return table.custom_fields.names
         return {}
 
-    def is_selected(self, stream: str) -> bool:
-        """Return whether a stream is part of this run."""
-        return self._tables()[stream].selected
+    def reads_fields_of(self, entity: str) -> bool:
+        """Return whether the run reads rows that have the fields of an entity. If no rows of the run have any, it
+        reads those of all entities but projects, an add-on whose fields few accounts may read."""
+        entities = {table.custom_fields_of for table in self._selected()} - {None}
+        return entity in entities or not (entities or entity == "project")
 
     def unread_parents(self, stream: str) -> Sequence[int]:
         """Return the parents that could not be read on behalf of a stream and are to be asked again."""
