@@ -32,7 +32,7 @@ HEADERS = {
 MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
-    *("sales_cycle", "lead_response", "recurring_revenue"),
+    *("sales_cycle", "lead_response", "recurring_revenue", "revenue_outlook"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),
@@ -144,6 +144,15 @@ class Truth:
         valued = [deal for deal in deals if of(deal) is not None]
         amounts = [self.converted(of(deal), deal["currency"], self.day_of_rate(deal)) for deal in valued]
         return None if None in amounts else added_up(amounts)
+
+    def weighted(self, deal: Row) -> Decimal | None:
+        """Amount of an open deal times its chance of winning."""
+        stages = {stage["id"]: stage["deal_probability"] for stage in self.records["stages"]}
+        weighs = {line["id"]: line["is_deal_probability_enabled"] for line in self.records["pipelines"]}
+        of_stage = stages[deal["stage_id"]] if weighs[deal["pipeline_id"]] else 100
+        chance = of_stage if deal["probability"] is None else deal["probability"]
+        amount = value(deal)
+        return None if amount is None else amount * Decimal(chance) / 100
 
     @property
     def deals(self) -> list[Row]:
