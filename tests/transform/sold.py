@@ -33,6 +33,7 @@ MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
     *("sales_cycle", "lead_response", "recurring_revenue", "revenue_outlook"),
+    *("goal_attainment",),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),
@@ -117,6 +118,8 @@ class Truth:
     """The records as the sandbox made them, and what follows from them."""
 
     records: dict[str, list[Row]]
+    log: dict[int, list[Row]]
+    """Changes by deal, oldest first."""
     rates: dict[tuple[str, date], Decimal]
     now: datetime
 
@@ -287,7 +290,8 @@ def sold(warehouse: Warehouse, dbt: Dbt, run_folder: Path) -> Sold:
             load(first, dataset)
             began.write_text(f"{first.url} {build(first, seeds).isoformat()}")
     url, now = began.read_text().split()
-    return Sold(Account(url, folder, dbt), Truth(dataset.records, rates, datetime.fromisoformat(now)))
+    truth = Truth(dataset.records, dataset.changes["deals"], rates, datetime.fromisoformat(now))
+    return Sold(Account(url, folder, dbt), truth)
 
 
 def read(account: Account, mart: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> dict[Any, Row]:
