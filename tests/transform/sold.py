@@ -33,7 +33,7 @@ MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
     *("sales_cycle", "lead_response", "recurring_revenue", "revenue_outlook"),
-    *("goal_attainment",),
+    *("goal_attainment", "team_performance"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),

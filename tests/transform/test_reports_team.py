@@ -7,12 +7,30 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from .sold import DAY, LOCAL, Row, Sold, Truth, added_up, local_day, read, rounded, sold
-from .test_reports import to_digits
+from .sold import (
+    DAY,
+    LOCAL,
+    Row,
+    Sold,
+    Truth,
+    added_up,
+    days_between,
+    grouped,
+    local_day,
+    month,
+    read,
+    rounded,
+    share,
+    sold,
+    value,
+)
+from .test_reports import percentile, to_digits
 from .test_reports_months import months_later
 from .timeline import Deal
 
 __all__ = ["sold"]
+
+NAMES = ("created", "won", "lost", "done")
 
 
 class Event(NamedTuple):
@@ -139,3 +157,58 @@ def test_what_was_reached_of_every_goal(sold: Sold) -> None:
     columns = tuple(next(iter(expected.values())))
     keys = ("goal_id", "goal_attainment_id::jsonb ->> 1", "period_start_date", "period_end_date")
     assert read(account, "goal_attainment", keys, columns) == expected
+
+
+def below(roles: list[Row], top: int) -> set[int]:
+    """A role, and all below it."""
+    found = {top}
+    while more := {each["id"] for each in roles if each["parent_role_id"] in found} - found:
+        found |= more
+    return found
+
+
+def test_what_each_team_brings(sold: Sold) -> None:
+    account, truth = sold
+    roles, users = truth.records["roles"], truth.records["users"]
+    role_of = {user["id"]: user["role_id"] for user in users}
+    teams = {(role["id"], "own"): {role["id"]} for role in roles}
+    teams |= {(role["id"], "all"): below(roles, role["id"]) for role in roles}
+    assert len(set(map(frozenset, teams.values()))) > len(roles), "no role is below another"
+    dated = [("created", local_day(deal["add_time"]), deal) for deal in truth.deals]
+    dated += [
+        (deal["status"], local_day(deal["close_time"]), deal)
+        for deal in truth.deals
+        if deal["status"] in ("won", "lost")
+    ]
+    dated += [
+        ("done", local_day(each["marked_as_done_time"]), each)
+        for each in truth.records["activities"]
+        if each["done"] and not each["is_deleted"]
+    ]
+    expected = {}
+    for (role, reach), members in teams.items():
+        own = [
+            {"event": event, "month": month(day), "row": row}
+            for event, day, row in dated
+            if role_of[row["owner_id"]] in members
+        ]
+        for (this,), found in grouped(own, lambda each: (each["month"],)).items():
+            rows = {name: [each["row"] for each in found if each["event"] == name] for name in NAMES}
+            won, lost = rows["won"], rows["lost"]
+            currencies = {deal["currency"] for deal in won}
+            expected[this, role, reach] = {
+                "user_count": sum(user["role_id"] in members and user["active_flag"] for user in users),
+                "created_count": len(rows["created"]),
+                "won_count": len(won),
+                "lost_count": len(lost),
+                "win_rate": rounded(share(len(won), len(won) + len(lost))) if won or lost else None,
+                "won_currency": next(iter(currencies)) if len(currencies) == 1 else None,
+                "won_value": rounded(added_up(map(value, won))) if len(currencies) == 1 else None,
+                "reporting_won_value": rounded(truth.dollars(won, value) if won else Decimal(0)),
+                "median_days_to_win": percentile(
+                    (days_between(deal["add_time"], deal["won_time"]) for deal in won), "0.5"
+                ),
+                "done_activity_count": len(rows["done"]),
+            }
+    keys = ("month", "role_id", "reach")
+    assert read(account, "team_performance", keys, tuple(next(iter(expected.values())))) == expected

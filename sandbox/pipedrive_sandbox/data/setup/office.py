@@ -20,7 +20,9 @@ LEAD_SOURCES = (
     "Website visitors", "Workflow automation", "API",
 )  # fmt: skip
 
-_ROLES = (("Diretoria", None, 1), ("Vendas", 1, 2), ("Parceiros", 2, 3))
+_ROLES = (
+    ("Diretoria", None, 1), ("Vendas", 1, 2), ("Inside sales", 2, 3), ("Enterprise", 2, 3), ("Parceiros", 2, 3),
+)  # fmt: skip
 _PERMISSION_SETS = {
     "sales": ("Deals regular user", "Access to sales data may be limited", "regular"),
     "global": ("Global regular user", "", "regular"),
