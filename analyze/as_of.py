@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from analyze.definitions import LANGUAGES, Chart, Dashboard, Group, Rows, Text, dashboards, rows
 from analyze.sql import literal, value_in_words
 
-COMPLETE = Text(en="Complete as of %s UTC", pt="Completo até %s UTC")
+COMPLETE = Text(en='"Complete as of "YYYY-MM-DD HH24:MI" UTC"', pt='"Completo até "DD/MM/YYYY HH24:MI" UTC"')
+"""As a pattern of `to_char`."""
 EXCEPT = Text(en=", except ", pt=", exceto ")
 NOTHING = Text(en="Nothing is complete: ", pt="Nada está completo: ")
 UNKNOWN = Text(
     en="How complete the data are is unknown: no run has said it.",
     pt="Não se sabe se os dados estão completos: nenhuma carga o disse.",
 )
-PATTERN = Text(en="YYYY-MM-DD HH24:MI", pt="DD/MM/YYYY HH24:MI")
 QUESTION = Text(en="As of when are these figures complete?", pt="Até quando estes números estão completos?")
 
 ROWS = """with summary as (
@@ -25,6 +25,7 @@ ROWS = """with summary as (
 )
 
 select
+    moment as complete_as_of,
 {sentences}
 from summary
 """
@@ -37,8 +38,7 @@ EXCEPTIONS = """        string_agg(
 SENTENCE = """    case
         when streams = 0 then {unknown}
         when moment is null then {nothing} || {language}_exceptions || '.'
-        else format({complete}, to_char(moment, {pattern}))
-            || coalesce({excluding} || {language}_exceptions, '') || '.'
+        else to_char(moment, {complete}) || coalesce({excluding} || {language}_exceptions, '') || '.'
     end as {language}"""
 
 
@@ -48,7 +48,11 @@ def all_rows() -> dict[str, Rows]:
 
 
 def rows_of(streams: Iterable[str]) -> Rows:
-    """Return a row with a sentence for each language, about some streams of Pipedrive; none means all."""
+    """Return a row with a sentence for each language, and the moment in UTC.
+
+    Args:
+        streams: The streams of Pipedrive that it is about; none means all.
+    """
     names = ", ".join(map(literal, streams))
     exceptions = [
         EXCEPTIONS.format(
@@ -85,7 +89,6 @@ def _sentence(language: str) -> str:
         "excluding": EXCEPT,
         "nothing": NOTHING,
         "unknown": UNKNOWN,
-        "pattern": PATTERN,
     }
     said = {name: literal(getattr(text, language)) for name, text in texts.items()}
     return SENTENCE.format(language=language, **said)

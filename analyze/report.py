@@ -18,7 +18,7 @@ import vl_convert
 from psycopg.rows import dict_row
 
 from analyze.as_of import rows_of
-from analyze.definitions import FOLDER, Dashboard, dashboards, rows, words
+from analyze.definitions import FOLDER, LANGUAGES, Dashboard, dashboards, rows, words
 from analyze.files import write_private
 from analyze.influence import Influence, most_influential
 
@@ -127,7 +127,8 @@ def _dashboard(
     shown = dashboard.model_dump(mode="json")
     shown["charts"] = [each for each in shown["charts"] if each["rows"] in tables]
     with connection.cursor(row_factory=dict_row) as cursor:
-        shown["as_of"] = cursor.execute(rows_of(dashboard.streams).sql.encode()).fetchone()
+        sentence = cursor.execute(rows_of(dashboard.streams).sql.encode()).fetchone() or {}
+    shown["as_of"] = {language: sentence[language] for language in LANGUAGES}
     return shown
 
 

@@ -144,12 +144,17 @@ function notes(chart) {
   return [text(chart.note), ...said].filter(Boolean).join(" ");
 }
 
+/** Whether a chart has something to show for some choice. */
+function hasRows(chart) {
+  return Figures.chosen({...chart, period: null, money: null}, tables[chart.rows], {}).length > 0;
+}
+
 async function show(chart, body, figures) {
   const drawn = chart.kind === "chart" ? Object.values(chart.chart.encoding).map((coded) => coded.field) : [Object.keys(chart.measures)[0]];
   const measures = drawn.filter((name) => name in chart.measures);
   const isEmpty = chart.kind === "table" ? figures.length === 0 : figures.every((figure) => measures.every((name) => figure[name] === null));
   if (isEmpty) {
-    body.append(make("p", "empty", (tables[chart.rows].size === 0 && text(chart.empty)) || word("none")));
+    body.append(make("p", "empty", (hasRows(chart) ? "" : text(chart.empty)) || word("none")));
   } else if (chart.kind === "number") {
     const [first, ...others] = Object.entries(chart.measures);
     const currency = currencyOf(chart);

@@ -56,7 +56,9 @@ function spec(chart, figures, width) {
   });
   if (encoding.color) {
     const isOne = new Set(values.map((value) => value[encoding.color.field])).size === 1;
-    Object.assign(encoding.color, {sort: null, legend: isOne ? null : {title: null, orient: "top", offset: 28, columns: width < NARROW ? 2 : 8, labelLimit: 160}});
+    const room = widest(values.map((value) => value[encoding.color.field])) + 40;
+    const columns = Math.max(1, Math.floor(width / room));
+    Object.assign(encoding.color, {sort: null, legend: isOne ? null : {title: null, orient: "top", offset: 28, columns, labelLimit: width}});
   }
   const drawn = encoding.y.type === "nominal" ? sideways(chart, values, encoding, width) : upright(chart, values, encoding, width);
   return {
@@ -78,7 +80,9 @@ function sideways(chart, values, encoding, width) {
   const kind = kindOf(chart.measures[x.field], chart, true);
   for (const value of values) value.said = shown(value[x.field], kind);
   if (chart.bridge) values = addUp(chart, values, x.field);
-  const room = widest(values.map((value) => value.said)) + 10;
+  const isStacked = color && !yOffset;
+  const said = isStacked ? totals(values, y.field, x.field, kind) : values;
+  const room = widest(said.map((value) => value.said)) + 10;
   const longest = widest(values.map((value) => value[y.field]));
   const isAbove = width < NARROW || longest > LONGEST;
   const extent = isAbove ? 0 : longest + 10;
@@ -89,7 +93,7 @@ function sideways(chart, values, encoding, width) {
     ? {title: null, labelAlign: "left", labelPadding: 0, labelOffset: -16, labelLimit: inner + room, minExtent: 0, maxExtent: 0, domain: false, ticks: false}
     : {title: null, labelLimit: extent, minExtent: extent, maxExtent: extent, domain: false, ticks: false, labelPadding: 8};
   const base = {y: {...y, sort: null, axis}, ...(yOffset ? {yOffset: {...yOffset, sort: null}} : {}), tooltip};
-  const largest = Math.max(0, ...values.map((value) => value[x.field]));
+  const largest = Math.max(0, ...said.map((value) => value[x.field]));
   const across = {...x, axis: null, scale: row ? {domain: [0, largest || 1]} : {zero: true}};
   let bars = {mark: {...chart.chart.mark, ...size}, encoding: {...base, x: across, ...(color ? {color} : {})}};
   let end = across;
@@ -99,7 +103,11 @@ function sideways(chart, values, encoding, width) {
     bars = {mark: {...chart.chart.mark, ...size}, encoding: {...base, x: {...across, field: "start"}, x2: {field: "end"}, color: colors}};
     end = {...across, field: "right"};
   }
-  const labels = {mark: {type: "text", align: "left", dx: 5}, encoding: {...base, x: end, text: {field: "said", type: "nominal"}}};
+  const labels = {
+    ...(isStacked ? {data: {values: said}} : {}),
+    mark: {type: "text", align: "left", dx: 5},
+    encoding: {...base, x: end, text: {field: "said", type: "nominal"}},
+  };
   const layers = {data: {values}, layer: [bars, labels], width: inner, height: {step, ...(yOffset ? {for: "position"} : {})}};
   const theme = THEMES[state.theme];
   const caption = {text: capital(text(chart.measures[x.field].label)), anchor: "start", frame: "group", fontSize: 12, fontWeight: "normal", color: theme.soft, offset: isAbove ? 16 : 8};
@@ -109,6 +117,13 @@ function sideways(chart, values, encoding, width) {
     ...layers, data: {values: values.filter((value) => value[row.field] === part)}, title: {...title, text: part, limit: width - 24},
   }));
   return {vconcat: parts, spacing: 20, title: {...caption, frame: "bounds", offset: 12}};
+}
+
+/** What the parts of each bar add up to. */
+function totals(values, place, measure, kind) {
+  const sums = new Map();
+  for (const value of values) sums.set(value[place], (sums.get(value[place]) || 0) + (value[measure] || 0));
+  return [...sums].map(([name, sum]) => ({[place]: name, [measure]: sum, said: shown(sum, kind)}));
 }
 
 /** The steps of a bridge that move something, each with the place where it begins and ends. */
@@ -150,7 +165,7 @@ function upright(chart, values, encoding, width) {
     }
     if (x.timeUnit) x.timeUnit = `utc${x.timeUnit}`;
   } else {
-    x.axis = {title: capital(text(chart.by[x.field].label)), tickMinStep: 1, grid: false, formatType: "shown", format: "integer -"};
+    x.axis = {title: capital(text(chart.by[x.field].label)), tickMinStep: 1, labelAngle: 0, labelOverlap: true, grid: false, formatType: "shown", format: "integer -"};
   }
   y.axis = {
     title: capital(text(column.label)), titleAngle: 0, titleAlign: "left", titleAnchor: "end", titleBaseline: "bottom", titleX: -AXIS, titleY: -10,

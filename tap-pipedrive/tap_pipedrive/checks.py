@@ -194,7 +194,8 @@ class Checks:
     def is_comparable(self, stream: str, columns: Set[str]) -> bool:
         """Return whether the rows of a stream are written as they are, with these columns."""
         table = self._tables()[stream]
-        return table.is_plain and not columns & table.deselected
+        is_masked = any(table.row_mask.hides(column, table.custom_fields) for column in columns)
+        return table.is_plain and not is_masked and not columns & table.deselected
 
     def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[Row]:
         """Return records of the API as rows of a stream; none where stream maps change them."""

@@ -61,7 +61,7 @@ class Reference:
             is_read
             and read_at is not None
             and timedelta() <= now - read_at < most
-            and self._state.get(SHAPE) == self._shape
+            and self._state.get(SHAPE, "") == self._shape
         )
 
     def show(self, names: Iterable[Hashable]) -> None:
@@ -87,8 +87,10 @@ class Reference:
         self._known.update(dict.fromkeys(self.lacking))
         self.lacking = set()
         self._state.pop(LACKING, None)
-        self._state[KNOWN] = [*self._known][-MOST_KNOWN:]
-        self._state[SHAPE] = self._shape
+        if self._known:
+            self._state[KNOWN] = [*self._known][-MOST_KNOWN:]
+        if self._shape:
+            self._state[SHAPE] = self._shape
         if read_at:
             self._state[READ_AT] = rfc3339(read_at)
         if self._is_whole and last_row_at:

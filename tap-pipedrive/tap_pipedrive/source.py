@@ -114,8 +114,8 @@ class RunContext(Protocol):
     def column_names(self, entity: str) -> Mapping[str, str]:
         """Return the column name of each custom field of an entity, by key."""
 
-    def is_selected(self, stream: str) -> bool:
-        """Return whether a stream is part of this run."""
+    def reads_fields_of(self, entity: str) -> bool:
+        """Return whether the field definitions of an entity are part of this run."""
 
     def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).

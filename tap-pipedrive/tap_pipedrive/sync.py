@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import ceil, floor
 from operator import itemgetter
 from typing import Any
@@ -12,6 +13,8 @@ from singer_sdk import metrics
 from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError
+from tap_pipedrive.history import FIELD_KEY, ChangeListing
+from tap_pipedrive.masks import RowMask
 from tap_pipedrive.memory import Memory
 from tap_pipedrive.rows import Row
 from tap_pipedrive.run import Run
@@ -34,7 +37,7 @@ class PipedriveStream(Table):
     """A stream of Pipedrive. Subclasses are attributes only; those of `Table` describe them."""
 
     def __init__(self, tap: SdkTap, run: Run) -> None:
-        super().__init__(tap, run.definitions, run.settings)
+        super().__init__(tap, run.definitions, run.settings, run.masks)
         self.run = run
         self._refusals: list[PipedriveError] = []
         self._read_up_to: dict[str, datetime] = {}  # by listing
@@ -51,6 +54,25 @@ class PipedriveStream(Table):
         for walk in self.run.walks(self):
             for page in walk.pages(source):
                 yield from self.read(page.rows)[0]
+
+    def read(self, records: Sequence[Any]) -> tuple[list[Row], list[Row]]:
+        """Return the rows of a page's records, and the rows for `rejected_values`. What is hidden in records is
+        hidden in their histories, too."""
+        rows, rejected = super().read(records)
+        if self._history_of:
+            mask, parent = self._history_of
+            mask.hide_changes(rows, parent)
+            rejected = [{**row, "value": None} for row in rejected]
+        return rows, rejected
+
+    @cached_property
+    def _history_of(self) -> tuple[RowMask, str] | None:
+        """What is hidden in the records of which this is the history, and the column with their ids."""
+        for listing in self.listings:
+            if isinstance(listing, ChangeListing) and listing.subject == FIELD_KEY:
+                mask = self.run.table(listing.parents.stream).row_mask
+                return None if mask.is_empty else (mask, listing.key)
+        return None
 
     def sync_pages(self) -> None:
         """Write the rows, page by page, with a state after each, and report what was found.

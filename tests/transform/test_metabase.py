@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg.conninfo import conninfo_to_dict
 
+from analyze.as_of import chart_of
 from analyze.definitions import Dashboard, dashboards, rows
 from analyze.metabase import provision
 from analyze.metabase.cards import FILTERS, MARK, is_untouched
@@ -105,14 +106,15 @@ def test_first_run_makes_every_dashboard_in_both_languages(
     assert database["details"]["user"] == variables["METABASE_DATABASE_USER"]
     assert database["details"]["schema-filters-patterns"] == "marts"
     assert {each["name"] for each in filled.collections.values()} == set(provision.COLLECTIONS.values())
-    assert len(filled.cards) == 2 * sum(map(len, CHARTS.values()))
+    assert len(filled.cards) == 2 * (len(CHARTS) + sum(map(len, CHARTS.values())))
     for language in ("en", "pt"):
         for dashboard in dashboards():
             shown = own(filled, language, dashboard)
             assert filled.collections[shown["collection_id"]]["name"] == provision.COLLECTIONS[language]
             assert [each["slug"] for each in shown["parameters"]] == list(FILTERS)
             names = [filled.cards[each["card_id"]]["name"] for each in shown["dashcards"]]
-            assert names == [getattr(chart.question, language) for chart in CHARTS[dashboard.name]]
+            charts = [chart_of(dashboard, language), *CHARTS[dashboard.name]]
+            assert names == [getattr(chart.question, language) for chart in charts]
             check_places(shown["dashcards"])
             check_filters(filled, shown)
 
@@ -195,6 +197,28 @@ def test_every_card_answers_with_all_filters_and_with_none(
                 assert shown == named, card["name"]
                 answered += bool(given == {} and cursor.fetchall())
     assert answered > 0.8 * len(filled.cards)
+
+
+def test_cards_say_as_of_when_and_lead_from_one_pipeline_to_another(
+    filled: FakeMetabase, connection: psycopg.Connection
+) -> None:
+    by_name = {each["name"]: each for each in filled.cards.values()}
+    as_of = by_name["Até quando estes números estão completos?"]
+    assert as_of["visualization_settings"]["scalar.field"] == "pt"
+    (sentence,) = connection.execute(as_of["dataset_query"]["native"]["query"].encode()).fetchone() or ("",)
+    assert sentence.startswith("Completo até ")
+    moved = by_name["O que mudou no pipeline?"]
+    assert (moved["display"], moved["visualization_settings"]["waterfall.show_total"]) == ("waterfall", True)
+    sql = filled_in(
+        moved["dataset_query"]["native"]["query"],
+        {"currency": "BRL", "from": "2026-03-01", "to": "2099-01-01"},
+    )
+    steps = {row[0]: row[1] for row in connection.execute(sql.encode()).fetchall()}
+    assert {"Aberto antes", "Criados", "Ganhos", "Perdidos"} < steps.keys()
+    (value,) = connection.execute(
+        "select sum(value) from marts.pipeline_movement where currency = 'BRL'"
+    ).fetchone() or (0,)
+    assert sum(steps.values()) == pytest.approx(value, abs=1)  # Metabase adds them up
 
 
 def filled_in(query: str, values: dict[str, str]) -> str:
