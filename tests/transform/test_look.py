@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import combinations, starmap
 from math import dist
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -56,11 +57,17 @@ class Visit:
 
     def wait(self, draws: int) -> None:
         """Wait until the page has been drawn so many times."""
-        self.page.wait_for_function(f"Number(document.documentElement.dataset.drawn) >= {draws}")
+        given_up = monotonic() + 120
+        while self.draws() < draws:
+            assert monotonic() < given_up, self.complaints
+            self.page.wait_for_timeout(50)
+
+    def draws(self) -> int:
+        return int(self.page.locator("html").get_attribute("data-drawn") or 0)
 
     def after(self, act: Callable[[], Any]) -> None:
         """Do what makes the page draw itself anew, and wait for that."""
-        draws = int(self.page.locator("html").get_attribute("data-drawn") or 0)
+        draws = self.draws()
         act()
         self.wait(draws + 1)
 
