@@ -52,12 +52,16 @@ def write_report(connection: psycopg.Connection, path: Path, *, reporting_curren
         "definitions": _json(_definitions(connection, tables, influence, reporting_currency)).replace(
             "<", "\\u003c"
         ),
-        "rows": base64.b64encode(gzip.compress(_json(tables).encode(), mtime=0)).decode(),
-        "vega": vl_convert.javascript_bundle().replace("</script", "<\\/script"),  # type: ignore[call-arg]  # its stub errs
+        "rows": _packed(_json(tables)),
+        "vega": _packed(vl_convert.javascript_bundle()),  # type: ignore[call-arg]  # its stub errs
         **{path.stem: path.read_text() for path in PAGE.glob("*.js")},
     }
     page = (PAGE / "page.html").read_text()
     write_private(path, PART.sub(lambda found: parts[found[1]], page))
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def packed(connection: psycopg.Connection, sql: str) -> Table:

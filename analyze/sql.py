@@ -131,12 +131,12 @@ def amount(measure: Measure, chart: Chart, columns: set[str], currency: bool) ->
 
 def _ordered(key: str, chart: Chart) -> str:
     name = key.removeprefix("-")
-    by = name
-    if name in chart.by and (known := chart.by[name].words):
-        by = f"array_position(array[{', '.join(map(literal, words()[known]))}], {name})"
-    elif name in chart.by and chart.by[name].format == "text":
-        by = f'{name} collate "C"'
-    return by + (" desc" if key != name else "") + " nulls last"
+    group = chart.by.get(name)
+    by = [f'{name} collate "C"' if group and group.format == "text" else name]
+    if group and group.words:
+        known = ", ".join(map(literal, words()[group.words]))
+        by.insert(0, f"array_position(array[{known}], {name})")
+    return ", ".join(each + (" desc" if key != name else "") + " nulls last" for each in by)
 
 
 def _indented(sql: str) -> list[str]:

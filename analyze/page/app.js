@@ -11,9 +11,8 @@ let drawn = 0;
 Figures.words = definitions.words;
 
 async function start() {
-  const packed = Uint8Array.from(atob(element("rows").textContent.trim()), (char) => char.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  tables = Figures.unpack(await new Response(stream).json());
+  tables = Figures.unpack(JSON.parse(await unpacked("rows")));
+  document.head.append(make("script", "", await unpacked("vega")));
   state.language = navigator.language.toLowerCase().startsWith("pt") ? "pt" : "en";
   state.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   element("language").value = state.language;
@@ -32,6 +31,12 @@ async function start() {
   };
   reset();
   await draw();
+}
+
+/** A part of the page that is packed. */
+function unpacked(id) {
+  const packed = Uint8Array.from(atob(element(id).textContent.trim()), (char) => char.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
 function reset() {

@@ -109,19 +109,20 @@ const Figures = {
     for (const key of chart.order) {
       const falling = key.startsWith("-");
       const name = falling ? key.slice(1) : key;
-      const [one, other] = [a, b].map((figure) => Figures.place(figure[name], chart.by[name]));
-      if (one === other) continue;
-      if (one === null) return 1;
-      if (other === null) return -1;
-      return (one < other ? -1 : 1) * (falling ? -1 : 1);
+      const places = [a, b].map((figure) => Figures.place(figure[name], chart.by[name]));
+      for (const [one, other] of [places, [a[name], b[name]]]) {
+        if (one === other) continue;
+        if (one === null) return 1;
+        if (other === null) return -1;
+        return (one < other ? -1 : 1) * (falling ? -1 : 1);
+      }
     }
     return 0;
   },
 
-  /** What a value is ordered by. */
+  /** The place of a value among the words of its group, if it has one. */
   place(value, group) {
-    if (!group || !group.words) return value;
-    const place = Object.keys(Figures.words[group.words]).indexOf(value);
+    const place = group && group.words ? Object.keys(Figures.words[group.words]).indexOf(value) : -1;
     return place < 0 ? null : place;
   },
 
