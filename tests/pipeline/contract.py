@@ -1,3 +1,4 @@
+# Over 400 lines: it is a table of every column.
 """What the raw tables look like: columns, kinds and keys, written down as a contract, without the tap's code."""
 
 TIMESTAMP = "timestamp without time zone"

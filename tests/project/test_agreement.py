@@ -1,3 +1,4 @@
+# Over 400 lines: one test for each pair of places that say the same.
 """What is said in several places is said the same everywhere: settings, streams, marts, versions, names."""
 
 import json

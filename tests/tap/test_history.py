@@ -1,3 +1,4 @@
+# Over 400 lines: reading, resuming and numbering of histories share the same small account and its truth.
 """Histories: every change of a record once, under a key of its own, whatever the log is read with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 400 lines: every stream is stopped at each of its messages, with the same helpers.
 """State: every message of it is a place from which nothing is lost."""
 
 from __future__ import annotations
