@@ -252,7 +252,8 @@ def new_account(
 
 
 NASTY = (
-    "<script>document.title='broken'</script></script><img src=x onerror=\"document.title='broken'\">'; --"
+    "<script>document.title='broken'</script></script><img src=x onerror=\"document.title='broken'\">';"
+    " {{rows}} --"
 )
 """A name that breaks out of a page or a statement that does not escape it."""
 
@@ -288,7 +289,7 @@ def _load_today(account: Account, folder: Path, target: Path) -> None:
         dataset.records[entity][0][key] = NASTY
     dataset.records["users"][0]["name"] = NASTY
     with Sandbox(dataset=dataset, now=now) as sandbox:
-        settings = {"api_token": sandbox.token, "api_url": sandbox.url}
+        settings = {"api_token": sandbox.token, "api_url": sandbox.url, "history": "all"}
         Pipe(target, folder, account.url, settings).run().succeeded()
     built = account.dbt(
         *("build", "--exclude-resource-type", "test", "unit_test"),
