@@ -58,7 +58,9 @@ def statement(
 def value_in_words(column: str, set_of_words: str, language: str) -> str:
     """Return SQL of a column's value as readers see it: the value itself where there is no word for it."""
     known = words()[set_of_words].items()
-    cases = " ".join(f"when {literal(value)} then {literal(getattr(text, language))}" for value, text in known)
+    cases = " ".join(
+        f"when {literal(value)} then {literal(getattr(text, language))}" for value, text in known
+    )
     return f"case {column} {cases} else {column} end"
 
 

@@ -131,9 +131,7 @@ def fill(metabase: Metabase, connection: psycopg.Connection, details: Json, repo
         said = str(error).partition("\n")[0]
         raise RunError(f"The marts cannot be read: {said}. Run `make run` first.") from None
     currency = currencies[0] if currencies else reporting_currency
-    provision(
-        metabase, NAME, details, marts, found, currency=currency, reporting_currency=reporting_currency
-    )
+    provision(metabase, NAME, details, marts, found, currency=currency, reporting_currency=reporting_currency)
 
 
 def _marts(connection: psycopg.Connection, role: str) -> dict[str, set[str]]:
