@@ -93,7 +93,7 @@ COMPLETE_AS_OF = (
 KINDS = {
     "string": "string",
     "integer": "integer",
-    "number": "decimal",
+    "number": "string",  # Meltano 4.4 cannot hand on a `decimal` from the environment: its JSON has none
     "boolean": "boolean",
     "object": "object",
     "array": "array",

@@ -137,7 +137,9 @@ class Pipe:
         self.rows_per_page: int | None = None
         """How many rows the tap asks for, where that is not the most; its runs are in haste then."""
         self.everything = False
-        """Whether streams that are off by default are loaded too."""
+        """Whether all streams that are off by default are loaded too."""
+        self.also: tuple[str, ...] = ()
+        """Those of them that are."""
         self._target = target
         self._folder = folder
 
@@ -225,11 +227,11 @@ class Pipe:
         command: list[str | Path] = [TAP, "--config", self._written("tap.json", self.api)]
         if self.state is not None:
             command += ["--state", self._written("state.json", self.state)]
-        if self.everything:
-            command += ["--catalog", self._written("catalog.json", self._all_selected(command))]
+        if self.everything or self.also:
+            command += ["--catalog", self._written("catalog.json", self._more_selected(command))]
         return command
 
-    def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
+    def _more_selected(self, command: list[str | Path]) -> dict[str, Any]:
         log = self._folder / "discovery.log"
         with (
             log.open("wb") as errors,
@@ -240,7 +242,7 @@ class Pipe:
         catalog: dict[str, Any] = json.loads(printed)
         for stream in catalog["streams"]:
             for item in stream["metadata"]:
-                if not item["breadcrumb"]:
+                if not item["breadcrumb"] and (self.everything or stream["tap_stream_id"] in self.also):
                     item["metadata"]["selected"] = True
         return catalog
 

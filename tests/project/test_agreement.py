@@ -50,7 +50,7 @@ MARTS = ROOT / "transform" / "models" / "marts"
 KINDS: Mapping[Any, str] = {
     str: "string",
     int: "integer",
-    float: "decimal",
+    float: "string",
     bool: "boolean",
     datetime: "date_iso8601",
     dict: "object",

@@ -33,7 +33,7 @@ MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
     *("sales_cycle", "lead_response", "recurring_revenue", "revenue_outlook"),
-    *("goal_attainment", "team_performance"),
+    *("goal_attainment", "team_performance", "mail_and_calls", "project_delivery"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),

@@ -118,7 +118,7 @@ def test_what_recurs_and_how_that_changes(sold: Sold) -> None:
             expected[key] |= {f"{part}_count": counts[part] for part in PARTS[1:-1]}
             expected[key]["customer_count"] = sum(map(bool, after.values()))
             kept = amounts["opening"] + amounts["expansion"] - amounts["contraction"] - amounts["churned"]
-            for name, left in (("churn_rate", amounts["churned"]), ("retention_rate", kept)):
+            for name, left in (("churn_rate", amounts["churned"]), ("retention_ratio", kept)):
                 opening = amounts["opening"]
                 expected[key][name] = to_digits(4, decimal(left / opening)) if opening else None
             known |= {customer for customer, amount in after.items() if amount}

@@ -131,10 +131,10 @@ def test_what_was_reached_of_every_goal(sold: Sold) -> None:
             row = {
                 "actual": rounded(actual),
                 "remaining": None if actual is None else rounded(max(target - actual, Decimal(0))),
-                "attainment_rate": None if actual is None else to_digits(4, actual / target),
+                "attainment_ratio": None if actual is None else to_digits(4, actual / target),
                 "is_current": last >= truth.today,
                 "open_pipeline": None,
-                "coverage_rate": None,
+                "coverage_ratio": None,
                 "currency": currency,
             }
             if goal["type"]["name"] == "deals_won" and row["is_current"]:
@@ -150,10 +150,10 @@ def test_what_was_reached_of_every_goal(sold: Sold) -> None:
                 pipeline = measured(list(coming))
                 row["open_pipeline"] = rounded(pipeline)
                 if row["remaining"] and pipeline is not None:
-                    row["coverage_rate"] = to_digits(4, pipeline / row["remaining"])
+                    row["coverage_ratio"] = to_digits(4, pipeline / row["remaining"])
             expected[goal["id"], key.isoformat(), first, last] = row
     assert {row["is_current"] for row in expected.values()} == {True, False}
-    assert any(row["coverage_rate"] for row in expected.values())
+    assert any(row["coverage_ratio"] for row in expected.values())
     columns = tuple(next(iter(expected.values())))
     keys = ("goal_id", "goal_attainment_id::jsonb ->> 1", "period_start_date", "period_end_date")
     assert read(account, "goal_attainment", keys, columns) == expected

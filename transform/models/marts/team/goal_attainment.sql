@@ -388,11 +388,11 @@ final as (
         {{ scaled('periods.remaining') }} as remaining,
         round(
             periods.known_actual * 1.0 / nullif(periods.target, 0), 4
-        ) as attainment_rate,
+        ) as attainment_ratio,
         {{ scaled('periods.known_pipeline') }} as open_pipeline,
         round(
             periods.known_pipeline * 1.0 / nullif(periods.remaining, 0), 4
-        ) as coverage_rate,
+        ) as coverage_ratio,
         periods.unconverted_count,
         case
             when periods.period_end_date is not null
