@@ -165,6 +165,20 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     margin = environment.get("GROSS_MARGIN", "1")
     if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", margin):
         yield f"GROSS_MARGIN is {margin}: take a share from 0 to 1 such as 0.7."
+    bands = environment.get("VALUE_BANDS", "1")
+    limits = [int(each) for each in bands.split(",") if re.fullmatch(r" *[1-9]\d* *", each)]
+    if len(limits) <= bands.count(",") or limits != sorted(set(limits)):
+        yield f"VALUE_BANDS is {bands}: take whole numbers that rise, such as 1000,5000,20000."
+    hours = environment.get("BUSINESS_HOURS", "09:00-18:00")
+    clock = r"([01]\d|2[0-3]):[0-5]\d"
+    if not re.fullmatch(rf"{clock}-({clock}|24:00)", hours) or hours[:5] >= hours[6:]:
+        yield f"BUSINESS_HOURS is {hours}: say when work begins and ends, such as 09:00-18:00."
+    for day in environment.get("BUSINESS_DAYS", "monday").split(","):
+        if day.strip().title() not in calendar.day_name:
+            yield f"BUSINESS_DAYS has {day}: take weekdays in English, such as monday,tuesday."
+    sla = environment.get("RESPONSE_SLA_HOURS", "4")
+    if not re.fullmatch(r"\d+(\.\d+)?", sla):
+        yield f"RESPONSE_SLA_HOURS is {sla}: take a number of hours such as 4."
     weekday = environment.get("WEEK_START", "monday")
     if weekday.title() not in calendar.day_name:
         yield f"WEEK_START is {weekday}: take a weekday in English such as sunday."

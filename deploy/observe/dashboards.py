@@ -128,11 +128,14 @@ API = [
            (alive("pipedrive_api_rate_limit_reset_seconds"), "seconds until empty")], width=8),
     Panel("Answers that were no success", "lines", "short",
           [(grown("pipedrive_api_call_total", "endpoint, status_code", f'{ENDPOINT}, status_code!="200"', "1h"),
-            "{{status_code}} {{endpoint}}")], width=12, description="Status 0: without an answer."),
+            "{{status_code}} {{endpoint}}")], width=8, description="Status 0: without an answer."),
     Panel("Requests sent again, and given up", "lines", "short",
           [(grown("pipedrive_api_retries_total", "endpoint", ENDPOINT, "1h"), "again {{endpoint}}"),
            (grown("pipedrive_api_retry_failures_total", "endpoint", ENDPOINT, "1h"), "given up {{endpoint}}")],
-          width=12),
+          width=8),
+    Panel("Lists that were kept, and asked for", "bars", "short",
+          [(grown("pipedrive_api_cache_hit_total", "source", ENDPOINT), "kept in {{source}}"),
+           (grown("pipedrive_api_cache_miss_total", "source", ENDPOINT), "asked for, {{source}}")], width=8),
 ]  # fmt: skip
 
 RUNS = [

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +16,10 @@ from pipedrive_sandbox.account.store import Account
 from pipedrive_sandbox.data.figures import write_figures
 from pipedrive_sandbox.data.generate import ALL_TROUBLES, generate
 from pipedrive_sandbox.records.refusals import Refusal
-from pipedrive_sandbox.server.application import Server, Settings, serve
+from pipedrive_sandbox.server.application import Server, Settings
 from pipedrive_sandbox.server.faults import Fault, fault
 from pipedrive_sandbox.server.features import FEATURES
+from pipedrive_sandbox.server.listen import serve_until_stopped
 from pipedrive_sandbox.server.oauth import App
 from pipedrive_sandbox.testing import TOKEN
 
@@ -168,30 +167,9 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
     )
     server = Server(account, settings)
     server.state.faults.extend(faults)
-    asyncio.run(_serve(server, host, port, tokens[0], ready_file))
-
-
-async def _serve(server: Server, host: str, port: int, token: str, ready_file: Path | None) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    try:
-        runner, port = await serve(server, host, port)
-    except OSError as error:
-        raise click.ClickException(
-            f"Cannot serve on {host}:{port}: {os.strerror(error.errno or 0)}."
-            " Choose another --port, or 0 for a free one."
-        ) from None
-    url = f"http://{host}:{port}"
-    if ready_file:
-        ready = {"url": url, "pid": os.getpid(), "token": token}
-        partial = ready_file.with_name(ready_file.name + ".part")
-        partial.write_bytes(orjson.dumps(ready))
-        partial.replace(ready_file)
-    click.echo(f"Pipedrive sandbox at {url}")
-    await stopped.wait()
-    await runner.cleanup()
+    asyncio.run(
+        serve_until_stopped(server, host, port, name="Pipedrive", token=tokens[0], ready_file=ready_file)
+    )
 
 
 if __name__ == "__main__":

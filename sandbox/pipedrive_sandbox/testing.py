@@ -19,8 +19,9 @@ from urllib.request import Request, urlopen
 
 from pipedrive_sandbox.account.clock import Clock
 from pipedrive_sandbox.account.store import Account
-from pipedrive_sandbox.server.application import Server, Settings, serve
+from pipedrive_sandbox.server.application import Server, Settings
 from pipedrive_sandbox.server.faults import Fault
+from pipedrive_sandbox.server.listen import serve
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -94,6 +94,12 @@ def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is
         ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is no time zone"),
         ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
         ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
+        ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: take whole numbers that rise"),
+        ({"VALUE_BANDS": "1k"}, "VALUE_BANDS is 1k: take whole numbers that rise"),
+        ({"BUSINESS_HOURS": "9-18"}, "BUSINESS_HOURS is 9-18: say when work begins and ends"),
+        ({"BUSINESS_HOURS": "18:00-09:00"}, "BUSINESS_HOURS is 18:00-09:00: say when"),
+        ({"BUSINESS_DAYS": "monday,terça"}, "BUSINESS_DAYS has terça: take weekdays in English"),
+        ({"RESPONSE_SLA_HOURS": "4h"}, "RESPONSE_SLA_HOURS is 4h: take a number of hours"),
         ({"WEEK_START": "domingo"}, "WEEK_START is domingo: take a weekday in English"),
         ({"FISCAL_YEAR_START": "April"}, "FISCAL_YEAR_START is April: take the number of a month"),
     ],
@@ -114,7 +120,8 @@ def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variable
         {"TAP_PIPEDRIVE_DEMO_API_URL": "x", "TARGET_POSTGRES_HUBSPOT_DEFAULT_TARGET_SCHEMA": "x"},
         {"TAP_SALESFORCE_TOKEN": "x", "TARGET_SNOWFLAKE_USER": "x", "TARGET": "x"},
         {"REPORTING_TIMEZONE": "America/Sao_Paulo", "REPORTING_CURRENCY": "BRL", "GROSS_MARGIN": "0.70"},
-        {"WEEK_START": "Sunday", "FISCAL_YEAR_START": "12"},
+        {"WEEK_START": "Sunday", "FISCAL_YEAR_START": "12", "VALUE_BANDS": "10, 20"},
+        {"BUSINESS_HOURS": "00:00-24:00", "BUSINESS_DAYS": "sunday, Monday", "RESPONSE_SLA_HOURS": "1.5"},
     ],
 )
 def test_settings_of_ours_and_of_other_projects_are_accepted(variables: Variables) -> None:

@@ -1,19 +1,20 @@
-"""Environments whose linked packages are named by relative paths."""
+"""Virtual environments with linked packages can be moved together with the clone."""
 
-import os
 from pathlib import Path
 
 from orchestrate.relative_paths import make_relative
 
 
-def test_a_file_that_is_shared_with_another_environment_stays_as_it_is_there(tmp_path: Path) -> None:
-    own = tmp_path / "environment" / "lib" / "python3.12" / "site-packages" / "_editable.pth"
-    own.parent.mkdir(parents=True)
-    shared = tmp_path / "cache.pth"
-    shared.write_text(f"{tmp_path}/package\n")
-    os.link(shared, own)
-    for _ in range(2):
-        make_relative(tmp_path / "environment")
-        assert own.read_text() == "../../../../package"
-    assert shared.read_text() == f"{tmp_path}/package\n"
-    assert (own.parent / own.read_text()).resolve() == tmp_path / "package"
+def test_links_become_relative_and_the_file_in_the_cache_stays(tmp_path: Path) -> None:
+    packages = tmp_path / ".venv/lib/python3.12/site-packages"
+    packages.mkdir(parents=True)
+    package, cached, link = tmp_path / "tap", tmp_path / "cached.pth", packages / "_editable_impl_tap.pth"
+    package.mkdir()
+    cached.write_text(str(package))
+    link.hardlink_to(cached)  # as uv installs
+    make_relative(tmp_path / ".venv")
+    assert link.read_text() == "../../../../tap"
+    assert (packages / link.read_text()).resolve() == package
+    assert cached.read_text() == str(package)
+    make_relative(tmp_path / ".venv")
+    assert link.read_text() == "../../../../tap"

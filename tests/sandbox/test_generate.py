@@ -1,3 +1,4 @@
+# Over 400 lines: one account is looked at from all sides, as making one takes seconds.
 """The generated account: the same every time, consistent in itself, and like a company."""
 
 import os
@@ -161,7 +162,7 @@ def test_statuses_have_their_times(spoilt: Dataset) -> None:
         expected = {"open": (None, None), "won": (closed, None), "lost": (None, closed)}
         assert (won, lost) == expected[deal["status"]]
         assert (closed is None) == (deal["status"] == "open")
-        assert (deal["lost_reason"] is None) == (deal["status"] != "lost")
+        assert deal["lost_reason"] is None or deal["status"] == "lost"
         assert deal["is_archived"] == (deal["archive_time"] is not None)
         if won:
             local = (datetime.fromisoformat(won) - timedelta(hours=3)).date()

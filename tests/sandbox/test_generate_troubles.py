@@ -189,6 +189,12 @@ def find_odd_dates(data: Dataset) -> Found:
     return found
 
 
+def reasons(data: Dataset) -> list[Any]:
+    """What a lost deal's reason may be, as a text and as an object."""
+    (options,) = (field["options"] for field in data.fields["deal"] if field["field_code"] == "lost_reason")
+    return [form for each in options for form in (each["label"], {"id": each["id"], "label": each["label"]})]
+
+
 DETECTORS: dict[str, Callable[[Dataset], Found]] = {
     "duplicate_organizations": find_duplicate_organizations,
     "duplicate_persons": find_duplicate_persons,
@@ -211,6 +217,9 @@ DETECTORS: dict[str, Callable[[Dataset], Found]] = {
     ),
     "many_digits": find_many_digits,
     "odd_dates": find_odd_dates,
+    "typed_lost_reasons": lambda data: rows_where(
+        data, "deals", lambda row: row["status"] == "lost" and row["lost_reason"] not in reasons(data)
+    ),
 }
 
 

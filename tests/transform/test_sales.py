@@ -2,243 +2,44 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
-from statistics import median
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from pipedrive_sandbox.data.generate import generate
-from pipedrive_sandbox.testing import NOW
 
 from .conftest import Account
-
-LOCAL = ZoneInfo("America/Sao_Paulo")
-DAY = timedelta(days=1)
-UNTIL = max(NOW, datetime.now(UTC)).date() + 2 * DAY
-HEADERS = {
-    "acquisition_costs": "month,crm,channel,amount,currency",
-    "category_synonyms": "crm,entity,column_name,spelling,category",
-    "exchange_rates": "rate_date,currency,reporting_currency,rate",
-}
-MARTS = (
-    *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
-    *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance"),
+from .sold import (
+    DAY,
+    Row,
+    Sold,
+    Truth,
+    added_up,
+    days_between,
+    grouped,
+    local_day,
+    middle,
+    moment,
+    month,
+    read,
+    rounded,
+    share,
+    sold,
+    value,
 )
-Row = dict[str, Any]
 
-
-def days(first: date, last: date) -> Iterator[date]:
-    """All days from the first to the last."""
-    return (first + DAY * number for number in range((last - first).days + 1))
-
-
-def quoted_rates() -> dict[tuple[str, date], Decimal]:
-    """BRL on working days, EUR on Mondays but in no July, JPY in 2026 only, PTS never; none of USD."""
-    rates = {}
-    for number, day in enumerate(days(date(2023, 1, 1), UNTIL)):
-        cents = Decimal(number % 97) / 1000
-        if day.weekday() < 5:
-            rates["BRL", day] = Decimal("0.15") + cents
-        if day.weekday() == 0 and day.month != 7:
-            rates["EUR", day] = Decimal("1.05") + cents
-        if day.year >= 2026:
-            rates["JPY", day] = Decimal("0.006")
-    return rates
-
-
-def moment(text: str | None) -> datetime | None:
-    """A moment of the API."""
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def local_day(text: str | None) -> date | None:
-    """The day of a moment where the company reports."""
-    at = moment(text)
-    return at and at.astimezone(LOCAL).date()
-
-
-def month(day: date | None) -> date | None:
-    """First day of a day's month."""
-    return day and day.replace(day=1)
-
-
-def added_up(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """A sum that leaves out what is unknown; unknown when all is."""
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known, Decimal(0)) if known else None
-
-
-def rounded(value: Any) -> Any:
-    """Numbers to six digits, to compare sums of products, each of which has ten."""
-    return round(value, 6).normalize() if isinstance(value, Decimal) else value
-
-
-def share(part: int, whole: int) -> Decimal:
-    """A share with four digits."""
-    return (Decimal(part) / whole).quantize(Decimal("0.0001"))
-
-
-def middle(numbers: list[int]) -> Decimal | None:
-    """The median, unless there is none."""
-    return Decimal(str(median(numbers))) if numbers else None
-
-
-@dataclass
-class Truth:
-    """The records as the sandbox made them, and what follows from them."""
-
-    records: dict[str, list[Row]]
-    rates: dict[tuple[str, date], Decimal]
-    now: datetime
-
-    def converted(self, amount: Decimal | None, currency: str, day: date) -> Decimal | None:
-        """An amount in US dollars, at the last rate that is less than a week old."""
-        if amount is None or not amount or currency == "USD":
-            return amount
-        for age in range(7):
-            if (currency, day - DAY * age) in self.rates:
-                return amount * self.rates[currency, day - DAY * age]
-        return None
-
-    def day_of_rate(self, deal: Row) -> date:
-        """Day at whose rate the deal is converted."""
-        closed = None if deal["status"] == "open" else local_day(deal["close_time"])
-        return closed or self.now.astimezone(LOCAL).date()
-
-    def dollars(self, deals: list[Row], of: Callable[[Row], Decimal | None]) -> Decimal | None:
-        """Amounts of deals in dollars, if all can be converted."""
-        valued = [deal for deal in deals if of(deal) is not None]
-        amounts = [self.converted(of(deal), deal["currency"], self.day_of_rate(deal)) for deal in valued]
-        return None if None in amounts else added_up(amounts)
-
-    @property
-    def deals(self) -> list[Row]:
-        """The deals that are not deleted."""
-        return [deal for deal in self.records["deals"] if deal["status"] != "deleted"]
-
-
-def value(deal: Row) -> Decimal | None:
-    """Amount of a deal."""
-    return None if deal["value"] is None else Decimal(str(deal["value"]))
-
-
-def days_between(earlier: str, later: str) -> int | None:
-    """Full days between two moments in order."""
-    first, last = moment(earlier), moment(later)
-    assert first
-    assert last
-    return (last - first) // DAY if first <= last else None
-
-
-def as_loaded(record: Row, columns: set[str]) -> Row:
-    """A record in the raw table of these columns."""
-    row = dict(record)
-    if "source_name" in columns:
-        row |= {"value": None, "currency": None}
-        row |= (
-            {"value": record["value"]["amount"], "currency": record["value"]["currency"]}
-            if record["value"]
-            else {}
-        )
-    if isinstance(row.get("lost_reason"), dict):
-        row["lost_reason"] = row["lost_reason"]["label"]
-    return {
-        key: Decimal(str(field))
-        if isinstance(field, float)
-        else field.replace("\0", "")
-        if isinstance(field, str)
-        else field
-        for key, field in row.items()
-        if key in columns
-    }
+__all__ = ["sold"]
 
 
 @pytest.fixture(scope="module")
-def truth() -> Truth:
-    records = generate(700, 1, NOW).records
-    # leads that were read before they became deals: every third one that did
-    converted = [deal for deal in records["deals"] if deal["source_lead_id"]]
-    for deal in converted[::3]:
-        created = moment(deal["add_time"])
-        assert created
-        records["leads"].append(
-            records["leads"][0]
-            | {
-                "id": deal["source_lead_id"],
-                "is_archived": False,
-                "channel": 5,
-                "add_time": (created - timedelta(days=40, hours=deal["id"] % 50)).isoformat(),
-                "_sdc_deleted_at": created.isoformat(),
-            }
-        )
-    records["leads"][1]["_sdc_deleted_at"] = NOW.isoformat()
-    records["deal_products"][0]["currency"] = "GBP"
-    records["deal_products"][1]["is_enabled"] = False
-    records["deal_products"][2]["_sdc_deleted_at"] = NOW.isoformat()
-    return Truth(records, quoted_rates(), NOW)
+def account(sold: Sold) -> Account:
+    return sold.account
 
 
 @pytest.fixture(scope="module")
-def account(
-    new_account: Callable[..., Account], truth: Truth, tmp_path_factory: pytest.TempPathFactory
-) -> Account:
-    account = new_account("sales")
-    for table in ("users", "pipelines", "stages", "deals", "leads", "activities", "deal_products", "notes"):
-        columns = set(account.columns("pipedrive", table))
-        account.insert(table, *(as_loaded(record, columns) for record in truth.records[table]))
-    account.insert(
-        "field_options",
-        *(
-            {
-                "entity": "deal",
-                "field_code": "channel",
-                "option_id": str(number),
-                "label": f"Channel {number}",
-            }
-            for number in range(1, 6)
-        ),
-    )
-    seeds = tmp_path_factory.mktemp("seeds")
-    rates = [f"{day},{currency},USD,{rate}" for (currency, day), rate in truth.rates.items()]
-    for name, header in HEADERS.items():
-        rows = rates if name == "exchange_rates" else []
-        Path(seeds / f"{name}.csv").write_text("\n".join([header, *rows, ""]))
-    run = account.dbt(
-        "build",
-        *("--select", *(f"+{mart}" for mart in MARTS), "--resource-type", "seed", "--resource-type", "model"),
-        SEEDS=str(seeds),
-        REPORTING_CURRENCY="usd",
-        REPORTING_TIMEZONE=LOCAL.key,
-    )
-    assert run.returncode == 0, run.stdout
-    results = json.loads((account.target / "run_results.json").read_text())
-    truth.now = datetime.fromisoformat(results["metadata"]["invocation_started_at"])
-    return account
-
-
-def read(account: Account, mart: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> dict[Any, Row]:
-    """Rows of a mart by their grain."""
-    rows = account.query(f"select {', '.join(keys + columns)} from marts.{mart}")
-    table = {
-        row[: len(keys)]: dict(zip(columns, map(rounded, row[len(keys) :]), strict=True)) for row in rows
-    }
-    assert len(table) == len(rows)
-    return table
-
-
-def grouped(rows: Iterable[Row], key: Callable[[Row], tuple[Any, ...]]) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by their key."""
-    groups = defaultdict(list)
-    for row in rows:
-        groups[key(row)].append(row)
-    return groups
+def truth(sold: Sold) -> Truth:
+    return sold.truth
 
 
 def test_deals_are_worth_what_the_day_they_were_closed_says(account: Account, truth: Truth) -> None:
@@ -334,22 +135,14 @@ def test_win_rates_of_every_owner_month_and_currency(account: Account, truth: Tr
             "win_rate": rounded(share(len(won), len(deals))),
             "won_value": rounded(added_up(map(value, won)) or Decimal(0)),
             "reporting_won_value": rounded(truth.dollars(won, value) if won else Decimal(0)),
-            "median_days_to_win": rounded(middle([number for number in to_win if number is not None])),
+            "median_days_to_win": rounded(middle(to_win)),
         }
     columns = tuple(next(iter(expected.values())))
     assert read(account, "win_rate_by_owner", ("owner_id", "closed_month", "currency"), columns) == expected
 
 
 def test_the_forecast_of_every_month(account: Account, truth: Truth) -> None:
-    today = truth.now.astimezone(LOCAL).date()
-    stages = {stage["id"]: stage["deal_probability"] for stage in truth.records["stages"]}
-    weighs = {line["id"]: line["is_deal_probability_enabled"] for line in truth.records["pipelines"]}
-
-    def weighted(deal: Row) -> Decimal | None:
-        of_stage = stages[deal["stage_id"]] if weighs[deal["pipeline_id"]] else 100
-        chance = of_stage if deal["probability"] is None else deal["probability"]
-        amount = value(deal)
-        return None if amount is None else amount * Decimal(chance) / 100
+    today = truth.today
 
     def key(deal: Row) -> tuple[Any, ...]:
         if deal["expected_close_date"] is None:
@@ -364,8 +157,8 @@ def test_the_forecast_of_every_month(account: Account, truth: Truth) -> None:
             "deal_count": len(deals),
             "value": rounded(added_up(map(value, deals))),
             "reporting_value": rounded(truth.dollars(deals, value)),
-            "weighted_value": rounded(added_up(map(weighted, deals))),
-            "reporting_weighted_value": rounded(truth.dollars(deals, weighted)),
+            "weighted_value": rounded(added_up(map(truth.weighted, deals))),
+            "reporting_weighted_value": rounded(truth.dollars(deals, truth.weighted)),
         }
         for group, deals in grouped(is_open, key).items()
     }
@@ -410,7 +203,7 @@ def test_what_became_of_the_leads_of_every_month(account: Account, truth: Truth)
             "archived_count": sum(not lead["deal"] and lead["is_archived"] for lead in group),
             "won_count": len(won),
             "conversion_rate": rounded(share(len(converted), len(group))),
-            "median_days_to_convert": rounded(middle([number for number in waited if number is not None])),
+            "median_days_to_convert": rounded(middle(waited)),
             "won_currency": next(iter(currencies)) if len(currencies) == 1 else None,
             "won_value": rounded(added_up(map(value, won))) if len(currencies) == 1 else None,
             "reporting_won_value": rounded(truth.dollars(won, value) if won else Decimal(0)),
@@ -430,7 +223,7 @@ def test_what_everybody_did_and_missed_in_every_week(account: Account, truth: Tr
         if activity["done"] or activity["due_date"] is None:
             return False
         if activity["due_time"] is None:
-            return date.fromisoformat(activity["due_date"]) < truth.now.astimezone(LOCAL).date()
+            return date.fromisoformat(activity["due_date"]) < truth.today
         at = moment(f"{activity['due_date']}T{activity['due_time']}+00:00")
         return at is not None and at < truth.now
 

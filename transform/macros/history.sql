@@ -70,3 +70,20 @@
     end
     $function$
 {%- endmacro %}
+
+
+{# One row per day of each row of `days_with_changes`: it lasts until the next change. #}
+{% macro all_days(today) -%}
+all_days as (
+    select
+        changes.*,
+        days.day::date as snapshot_date
+    from days_with_changes as changes
+    cross join lateral generate_series(
+        changes.day::timestamp,
+        coalesce(changes.next_day - 1, {{ today }})::timestamp,
+        interval '1 day'
+    ) as days (day)
+    where changes.deal_count > 0
+)
+{%- endmacro %}

@@ -4,7 +4,18 @@
 
 
 {% macro reporting_time(moment) -%}
-    ({{ moment }} at time zone '{{ var("reporting_timezone", env_var("REPORTING_TIMEZONE", "UTC")) }}')
+    ({{ moment }} at time zone {{ reporting_timezone() }})
+{%- endmacro %}
+
+
+{# A moment by the wall clock where the company reports. #}
+{% macro reporting_moment(timestamp) -%}
+    (({{ timestamp }}) at time zone {{ reporting_timezone() }})
+{%- endmacro %}
+
+
+{% macro reporting_timezone() -%}
+    '{{ var("reporting_timezone", env_var("REPORTING_TIMEZONE", "UTC")) }}'
 {%- endmacro %}
 
 
@@ -45,14 +56,7 @@
 
 {# Days from Monday to the day on which weeks begin. #}
 {% macro week_start_offset() %}
-    {% set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] %}
-    {% set weekday = var('week_start', env_var('WEEK_START', 'monday')) | lower %}
-    {% if weekday not in weekdays %}
-        {% do exceptions.raise_compiler_error(
-            "week_start is a weekday such as sunday, not '" ~ weekday ~ "'."
-        ) %}
-    {% endif %}
-    {{ return(weekdays.index(weekday)) }}
+    {{ return(weekday_number(var('week_start', env_var('WEEK_START', 'monday')), 'week_start')) }}
 {% endmacro %}
 
 
@@ -65,4 +69,43 @@
         ) %}
     {% endif %}
     {{ return(month | int - 1) }}
+{% endmacro %}
+
+
+{# When the company works, and how long an answer may take. #}
+{% macro business_time() %}
+    {% set hours = var('business_hours', env_var('BUSINESS_HOURS', '09:00-18:00')) | string %}
+    {% set days = var('business_days', env_var('BUSINESS_DAYS', 'monday,tuesday,wednesday,thursday,friday')) | string %}
+    {% set sla = var('response_sla_hours', env_var('RESPONSE_SLA_HOURS', '4')) | string %}
+    {% set time = '([01][0-9]|2[0-3]):[0-5][0-9]' %}
+    {% if not modules.re.fullmatch(time ~ '-(' ~ time ~ '|24:00)', hours) or hours[:5] >= hours[6:] %}
+        {% do exceptions.raise_compiler_error(
+            "business_hours is when work begins and ends, such as 09:00-18:00, not '" ~ hours ~ "'."
+        ) %}
+    {% endif %}
+    {% if not modules.re.fullmatch('[0-9]+([.][0-9]+)?', sla) %}
+        {% do exceptions.raise_compiler_error("response_sla_hours is a number of hours, such as 4, not '" ~ sla ~ "'.") %}
+    {% endif %}
+    {% set weekdays = [] %}
+    {% for day in days.split(',') %}
+        {% do weekdays.append(weekday_number(day.strip(), 'business_days') + 1) %}
+    {% endfor %}
+    {{ return({
+        'opens': hours[:5],
+        'closes': hours[6:],
+        'weekdays': weekdays | unique | sort | list,
+        'sla_seconds': '(3600 * ' ~ sla ~ ')',
+    }) }}
+{% endmacro %}
+
+
+{# Days from Monday to a weekday that a setting names. #}
+{% macro weekday_number(name, setting) %}
+    {% set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] %}
+    {% if name | lower not in weekdays %}
+        {% do exceptions.raise_compiler_error(
+            setting ~ " names weekdays such as sunday, not '" ~ name ~ "'."
+        ) %}
+    {% endif %}
+    {{ return(weekdays.index(name | lower)) }}
 {% endmacro %}

@@ -16,6 +16,7 @@ OFFICE_OFFSET = -3 * HOUR  # no daylight saving there since 2019
 _WEEKDAYS = (1.0, 1.15, 1.15, 1.05, 0.85, 0.07, 0.03)  # Monday first
 _MONTHS = (0.7, 0.8, 1.0, 1.0, 1.05, 1.0, 0.95, 1.05, 1.1, 1.1, 1.1, 0.6)
 _HOURS = (8, 9, 9, 9, 10, 10, 10, 10, 11, 11, 11, 12, 13, 14, 14, 14, 15, 15, 15, 16, 16, 17, 17, 19)
+_OPENS, _CLOSES = 8 * HOUR, 19 * HOUR
 _YEARLY_GROWTH = 1.25
 _UNIX_EPOCH = date(1970, 1, 1).toordinal()
 
@@ -101,6 +102,18 @@ class Season:
             target += DAY
         later = (target + OFFICE_OFFSET) // DAY * DAY + _office_second(rng)
         return later if later > moment else moment + 60 + int(rng.random() * 3 * HOUR)
+
+    def soon(self, rng: Random, moment: int, minutes: float) -> int:
+        """A moment so many minutes later or, when the office is closed then, on the next morning that it opens."""
+        at = moment + max(60, int(minutes * 60))
+        second = (at + OFFICE_OFFSET) % DAY
+        if _OPENS <= second < _CLOSES and not is_weekend(at):
+            return at
+        if second >= _CLOSES:
+            at += DAY
+        while is_weekend(at):
+            at += DAY
+        return (at + OFFICE_OFFSET) // DAY * DAY - OFFICE_OFFSET + _OPENS + int(rng.random() * HOUR)
 
     def edited(self, rng: Random, moment: int, days: float, share: float) -> int:
         """When a thing of `moment` was last touched: later for a share of them, never after now."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +19,9 @@ from pipedrive_sandbox.hubspot.csv_files import write_csv_files
 from pipedrive_sandbox.hubspot.figures import FIGURES
 from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES, generate, live
 from pipedrive_sandbox.hubspot.portal import Portal
-from pipedrive_sandbox.hubspot.server import Limits, Server, State, serve
+from pipedrive_sandbox.hubspot.server import Limits, Server, State
 from pipedrive_sandbox.hubspot.testing import TOKEN
+from pipedrive_sandbox.server.listen import serve_until_stopped
 
 TROUBLES = click.Choice(sorted(ALL_TROUBLES))
 DEFAULTS = Limits()
@@ -141,30 +140,9 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
         scopes=frozenset(SCOPES).difference(without_scopes),
         search_lag=search_lag,
     )
-    asyncio.run(_serve(Server(state), host, port, token, ready_file))
-
-
-async def _serve(server: Server, host: str, port: int, token: str, ready_file: Path | None) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    try:
-        runner, port = await serve(server, host, port)
-    except OSError as error:
-        raise click.ClickException(
-            f"Cannot serve on {host}:{port}: {os.strerror(error.errno or 0)}."
-            " Choose another --port, or 0 for a free one."
-        ) from None
-    url = f"http://{host}:{port}"
-    if ready_file:
-        ready = {"url": url, "pid": os.getpid(), "token": token}
-        partial = ready_file.with_name(ready_file.name + ".part")
-        partial.write_bytes(orjson.dumps(ready))
-        partial.replace(ready_file)
-    click.echo(f"HubSpot sandbox at {url}")
-    await stopped.wait()
-    await runner.cleanup()
+    asyncio.run(
+        serve_until_stopped(Server(state), host, port, name="HubSpot", token=token, ready_file=ready_file)
+    )
 
 
 if __name__ == "__main__":

@@ -214,15 +214,3 @@ def _read(body: bytes) -> Any:
 def _answer(status: int, content: Any) -> web.Response:
     body = b"" if status == 204 else orjson.dumps(content)
     return web.Response(status=status, body=body, content_type="application/json")
-
-
-async def serve(server: Server, host: str, port: int) -> tuple[web.ServerRunner, int]:
-    """Start listening, and return what stops it and the port. Raises OSError."""
-    runner = web.ServerRunner(web.Server(server.handle, access_log=None), shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    return runner, runner.addresses[0][1]

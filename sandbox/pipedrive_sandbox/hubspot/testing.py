@@ -15,8 +15,9 @@ from urllib.request import Request, urlopen
 
 from pipedrive_sandbox.hubspot.api import SCOPES
 from pipedrive_sandbox.hubspot.generate import ALL_TROUBLES, generate
-from pipedrive_sandbox.hubspot.server import Limits, Seen, Server, State, serve
+from pipedrive_sandbox.hubspot.server import Limits, Seen, Server, State
 from pipedrive_sandbox.server.faults import fault
+from pipedrive_sandbox.server.listen import serve
 from pipedrive_sandbox.testing import NOW, Reply, Trap
 
 if TYPE_CHECKING:

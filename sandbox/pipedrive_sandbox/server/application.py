@@ -311,16 +311,3 @@ def _reset(request: web.BaseRequest) -> web.Response:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response(status=500)
-
-
-async def serve(server: Server, host: str, port: int) -> tuple[web.ServerRunner, int]:
-    """Start listening; return the runner, to be cleaned up, and the port. Raises OSError."""
-    runner = web.ServerRunner(web.Server(server.handle, access_log=None), shutdown_timeout=1)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    try:
-        await site.start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    return runner, runner.addresses[0][1]

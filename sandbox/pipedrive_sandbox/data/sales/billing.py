@@ -7,7 +7,7 @@ from pipedrive_sandbox.data.draws import pick
 from pipedrive_sandbox.data.setup.reference import rounded, seeded_uuid
 from pipedrive_sandbox.data.times import DAY, date_text
 
-_IN_INSTALLMENTS = 0.15
+_IN_INSTALLMENTS = 0.3
 _DISCOUNTED = 0.1
 _REASONS = ("Desconto à vista", "Campanha de fim de ano", "Partner discount", "10%", "")
 
@@ -17,9 +17,15 @@ def _with_products(draft: Draft) -> list[Record]:
 
 
 def installments(draft: Draft) -> list[Record]:
-    """GET /api/v2/deals/installments: the value of a deal in two to six parts, month by month."""
+    """GET /api/v2/deals/installments: the value of a deal in two to six parts, month by month.
+
+    The API takes none for deals with recurring products.
+    """
     rng = draft.rng("installments")
-    deals = _with_products(draft)
+    recurring = {
+        line["deal_id"] for line in draft.records["deal_products"] if line["billing_frequency"] != "one-time"
+    }
+    deals = [deal for deal in _with_products(draft) if deal["id"] not in recurring]
     rows: list[Record] = []
     for deal in rng.sample(deals, max(min(2, len(deals)), int(_IN_INSTALLMENTS * len(deals)))):
         count = 2 + int(rng.random() * 5)

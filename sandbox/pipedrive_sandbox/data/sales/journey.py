@@ -4,14 +4,19 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pipedrive_sandbox.data.draft import Record
-from pipedrive_sandbox.data.draws import pick
+from pipedrive_sandbox.data.draws import weighted
 from pipedrive_sandbox.data.setup.reference import PIPELINES, StagePlan
 from pipedrive_sandbox.data.times import Season
 
-LOST_REASONS = (
-    "Preço", "Concorrente", "Sem orçamento", "Sem resposta", "Projeto adiado",
-    "Falta de funcionalidade", "Timing", "Perfil inadequado",
-)  # fmt: skip
+LOST_EARLY = {
+    "Sem resposta": 0.32, "Perfil inadequado": 0.24, "Sem orçamento": 0.18, "Timing": 0.1,
+    "Projeto adiado": 0.07, "Preço": 0.05, "Concorrente": 0.03, "Falta de funcionalidade": 0.01,
+}  # fmt: skip
+LOST_LATE = {
+    "Preço": 0.34, "Concorrente": 0.22, "Projeto adiado": 0.15, "Falta de funcionalidade": 0.11,
+    "Sem orçamento": 0.07, "Timing": 0.05, "Sem resposta": 0.04, "Perfil inadequado": 0.02,
+}  # fmt: skip
+LOST_REASONS = tuple(LOST_LATE)
 
 _STARTS_QUALIFIED = 0.1
 _CHANGES_PIPELINE = 0.02
@@ -79,7 +84,7 @@ def travel(rng: Random, season: Season, born: int, pipeline: int, stages: list[R
             break
         place_or_none = _next_place(rng, plan, place)
         if place_or_none is None:
-            journey.turn(moment, "lost", pick(rng, LOST_REASONS))
+            journey.turn(moment, "lost", weighted(rng, LOST_LATE if place > 1 else LOST_EARLY))
             moment = season.after(rng, moment, 5 + rng.random() * 40)
             if rng.random() > _REOPENS or moment > season.now:
                 break

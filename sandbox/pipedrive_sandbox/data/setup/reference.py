@@ -115,6 +115,7 @@ _PRODUCT_LINES = {
 }
 _PRODUCT_SIZES = ("Básico", "Plus", "Pro", "Enterprise", "Anual", "Mensal", "200 usuários")
 _RECURRING = {"Software": ("monthly", "annually", "quarterly"), "Saúde": ("monthly", "annually")}
+_CYCLES = {"monthly": (6, 12), "quarterly": (3, 4), "annually": (1, 2)}
 _PRICED_IN = ("BRL", "USD", "EUR", "JPY", "PTS")
 
 
@@ -161,7 +162,7 @@ def users(draft: Draft) -> list[Record]:
                 "active_flag": not left,
                 "timezone_name": OFFICE_TIMEZONE,
                 "timezone_offset": "-03:00",
-                "role_id": 1 if number < 2 else 2,
+                "role_id": (1, 1, 2, 3, 3, 4)[number] if number < 6 else 3 + number % 2,
                 "icon_url": None,
                 "is_you": number == 0,
                 "is_deleted": left and number % 8 == 2,
@@ -221,7 +222,7 @@ def products(draft: Draft) -> list[Record]:
         born = draft.season.start - int(rng.random() * 100 * DAY)
         price = round(10 ** (2.2 + rng.random() * 2)) * 100 - 10
         recurring = line in _RECURRING
-        cycles = pick(rng, (None, 12, 24)) if recurring else None
+        length = pick(rng, (None, 0, 1)) if recurring else None
         rows.append(
             {
                 "id": number,
@@ -237,8 +238,8 @@ def products(draft: Draft) -> list[Record]:
                 "update_time": draft.season.edited(rng, born, 800, 0.8),
                 "description": pick(rng, draft.people.phrases) if rng.random() < 0.6 else None,
                 "category": line,
-                "billing_frequency": pick(rng, _RECURRING[line]) if recurring else "one-time",
-                "billing_frequency_cycles": cycles,
+                "billing_frequency": (frequency := pick(rng, _RECURRING[line]) if recurring else "one-time"),
+                "billing_frequency_cycles": None if length is None else _CYCLES[frequency][length],
                 "prices": [
                     {
                         "product_id": number,

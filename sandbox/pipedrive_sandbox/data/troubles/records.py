@@ -232,6 +232,25 @@ def object_lost_reason(draft: Draft, rng: Random) -> Spoilt:
     return ids_of(deals=rows)
 
 
+def typed_lost_reasons(draft: Draft, rng: Random) -> Spoilt:
+    """Lost deals whose reason was typed: in other letters, without accents, with spaces; or not at all."""
+    spellings: Iterator[Callable[[str], str | None]] = cycle(
+        (
+            str.upper,
+            lambda text: _without_accents(text).lower(),
+            lambda text: f" {text.replace(' ', '  ')} ",
+            lambda text: None,
+        )
+    )
+    rows = spoil(draft, rng, "deals", "lost_reason", 0.03, lambda row: row["status"] == "lost")
+    for row in rows:
+        label, row["lost_reason"] = row["lost_reason"], next(spellings)(row["lost_reason"])
+        for line in draft.changes["deals"].get(row["id"], ()):
+            if line["field_key"] == "lost_reason" and line["new_value"] == label:
+                line["new_value"] = row["lost_reason"]
+    return ids_of(deals=rows)
+
+
 def null_product_id(draft: Draft, rng: Random) -> Spoilt:
     """Line items whose product was purged: id, name and variation are gone."""
     rows = spoil(draft, rng, "deal_products", "product_id", 0.01)
@@ -293,6 +312,7 @@ TROUBLES: dict[str, Trouble] = {
         null_product_id,
         many_digits,
         odd_dates,
+        typed_lost_reasons,
     )
 }
 ALL_TROUBLES = tuple(TROUBLES)

@@ -29,8 +29,10 @@ _OUTSIDE = ("meeting", "lunch", "visita_tecnica")
 PRIORITIES = {12: "Alta", 13: "Média", 14: "Baixa"}
 OUTCOMES = {15: "Atendeu", 16: "Não atendeu", 17: "Reagendou"}
 
+_ANSWERED_SOON = 0.75
+
 # what activities spring from
-_OCCASIONS = {"past": 0.74, "week": 0.08, "planned": 0.05, "lead": 0.07, "contact": 0.06}
+_OCCASIONS = {"past": 0.805, "week": 0.005, "planned": 0.06, "lead": 0.07, "contact": 0.06}
 
 
 class _Scene(NamedTuple):
@@ -107,14 +109,43 @@ class _Scenes:
 
 
 def activities(draft: Draft) -> list[Record]:
-    """GET /api/v2/activities: past ones, many of this week, some planned for the next fortnight."""
+    """GET /api/v2/activities: past ones, some of this week, some planned for the next fortnight."""
     rng, scenes = draft.rng("activities"), _Scenes(draft)
     count = int(draft.deals * ACTIVITIES_PER_DEAL)
     rows = [_activity(draft, rng, scenes) for _ in range(count)]
+    _answer(draft, rows)
     rows.sort(key=lambda row: (row["add_time"], row["due_date"], row["subject"]))
     for number, row in enumerate(rows, 1):
         row["id"] = number
     return rows
+
+
+def _answer(draft: Draft, rows: list[Record]) -> None:
+    """Has most deals and leads answered soon: their first activity comes early, by some owners earlier."""
+    rng, season, records = draft.rng("first answers"), draft.season, draft.records
+    firsts: dict[tuple[str, Any], Record] = {}
+    for row in sorted((row for row in rows if row["done"]), key=lambda row: row["marked_as_done_time"]):
+        for key in ("deal_id", "lead_id"):
+            firsts.setdefault((key, row[key]), row)
+    for entity, key in (("deals", "deal_id"), ("leads", "lead_id")):
+        for record in records[entity]:
+            slowness, share, place = 2.0 + record["owner_id"] % 5, rng.random(), rng.lognormvariate(0, 1.2)
+            first = firsts.get((key, record["id"]))
+            if first is None or share >= _ANSWERED_SOON:
+                continue
+            done = season.soon(rng, record["add_time"], 40 * slowness * place)
+            if done < first["marked_as_done_time"]:
+                first.update(_times(first, done), add_time=record["add_time"], update_time=done)
+
+
+def _times(row: Record, done: int) -> Record:
+    """When an activity that was done at a moment was due, at that quarter of an hour or that day."""
+    due = clock_text(done - done % 900)
+    return {
+        "due_date": date_text(done),
+        "due_time": row["due_time"] and due[: len(row["due_time"])],
+        "marked_as_done_time": done,
+    }
 
 
 def _activity(draft: Draft, rng: Random, scenes: _Scenes) -> Record:

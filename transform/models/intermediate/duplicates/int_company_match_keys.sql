@@ -126,17 +126,4 @@ match_keys as (
     from tax_ids
 ),
 
-final as (
-    select
-        concat_ws('.', crm, entity, record_id, match_rule, match_key)
-            as record_match_key_id,
-        crm,
-        entity,
-        record_id,
-        match_rule,
-        match_key
-    from match_keys
-    where match_key is not null
-)
-
-select * from final
+{{ record_match_keys() }}

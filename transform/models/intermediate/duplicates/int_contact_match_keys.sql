@@ -209,16 +209,4 @@ match_keys as (
     from tax_ids
 ),
 
-final as (
-    select
-        concat_ws('.', crm, entity, record_id, match_rule, match_key)
-            as record_match_key_id,
-        crm,
-        entity,
-        record_id,
-        match_rule,
-        match_key
-    from match_keys
-)
-
-select * from final
+{{ record_match_keys() }}

@@ -56,6 +56,14 @@ channels as (
     where entity = 'deal' and field_code = 'channel'
 ),
 
+lost_reasons as (
+    select
+        option_id,
+        label
+    from {{ ref('stg_pipedrive__field_options') }}
+    where entity = 'deal' and field_code = 'lost_reason'
+),
+
 customer_deals as (
     select
         deal_id,
@@ -88,7 +96,7 @@ final as (
         pipelines.name as pipeline_name,
         stages.name as stage_name,
         labels.labels,
-        deals.lost_reason,
+        coalesce(lost_reasons.label, deals.lost_reason) as lost_reason,
         deals.origin,
         channels.label as channel,
 
@@ -164,6 +172,8 @@ final as (
     left join pipelines on deals.pipeline_id = pipelines.pipeline_id
     left join stages on deals.stage_id = stages.stage_id
     left join channels on deals.channel_id::text = channels.option_id
+    left join lost_reasons
+        on deals.lost_reason_id::text = lost_reasons.option_id
     left join labels on deals.deal_id::text = labels.record_id
     left join activities on deals.deal_id = activities.deal_id
     left join line_items on deals.deal_id = line_items.deal_id

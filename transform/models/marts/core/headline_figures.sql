@@ -128,20 +128,4 @@ measured as (
     select * from activities_done
 ),
 
-final as (
-    select
-        concat_ws(
-            ' ', figures.position, measured.currency
-        ) as headline_figure_id,
-        figures.position,
-        figures.figure,
-        measured.currency,
-        measured.value,
-        measured.reporting_value,
-        measured.unconverted_count,
-        coalesce(measured.detail, 'none yet') as detail
-    from figures
-    left join measured on figures.position = measured.position
-)
-
-select * from final
+{{ headline_figures_of_each_currency() }}

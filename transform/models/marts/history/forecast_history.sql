@@ -69,18 +69,7 @@ days_with_changes as (
     )
 ),
 
-all_days as (
-    select
-        changes.*,
-        days.day::date as snapshot_date
-    from days_with_changes as changes
-    cross join lateral generate_series(
-        changes.day::timestamp,
-        coalesce(changes.next_day - 1, {{ today }})::timestamp,
-        interval '1 day'
-    ) as days (day)
-    where changes.deal_count > 0
-),
+{{ all_days(today) }},
 
 final as (
     select
@@ -102,15 +91,15 @@ final as (
 
         -- numerics
         all_days.deal_count,
-        all_days.value,
-        {{ in_reporting_currency(
+        {{ scaled('all_days.value') }} as value,
+        {{ scaled(in_reporting_currency(
             'all_days.value', 'all_days.currency', 'exchange_rates.rate'
-        ) }} as reporting_value,
-        all_days.weighted_value,
-        {{ in_reporting_currency(
+        )) }} as reporting_value,
+        {{ scaled('all_days.weighted_value') }} as weighted_value,
+        {{ scaled(in_reporting_currency(
             'all_days.weighted_value', 'all_days.currency',
             'exchange_rates.rate'
-        ) }} as reporting_weighted_value,
+        )) }} as reporting_weighted_value,
 
         -- booleans
         all_days.snapshot_date < first_day.seen_date as is_rebuilt,

@@ -135,18 +135,7 @@ days_with_changes as (
     )
 ),
 
-all_days as (
-    select
-        changes.*,
-        days.day::date as snapshot_date
-    from days_with_changes as changes
-    cross join lateral generate_series(
-        changes.day::timestamp,
-        coalesce(changes.next_day - 1, {{ today }})::timestamp,
-        interval '1 day'
-    ) as days (day)
-    where changes.deal_count > 0
-),
+{{ all_days(today) }},
 
 final as (
     select
