@@ -82,8 +82,9 @@ class Day:
         return found
 
     def value(self, expression: str) -> float:
-        """Ask for one number."""
-        (found,) = self.query(expression)
+        """Ask for one number, of the state ID of Pipedrive if there are several."""
+        answer = self.query(expression)
+        (found,) = [each for each in answer if each["metric"].get("state_id", STATE_ID) == STATE_ID]
         return float(found["value"][1])
 
     def told(self, status: str, alert: str) -> list[str]:
