@@ -16,7 +16,6 @@ def make_relative(environment: Path) -> None:
             os.path.relpath(line, path.parent) if line.startswith("/") else line
             for line in path.read_text(encoding="utf-8").splitlines()
         ]
-        # uv has the file in its cache, too, as a hard link: that one stays as it is.
         new = path.with_suffix(".new")
         new.write_text("\n".join(lines), encoding="utf-8")
         new.replace(path)

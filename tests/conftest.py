@@ -40,6 +40,7 @@ LONGEST_FIRST = (
     "clouds/test_airflow",
     "clouds/test_pods",
     "service/test_runbook",
+    "service/test_airflow_runs",
     "service/test_compose",
     "project/test_commands",
     "project/test_run",

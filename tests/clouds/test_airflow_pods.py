@@ -13,10 +13,11 @@ from pipedrive_sandbox.testing import Sandbox
 
 from tests.pipeline.expected import expected
 from tests.pipeline.raw import differences
-from tests.service.containers import in_own_network
+from tests.service.airflow import wait_for_runs, with_schedules
+from tests.service.containers import in_own_network, wait_until
 from tests.service.programs import environment
 from tests.service.projects import as_in_the_image
-from tests.service.test_compose import needs_root, wait_for_runs, wait_until, with_schedules
+from tests.service.test_compose import needs_root
 
 from .api_server import PORT, ApiServer, served
 from .manifests import strictly_valid

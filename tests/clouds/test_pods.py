@@ -14,8 +14,8 @@ from pipedrive_sandbox.testing import Sandbox
 from tests.pipeline.expected import expected
 from tests.pipeline.raw import differences
 from tests.project.documents import ROOT
-from tests.service.containers import PATIENCE, in_own_network
-from tests.service.test_compose import needs_root, wait_until
+from tests.service.containers import PATIENCE, in_own_network, wait_until
+from tests.service.test_compose import needs_root
 
 from .manifests import SECRETS
 from .pods import Pods

@@ -1,188 +1,25 @@
-"""Runs of the pipeline, watched by the real Prometheus, Pushgateway, Alertmanager and exporter.
-
-The day: a good run; the gateway forgets everything; a run whose token is refused, which reaches the pager; a good
-run, which resolves it. Prometheus also has a day of history before that.
-"""
+"""What a day of runs leaves in Prometheus, at the pager, in Meltano's database and in the logs, see `day`."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
-import requests
 import yaml
 from embedded_postgres.warehouse import Warehouse
-from pipedrive_sandbox.testing import Sandbox
 from run_metrics.families import FAMILIES
-from run_metrics.series import Published
 
-from ..project.documents import OBSERVE, ROOT, blocks
-from .services import DEPLOY, Service, pushgateway, receiver, wait_until
+from ..project.documents import OBSERVE, blocks
+from .day import HUBSPOT_STATE_ID, STATE_ID, TOKEN, Day, lived
+from .services import DEPLOY, wait_until
 
 pytestmark = pytest.mark.observe
-
-STATE_ID = "dev:tap-pipedrive-to-target-postgres"
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
-
-MODELS = {
-    "load_completeness.sql": """
-        select
-            stream, verdict, now() - interval '1 hour' as complete_as_of, 1.0 as lag_hours,
-            null::timestamptz as next_reading_due_at, undone_reason, undone_count, null::text as undone_detail,
-            null::text as differences, 1 as company_id, 'Sandbox' as company_name
-        from (values
-            ('deals', 'complete', null, null),
-            ('deal_changes', 'unfinished', 'budget', 3),
-            ('notes', 'unavailable', 'plan', null)
-        ) as t (stream, verdict, undone_reason, undone_count)
-    """,
-    "latest_deals.sql": "select id from {{ source('pipedrive', 'deals') }}",
-    "models.yml": """
-        {sources: [{name: pipedrive, tables: [{name: deals}]}],
-         models: [{name: latest_deals, columns: [{name: id, data_tests: [
-            unique, {accepted_values: {arguments: {values: [0]}, config: {severity: warn}}}]}]}]}
-    """,
-}
-"""A dbt project that is built in seconds: what the statement has for a mart, and a test that warns."""
-
-
-@dataclass
-class Day:
-    """What happened, and where it can be seen."""
-
-    prometheus: Service
-    gateway: Service
-    sandbox: Sandbox
-    warehouse: str
-    folder: Path
-    alerts: list[tuple[str, dict[str, Any]]]
-    outputs: list[str] = field(default_factory=list)
-    spent: list[int] = field(default_factory=list)
-    requests: int = 0
-    published: list[Published] = field(default_factory=list)
-    """After each run."""
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """Ask Prometheus for the present."""
-        found: list[dict[str, Any]] = self.prometheus.get("/api/v1/query", query=expression)["data"]["result"]
-        return found
-
-    def value(self, expression: str) -> float:
-        """Ask for one number."""
-        (found,) = self.query(expression)
-        return float(found["value"][1])
-
-    def told(self, status: str, alert: str) -> list[str]:
-        """Receivers that were told of an alert."""
-        return [
-            path
-            for path, content in self.alerts
-            for each in content["alerts"]
-            if each["status"] == status and each["labels"]["alertname"] == alert
-        ]
-
-
-def project(folder: Path) -> Path:
-    """A copy of the project with plugins of the original and a small dbt project."""
-    (folder / ".meltano").mkdir(parents=True)
-    (folder / "transform" / "models").mkdir(parents=True)
-    for name in ("meltano.yml", "logging.yaml"):
-        shutil.copy(ROOT / name, folder)
-    for kind in ("extractors", "loaders", "utilities"):
-        (folder / ".meltano" / kind).symlink_to(ROOT / ".meltano" / kind)
-    for name in ("plugins", "tap-pipedrive"):
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copy(ROOT / "transform" / "profiles.yml", folder / "transform")
-    (folder / "transform" / "dbt_project.yml").write_text("name: small\nprofile: pipedrive_warehouse\n")
-    for name, text in MODELS.items():
-        (folder / "transform" / "models" / name).write_text(text)
-    return folder
-
-
-def run(day: Day, system: str, *options: str, **settings: str) -> int:
-    """Run the pipeline as a schedule does; remember what it printed, cost and published."""
-    url = urlsplit(day.warehouse)
-    own = {
-        "MELTANO_PROJECT_ROOT": str(day.folder),
-        "MELTANO_DATABASE_URI": system.replace("postgresql://", "postgresql+psycopg://"),
-        "MELTANO_CLI_LOG_FORMAT": "json",
-        "TAP_PIPEDRIVE_API_TOKEN": TOKEN,
-        "TAP_PIPEDRIVE_API_URL": day.sandbox.url,
-        "TARGET_POSTGRES_HOST": str(url.hostname),
-        "TARGET_POSTGRES_PORT": str(url.port),
-        "TARGET_POSTGRES_USER": str(url.username),
-        "TARGET_POSTGRES_PASSWORD": unquote(url.password or ""),
-        "TARGET_POSTGRES_DATABASE": url.path[1:],
-        "PUSHGATEWAY_URL": day.gateway.url,
-    }
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_", "MELTANO_"))}
-    done = subprocess.run(
-        [Path(sys.executable).with_name("meltano"), "run", *options, "sync"],
-        cwd=day.folder,
-        env=inherited | own | settings,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    day.outputs.append(done.stderr)
-    day.spent.append(day.sandbox.stats()["tokens"])
-    text = requests.get(f"{day.gateway.url}/metrics", timeout=60).text
-    day.published.append(Published.read(text, STATE_ID))
-    return done.returncode
-
-
-def a_day_of_history(day: Day) -> None:
-    """Give Prometheus samples of the last day, in which the totals grow to what they are now."""
-    now = time.time() - 600
-    text = day.published[0].text(STATE_ID)
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    moments = [now - 86_400 + i * 1_800 for i in range(49)]
-    with (day.folder / "history.txt").open("w") as file:
-        for line in lines:
-            labels, value = line.rsplit(" ", 1)
-            is_total = bool(re.match(r"\w+_(total|sum|count|bucket)\{", labels))
-            labels = labels.replace("{", '{job="pipedrive_etl",', 1)
-            for i, moment in enumerate(moments):
-                number = float(value) * (i / 48) if is_total else float(value)
-                file.write(f"{labels} {number} {moment:.3f}\n")
-        file.write("# EOF\n")
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "history.txt", "prometheus"]
-    subprocess.run(command, cwd=day.folder, check=True, capture_output=True)
-
-
-def configured(day: Day, exporter: Service, alertmanager: Service, receivers: str) -> None:
-    """Copy the configuration of deploy/observe, with the addresses of this test and no patience."""
-    addresses = {
-        "pushgateway:9091": day.gateway,
-        "postgres-exporter:9187": exporter,
-        "localhost:9090": day.prometheus,
-        "alertmanager:9093": alertmanager,
-    }
-    text = (DEPLOY / "prometheus.yml").read_text().replace("interval: 15s", "interval: 1s")
-    for address, service in addresses.items():
-        assert address in text
-        text = text.replace(address, f"127.0.0.1:{service.port}")
-    (day.folder / "prometheus.yml").write_text(text)
-    text = (DEPLOY / "rules.yml").read_text().replace("interval: 5m", "interval: 1s")
-    (day.folder / "rules.yml").write_text(text)
-    text = (DEPLOY / "alertmanager.yml").read_text().replace("http://localhost:5001", receivers)
-    text = text.replace("group_wait: 30s", "group_wait: 0s").replace(
-        "group_interval: 5m", "group_interval: 1s"
-    )
-    (day.folder / "alertmanager.yml").write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -191,63 +28,13 @@ def day(
 ) -> Iterator[Day]:
     for kind, name in (
         ("extractor", "tap-pipedrive"),
+        ("extractor", "tap-hubspot"),
         ("loader", "target-postgres"),
         ("utility", "dbt-postgres"),
     ):
         installed(kind, name)
-    folder = project(tmp_path_factory.mktemp("observe") / "project")
-    databases = [f"observe_{os.getpid()}", f"observe_system_{os.getpid()}"]
-    url, system = (warehouse.create_database(name) for name in databases)
-    gateway = pushgateway(folder)
-    exporter = Service(
-        folder,
-        "prometheus-postgres-exporter",
-        "--web.listen-address=127.0.0.1:PORT",
-        f"--extend.query-path={DEPLOY / 'postgres-exporter.yml'}",
-        is_up="/",
-    )
-    prometheus = Service(
-        folder,
-        "prometheus",
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=prometheus",
-        "--web.listen-address=127.0.0.1:PORT",
-    )
-    alertmanager = Service(
-        folder,
-        "prometheus-alertmanager",
-        "--config.file=alertmanager.yml",
-        "--storage.path=alertmanager",
-        "--cluster.listen-address=",
-        "--web.listen-address=127.0.0.1:PORT",
-    )
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(deals=60, tokens=[TOKEN]))
-        receivers, alerts = stack.enter_context(receiver())
-        day = Day(prometheus, gateway, sandbox, url, folder, alerts)
-        for service in (gateway, exporter, alertmanager, prometheus):
-            stack.callback(service.stop)
-        gateway.start()
-        assert run(day, system, "--full-refresh", TAP_PIPEDRIVE_RECONCILE="true") == 0, day.outputs[-1][
-            -3000:
-        ]
-        day.requests = len(sandbox.requests())
-        a_day_of_history(day)
-        configured(day, exporter, alertmanager, receivers)
-        exporter.start(DATA_SOURCE_NAME=f"{system}?sslmode=disable", PATH=os.environ["PATH"])
-        alertmanager.start()
-        prometheus.start()
-        wait_until(lambda: day.query("etl_last_run_success == 1"), "the good run is scraped")
-        gateway.stop()
-        gateway.start()  # it has forgotten everything
-        assert run(day, system, TAP_PIPEDRIVE_API_TOKEN="0" * 40) != 0
-        wait_until(lambda: day.told("firing", "RunFailed"), "the pager is told")
-        sandbox.post("/sandbox/faults", {"kind": "status", "path": "/stages", "at": [1]})
-        assert run(day, system) == 0, day.outputs[-1][-3000:]
-        wait_until(lambda: day.told("resolved", "RunFailed"), "the pager is told of the repair")
+    with lived(warehouse, tmp_path_factory.mktemp("observe") / "project") as day:
         yield day
-    for name in databases:
-        warehouse.drop_database(name)
 
 
 def test_failed_run_reaches_the_pager_and_the_repair_resolves_it(day: Day) -> None:
@@ -300,11 +87,31 @@ def test_metrics_are_what_happened(day: Day) -> None:
         labels = f'{{process="{process}"}}'
         assert 20e6 < day.value(f"pipedrive_etl_process_memory_bytes{labels}") < 1e9, process
         assert day.value(f"pipedrive_etl_process_cpu_seconds_total{labels}") > 0.1, process
-    (company,) = {sample["metric"]["company_name"] for sample in day.query("etl_heartbeat")}
+    own = f'etl_heartbeat{{state_id="{STATE_ID}"}}'
+    (company,) = {sample["metric"]["company_name"] for sample in day.query(own)}
     assert company == "Sandbox"
     wait_until(lambda: day.value("meltano_runs_succeeded") == 2, "Meltano's own database")
     assert day.value("meltano_runs_failed") == 1
     assert day.query("{run_id!=''}") == []
+
+
+def test_hubspot_has_metrics_and_logs_of_its_own(day: Day) -> None:
+    values = day.hubspot_published.values
+    written = values["pipedrive_etl_records_processed"]
+    with psycopg.connect(day.warehouse) as connection:
+        for (_, label), rows in written.items():
+            table = dict(label)["stream"]
+            assert connection.execute(f"select count(*) from hubspot.{table}".encode()).fetchone() == (rows,)
+    assert {dict(label)["stream"] for _, label in written} > {"deals", "contacts", "companies"}
+    assert {*values["etl_last_run_success"].values()} == {1}
+    assert {dict(label)["process"] for _, label in values["pipedrive_etl_process_memory_bytes"]} == {
+        "tap", "target", "dbt", "meltano",
+    }  # fmt: skip
+    entries = [json.loads(line) for line in day.hubspot_output.splitlines() if line.startswith("{")]
+    assert {entry["state_id"] for entry in entries} == {HUBSPOT_STATE_ID}
+    assert {entry["stream"] for entry in entries if "stream" in entry} > {"deals", "contacts"}
+    assert len(day.hubspot_private) > 20
+    assert not [word for word in day.hubspot_private if word in day.hubspot_output]
 
 
 def substituted(expression: str) -> str:
@@ -392,7 +199,6 @@ def test_each_line_of_the_log_says_whose_it_is_and_nothing_private(day: Day) -> 
     streams = {entry["stream"] for entry in entries if "rows in" in entry["event"]}
     assert streams > {"deals", "users", "notes"}
     kept = sorted((day.folder / ".run" / "logs").iterdir())
-    assert len(kept) == 3
-    assert all(
-        json.loads(line)["state_id"] == STATE_ID for path in kept for line in path.read_text().splitlines()
-    )
+    assert len(kept) == 4
+    for path, state_id in zip(kept, [*[STATE_ID] * 3, HUBSPOT_STATE_ID], strict=True):
+        assert {json.loads(line)["state_id"] for line in path.read_text().splitlines()} == {state_id}

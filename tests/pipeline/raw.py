@@ -65,6 +65,22 @@ def _read(connection: psycopg.Connection[dict[str, Any]], name: str) -> Table:
     return Table(columns, rows)
 
 
+def contents(database: str) -> dict[str, tuple[dict[str, str], dict[Key, Row]]]:
+    """Columns and rows of each table, to compare two databases; instead of what the loader adds to a row,
+    `is_marked` says whether it is marked as deleted."""
+    return {
+        name: (
+            table.columns,
+            {
+                key: {column: value for column, value in row.items() if column not in LOADER_COLUMNS}
+                | {"is_marked": row["_sdc_deleted_at"] is not None}
+                for key, row in table.rows.items()
+            },
+        )
+        for name, table in read(database).items()
+    }
+
+
 def differences(database: str, expected: Expected) -> list[str]:
     """Everything in which the raw schema differs from the expectation, in words; the first 20."""
     found = []

@@ -1,9 +1,10 @@
 """Services of a compose file as processes, where no container engine can run; needs root.
 
 A container is a view of the machine's own files that keeps its changes to itself, with the service's volumes at
-their places. All services share a network of their own, in which their names are known. So the command line, the
-environment, the ports, the paths and the health check are those of the file, and the machine's own services are
-not in the way. What an image brings along, its programs and what its entry point does, is in IMAGES.
+their places and a host name of its own. All services share a network of their own, in which their names are known.
+So the command line, the environment, the ports, the paths and the health check are those of the file, and the
+machine's own services are not in the way. What an image brings along, its programs and what its entry point does,
+is in IMAGES.
 
 `tests/clouds/pods.py` does the same for the pods of Kubernetes, which are stricter: with the key `user`, a service
 runs as that user, without capabilities, and cannot write to its files but where a volume is.
@@ -129,6 +130,15 @@ def _filled_in(part: Any, variables: Mapping[str, str]) -> Any:
     return part
 
 
+def wait_until(condition: Callable[[], T]) -> T:
+    """Wait until a condition holds, and return what it says."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
 @dataclass
 class Containers:
     """The services of a compose file.
@@ -147,7 +157,7 @@ class Containers:
     own: Image
     mounts: Mapping[str, Path] = field(default_factory=dict)
 
-    unshare: ClassVar[tuple[str, ...]] = ("unshare", "--mount")
+    unshare: ClassVar[tuple[str, ...]] = ("unshare", "--mount", "--uts")
     """What a container has of its own, beside the network that all share."""
     images: ClassVar[Mapping[str, Image]] = IMAGES
 
@@ -170,21 +180,47 @@ class Containers:
     def __exit__(self, *_: object) -> None:
         self._cleanup.close()
 
-    def log(self, name: str) -> str:
-        """What a service has printed."""
-        return (self.folder / name / "log").read_text(errors="replace")
+    def log(self, label: str) -> str:
+        """What a container has printed."""
+        return (self.folder / label / "log").read_text(errors="replace")
 
     def up(self, *names: str) -> None:
         """Start services, each with what it depends on, and wait until they are healthy, or done."""
         for name in names:
-            service = self.services[name]
-            self.up(*(each for each in service.get("depends_on", {}) if each not in self._running))
-            self._running[name] = self._cleanup.enter_context(self._started(name))
-            if service.get("restart") == "unless-stopped":
-                self._wait_until_healthy(name)
+            self.start(name)
+            if self.services[name].get("restart") == "unless-stopped":
+                self._wait_until_healthy(name, name)
             else:
                 code = self._running[name].wait(timeout=PATIENCE)
                 assert code == 0, f"{name} ended with {code}\n{self.log(name)}"
+
+    def up_together(self, *names: str) -> None:
+        """Start services that do not depend on each other, and wait until all of them are healthy."""
+        for name in names:
+            self.start(name)
+        for name in names:
+            self._wait_until_healthy(name, name)
+
+    def up_once_more(self, name: str, **environment: str) -> str:
+        """Start another container of a service that is up, and wait until it is healthy; return its host name.
+
+        The variables replace ports that are its own in a network of its own.
+        """
+        label = f"{name}-{1 + sum(each.startswith(name) for each in self._running)}"
+        self._running[label] = self._cleanup.enter_context(
+            self._started(name, label, environment=environment)
+        )
+        self._wait_until_healthy(name, label)
+        return label
+
+    def up_anew(self, name: str, **variables: str) -> None:
+        """Stop a service and start it with other variables of .env, as `up` does where they have changed."""
+        self.variables = {**self.variables, **variables}
+        self.services = self._services()
+        process = self._running.pop(name)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=PATIENCE)
+        self.up(name)
 
     def run(self, name: str, *command: str, **environment: str) -> str:
         """Run another command in a new container of a service, to a good end; return what it printed."""
@@ -195,26 +231,26 @@ class Containers:
         return self.log(label)
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a service that ends by itself, with what it depends on, and do not wait for its end."""
+        """Start a service, with what it depends on, and do not wait for it."""
         self.up(*(each for each in self.services[name].get("depends_on", {}) if each not in self._running))
         self._running[name] = self._cleanup.enter_context(self._started(name))
         return self._running[name]
 
-    def kill(self, name: str) -> None:
-        """Kill the processes of a service at once; those with a session of their own stay."""
-        os.killpg(self._running[name].pid, signal.SIGKILL)
-        self._running[name].wait(timeout=PATIENCE)
+    def kill(self, label: str) -> None:
+        """Kill the processes of a container at once; those with a session of their own stay."""
+        os.killpg(self._running[label].pid, signal.SIGKILL)
+        self._running[label].wait(timeout=PATIENCE)
 
-    def _wait_until_healthy(self, name: str) -> None:
+    def _wait_until_healthy(self, name: str, label: str) -> None:
         check = self.services[name]["healthcheck"]["test"]
         command = check[1:] if check[0] == "CMD" else ["/bin/sh", "-c", check[1]]
         deadline = time.monotonic() + PATIENCE
         while True:
-            with self._started(name, f"{name}-health", command, entry=()) as probe:
+            with self._started(name, f"{label}-health", command, entry=(), host=label) as probe:
                 if probe.wait(timeout=PATIENCE) == 0:
                     return
-            assert self._running[name].poll() is None, f"{name} ended\n{self.log(name)}"
-            assert time.monotonic() < deadline, f"{name} is not healthy\n{self.log(name)}"
+            assert self._running[label].poll() is None, f"{label} ended\n{self.log(label)}"
+            assert time.monotonic() < deadline, f"{label} is not healthy\n{self.log(label)}"
             time.sleep(0.2)
 
     @contextmanager
@@ -225,8 +261,10 @@ class Containers:
         command: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         entry: Sequence[str] | None = None,
+        host: str = "",
     ) -> Iterator[subprocess.Popen[bytes]]:
-        service, folder = self.services[name], self.folder / (label or name)
+        label = label or name
+        service, folder, host = self.services[name], self.folder / label, host or label
         is_own = "build" in service
         image = self.own if is_own else self.images[re.sub(r"^[\w.]+\.\w+/|:.*$", "", service["image"])]
         entry = service.get("entrypoint", image.entry_point) if entry is None else entry
@@ -236,13 +274,13 @@ class Containers:
         variables = {
             "PATH": ":".join(filter(None, [image.path, os.environ["PATH"]])),
             "HOME": "/tmp",
-            "HOSTNAME": socket.gethostname(),
+            "HOSTNAME": host,
             "LANG": "C.UTF-8",
             **image.environment,
             **{key: str(value) for key, value in service.get("environment", {}).items()},
             **(environment or {}),
         }
-        script = self._script(service, folder, image, is_own=is_own)
+        script = self._script(service, folder, image, host, is_own=is_own)
         with (
             (folder / "log").open("ab") as log,
             subprocess.Popen(
@@ -265,20 +303,25 @@ class Containers:
                     except subprocess.TimeoutExpired:
                         os.killpg(process.pid, signal.SIGKILL)
 
-    def _script(self, service: Mapping[str, Any], folder: Path, image: Image, *, is_own: bool) -> str:
+    def _script(
+        self, service: Mapping[str, Any], folder: Path, image: Image, host: str, *, is_own: bool
+    ) -> str:
         """Return what sets up the container's files and starts the command in it, which is in its arguments."""
         root = folder / "root"
         layers = f"lowerdir=/,upperdir={folder / 'changes'},workdir={folder / 'work'}"
         own = shlex.quote(os.environ["PATH"])  # the container's may lack what sets it up
         lines = [f"path=$PATH; PATH={own}; chroot=$(command -v chroot)"]
-        lines += [f"mount -t overlay overlay -o {layers} {root}"]
+        lines += [f"echo {host} > /proc/sys/kernel/hostname", f"mount -t overlay overlay -o {layers} {root}"]
         lines += [f"mount --rbind {each} {root}{each}" for each in ("/proc", "/sys", "/dev")]
         for place, source in self._mounts(service, is_own=is_own):
             make = "mkdir -p" if source.is_dir() else "install -D /dev/null"
             lines.append(f'place="{root}$(chroot {root} realpath -m {shlex.quote(place)})"')  # without links
             lines.append(f'{make} "$place"; mount --bind {shlex.quote(str(source))} "$place"')
-        names = " ".join(["localhost", *self.host_names])
-        lines += [f"echo 127.0.0.1 {names} > {root}/etc/hosts"]
+        names = dict.fromkeys(["localhost", *self.host_names, host])
+        hosts = "\\n".join(
+            f"127.0.0.1 {each}" for each in names
+        )  # the first name of a line is its canonical one
+        lines += [f"printf '{hosts}\\n' > {root}/etc/hosts"]
         start = f'cd {image.folder}\n{image.before}\nexec "$@"'
         as_user = ""
         if "user" in service:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.project.documents import ROOT
 
+from .airflow import list_of_schedules
 from .programs import environment
 
 DAGS = ROOT / "orchestrate" / "airflow" / "dags"
@@ -35,6 +36,7 @@ json.dump(
                         "command": getattr(task, "bash_command", None),
                         "env": getattr(task, "env", None),
                         "pool": task.pool,
+                        "slots": task.pool_slots,
                         "retries": task.retries,
                         "after": sorted(task.upstream_task_ids),
                         "assets": [asset.name for asset in task.outlets if isinstance(asset, Asset)],
@@ -62,16 +64,6 @@ def schedules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def list_of_schedules() -> str:
-    return subprocess.run(
-        [ROOT / ".venv/bin/meltano", "schedule", "list", "--format=json"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-
-
 @pytest.fixture(scope="module")
 def described(schedules: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Airflow finds in the folder of the DAGs."""
@@ -83,6 +75,7 @@ def described(schedules: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             "MELTANO_PROJECT_ROOT": str(schedules),
+            "PIPEDRIVE_SLOTS": "3",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         stdout=subprocess.PIPE,
@@ -124,6 +117,8 @@ def test_loads_of_one_account_wait_for_each_other(described: dict[str, Any]) -> 
         for name, task in dag["tasks"].items():
             if name.startswith("tap-"):
                 assert task["pool"] == name.split("-")[1]
+    (history,) = described["dags"]["history"]["tasks"].values()
+    assert history["slots"] == 3, "the whole pool"
 
 
 def test_each_run_reports_its_failure_and_its_delay(described: dict[str, Any]) -> None:

@@ -3,16 +3,10 @@
 import base64
 import os
 import re
-import shutil
 import subprocess
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
 import psycopg
 import pytest
 import redis
@@ -22,9 +16,8 @@ from tests.pipeline.expected import expected
 from tests.pipeline.raw import differences
 from tests.project.documents import OPERATE, ROOT, blocks
 
-from .containers import PATIENCE, Containers, Image, in_own_network, services
-from .programs import deploy_program, environment
-from .projects import as_in_the_image, copy_of_project
+from .containers import Containers, in_own_network, services
+from .programs import deploy_program
 
 FILE = ROOT / "deploy" / "compose.yaml"
 TEXT = FILE.read_text()
@@ -75,7 +68,9 @@ def test_services_are_pinned_watched_and_not_open_to_others(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     for condition in service.get("depends_on", {}).values():
         assert condition["condition"] in ("service_healthy", "service_completed_successfully")
-    assert not any("docker.sock" in volume for volume in service.get("volumes", []))
+    sources = [volume.partition(":")[0] for volume in service.get("volumes", [])]
+    assert not any("docker.sock" in source for source in sources)
+    assert [each for each in sources if each.startswith(".") and not (FILE.parent / each).exists()] == []
 
 
 def image_environment(target: str) -> dict[str, str]:
@@ -89,31 +84,6 @@ def image_environment(target: str) -> dict[str, str]:
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="containers need root for their networks and mounts"
 )
-
-
-@pytest.fixture
-def containers(installed: Callable[[str, str], Path], tmp_path: Path) -> Containers:
-    """The services, before any of them is up."""
-    for kind, name in (
-        ("extractor", "tap-pipedrive"),
-        ("loader", "target-postgres"),
-        ("utility", "dbt-postgres"),
-    ):
-        installed(kind, name)
-    own = Image(
-        ("airflow",),
-        path="/opt/meltano/venv/bin:/opt/airflow/venv/bin",
-        folder="/project",
-        environment=image_environment("runtime") | image_environment("airflow"),
-    )
-    project = copy_of_project(tmp_path / "project")
-    return Containers(
-        FILE,
-        NAMES,
-        tmp_path / "containers",
-        own,
-        {"/opt/meltano": as_in_the_image(tmp_path / "meltano"), "/project": project},
-    )
 
 
 @needs_root
@@ -146,112 +116,6 @@ def run_the_pipeline(containers: Containers) -> None:
 def address(password: str, user: str, database: str = "warehouse") -> str:
     """URL of a database of the service postgres, from within the services' network."""
     return f"postgresql://{user}:{NAMES[password + '_PASSWORD']}@127.0.0.1/{database}"
-
-
-@needs_root
-@pytest.mark.airflow
-@pytest.mark.parametrize("executor", ["CeleryExecutor", "LocalExecutor"])
-def test_airflow_runs_a_schedule(containers: Containers, tmp_path: Path, executor: str) -> None:
-    airflow = as_in_the_image(tmp_path / "airflow", environment("airflow"))
-    with_schedules(tmp_path / "project", "* * * * *")
-    with_airflow = replace(
-        containers,
-        variables={**NAMES, "AIRFLOW_EXECUTOR": executor},
-        own=containers.own._replace(
-            environment={**containers.own.environment, "DBT_RESOURCE_TYPES": "model seed"}
-        ),
-        mounts={**containers.mounts, "/opt/airflow": airflow},
-    )
-    in_own_network(lambda: run_a_schedule(with_airflow))
-
-
-def with_schedules(project: Path, interval: str = "0 */4 * * *") -> None:
-    """Give the copy of a project what the image's build makes of the schedules, perhaps at other times."""
-    (project / "orchestrate").unlink()
-    shutil.copytree(
-        ROOT / "orchestrate", project / "orchestrate", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    listed = subprocess.run(
-        [ROOT / ".venv/bin/meltano", "schedule", "list", "--format=json"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    (project / "orchestrate/schedules.json").write_text(listed.replace('"0 */4 * * *"', f'"{interval}"'))
-
-
-def run_a_schedule(containers: Containers) -> None:
-    with Sandbox(deals=60) as sandbox:
-        account = {"TAP_PIPEDRIVE_API_TOKEN": sandbox.token, "TAP_PIPEDRIVE_API_URL": sandbox.url}
-        with replace(containers, variables={**containers.variables, **account}) as airflow:
-            services = [
-                name for name in SERVICES if name.startswith("airflow-") and name != "airflow-prepare"
-            ]
-            assert len(services) == 5
-            if airflow.variables["AIRFLOW_EXECUTOR"] == "LocalExecutor":
-                services.remove("airflow-worker")
-            airflow.up(*services)
-            url = address("ORCHESTRATOR", "orchestrator", "airflow")
-            wait_for_runs(airflow, url, "dag", {"models", "history", "sync-every-4-hours"})
-            airflow.run("airflow-scheduler", "airflow", "dags", "unpause", "--yes", "sync-every-4-hours")
-            assert wait_for_runs(airflow, url, "dag_run", {"sync-every-4-hours", "models"}) == {"success"}
-            assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
-            if "airflow-worker" in services:
-                kill_the_worker_of_a_load(airflow)
-
-
-def kill_the_worker_of_a_load(airflow: Containers) -> None:
-    """The load ends with its worker: another worker may start it again without two of them at work."""
-    running = wait_until(lambda: runs_of_meltano("state = 'RUNNING'"))
-    airflow.kill("airflow-worker")
-    wait_until(lambda: not [each for each in programs_at_work() if "meltano run" in each or "/tap-" in each])
-    assert runs_of_meltano("state = 'RUNNING'") == running, "the load went on to its end"
-
-
-def runs_of_meltano(condition: str) -> list[object]:
-    with psycopg.connect(address("ORCHESTRATOR", "orchestrator", "meltano")) as connection:
-        return [each for (each,) in connection.execute(f"select id from runs where {condition}")]
-
-
-def programs_at_work() -> list[str]:
-    """Command lines of all processes in the network of the services."""
-    network = os.readlink("/proc/thread-self/ns/net")
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if os.readlink(f"/proc/{process.pid}/ns/net") == network:
-                found.append(" ".join(process.cmdline()))
-    return found
-
-
-def wait_until(condition: Callable[[], T]) -> T:
-    """Wait until a condition holds, and return what it says."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
-
-
-def wait_for_runs(airflow: Containers, url: str, table: str, dags: set[str]) -> set[str]:
-    """Wait until a table of Airflow's database, at the URL, has all these DAGs, or runs of them that have ended.
-
-    Returns:
-        The states of those runs, or nothing.
-    """
-    query = {
-        "dag": "select dag_id, '' from dag",
-        "dag_run": "select dag_id, state from dag_run where state in ('success', 'failed')",
-    }[table]
-    deadline = time.monotonic() + 2 * PATIENCE
-    while True:
-        with psycopg.connect(url) as connection:
-            rows = [(dag, state) for dag, state in connection.execute(query) if dag in dags]
-        if {dag for dag, _ in rows} == dags:
-            return {state for _, state in rows} - {""}
-        assert time.monotonic() < deadline, f"{rows}\n{airflow.log('airflow-scheduler')[-5000:]}"
-        time.sleep(1)
 
 
 def stay_up(containers: Containers, names: list[str]) -> None:

@@ -1,0 +1,36 @@
+"""What several files of tests need of the services."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .containers import Containers, Image
+from .projects import as_in_the_image, copy_of_project
+from .test_compose import FILE, NAMES, image_environment
+
+
+@pytest.fixture
+def containers(installed: Callable[[str, str], Path], tmp_path: Path) -> Containers:
+    """The services, before any of them is up."""
+    for kind, name in (
+        ("extractor", "tap-pipedrive"),
+        ("extractor", "tap-hubspot"),
+        ("loader", "target-postgres"),
+        ("utility", "dbt-postgres"),
+    ):
+        installed(kind, name)
+    own = Image(
+        ("airflow",),
+        path="/opt/meltano/venv/bin:/opt/airflow/venv/bin",
+        folder="/project",
+        environment=image_environment("runtime") | image_environment("airflow"),
+    )
+    project = copy_of_project(tmp_path / "project")
+    return Containers(
+        FILE,
+        NAMES,
+        tmp_path / "containers",
+        own,
+        {"/opt/meltano": as_in_the_image(tmp_path / "meltano"), "/project": project},
+    )
