@@ -41,7 +41,9 @@ class CustomFields:
         """Types of fields that are new to the tap."""
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
-        self.known = {field.key for field in definitions}
+        self.types = {field.key: field.type for field in definitions}
+        """By key."""
+        self.known = self.types.keys()
         self._readers: dict[str, tuple[tuple[str, ...], Clean | None, Cells, Options]] = {}
         null_bytes = widest = 0
         order = {key: position for position, key in enumerate(pins)}

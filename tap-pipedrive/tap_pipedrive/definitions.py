@@ -237,8 +237,9 @@ class DefinitionListing(Listing):
         return FIELD_LISTINGS[self.name]
 
     def is_enabled(self, run: RunContext) -> bool:
-        """Return whether the entity is read: projects are an add-on, whose fields few accounts may read."""
-        return self.name != "project" or run.is_selected("projects")
+        """Return whether the run reads the entity: of several runs that share the streams, each knows the columns
+        of its own tables only."""
+        return run.reads_fields_of(self.name)
 
     def pages(self, source: Source, *, since: Any = None, checkpoint: Checkpoint) -> Iterator[Page]:
         """Yield one page with a row per field."""

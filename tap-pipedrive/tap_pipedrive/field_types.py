@@ -35,6 +35,9 @@ class Kind:
     names: tuple[tuple[str, str], ...] = ()
     """Columns (suffix) that name rows of a stream."""
 
+    is_text: bool = False
+    """Whether any text fits."""
+
 
 def _scalar(clean: Clean, schema: Schema) -> Kind:
     return Kind((("", schema),), lambda value, _: (clean(value),), clean=clean)
@@ -101,10 +104,10 @@ def _read_anything(value: Any, _: Options) -> tuple[str | None]:
     return (values.clean_text(value),)
 
 
-_TEXT = _scalar(values.clean_text, values.TEXT)
+_TEXT = replace(_scalar(values.clean_text, values.TEXT), is_text=True)
 _INTEGER = _scalar(values.clean_integer, values.INTEGER)
 _USER = replace(_INTEGER, names=(("", "users"),))
-_UNKNOWN = Kind((("", values.TEXT),), _read_anything)
+_UNKNOWN = Kind((("", values.TEXT),), _read_anything, is_text=True)
 
 KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("varchar", "varchar_auto", "varchar_options", "text", "phone", "lead"), _TEXT),
@@ -139,10 +142,13 @@ KINDS: Mapping[str, Kind] = {
         ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
         flat=("until", "timezone_id"),
     ),
-    "address": _parts(
-        ("", ("value",), values.clean_text, values.TEXT),
-        *((f"_{part}", (part,), values.clean_text, values.TEXT) for part in ADDRESS_PARTS),
-        flat=ADDRESS_PARTS,
+    "address": replace(
+        _parts(
+            ("", ("value",), values.clean_text, values.TEXT),
+            *((f"_{part}", (part,), values.clean_text, values.TEXT) for part in ADDRESS_PARTS),
+            flat=ADDRESS_PARTS,
+        ),
+        is_text=True,
     ),
 }
 """By field type of the API. Pipedrive adds types; a type that is not here becomes text."""

@@ -14,6 +14,9 @@ from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp,
 from tap_pipedrive.source import RunContext
 from tap_pipedrive.values import changed_at, clean_integer, clean_text, encode
 
+FIELD_KEY = "field_key"
+"""Column with the field that a change is about."""
+
 _START = datetime.min.replace(tzinfo=UTC)
 
 
@@ -38,7 +41,7 @@ class Change(Entity):
 class ChangeListing(ChildListing):
     """The change log of each record, which is read to its end, as it has neither ids nor a filter."""
 
-    subject: str = "field_key"
+    subject: str = FIELD_KEY
     """Key of a change that says what changed."""
 
     effort: ClassVar[int] = 3

@@ -16,6 +16,9 @@ READ_AT, LAST_ROW_AT, KNOWN, LACKING, SHAPE = "read_at", "last_row_at", "known",
 MOST_KNOWN = 1_000
 """Names that the state keeps of one list; a row that names one beyond them has the list read."""
 
+LATELY = 100
+"""Names that it keeps of a list that is too long to be known: those that rows have named last."""
+
 
 class Reference:
     """One list that is not read in each run."""
@@ -61,7 +64,7 @@ class Reference:
             is_read
             and read_at is not None
             and timedelta() <= now - read_at < most
-            and self._state.get(SHAPE) == self._shape
+            and self._state.get(SHAPE, "") == self._shape
         )
 
     def show(self, names: Iterable[Hashable]) -> None:
@@ -72,8 +75,9 @@ class Reference:
             self._shown.update(names)
 
     def name(self, names: set[Hashable]) -> None:
-        """Note what rows name. From then on the list is to be read, also if this run dies."""
+        """Note what rows name. If the list lacks it, it is to be read from then on, also if this run dies."""
         if not self._is_whole and not self.is_kept:
+            self._keep(names)
             return
         lacking = names - self._known.keys() - self._shown
         if lacking:
@@ -84,15 +88,24 @@ class Reference:
     def note_read(self, read_at: datetime | None, last_row_at: datetime | None) -> None:
         """Note that it has been read to its end. What it lacks then does not exist, and is looked for no more."""
         self.is_kept = False
-        self._known.update(dict.fromkeys(self.lacking))
+        self._keep(self.lacking)
         self.lacking = set()
         self._state.pop(LACKING, None)
-        self._state[KNOWN] = [*self._known][-MOST_KNOWN:]
-        self._state[SHAPE] = self._shape
+        if self._shape:
+            self._state[SHAPE] = self._shape
         if read_at:
             self._state[READ_AT] = rfc3339(read_at)
         if self._is_whole and last_row_at:
             self._state[LAST_ROW_AT] = last_row_at.isoformat()
+
+    def _keep(self, names: Iterable[Hashable]) -> None:
+        """Keep names for later runs, in which they are no reason to read the list."""
+        most = MOST_KNOWN if self._is_whole else LATELY
+        self._known.update(dict.fromkeys(names))
+        if not self._is_whole:
+            self._known = dict.fromkeys([*self._known][-most:])
+        if self._known:
+            self._state[KNOWN] = [*self._known][-most:]
 
 
 def _names_of(state: Mapping[str, Any], key: str) -> list[Hashable]:

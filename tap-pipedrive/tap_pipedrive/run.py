@@ -18,7 +18,8 @@ from tap_pipedrive.clocks import proven
 from tap_pipedrive.definitions import DefinitionListing, FieldDefinitions
 from tap_pipedrive.errors import BudgetSpent, OutputGone, PipedriveError
 from tap_pipedrive.limits import limits_of
-from tap_pipedrive.memory import Memory
+from tap_pipedrive.masks import Masks
+from tap_pipedrive.memory import MASK, Memory, read_anew
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.prefetch import Pool, Prefetcher
 from tap_pipedrive.references import Reference
@@ -42,6 +43,8 @@ class Run:
         self.cache = cache_of(settings)
         """Lists that earlier processes have read."""
         self.definitions = FieldDefinitions(Source("custom fields", self.client, self), self.cache)
+        self.masks = Masks(settings)
+        """What the user wants hidden."""
         self.references: dict[str, Reference] = {}
         """What the warehouse has of the lists that are read by age, by stream."""
         self.parent_indexes: dict[str, ParentIndex] = {}
@@ -111,6 +114,10 @@ class Run:
             method = "reconcile" if self.settings.reconcile else "whole"
         return Reading(table.name, method, api_version=api_version(table.listings))
 
+    def table(self, stream: str) -> Table:
+        """Return a stream of the tap, whether or not it is selected."""
+        return self._tables()[stream]
+
     def memory(self, stream: str) -> Memory:
         """Return what the state keeps of a stream besides its bookmarks."""
         return Memory(self._tables()[stream].stream_state)
@@ -149,10 +156,12 @@ class Run:
         """Return what the warehouse has of the stream's list that is read by age; None if it has no such list."""
         if table.name in self.references:
             return self.references[table.name]
-        listing = next((each for each in table.listings if each.is_reference), None)
-        if listing is None:
+        if not any(listing.is_reference for listing in table.listings):
             return None
-        state = table.get_context_state({"listing": listing.name} if listing.name else None)
+        for listing in table.listings:  # in their order, as the state has it
+            state = table.get_context_state({"listing": listing.name} if listing.name else None)
+            if listing.is_reference:
+                break
         is_whole = table.replication_key is None
         reference = Reference(state, table.shape if is_whole else "", is_whole=is_whole)
         now = self.client.last_served_at
@@ -203,6 +212,7 @@ class Run:
         for table in self._selected():
             if table.blocked:
                 continue
+            self._compare_masks(table)
             try:
                 walks, source = self.walks(table), self.source(table.name)
             except PipedriveError:
@@ -217,6 +227,16 @@ class Run:
                 for walk in walks
                 for pages in [walk.pages(source)]
             ]
+
+    def _compare_masks(self, table: Table) -> None:
+        """Have all rows read again when they are to be masked otherwise than those in the warehouse."""
+        shape, state = self.masks.shape(table.name), table.stream_state
+        if state.get(MASK, "") == shape:
+            return
+        if Memory(state).has_had_rows:
+            self._logger.info("%s: mask has changed, so that all rows are read again.", table.name)
+            read_anew(state)
+        state[MASK] = shape
 
     # What listings need to know of the run, see `source.RunContext`
 
@@ -247,13 +267,19 @@ class Run:
                 return table.custom_fields.names
         return {}
 
-    def is_selected(self, stream: str) -> bool:
-        """Return whether a stream is part of this run."""
-        return self._tables()[stream].selected
+    def reads_fields_of(self, entity: str) -> bool:
+        """Return whether the run reads rows that have the fields of an entity. If no rows of the run have any, it
+        reads those of all entities but projects, an add-on whose fields few accounts may read."""
+        entities = {table.custom_fields_of for table in self._selected()} - {None}
+        return entity in entities or not (entities or entity == "project")
 
     def unread_parents(self, stream: str) -> Sequence[int]:
         """Return the parents that could not be read on behalf of a stream and are to be asked again."""
         return self.memory(stream).unread
+
+    def lost_records(self, stream: str) -> int:
+        """Return how many records of a stream could not become rows."""
+        return self.memory(stream).lost
 
     def has_had_rows(self, stream: str) -> bool:
         """Return whether this run or an earlier one has read rows of a stream."""

@@ -21,6 +21,9 @@ from tap_pipedrive.values import MAX_IDENTIFIER
 APP = ("client_id", "client_secret", "refresh_token")
 """The settings that an app needs, together."""
 
+HASH, DROP = "hash", "drop"
+"""How a column is masked."""
+
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -172,6 +175,25 @@ class Settings(BaseModel):
         title="Source checks",
         description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
         "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
+    )
+
+    mask: dict[str, list[str] | dict[str, Literal["hash", "drop"]]] = Field(
+        default_factory=dict,
+        title="Masked columns",
+        description="Columns by stream whose values do not leave the tap, nor in samples, rejected values and "
+        'histories: `{"persons": ["name", "emails"], "deals": {"title": "drop"}}`.',
+    )
+    mask_method: Literal["hash", "drop"] = Field(
+        "hash",
+        title="Method of masking",
+        description="What stands for values of columns that `mask` lists without a method: `hash`, a keyed hash, "
+        "which is the same for the same text in all columns; or `drop`, nothing.",
+    )
+    mask_key: str | None = _secret(
+        "Key of hashes",
+        "Any text of at least 16 characters, without which nobody can tell what a hash stands for; with another "
+        "one all hashes are others.",
+        min_length=16,
     )
 
     @model_validator(mode="before")

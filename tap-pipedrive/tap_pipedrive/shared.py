@@ -100,6 +100,7 @@ def connect(url: str) -> "redis.Redis":
             retry=Retry(NoBackoff(), 0),
         )
         client.connection_pool.make_connection()  # reads the options, and does not connect yet
+        client.get_encoder().encode("")  # type: ignore[no-untyped-call]  # likewise
     except Exception:  # noqa: BLE001  of many kinds, whose texts may hold the password
         raise PipedriveError("Setting redis_url has options that Redis does not know: correct it.") from None
     return client

@@ -1,7 +1,7 @@
 """What listings, child listings and streams share: a page, where it is read from, and what a listing is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -87,6 +87,9 @@ class CheckContext(Protocol):
     def read_up_to(self, stream: str) -> datetime | None:
         """Return up to when this run has read a stream; None unless it has read it to its end."""
 
+    def is_comparable(self, stream: str, columns: Set[str]) -> bool:
+        """Return whether the rows of a stream are written as they are, with these columns."""
+
     def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Return records of the API as rows of a stream; none where stream maps change them."""
 
@@ -111,8 +114,8 @@ class RunContext(Protocol):
     def column_names(self, entity: str) -> Mapping[str, str]:
         """Return the column name of each custom field of an entity, by key."""
 
-    def is_selected(self, stream: str) -> bool:
-        """Return whether a stream is part of this run."""
+    def reads_fields_of(self, entity: str) -> bool:
+        """Return whether the field definitions of an entity are part of this run."""
 
     def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).

@@ -14,7 +14,9 @@ from tests.project.documents import DOCS, ROOT, blocks
 from tests.service.programs import cloud_program, kubectl
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("base", "airflow", "local", "yours")
+OVERLAYS = ("base", "airflow", "local", "yours", "yours-airflow")
+YOURS = {"kustomization.yaml": "yours", "airflow/kustomization.yaml": "yours-airflow"}
+"""The folders of the overlays in the documents, by the marks that these have there."""
 WORKLOADS = ("CronJob", "Deployment", "StatefulSet", "Pod")
 
 Document = dict[str, Any]
@@ -43,25 +45,31 @@ SECRETS: Mapping[str, Mapping[str, str]] = {
 
 
 def copy_of_deploy(folder: Path) -> Path:
-    """Copy the manifests and what they refer to, with secrets and with the overlay of the documents, `yours`."""
+    """Copy the manifests and what they refer to, with secrets, and with the overlays that the documents have."""
     shutil.copytree(ROOT / "deploy", folder)
     kubernetes = folder / "kubernetes"
     for name, values in SECRETS.items():
         lines = "".join(f"{key}={value}\n" for key, value in values.items())
         (kubernetes / "local" / f"{name}.secret.env").write_text(lines)
-    (example,) = [each for each in blocks(DOCS / "clouds.md") if each.mark == "kustomization.yaml"]
-    (kubernetes / "yours").mkdir()
-    (kubernetes / "yours" / "kustomization.yaml").write_text(example.text)
-    (kubernetes / "yours" / "pipeline.secret.env").write_text(
-        "".join(f"{key}={value}\n" for key, value in SECRETS["pipeline"].items())
-    )
+        for overlay in YOURS.values():
+            (kubernetes / overlay).mkdir(exist_ok=True)
+            (kubernetes / overlay / f"{name}.secret.env").write_text(lines)
+    for example in blocks(DOCS / "clouds.md"):
+        if example.mark in YOURS:
+            (kubernetes / YOURS[example.mark] / "kustomization.yaml").write_text(example.text)
     return kubernetes
 
 
-def rendered(folder: Path) -> str:
-    """Return what kustomize makes of a folder."""
+def move_postgres(kubernetes: Path, port: int) -> None:
+    """Give Postgres another port, in the one place where it stands."""
+    file = kubernetes / "base/kustomization.yaml"
+    file.write_text(file.read_text().replace("TARGET_POSTGRES_PORT=5432", f"TARGET_POSTGRES_PORT={port}"))
+
+
+def rendered(folder: Path, program: str | Path = "") -> str:
+    """Return what kustomize makes of a folder, in a program of this name or in the pinned kubectl."""
     return subprocess.run(
-        [kubectl(), "kustomize", "--load-restrictor=LoadRestrictionsNone", folder],
+        [program or kubectl(), "kustomize", "--load-restrictor=LoadRestrictionsNone", folder],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

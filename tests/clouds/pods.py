@@ -7,6 +7,7 @@ of the pod, names are those of the Services, and a container's command is the fi
 import base64
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ class Pods(Containers):
 
     names: tuple[str, ...] = ()
     """More names in the network of the pods, beside those of the Services."""
+    authority: bytes = b""
+    """The certificate of who signed that of the cluster's API; pods with a token get it."""
 
     @property
     def host_names(self) -> Iterable[str]:
@@ -82,11 +85,26 @@ class Pods(Containers):
                 **self._command(container, variables),
                 "environment": own,
                 "user": "{runAsUser}:{runAsGroup}".format_map(spec["securityContext"]),
-                "volumes": list(self._volumes(name, spec, container)),
+                "volumes": [*self._volumes(name, spec, container), *self._token(spec)],
                 "depends_on": dict.fromkeys(list(found)[-1:]),
                 **({"restart": "unless-stopped", "healthcheck": self._probe(container)} if stays else {}),
             }
         return found
+
+    def start_pod(self, name: str, pod: Document) -> subprocess.Popen[bytes]:
+        """Start a pod that no manifest has, and do not wait for its end."""
+        self.services |= self.services_of(name, pod)
+        return self.start(name)
+
+    def _token(self, spec: Document) -> Iterator[str]:
+        """Make what a container gets to talk to the cluster's API, unless its pod does without."""
+        if spec.get("automountServiceAccountToken") and self.authority:
+            account = spec["serviceAccountName"]
+            folder = self._made(f"token-{account}", 0)
+            (folder / "token").write_text(account)
+            (folder / "namespace").write_text(NAMESPACE)
+            (folder / "ca.crt").write_bytes(self.authority)
+            yield f"token-{account}:/var/run/secrets/kubernetes.io/serviceaccount"
 
     @staticmethod
     def _command(container: Document, variables: Mapping[str, str]) -> dict[str, Any]:

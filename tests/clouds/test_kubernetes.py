@@ -1,6 +1,7 @@
 """`deploy/kubernetes`: what kustomize makes of it is valid, closed, and says what the rest of the project says."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from .manifests import (
     checkov,
     containers_of,
     copy_of_deploy,
+    move_postgres,
     of_kind,
     parsed,
     pod_of,
@@ -236,12 +238,6 @@ def test_port_of_postgres_stands_once(tmp_path: Path) -> None:
         assert policy["spec"]["egress"][0]["ports"] == [{"port": 5544, "protocol": "TCP"}]
 
 
-def move_postgres(kubernetes: Path, port: int) -> None:
-    """Give Postgres another port, in the one place where it stands."""
-    file = kubernetes / "base/kustomization.yaml"
-    file.write_text(file.read_text().replace("TARGET_POSTGRES_PORT=5432", f"TARGET_POSTGRES_PORT={port}"))
-
-
 def images(document: Document) -> set[str]:
     return {each["image"] for each in containers_of(document)}
 
@@ -271,16 +267,37 @@ def test_everything_that_stays_up_is_watched(documents: dict[str, list[Document]
         )
 
 
-def test_airflow_takes_the_image_and_the_environment_of_the_runs(
-    documents: dict[str, list[Document]],
-) -> None:
-    (scheduler,) = [
-        each for name, each in of_kind(documents["airflow"], "Deployment").items() if "sched" in name
-    ]
-    container = pod_of(scheduler)["spec"]["containers"][0]
-    variables = {each["name"]: each.get("value") for each in container["env"]}
-    options = {key.rpartition("__")[2]: value for key, value in variables.items() if "EXECUTOR__" in key}
-    assert f"{options['WORKER_CONTAINER_REPOSITORY']}:{options['WORKER_CONTAINER_TAG']}" == container["image"]
+def test_airflow_and_its_tasks_have_one_image(documents: dict[str, list[Document]]) -> None:
+    image = {"airflow": "pipedrive-warehouse:airflow", "local": "pipedrive-warehouse:airflow"}
+    image["yours-airflow"] = "ghcr.io/example/pipedrive-warehouse:v0.1.0-airflow"
+    for overlay, wanted in image.items():
+        settings = of_kind(documents[overlay], "ConfigMap")["airflow"]["data"]
+        parts = [
+            settings[f"AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_{part}"]
+            for part in ("REPOSITORY", "TAG")
+        ]
+        assert ":".join(parts) == wanted
+        for name, service in of_kind(documents[overlay], "Deployment").items():
+            if name.startswith("airflow-"):
+                assert images(service) - {COMPOSE["roles"]["image"]} == {wanted}, name
+    (run,) = {image for each in of_kind(documents["yours"], "CronJob").values() for image in images(each)}
+    assert run == "ghcr.io/example/pipedrive-warehouse:v0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("repository", "tag"),
+    [("registry.example.com:5000/warehouse", "v1"), ("example.com/warehouse@sha256", "0" * 64)],
+)
+def test_image_may_have_a_port_or_a_digest(tmp_path: Path, repository: str, tag: str) -> None:
+    kubernetes = copy_of_deploy(tmp_path / "deploy")
+    file = kubernetes / "yours-airflow" / "kustomization.yaml"
+    text = file.read_text().replace("ghcr.io/example/pipedrive-warehouse", repository)
+    file.write_text(text.replace("v0.1.0-airflow", tag))
+    made = of_kind(parsed(rendered(kubernetes / "yours-airflow")), "Deployment")
+    assert {image for each in made.values() for image in images(each)} == {f"{repository}:{tag}"}
+
+
+def test_tasks_have_the_environment_of_the_runs(documents: dict[str, list[Document]]) -> None:
     (task,) = containers_of(of_kind(documents["airflow"], "Pod")["task"])
     run = pod_of(of_kind(documents["base"], "CronJob")["sync-every-4-hours"])["spec"]["containers"][0]
     assert [each for each in run["env"] if each not in task["env"]] == []
@@ -299,3 +316,11 @@ def test_secrets_are_empty_until_they_are_given(documents: dict[str, list[Docume
         "airflow": {"FAILURE_URL"},
         "services": set(),
     }
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="not installed: kubectl")
+def test_kubectl_of_this_machine_makes_the_same(tmp_path: Path) -> None:
+    """Kustomize's versions differ in what they take: what is new in one is silently left out by another."""
+    kubernetes = copy_of_deploy(tmp_path / "deploy")
+    for overlay in OVERLAYS:
+        assert rendered(kubernetes / overlay, "kubectl") == rendered(kubernetes / overlay), overlay

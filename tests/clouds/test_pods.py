@@ -1,10 +1,10 @@
 """The pods of `deploy/kubernetes` work: the schedule loads everything, even if it is told to stop on its way."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import psycopg
@@ -13,13 +13,12 @@ from pipedrive_sandbox.testing import Sandbox
 
 from tests.pipeline.expected import expected
 from tests.pipeline.raw import differences
-from tests.service.containers import PATIENCE, Image, in_own_network
-from tests.service.projects import as_in_the_image, copy_of_project
-from tests.service.test_compose import image_environment, needs_root, wait_until
+from tests.project.documents import ROOT
+from tests.service.containers import PATIENCE, in_own_network
+from tests.service.test_compose import needs_root, wait_until
 
-from .manifests import SECRETS, copy_of_deploy
+from .manifests import SECRETS
 from .pods import Pods
-from .test_kubernetes import move_postgres
 
 pytestmark = [pytest.mark.clouds, pytest.mark.observe, needs_root]
 
@@ -28,24 +27,8 @@ SECRETS_OF_ALL = {name: value for values in SECRETS.values() for name, value in 
 
 
 @pytest.fixture
-def pods(installed: Callable[[str, str], Path], tmp_path: Path) -> Pods:
-    """The whole stack, with Postgres at another port than it has in the manifests."""
-    for kind, name in (
-        ("extractor", "tap-pipedrive"),
-        ("loader", "target-postgres"),
-        ("utility", "dbt-postgres"),
-    ):
-        installed(kind, name)
-    own = Image(
-        path="/opt/meltano/venv/bin:/opt/airflow/venv/bin",
-        folder="/project",
-        environment=image_environment("runtime") | image_environment("airflow"),
-    )
-    kubernetes = copy_of_deploy(tmp_path / "deploy")
-    move_postgres(kubernetes, PORT)
-    project = copy_of_project(tmp_path / "project")
-    mounts = {"/opt/meltano": as_in_the_image(tmp_path / "meltano"), "/project": project}
-    return Pods(kubernetes / "local", {}, tmp_path / "pods", own, mounts)
+def pods(stack: Callable[[int], Pods]) -> Pods:
+    return stack(PORT)
 
 
 def test_schedule_loads_everything(pods: Pods) -> None:
@@ -69,11 +52,12 @@ def run_the_schedule(pods: Pods) -> None:
         )
         with runs:
             tell_it_to_stop(sandbox, runs)
-            assert differences(address("POSTGRES", "postgres"), expected(sandbox)) != []
+            assert differences(address("POSTGRES", "postgres", port=PORT), expected(sandbox)) != []
             runs.up("sync-every-4-hours")
             assert_nothing_is_left(runs)
-        assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
-        with psycopg.connect(address("BI", "bi")) as bi:
+            assert_the_filter_finds(runs.log("sync-every-4-hours"))
+        assert differences(address("POSTGRES", "postgres", port=PORT), expected(sandbox)) == []
+        with psycopg.connect(address("BI", "bi", port=PORT)) as bi:
             assert bi.execute("select count(*) > 0 from marts.main_bi").fetchone() == (True,)
         pods.up("prometheus", "pushgateway", "alertmanager", "postgres-exporter")
         names = ("alertmanager", "postgres", "prometheus", "pushgateway")
@@ -105,9 +89,20 @@ def assert_nothing_is_left(runs: Pods) -> None:
     assert list((runs.folder / "volumes/sync-every-4-hours-run").glob("*/*.config.json")) == []
 
 
-def address(password: str, user: str) -> str:
-    """URL of the warehouse, from within the network of the pods."""
-    return f"postgresql://{user}:{SECRETS_OF_ALL[password + '_PASSWORD']}@127.0.0.1:{PORT}/warehouse"
+def assert_the_filter_finds(log: str) -> None:
+    """The filter of deploy/terraform, whose alarm misses good runs, finds the one run that ended well."""
+    pattern = next(
+        line for line in (ROOT / "deploy/terraform/alarms.tf").read_text().splitlines() if "&&" in line
+    )
+    wanted = dict(re.findall(r'\$\.(\w+) = \\"([^"\\]+)\\"', pattern))
+    assert wanted.keys() == {"event", "status"}
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert len([each for each in lines if wanted.items() <= each.items()]) == 1
+
+
+def address(password: str, user: str, database: str = "warehouse", port: int = 5432) -> str:
+    """URL of a database, from within the network of the pods."""
+    return f"postgresql://{user}:{SECRETS_OF_ALL[password + '_PASSWORD']}@127.0.0.1:{port}/{database}"
 
 
 def scraped() -> dict[str, str]:

@@ -89,17 +89,26 @@ class Run:
         return [json.loads(line) for line in self.lines]
 
     @property
+    def id(self) -> str | None:
+        """The run's id, if it came to its statement."""
+        return next((row["run_id"] for row in self.rows("run_statements")), None)
+
+    @property
     def records(self) -> Counter[str]:
         """Number of RECORD messages by stream."""
         return Counter(message["stream"] for message in self.messages if message["type"] == "RECORD")
 
     def ids(self, stream: str) -> set[Any]:
         """Ids in the RECORD messages of a stream."""
-        return {
-            message["record"]["id"]
+        return {row["id"] for row in self.rows(stream)}
+
+    def rows(self, stream: str) -> list[Message]:
+        """What the RECORD messages of a stream hold."""
+        return [
+            message["record"]
             for message in self.messages
             if message["type"] == "RECORD" and message["stream"] == stream
-        }
+        ]
 
     @property
     def errors(self) -> list[str]:
@@ -128,7 +137,9 @@ class Pipe:
         self.rows_per_page: int | None = None
         """How many rows the tap asks for, where that is not the most; its runs are in haste then."""
         self.everything = False
-        """Whether streams that are off by default are loaded too."""
+        """Whether all streams that are off by default are loaded too."""
+        self.also: tuple[str, ...] = ()
+        """Those of them that are."""
         self._target = target
         self._folder = folder
 
@@ -167,6 +178,14 @@ class Pipe:
             assert not token or token not in seen, f"the token is in the {place}"
         assert not token or not any(token.encode() in line for line in lines), "the token is in a message"
         return run
+
+    def twin(self) -> Pipe:
+        """Another pipe into the same database, with the state that this one has now."""
+        folder = self._folder / "twin"
+        folder.mkdir()
+        twin = Pipe(self._target, folder, "", self.api)
+        twin.loader, twin.variables, twin.state = self.loader, self.variables, self.state
+        return twin
 
     def _start_tap(self, log: BinaryIO, *, in_haste: bool) -> Process:
         environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
@@ -208,11 +227,11 @@ class Pipe:
         command: list[str | Path] = [TAP, "--config", self._written("tap.json", self.api)]
         if self.state is not None:
             command += ["--state", self._written("state.json", self.state)]
-        if self.everything:
-            command += ["--catalog", self._written("catalog.json", self._all_selected(command))]
+        if self.everything or self.also:
+            command += ["--catalog", self._written("catalog.json", self._more_selected(command))]
         return command
 
-    def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
+    def _more_selected(self, command: list[str | Path]) -> dict[str, Any]:
         log = self._folder / "discovery.log"
         with (
             log.open("wb") as errors,
@@ -223,7 +242,7 @@ class Pipe:
         catalog: dict[str, Any] = json.loads(printed)
         for stream in catalog["streams"]:
             for item in stream["metadata"]:
-                if not item["breadcrumb"]:
+                if not item["breadcrumb"] and (self.everything or stream["tap_stream_id"] in self.also):
                     item["metadata"]["selected"] = True
         return catalog
 

@@ -29,7 +29,7 @@ def texts(value: Any) -> Iterator[Text]:
 
 def test_the_dashboards_are_in_their_order() -> None:
     names = [each.name for each in dashboards()]
-    assert names == ["sales", "pipeline", "team", "customers", "quality", "reports"]
+    assert names == ["sales", "pipeline", "team", "customers", "quality", "reports", "goals"]
     assert len({chart.name for chart in CHARTS}) == len(CHARTS)
 
 

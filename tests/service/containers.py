@@ -197,7 +197,8 @@ class Containers:
     def start(self, name: str) -> subprocess.Popen[bytes]:
         """Start a service that ends by itself, with what it depends on, and do not wait for its end."""
         self.up(*(each for each in self.services[name].get("depends_on", {}) if each not in self._running))
-        return self._cleanup.enter_context(self._started(name))
+        self._running[name] = self._cleanup.enter_context(self._started(name))
+        return self._running[name]
 
     def kill(self, name: str) -> None:
         """Kill the processes of a service at once; those with a session of their own stay."""
@@ -268,7 +269,9 @@ class Containers:
         """Return what sets up the container's files and starts the command in it, which is in its arguments."""
         root = folder / "root"
         layers = f"lowerdir=/,upperdir={folder / 'changes'},workdir={folder / 'work'}"
-        lines = [f"mount -t overlay overlay -o {layers} {root}"]
+        own = shlex.quote(os.environ["PATH"])  # the container's may lack what sets it up
+        lines = [f"path=$PATH; PATH={own}; chroot=$(command -v chroot)"]
+        lines += [f"mount -t overlay overlay -o {layers} {root}"]
         lines += [f"mount --rbind {each} {root}{each}" for each in ("/proc", "/sys", "/dev")]
         for place, source in self._mounts(service, is_own=is_own):
             make = "mkdir -p" if source.is_dir() else "install -D /dev/null"
@@ -289,7 +292,10 @@ class Containers:
                 " --inh-caps=-all --ambient-caps=-all --bounding-set=-all"
             )
         return "\n".join(
-            [*lines, f'exec chroot {root} {as_user} /bin/sh -e -c {shlex.quote(start)} container "$@"']
+            [
+                *lines,
+                f'PATH=$path; exec $chroot {root} {as_user} /bin/sh -e -c {shlex.quote(start)} container "$@"',
+            ]
         )
 
     def _mounts(self, service: Mapping[str, Any], *, is_own: bool) -> Iterator[tuple[str, Path]]:

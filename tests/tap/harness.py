@@ -203,7 +203,7 @@ class FakeRun:
     def column_names(self, entity: str) -> Mapping[str, str]:
         return {}
 
-    def is_selected(self, stream: str) -> bool:
+    def reads_fields_of(self, entity: str) -> bool:
         return True
 
     def parent_index(self, stream: str, since: datetime | None, source: Source) -> ParentIndex:

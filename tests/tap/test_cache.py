@@ -1,3 +1,4 @@
+# Over 400 lines: what is saved and what must not be lost is asked of the same account.
 """Definitions and other lists that an earlier process has read: what they save, what they never cost."""
 
 from __future__ import annotations

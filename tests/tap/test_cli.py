@@ -1,3 +1,4 @@
+# Over 400 lines: one row for each thing that a user can do wrong.
 """The command line: what it prints, how it ends, one sentence for what it cannot do."""
 
 from __future__ import annotations

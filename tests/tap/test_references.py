@@ -246,6 +246,17 @@ def test_what_no_list_has_is_looked_for_once(case: str) -> None:
         assert read == set(BY_AGE)
 
 
+def test_a_lead_that_was_named_when_the_list_was_read_is_no_reason_to_read_it() -> None:
+    """Each run reads the newest activities once more, as it looks back a minute."""
+    world = Company()
+    world.change("/api/v2/activities", lead_id="old")
+    with fake(account({}, spoil=world.answer)) as server:
+        first, _ = world.read_since(server.url)
+        second, read = world.read_since(server.url, first.state)
+        assert second.records("activities")
+        assert read == set()
+
+
 def test_what_appears_between_a_list_and_the_row_that_names_it_is_found(living: Sandbox) -> None:
     """In a first load, too: users are read before the deals."""
     world = Company()

@@ -32,7 +32,8 @@ HEADERS = {
 MARTS = (
     *("fct_deals", "fct_deal_products", "fct_notes", "headline_figures"),
     *("win_rate_by_owner", "forecast", "lead_conversion", "activity_performance", "lost_reasons"),
-    *("sales_cycle", "lead_response", "recurring_revenue"),
+    *("sales_cycle", "lead_response", "recurring_revenue", "revenue_outlook"),
+    *("goal_attainment", "team_performance", "mail_and_calls", "project_delivery"),
 )
 LOADED = (
     *("users", "pipelines", "stages", "persons", "organizations", "products", "activity_types", "currencies"),
@@ -117,6 +118,8 @@ class Truth:
     """The records as the sandbox made them, and what follows from them."""
 
     records: dict[str, list[Row]]
+    log: dict[int, list[Row]]
+    """Changes by deal, oldest first."""
     rates: dict[tuple[str, date], Decimal]
     now: datetime
 
@@ -144,6 +147,15 @@ class Truth:
         valued = [deal for deal in deals if of(deal) is not None]
         amounts = [self.converted(of(deal), deal["currency"], self.day_of_rate(deal)) for deal in valued]
         return None if None in amounts else added_up(amounts)
+
+    def weighted(self, deal: Row) -> Decimal | None:
+        """Amount of an open deal times its chance of winning."""
+        stages = {stage["id"]: stage["deal_probability"] for stage in self.records["stages"]}
+        weighs = {line["id"]: line["is_deal_probability_enabled"] for line in self.records["pipelines"]}
+        of_stage = stages[deal["stage_id"]] if weighs[deal["pipeline_id"]] else 100
+        chance = of_stage if deal["probability"] is None else deal["probability"]
+        amount = value(deal)
+        return None if amount is None else amount * Decimal(chance) / 100
 
     @property
     def deals(self) -> list[Row]:
@@ -278,7 +290,8 @@ def sold(warehouse: Warehouse, dbt: Dbt, run_folder: Path) -> Sold:
             load(first, dataset)
             began.write_text(f"{first.url} {build(first, seeds).isoformat()}")
     url, now = began.read_text().split()
-    return Sold(Account(url, folder, dbt), Truth(dataset.records, rates, datetime.fromisoformat(now)))
+    truth = Truth(dataset.records, dataset.changes["deals"], rates, datetime.fromisoformat(now))
+    return Sold(Account(url, folder, dbt), truth)
 
 
 def read(account: Account, mart: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> dict[Any, Row]:

@@ -6,9 +6,22 @@ from collections import defaultdict
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .sold import DAY, Row, Sold, Truth, local_day, read, rounded, sold
+from .sold import (
+    DAY,
+    Row,
+    Sold,
+    Truth,
+    added_up,
+    grouped,
+    local_day,
+    month,
+    read,
+    rounded,
+    sold,
+    value,
+)
 from .test_reports import to_digits
 
 __all__ = ["sold"]
@@ -105,7 +118,7 @@ def test_what_recurs_and_how_that_changes(sold: Sold) -> None:
             expected[key] |= {f"{part}_count": counts[part] for part in PARTS[1:-1]}
             expected[key]["customer_count"] = sum(map(bool, after.values()))
             kept = amounts["opening"] + amounts["expansion"] - amounts["contraction"] - amounts["churned"]
-            for name, left in (("churn_rate", amounts["churned"]), ("retention_rate", kept)):
+            for name, left in (("churn_rate", amounts["churned"]), ("retention_ratio", kept)):
                 opening = amounts["opening"]
                 expected[key][name] = to_digits(4, decimal(left / opening)) if opening else None
             known |= {customer for customer, amount in after.items() if amount}
@@ -114,6 +127,43 @@ def test_what_recurs_and_how_that_changes(sold: Sold) -> None:
     assert seen == set(PARTS[1:-1])
     keys = ("month", "revenue_source", "currency")
     assert read(account, "recurring_revenue", keys, tuple(next(iter(expected.values())))) == expected
+
+
+def test_what_was_won_and_what_is_expected(sold: Sold) -> None:
+    account, truth = sold
+
+    def key(deal: Row) -> tuple[Any, ...]:
+        day = deal["expected_close_date"] and date.fromisoformat(deal["expected_close_date"])
+        day = local_day(deal["close_time"]) if deal["status"] == "won" else day
+        return month(day), deal["pipeline_id"], deal["owner_id"], deal["currency"]
+
+    def part(deal: Row) -> str:
+        day = deal["expected_close_date"]
+        is_overdue = day is not None and date.fromisoformat(day) < truth.today
+        return "won" if deal["status"] == "won" else "overdue" if is_overdue else "expected"
+
+    counting = [
+        deal
+        for deal in truth.deals
+        if deal["status"] == "won" or (deal["status"] == "open" and not deal["is_archived"])
+    ]
+    expected = {}
+    for group, deals in grouped(counting, key).items():
+        row: Row = {}
+        for name in ("won", "expected", "overdue"):
+            own = [deal for deal in deals if part(deal) == name]
+            row[f"{name}_count"] = len(own)
+            for kind, of in (("value", value), ("weighted_value", truth.weighted)):
+                if (name, kind) != ("won", "weighted_value"):
+                    row[f"{name}_{kind}"] = rounded(added_up(map(of, own)) if own else Decimal(0))
+                    in_dollars = truth.dollars(own, of) if own else Decimal(0)
+                    row[f"reporting_{name}_{kind}"] = rounded(in_dollars)
+        row["outlook_value"] = rounded(row["won_value"] + row["expected_weighted_value"])
+        dollars = (row["reporting_won_value"], row["reporting_expected_weighted_value"])
+        row["reporting_outlook_value"] = None if None in dollars else rounded(sum(dollars))
+        expected[group] = row
+    keys = ("month", "pipeline_id", "owner_id", "currency")
+    assert read(account, "revenue_outlook", keys, tuple(next(iter(expected.values())))) == expected
 
 
 def decimal(amount: Fraction) -> Decimal:

@@ -143,14 +143,6 @@ def test_win_rates_of_every_owner_month_and_currency(account: Account, truth: Tr
 
 def test_the_forecast_of_every_month(account: Account, truth: Truth) -> None:
     today = truth.today
-    stages = {stage["id"]: stage["deal_probability"] for stage in truth.records["stages"]}
-    weighs = {line["id"]: line["is_deal_probability_enabled"] for line in truth.records["pipelines"]}
-
-    def weighted(deal: Row) -> Decimal | None:
-        of_stage = stages[deal["stage_id"]] if weighs[deal["pipeline_id"]] else 100
-        chance = of_stage if deal["probability"] is None else deal["probability"]
-        amount = value(deal)
-        return None if amount is None else amount * Decimal(chance) / 100
 
     def key(deal: Row) -> tuple[Any, ...]:
         if deal["expected_close_date"] is None:
@@ -165,8 +157,8 @@ def test_the_forecast_of_every_month(account: Account, truth: Truth) -> None:
             "deal_count": len(deals),
             "value": rounded(added_up(map(value, deals))),
             "reporting_value": rounded(truth.dollars(deals, value)),
-            "weighted_value": rounded(added_up(map(weighted, deals))),
-            "reporting_weighted_value": rounded(truth.dollars(deals, weighted)),
+            "weighted_value": rounded(added_up(map(truth.weighted, deals))),
+            "reporting_weighted_value": rounded(truth.dollars(deals, truth.weighted)),
         }
         for group, deals in grouped(is_open, key).items()
     }

@@ -38,6 +38,47 @@ figures as (
     from deals
     union all
     select
+        'lost reasons' as figure,
+        deals.lost as facts,
+        (
+            select coalesce(sum(lost_count), 0)
+            from {{ ref('lost_reasons') }}
+        ) as mart
+    from deals
+    union all
+    select
+        'sales cycles by ' || breakdowns.breakdown as figure,
+        deals.won + deals.lost as facts,
+        (
+            select coalesce(sum(cycles.closed_count), 0)
+            from {{ ref('sales_cycle') }} as cycles
+            where cycles.breakdown = breakdowns.breakdown
+        ) as mart
+    from deals
+    cross join (
+        values ('all'), ('channel'), ('value_band'), ('owner')
+    ) as breakdowns (breakdown)
+    union all
+    select
+        'deals in the outlook' as figure,
+        deals.won + deals.open as facts,
+        (
+            select coalesce(
+                sum(won_count + expected_count + overdue_count), 0
+            )
+            from {{ ref('revenue_outlook') }}
+        ) as mart
+    from deals
+    union all
+    select
+        'first responses' as figure,
+        (select count(*) from {{ ref('fct_first_responses') }}) as facts,
+        (
+            select coalesce(sum(record_count), 0)
+            from {{ ref('lead_response') }}
+        ) as mart
+    union all
+    select
         'open deals' as figure,
         deals.open as facts,
         (

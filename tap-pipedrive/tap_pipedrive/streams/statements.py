@@ -43,6 +43,10 @@ class RunStatement(Entity):
     is_missing: Boolean = Field(None, description="Whether the run counts the list as missing, see `missing`")
     left_count: Integer = Field(None, description="Records whose lists the tokens did not suffice for")
     runs_left: Integer = Field(None, description="How many more runs like this one these take, about")
+    days_left: Integer = Field(
+        None,
+        description="How many days these take, about, where the tokens of a day are what keeps them waiting",
+    )
     unread_count: Integer = Field(None, description="Parents that do not answer; each run asks them again")
     unread_ids: List = None
     tokens_spent: Integer = Field(None, description="API tokens that the stream cost")
@@ -53,6 +57,7 @@ class RunStatement(Entity):
     last_complete_pass: Timestamp = Field(
         None, description="Begin of the last reading from beginning to end, by Pipedrive's clock"
     )
+    is_mapped: Boolean = Field(None, description="Whether stream_maps change or leave out rows of the stream")
     previous_run_died: Boolean = Field(None, description="Whether the run before ended without a statement")
 
 
@@ -93,7 +98,12 @@ class SourceCounts(PipedriveStream):
     primary_keys = ("run_id", "stream", "figure", "currency")
     keeps_missing_rows = True
     listings = (
-        SummaryListing("deals", "/api/v1/deals/summary", price=40),
+        SummaryListing(
+            "deals",
+            "/api/v1/deals/summary",
+            price=40,
+            needs=frozenset({"status", "value", "currency", "is_archived", "is_deleted"}),
+        ),
         ChangedListing("deals", "/api/v2/deals", price=10, params={"status": "open,won,lost,deleted"}),
         *(NewestListing(name, each.path, each.price) for name, each in CHECKED.items()),
     )

@@ -8,12 +8,21 @@ from pipedrive_sandbox.data.setup.reference import seeded_uuid
 from pipedrive_sandbox.data.times import DAY, date_text
 from pipedrive_sandbox.records.model import COMPANY_ID, GOAL_TYPES
 
+_PER_DEAL = {
+    "deals_won": 0.33, "deals_progressed": 0.4, "activities_completed": 1.5, "activities_added": 1.6,
+    "deals_started": 1.0,
+}  # fmt: skip
+_IN_MONTHS = {"weekly": 0.23, "monthly": 1.0, "quarterly": 3.0, "yearly": 12.0}
+_USUAL_VALUE = 30_000
+
 LEAD_SOURCES = (
     "Manually created", "Deal", "Web forms", "Prospector", "Leadbooster", "Live chat", "Import",
     "Website visitors", "Workflow automation", "API",
 )  # fmt: skip
 
-_ROLES = (("Diretoria", None, 1), ("Vendas", 1, 2), ("Parceiros", 2, 3))
+_ROLES = (
+    ("Diretoria", None, 1), ("Vendas", 1, 2), ("Inside sales", 2, 3), ("Enterprise", 2, 3), ("Parceiros", 2, 3),
+)  # fmt: skip
 _PERMISSION_SETS = {
     "sales": ("Deals regular user", "Access to sales data may be limited", "regular"),
     "global": ("Global regular user", "", "regular"),
@@ -87,31 +96,33 @@ def goals(draft: Draft) -> list[Record]:
         elif name == "deals_progressed":
             params["stage_id"] = records["stages"][3]["id"]
         by_value = name in ("deals_won", "deals_started") and place % 3 == 0
-        outcome: Record = {"target": 10 * (1 + int(rng.random() * 20)), "tracking_metric": "quantity"}
-        if by_value:
-            outcome = {"target": 250_000, "tracking_metric": "sum", "currency_id": 1}
-        company = place % 3 == 0
+        company, ambition = place % 3 == 0, 0.75 + rng.random() * 0.5
         over = place % 5 == 4
         begun = draft.season.start + int(rng.random() * 300 * DAY)
-        rows.append(
-            {
-                "id": f"{rng.getrandbits(128):032x}",
-                "owner_id": staff[0],
-                "title": f"Meta {place + 1}: {name.replace('_', ' ')}",
-                "type": {"name": name, "params": params},
-                "assignee": {"type": "company", "id": 1}
-                if company
-                else {"type": "person", "id": staff[0] if place == 1 else pick(rng, staff)},
-                "interval": pick(rng, ("weekly", "monthly", "quarterly", "yearly")),
-                "duration": {
-                    "start": date_text(begun),
-                    "end": date_text(begun + 365 * DAY) if over or place % 2 else None,
-                },
-                "expected_outcome": outcome,
-                "is_active": not over,
-                "report_ids": [f"{rng.getrandbits(128):032x}"],
-            }
+        goal: Record = {
+            "id": f"{rng.getrandbits(128):032x}",
+            "owner_id": staff[0],
+            "title": f"Meta {place + 1}: {name.replace('_', ' ')}",
+            "type": {"name": name, "params": params},
+            "assignee": {"type": "company", "id": 1}
+            if company
+            else {"type": "person", "id": staff[0] if place == 1 else pick(rng, staff)},
+            "interval": pick(rng, tuple(_IN_MONTHS)),
+            "duration": {
+                "start": date_text(begun),
+                "end": date_text(begun + 365 * DAY) if over or place % 2 else None,
+            },
+            "is_active": not over,
+            "report_ids": [f"{rng.getrandbits(128):032x}"],
+        }
+        usual = draft.deals / 24 * _PER_DEAL[name] * _IN_MONTHS[goal["interval"]]
+        target = max(1, round(usual * ambition / (1 if company else len(staff))))
+        goal["expected_outcome"] = (
+            {"target": target * _USUAL_VALUE, "tracking_metric": "sum", "currency_id": 1}
+            if by_value
+            else {"target": target, "tracking_metric": "quantity"}
         )
+        rows.append(goal)
     return rows
 
 

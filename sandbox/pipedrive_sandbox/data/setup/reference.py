@@ -162,7 +162,7 @@ def users(draft: Draft) -> list[Record]:
                 "active_flag": not left,
                 "timezone_name": OFFICE_TIMEZONE,
                 "timezone_offset": "-03:00",
-                "role_id": 1 if number < 2 else 2,
+                "role_id": (1, 1, 2, 3, 3, 4)[number] if number < 6 else 3 + number % 2,
                 "icon_url": None,
                 "is_you": number == 0,
                 "is_deleted": left and number % 8 == 2,

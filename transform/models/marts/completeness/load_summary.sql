@@ -6,6 +6,38 @@ streams as (
     select * from {{ ref('load_completeness') }}
 ),
 
+worded as (
+    select
+        stream,
+        verdict,
+        complete_as_of,
+        next_reading_due_at,
+        case
+            when verdict not in ('unfinished', 'unread') or coalesce(undone_count, 0) = 0 then stream
+            when stream like '%\_changes' then format(
+                'the history of %s %s%s',
+                to_char(undone_count, 'FM999,999,999,999'),
+                replace(regexp_replace(stream, '_changes$', ''), '_', ' '),
+                case when undone_count > 1 then 's' end
+            )
+            else format(
+                '%s record%s of %s',
+                to_char(undone_count, 'FM999,999,999,999'),
+                case when undone_count > 1 then 's' end,
+                stream
+            )
+        end as subject,
+        case
+            when verdict = 'missing' then ': ' || undone_detail
+            when verdict = 'different' then ': ' || differences
+            when days_left is not null
+                then format(', done in about %s day%s', days_left, case when days_left > 1 then 's' end)
+            when runs_left is not null
+                then format(', done in about %s more run%s', runs_left, case when runs_left > 1 then 's' end)
+        end as detail
+    from streams
+),
+
 summarized as (
     select
         count(*) as stream_count,
@@ -19,29 +51,13 @@ summarized as (
             where verdict = 'complete' and next_reading_due_at is not null
         ) as kept,
         string_agg(
-            format(
-                '%s (%s%s)',
-                stream,
-                verdict,
-                case
-                    when verdict = 'unread'
-                        then format(': %s records', undone_count)
-                    when verdict = 'unfinished' and undone_count > 0
-                        then format(
-                            ': %s records, about %s more runs',
-                            undone_count,
-                            runs_left
-                        )
-                    when verdict = 'missing' then ': ' || undone_detail
-                    when verdict = 'different' then ': ' || differences
-                end
-            ),
+            format('%s (%s%s)', subject, verdict, detail),
             ', '
             order by verdict, stream
         ) filter (where verdict != 'complete') as exceptions,
         coalesce(bool_or(verdict in ('missing', 'unloaded')), false)
             as has_missing
-    from streams
+    from worded
 ),
 
 final as (

@@ -290,7 +290,7 @@ final as (
                 - contraction_revenue - churned_revenue
             ) / nullif(greatest(opening_revenue, 0), 0),
             4
-        ) as retention_rate,
+        ) as retention_ratio,
 
         -- dates
         month

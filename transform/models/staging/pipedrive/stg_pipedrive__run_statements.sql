@@ -26,6 +26,7 @@ renamed as (
         values_rejected,
         left_count,
         runs_left,
+        days_left,
         unread_count,
         tokens_spent,
         run_tokens_spent,
@@ -33,6 +34,7 @@ renamed as (
 
         -- booleans
         is_missing,
+        is_mapped,
         previous_run_died as has_previous_run_died,
 
         -- timestamps
