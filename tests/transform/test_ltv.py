@@ -142,14 +142,18 @@ def with_odd_deals(data: Dataset) -> Dataset:
     return replace(data, records=data.records | {"deals": deals + odd, "persons": persons})
 
 
-def let_duplicates_buy(portal: Portal, groups: Groups) -> None:
-    """Give each contact that is there twice a won deal of its own, which names no company."""
+def let_duplicates_buy(portal: Portal, troubles: dict[str, Any]) -> None:
+    """Give each contact that is there twice a won deal that names no company, of a company that is there once."""
+    companies, contacts = (
+        canonical(troubles[f"duplicate_{kind}"]["groups"]) for kind in ("companies", "contacts")
+    )
     won = [
-        record
-        for record in portal.listed("deals")
-        if portal.text("deals", record, "hs_is_closed_won") == "true"
+        deal
+        for deal in portal.listed("deals")
+        if portal.text("deals", deal, "hs_is_closed_won") == "true"
+        and companies.keys().isdisjoint(deal.associated.get("companies", ()))
     ]
-    for contact, deal in zip(canonical(groups), won, strict=False):
+    for contact, deal in zip(contacts, reversed(won), strict=False):
         deal.associated = {"contacts": [contact]}
         deal.values |= {"company_domain": None, "contact_email": None}
 
@@ -169,7 +173,7 @@ def sold(new_account: Callable[..., Account], tmp_path_factory: pytest.TempPathF
     account = new_account("sold")
     data = with_odd_deals(generate(400, 1, NOW))
     portal, manifest = generate_hubspot(400, 6, NOW)  # a seed with no two doctors of one name
-    let_duplicates_buy(portal, manifest["troubles"]["duplicate_contacts"]["groups"])
+    let_duplicates_buy(portal, manifest["troubles"])
     load_pipedrive(account, data)
     load_hubspot(account, portal)
     seeds = write_seeds(tmp_path_factory.mktemp("seeds"))
