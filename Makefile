@@ -59,6 +59,9 @@ generate: .venv/ready ## what other files repeat of the tap's streams and settin
 sample: .venv/ready   ## write the output of `make run` into the READMEs
 	@.venv/bin/python -m tests.project.sample_output
 
+pictures: .venv/ready ## take the pictures that the documents show, of the demo's pages
+	@.venv/bin/python -m tests.project.pictures
+
 test: .venv/ready     ## every test whose programs are installed
 	@$(PYTEST) $(PYTEST_ARGS)
 

@@ -7,7 +7,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -108,7 +108,7 @@ def _definitions(
     ).fetchall()
     today = datetime.now(UTC).date()
     return {
-        "dashboards": [_dashboard(connection, each, tables) for each in dashboards()],
+        "dashboards": [_dashboard(connection, each, tables) for each in _with_rows(tables)],
         "words": {
             name: {value: text.model_dump() for value, text in each.items()} for name, each in words().items()
         },
@@ -123,6 +123,16 @@ def _definitions(
         "made_at": datetime.now(UTC).isoformat(),
         "values": _words(influence) if influence else {},
     }
+
+
+def _with_rows(tables: Mapping[str, Table]) -> Sequence[Dashboard]:
+    """Return the dashboards that have something to show; all of them if none has."""
+    found = [
+        each
+        for each in dashboards()
+        if any(tables[chart.rows]["size"] for chart in each.charts if chart.rows in tables)
+    ]
+    return found or dashboards()
 
 
 def _dashboard(

@@ -21,6 +21,7 @@ from .documents import (
     quoted,
     table,
 )
+from .pictures import FOLDER, PICTURES
 from .sample_output import SAMPLES, abridged, sample_in
 
 EVERY_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -158,6 +159,18 @@ def test_changelog_has_an_unreleased_part() -> None:
 def test_marts_have_the_same_order_in_both_languages() -> None:
     english, portuguese = ([row[0] for row in table(page, "marts")] for page in MARTS_PAGES)
     assert english == portuguese
+
+
+def test_pictures_are_shown_and_small() -> None:
+    shown = {
+        (document.parent / path).resolve()
+        for document in DOCUMENTS
+        for path in re.findall(r"!\[[^\]]{10,}\]\((\S+)\)", document.read_text())
+    }
+    pictures = {path: path.read_bytes() for path in FOLDER.iterdir()}
+    assert shown == pictures.keys() == {FOLDER / f"{name}.webp" for name in PICTURES}
+    assert all(content[8:12] == b"WEBP" for content in pictures.values())
+    assert sum(map(len, pictures.values())) < 300_000
 
 
 @pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])

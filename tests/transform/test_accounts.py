@@ -96,7 +96,7 @@ def odd(new_account: Callable[..., Account]) -> Built:
             "tags": [],
             "tags_ids": [],
         },
-        {**deal, "id": 11, "status": "lost", "source": "Bing", "source_id": 1164},
+        {**deal, "id": 11, "status": "lost", "source": "Bing", "source_id": 1164, "channel": 55},
     )
     field = {"entity": "deal", "is_custom_field": True}
     account.insert(
@@ -133,13 +133,16 @@ def odd(new_account: Callable[..., Account]) -> Built:
         {"entity": "deal", "field_code": KEY, "option_id": "1163", "label": "Google Ads"},
         {"entity": "deal", "field_code": "f" * 40, "option_id": "2", "label": "Beta"},
         {"entity": "product", "field_code": "category", "option_id": "28", "label": "Hologram"},
+        {"entity": "deal", "field_code": "channel", "option_id": "55", "label": "Fair"},
+        {"entity": "activity", "field_code": "priority", "option_id": "12", "label": "High"},
+        {"entity": "activity", "field_code": "outcome", "option_id": "15", "label": "Answered"},
     )
     account.insert("products", {"id": 1, "name": "P", "category": "28"})
     account.insert("deal_products", {"id": 1, "deal_id": 1, "product_id": 1})
     account.insert(
         "activities",
         *({"id": number, "deal_id": 1, "type": "call", "owner_id": 1} for number in range(3)),
-        {"id": 3, "deal_id": 1, "is_deleted": True, "type": "no such type"},
+        {"id": 3, "deal_id": 1, "is_deleted": True, "type": "no such type", "priority": 12, "outcome": 15},
         {"id": 4, "deal_id": 404},
     )
     return Built(account, account.build(*DATA_ONLY))
@@ -272,7 +275,14 @@ def test_an_option_has_one_label_in_every_mart(odd: Built) -> None:
     assert odd.account.query(
         "select deal_id, source, tags from marts.deals_wide where deal_id in (9, 10, 11) order by 1"
     ) == [(9, "Google Ads", ["A", "Beta"]), (10, "Google Ads", []), (11, "Bing", None)]
-    assert odd.account.query("select product_category from marts.fct_deal_products") == [("Hologram",)]
+    for labels, mart, chosen, expected in (
+        ("product_category", "fct_deal_products", "product_id = 1", ("Hologram",)),
+        ("category", "dim_products", "product_id = 1", ("Hologram",)),
+        ("channel", "fct_deals", "deal_id = 11", ("Fair",)),
+        ("channel", "deals_wide", "deal_id = 11", ("Fair",)),
+        ("priority, outcome", "fct_activities", "activity_id = 3", ("High", "Answered")),
+    ):
+        assert odd.account.query(f"select {labels} from marts.{mart} where {chosen}") == [expected], mart
 
 
 def test_the_comment_of_a_custom_column_says_which_field_it_is(odd: Built) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from pipedrive_sandbox.data.generate import Dataset, generate
 from pipedrive_sandbox.hubspot.generate import generate as generate_hubspot
+from pipedrive_sandbox.hubspot.portal import Portal
 from pipedrive_sandbox.testing import NOW
 
 from .conftest import Account
@@ -124,16 +125,37 @@ def write_seeds(folder: Path) -> Path:
 
 
 def with_odd_deals(data: Dataset) -> Dataset:
-    """The account, with some deals more, and with people who belong to no organization."""
+    """The account, with some deals more, and with people who belong to no organization and buy for themselves.
+
+    All duplicates are among these: as members of an organization they would be no customers, and nobody would see
+    whether they are one.
+    """
     deals = data.records["deals"]
-    alone = {deal["person_id"] for deal in deals if not deal["org_id"]}
-    alone -= canonical(data.manifest["troubles"]["duplicate_persons"]["groups"]).keys()
+    twice = canonical(data.manifest["troubles"]["duplicate_persons"]["groups"]).keys()
+    alone = {deal["person_id"] for deal in deals if not deal["org_id"]} | twice
     persons = [row | {"org_id": None} if row["id"] in alone else row for row in data.records["persons"]]
     model = next(
         deal for deal in deals if deal["status"] == "won" and deal["org_id"] and not deal["is_deleted"]
     )
-    odd = [model | {"id": id_, **changes} for id_, changes in enumerate(ODD_DEALS, start=1_000_000)]
+    bought = [{"org_id": None, "person_id": person} for person in sorted(twice)]
+    odd = [model | {"id": id_, **changes} for id_, changes in enumerate(ODD_DEALS + bought, start=1_000_000)]
     return replace(data, records=data.records | {"deals": deals + odd, "persons": persons})
+
+
+def let_duplicates_buy(portal: Portal, troubles: dict[str, Any]) -> None:
+    """Give each contact that is there twice a won deal that names no company, of a company that is there once."""
+    companies, contacts = (
+        canonical(troubles[f"duplicate_{kind}"]["groups"]) for kind in ("companies", "contacts")
+    )
+    won = [
+        deal
+        for deal in portal.listed("deals")
+        if portal.text("deals", deal, "hs_is_closed_won") == "true"
+        and companies.keys().isdisjoint(deal.associated.get("companies", ()))
+    ]
+    for contact, deal in zip(contacts, reversed(won), strict=False):
+        deal.associated = {"contacts": [contact]}
+        deal.values |= {"company_domain": None, "contact_email": None}
 
 
 def load_pipedrive(account: Account, data: Dataset) -> None:
@@ -151,6 +173,7 @@ def sold(new_account: Callable[..., Account], tmp_path_factory: pytest.TempPathF
     account = new_account("sold")
     data = with_odd_deals(generate(400, 1, NOW))
     portal, manifest = generate_hubspot(400, 6, NOW)  # a seed with no two doctors of one name
+    let_duplicates_buy(portal, manifest["troubles"])
     load_pipedrive(account, data)
     load_hubspot(account, portal)
     seeds = write_seeds(tmp_path_factory.mktemp("seeds"))
@@ -225,6 +248,7 @@ def test_the_first_won_deal_gives_a_customer_its_month_and_channel(sold: Sold) -
 def test_duplicates_are_one_customer(sold: Sold, kind: str) -> None:
     with_deals = {deal.customer for deal in sold.deals}
     merged = {f"{kind}-{min(group)}": ", ".join(map(str, sorted(group))) for group in sold.groups[kind]}
+    assert merged.keys() & with_deals
     found = sold.account.query(
         "select customer_id, record_ids from marts.dim_customers "
         f"where record_count > 1 and starts_with(customer_id, '{kind}')"
@@ -354,7 +378,7 @@ def test_the_accounts_have_what_makes_the_figures_hard(sold: Sold, crm: str) -> 
     spent_on = {(month, channel) for crm_, month, channel in spent("crm", "month", "channel") if crm_ == crm}
     assert kinds == {kind for kind in sold.groups if kind.startswith(crm)}
     assert len({sale.currency for sale in sales}) > 1
-    assert any(sale.customer != sale.record for sale in sales)
+    assert {sale.customer.rsplit("-", 1)[0] for sale in sales if sale.customer != sale.record} == kinds
     assert any(sale.converted is None for sale in sales)
     assert any(first.won_at.strftime("%m") != first.day.strftime("%m") for first in firsts)
     assert spent_on & {(first.month, first.channel) for first in firsts}
