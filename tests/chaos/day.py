@@ -67,8 +67,8 @@ class WildPipe(Pipe):
         self.everything = True
         self._tap_command()
 
-    def _all_selected(self, command: list[str | Path]) -> dict[str, Any]:
-        self._catalog = self._catalog or super()._all_selected(command)
+    def _more_selected(self, command: list[str | Path]) -> dict[str, Any]:
+        self._catalog = self._catalog or super()._more_selected(command)
         return self._catalog
 
     def forward(self, tap: Process, target: Process, _: Break | None) -> list[bytes]:
