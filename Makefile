@@ -23,7 +23,7 @@ PYTEST = .venv/bin/python -m pytest --numprocesses auto --no-loadscope-reorder
 .PHONY: $(shell awk -F : '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
 help:                 ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
 run: .venv/ready      ## load, model, and show what came out; CRM=hubspot reads the other CRM
 	@$(OURS).run --crm $(CRM) --deals $(DEALS)
@@ -65,6 +65,30 @@ test: .venv/ready     ## every test whose programs are installed
 test-fast: .venv/ready  ## in two minutes: the tests that start neither Meltano nor dbt nor Postgres
 	@$(PYTEST) $(FAST_TESTS) $(PYTEST_ARGS)
 
+tap: .venv/ready      ## the taps and the sandboxes
+	@$(PYTEST) tests/tap tests/sandbox tests/api $(PYTEST_ARGS)
+
+tap-alone:            ## the tap as `pip install` makes it, with any PYTHON from 3.11 to 3.14, against the sandbox
+	@.ci/tap-alone $(PYTHON) $(PRE)
+
+pipeline: .venv/ready  ## Meltano, tap and target: every table against the truth; hard days; upgrades
+	@$(PYTEST) tests/pipeline tests/chaos tests/upgrade $(PYTEST_ARGS)
+
+transform: .venv/ready  ## the models
+	@$(PYTEST) tests/transform $(PYTEST_ARGS)
+
+project: .venv/ready  ## the documents and their commands, and what `make run` and its relatives do
+	@$(PYTEST) tests/project $(PYTEST_ARGS)
+
+look: .venv/ready     ## the page of the dashboards in a browser
+	@$(PYTEST) -m look $(PYTEST_ARGS)
+
+newest: .venv/ready   ## tests with the newest WHAT (sdk, meltano, dbt, airflow), be it released or not
+	@.ci/newest $(WHAT)
+
+system-packages:      ## Debian's packages with programs that some tests need; as root or with sudo
+	@.ci/packages
+
 observe: .venv/ready  ## metrics, rules, alerts and dashboards, with the real Prometheus and its relatives
 	@$(PYTEST) tests/observe $(PYTEST_ARGS)
 
@@ -83,12 +107,49 @@ image-test: .venv/ready  ## build them, and run the pipeline in one
 service: .venv/ready  ## the pipeline with the services of deploy/compose.yaml, as processes
 	@$(PYTEST) -m service $(PYTEST_ARGS)
 
+kubernetes: .venv/ready  ## everything in a cluster on this machine, as minikube, with the passwords of .env
+	@$(OURS).kubernetes up
+
+kubernetes-down: .venv/ready  ## take it down again; its volumes stay
+	@$(OURS).kubernetes down
+
+clouds: .venv/ready   ## the manifests for Kubernetes, the plan for AWS and the workflows, as far as they run here
+	@$(PYTEST) -m clouds $(PYTEST_ARGS)
+
 airflow-env: .venv/ready  ## Airflow in an environment of its own, .run/airflow
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.run/airflow $(UV) sync --quiet --locked --project orchestrate/airflow --python $(PYTHON)
 	@.venv/bin/meltano schedule list --format=json > orchestrate/schedules.json
 
 airflow: .venv/ready  ## the DAGs, with the Airflow of deploy/compose.yaml as processes
 	@$(PYTEST) -m airflow $(PYTEST_ARGS)
+
+release-check: .venv/ready  ## whether TAG=v0.1.0 can be released: versions and changelog
+	@.venv/bin/python .ci/release.py check $(TAG)
+
+release-notes: .venv/ready  ## a release at GitHub, with the section of the changelog
+	@.venv/bin/python .ci/release.py notes $(TAG) | gh release create $(TAG) --verify-tag --title $(TAG) --notes-file -
+
+packages: .venv/ready  ## the packages of tap and sandbox for PyPI, in dist/
+	@rm -rf dist && for name in tap-pipedrive-warehouse pipedrive-sandbox; do $(UV) build --quiet --package $$name --out-dir dist || exit 1; done
+	@ls dist
+
+licences: .venv/ready ## the licences of all packages that run
+	@.venv/bin/python .ci/licences.py
+
+image-copy:           ## an image into another registry, unchanged: FROM, TO, VERSION, DIGEST
+	@docker buildx imagetools create --tag $(TO):$(VERSION) $(FROM)@$(DIGEST)
+	@docker buildx imagetools inspect $(TO)@$(DIGEST)
+
+# The image stays that of the last deployment unless TF_VAR_image_digest names another one.
+TERRAFORM = cd deploy/terraform && terraform init -input=false -reconfigure -backend-config=bucket=$(STATE_BUCKET) \
+	-backend-config=region=$(TF_VAR_region) && \
+	export TF_VAR_image_digest="$${TF_VAR_image_digest:-$$(terraform output -raw image_digest 2> /dev/null)}" &&
+
+terraform-plan:       ## what would change in the account of AWS: STATE_BUCKET, TF_VAR_region, …
+	@$(TERRAFORM) terraform plan -input=false -lock=false
+
+terraform-apply:      ## change it
+	@$(TERRAFORM) terraform apply -input=false -auto-approve
 
 fuzz: .venv/ready     ## more pages, headers and states of any kind than `test` has: INPUTS of them, from number SEED on
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
@@ -124,7 +185,7 @@ clean: $(SET_UP)      ## undo everything that run and test have made, the data i
 	@test ! -d .venv || .venv/bin/warehouse down --delete
 	@test ! -d .run/images || CONTAINERS_STORAGE_CONF=.run/images/storage.conf buildah rm --all > /dev/null
 	@find . -name __pycache__ -prune -exec rm -rf {} +
-	@rm -rf .run .venv .meltano output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .run .venv .meltano dist output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The programs of a virtual environment know its place: one that was moved is made anew.
 ifneq ($(shell cat .venv/ready 2> /dev/null),$(CURDIR))

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "pt")
 
 Column = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Format = Literal["integer", "money", "percent", "days", "number", "text", "date"]
+Format = Literal["integer", "money", "percent", "days", "number", "text", "date", "moment"]
 
 
 class Strict(BaseModel):
@@ -64,6 +64,15 @@ class Group(Strict):
 
     label: Text
     format: Format = "text"
+    words: str | None = None
+    """Set of words that readers see instead of its values; it is ordered by them."""
+
+    @field_validator("words")
+    @classmethod
+    def _are_there(cls, name: str | None) -> str | None:
+        if name is not None and name not in words():
+            raise ValueError(f"words.yml has no set {name}")
+        return name
 
 
 class Chart(Strict):
@@ -78,8 +87,11 @@ class Chart(Strict):
     """Date by which the filter of the period chooses rows; None: the period does not matter."""
     where: Column | None = None
     """Column that is true for the rows that count."""
+    bridge: Column | None = None
+    """Column that says what each row of a ledger is for. The chart then begins with `opening`, what all rows
+    before the period add up to, and ends with `closing`, what those to its end add up to."""
     by: dict[Column, Group] = {}
-    measures: dict[Column, Measure]
+    measures: dict[Column, Measure] = {}
     money: Literal["chosen", "reporting"] | None = None
     """Whether amounts are in the currency that the reader chooses, or always in the reporting currency."""
     order: tuple[str, ...] = ()
@@ -89,6 +101,14 @@ class Chart(Strict):
     chart: dict[str, Any] = {}
     """Vega-Lite without data; `{en: …, pt: …}` stands for the text of the page's language."""
     width: Literal["third", "half", "full"] = "half"
+    empty: Text | None = None
+    """What is said where there is nothing to show, for whatever choice."""
+
+    @model_validator(mode="after")
+    def _has_a_bridge(self) -> Self:
+        if self.bridge and not (self.period and self.bridge in self.by):
+            raise ValueError("a bridge is a column that the chart groups by, over a period")
+        return self
 
 
 class Dashboard(Strict):
@@ -98,7 +118,16 @@ class Dashboard(Strict):
     position: int
     title: Text
     about: Text
+    streams: tuple[Column, ...] = ()
+    """Streams of Pipedrive that its figures count; none: all that are read."""
     charts: tuple[Chart, ...]
+
+
+@cache
+def words() -> dict[str, dict[str, Text]]:
+    """Return the words that readers see instead of values, by set and value."""
+    found = yaml.safe_load((FOLDER / "words.yml").read_text())
+    return TypeAdapter(dict[str, dict[str, Text]]).validate_python(found)
 
 
 @cache

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from analyze.definitions import Dashboard, dashboards, rows
+from analyze.as_of import all_rows
+from analyze.definitions import Dashboard, dashboards
 from analyze.review.gather import definitions
 
 PATH = Path(__file__).parents[1] / "transform/models/marts/_dashboards.yml"
@@ -20,8 +21,9 @@ INFLUENCE = {"influence": {"deals_wide"}}
 def marts_of(dashboard: Dashboard) -> list[str]:
     """Return the marts that a dashboard reads."""
     read = dict(INFLUENCE)
-    read |= {name: set(MART.findall(each.sql)) for name, each in rows().items()}
-    return sorted(set().union(*(read[chart.rows] for chart in dashboard.charts)))
+    read |= {name: set(MART.findall(each.sql)) for name, each in all_rows().items()}
+    used = [f"as_of_{dashboard.name}", *(chart.rows for chart in dashboard.charts)]
+    return sorted(set().union(*(read[name] for name in used)))
 
 
 def exposures() -> str:

@@ -6,6 +6,7 @@ The page carries the rows that the charts are made of, packed, and computes the 
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,14 +15,19 @@ from typing import Any
 
 import psycopg
 import vl_convert
+from psycopg.rows import dict_row
 
-from analyze.definitions import FOLDER, Dashboard, dashboards, rows
+from analyze.as_of import rows_of
+from analyze.definitions import FOLDER, LANGUAGES, Dashboard, dashboards, rows, words
 from analyze.files import write_private
 from analyze.influence import Influence, most_influential
 
 PAGE = FOLDER / "page"
 PERIOD = timedelta(days=365)
 """The period that the page shows first."""
+
+PART = re.compile(r"{{(\w+)}}")
+"""Where a part goes in `page.html`. What the parts say is not looked at: names may look like that."""
 
 Table = dict[str, Any]
 
@@ -46,15 +52,16 @@ def write_report(connection: psycopg.Connection, path: Path, *, reporting_curren
         "definitions": _json(_definitions(connection, tables, influence, reporting_currency)).replace(
             "<", "\\u003c"
         ),
-        "rows": base64.b64encode(gzip.compress(_json(tables).encode(), mtime=0)).decode(),
-        "vega": vl_convert.javascript_bundle().replace("</script", "<\\/script"),  # type: ignore[call-arg]  # its stub errs
-        "figures": (PAGE / "figures.js").read_text(),
-        "app": (PAGE / "app.js").read_text(),
+        "rows": _packed(_json(tables)),
+        "vega": _packed(vl_convert.javascript_bundle()),  # type: ignore[call-arg]  # its stub errs
+        **{path.stem: path.read_text() for path in PAGE.glob("*.js")},
     }
     page = (PAGE / "page.html").read_text()
-    for name, part in parts.items():
-        page = page.replace("{{" + name + "}}", part)
-    write_private(path, page)
+    write_private(path, PART.sub(lambda found: parts[found[1]], page))
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def packed(connection: psycopg.Connection, sql: str) -> Table:
@@ -101,7 +108,10 @@ def _definitions(
     ).fetchall()
     today = datetime.now(UTC).date()
     return {
-        "dashboards": [_dashboard(each, tables) for each in dashboards()],
+        "dashboards": [_dashboard(connection, each, tables) for each in dashboards()],
+        "words": {
+            name: {value: text.model_dump() for value, text in each.items()} for name, each in words().items()
+        },
         "pipelines": _choices(tables, "pipeline"),
         "owners": _choices(tables, "owner"),
         "currencies": [currency for (currency,) in currencies],
@@ -109,17 +119,30 @@ def _definitions(
         "reporting_currency": reporting_currency,
         "from": (today - PERIOD).replace(day=1).isoformat(),
         "to": today.isoformat(),
-        "company": "Pipedrive",
-        "as_of": _as_of(connection),
+        "company": _company(connection),
         "made_at": datetime.now(UTC).isoformat(),
         "values": _words(influence) if influence else {},
     }
 
 
-def _dashboard(dashboard: Dashboard, tables: Mapping[str, Table]) -> dict[str, Any]:
+def _dashboard(
+    connection: psycopg.Connection, dashboard: Dashboard, tables: Mapping[str, Table]
+) -> dict[str, Any]:
     shown = dashboard.model_dump(mode="json")
     shown["charts"] = [each for each in shown["charts"] if each["rows"] in tables]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        sentence = cursor.execute(rows_of(dashboard.streams).sql.encode()).fetchone() or {}
+    shown["as_of"] = {language: sentence[language] for language in LANGUAGES}
     return shown
+
+
+def _company(connection: psycopg.Connection) -> str:
+    """Return the name of the company whose Pipedrive was read last; empty where no run has said it."""
+    found = connection.execute(
+        "select company_name from marts.load_completeness where company_name is not null"
+        " order by last_run_at desc nulls last limit 1"
+    ).fetchone()
+    return str(found[0]) if found else ""
 
 
 def _choices(tables: Mapping[str, Table], column: str) -> list[str]:
@@ -155,14 +178,3 @@ def _words(influence: Influence) -> dict[str, tuple[Any, str]]:
         "deals": (influence.deals, "integer"),
         "verdict": (MORE_THAN_CHANCE[influence.is_significant], "words"),
     }
-
-
-def _as_of(connection: psycopg.Connection) -> dict[str, str]:
-    """Return until when the data are read, in both languages."""
-    (moment,) = connection.execute(
-        "select max(_sdc_extracted_at) from staging.stg_pipedrive__deals"
-    ).fetchone() or (None,)
-    if moment is None:
-        return {"en": "Nothing was loaded yet.", "pt": "Nada foi carregado ainda."}
-    read = moment.astimezone(UTC)
-    return {"en": f"Read until {read:%Y-%m-%d %H:%M} UTC", "pt": f"Lido até {read:%d/%m/%Y %H:%M} UTC"}

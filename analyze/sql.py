@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 
-from analyze.definitions import Chart, Measure, Rows
+from analyze.definitions import Chart, Measure, Rows, words
 
 FILTERS = {"pipeline": "pipeline = {}", "owner": "owner = {}", "currency": "currency = {}"}
 """Conditions of the filters that are columns, around what the value is called."""
 
 
 def statement(
-    chart: Chart, rows: Rows, columns: set[str], values: Mapping[str, str], *, condition: str = "and {}"
+    chart: Chart,
+    rows: Rows,
+    columns: set[str],
+    values: Mapping[str, str],
+    *,
+    condition: str = "and {}",
+    language: str | None = None,
+    has_closing: bool = True,
 ) -> str:
     """Return the statement behind a chart.
 
@@ -20,6 +27,8 @@ def statement(
         values: What stands for each filter that is set (`pipeline`, `owner`, `currency`, `from`, `to`): a
             placeholder or a literal. Without `currency`, amounts are those in the reporting currency.
         condition: How a filter's condition is written; Metabase has brackets for those that may be absent.
+        language: The language of the words instead of values; None: the values themselves.
+        has_closing: Whether a bridge ends with what its steps add up to.
     """
     currency = chart.money == "chosen" and "currency" in values
     conditions = [
@@ -27,12 +36,14 @@ def statement(
         for name, text in FILTERS.items()
         if name in values and name in columns and (name != "currency" or currency)
     ]
-    if chart.period:
-        conditions += [f"{chart.period} >= {values['from']}"] if "from" in values else []
-        conditions += [f"{chart.period} <= {values['to']}"] if "to" in values else []
-    select = [f"    {name}" for name in chart.by]
+    source = ["from rows"]
+    if chart.bridge:
+        source = _bridge(chart, columns, values, condition, has_closing)
+    else:
+        conditions += [text for _, text in _bounds(chart, values)]
+    select = [f"    {_group(name, chart, language)}" for name in chart.by]
     select += [f"    {_expression(name, chart, columns, currency)} as {name}" for name in chart.measures]
-    lines = ["with rows as (", *_indented(rows.sql), ")", "", "select", ",\n".join(select), "from rows"]
+    lines = ["with rows as (", *_indented(rows.sql), ")", "", "select", ",\n".join(select), *source]
     lines.append(f"where {chart.where or 'true'}")
     lines += [f"  {condition.format(each)}" for each in conditions]
     if chart.by:
@@ -42,6 +53,58 @@ def statement(
     if chart.limit:
         lines.append(f"limit {chart.limit}")
     return "\n".join(lines) + "\n"
+
+
+def value_in_words(column: str, set_of_words: str, language: str) -> str:
+    """Return SQL of a column's value as readers see it: the value itself where there is no word for it."""
+    known = words()[set_of_words].items()
+    cases = " ".join(
+        f"when {literal(value)} then {literal(getattr(text, language))}" for value, text in known
+    )
+    return f"case {column} {cases} else {column} end"
+
+
+def literal(value: str) -> str:
+    """Return a text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _bounds(chart: Chart, values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the conditions of the period that is chosen, by the name of the filter."""
+    signs = {"from": ">=", "to": "<="}
+    given = [name for name in signs if chart.period and name in values]
+    return [(name, f"{chart.period} {signs[name]} {values[name]}") for name in given]
+
+
+def _bridge(
+    chart: Chart, columns: set[str], values: Mapping[str, str], condition: str, has_closing: bool
+) -> list[str]:
+    """Return the rows of the period, with all before it as `opening` and all to its end as `closing`."""
+    others = ", ".join(sorted(columns - {chart.bridge or ""}))
+    bounds = _bounds(chart, values)
+    within = [condition.format(text) for _, text in bounds]
+    to_the_end = [condition.format(text) for name, text in bounds if name == "to"]
+    before = [
+        condition.replace("and", "or", 1).format(f"{chart.period} < {values[name]}")
+        for name, _ in bounds
+        if name == "from"
+    ]
+    closing = [f"    select 'closing' as {chart.bridge}, {others}", "    from rows", "    where true"]
+    return [
+        "from (",
+        *(f"    select 'opening' as {chart.bridge}, {others}", "    from rows", "    where false"),
+        *(f"      {each}" for each in before),
+        "    union all",
+        *(f"    select {chart.bridge}, {others}", "    from rows", "    where true"),
+        *(f"      {each}" for each in within),
+        *(["    union all", *closing, *(f"      {each}" for each in to_the_end)] if has_closing else []),
+        ") as steps",
+    ]
+
+
+def _group(name: str, chart: Chart, language: str | None) -> str:
+    known = chart.by[name].words
+    return f"{value_in_words(name, known, language)} as {name}" if known and language else name
 
 
 def _expression(name: str, chart: Chart, columns: set[str], currency: bool) -> str:
@@ -68,8 +131,12 @@ def amount(measure: Measure, chart: Chart, columns: set[str], currency: bool) ->
 
 def _ordered(key: str, chart: Chart) -> str:
     name = key.removeprefix("-")
-    is_text = name in chart.by and chart.by[name].format == "text"
-    return name + (' collate "C"' if is_text else "") + (" desc" if key != name else "") + " nulls last"
+    group = chart.by.get(name)
+    by = [f'{name} collate "C"' if group and group.format == "text" else name]
+    if group and group.words:
+        known = ", ".join(map(literal, words()[group.words]))
+        by.insert(0, f"array_position(array[{known}], {name})")
+    return ", ".join(each + (" desc" if key != name else "") + " nulls last" for each in by)
 
 
 def _indented(sql: str) -> list[str]:

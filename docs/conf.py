@@ -5,7 +5,7 @@ from sphinx.application import Sphinx
 project = "Pipedrive warehouse"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["README*.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "docs/**.md", "*/README.md"]
+include_patterns = ["*.md", "LICENSE", "docs/**.md", "*/README.md"]
 exclude_patterns = [".*", "transform/target", "transform/logs"]
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]  # Pygments colours no CSV
@@ -21,6 +21,7 @@ CONTENTS = """
 
 docs/operate
 docs/scale
+docs/clouds
 docs/analyze
 docs/observe
 docs/behaviour
@@ -36,6 +37,7 @@ docs/data-quality
 docs/hubspot
 docs/recipes
 docs/develop
+docs/publish
 docs/principles
 *
 */README

@@ -265,8 +265,9 @@ def _named(noun: str, names: list[str]) -> str:
 
 def _model_names() -> list[str]:
     """Return the names of all models and seeds, and of the table in which dbt-queue writes down its builds."""
-    paths = [*(TRANSFORM / "models").rglob("*.sql"), *(TRANSFORM / "seeds").glob("*.csv")]
-    return sorted(["builds", *(path.stem for path in paths)])
+    models = (TRANSFORM / "models").rglob("*.sql")
+    seeds = [path for folder in ("seeds", "rules") for path in (TRANSFORM / folder).glob("*.csv")]
+    return sorted(["builds", *(path.stem for path in (*models, *seeds))])
 
 
 def is_empty(environment: Mapping[str, str], schema: str) -> bool:

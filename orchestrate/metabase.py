@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import click
 import psycopg
 
-from analyze.definitions import rows
+from analyze.as_of import all_rows
 from analyze.metabase.client import Account, Json, Metabase, MetabaseError
 from analyze.metabase.provision import SCHEMA, provision
 from orchestrate import database, environment, masking
@@ -122,7 +122,7 @@ def fill(metabase: Metabase, connection: psycopg.Connection, details: Json, repo
     """
     try:
         marts = _marts(connection, details["user"])
-        columns = {name: _columns(connection, each.sql) for name, each in rows().items()}
+        found = {name: (each, _columns(connection, each.sql)) for name, each in all_rows().items()}
         currencies = connection.execute(
             "select currency from marts.fct_deals where currency is not null and not is_deleted"
             " group by currency order by count(*) desc, currency limit 1"
@@ -131,9 +131,7 @@ def fill(metabase: Metabase, connection: psycopg.Connection, details: Json, repo
         said = str(error).partition("\n")[0]
         raise RunError(f"The marts cannot be read: {said}. Run `make run` first.") from None
     currency = currencies[0] if currencies else reporting_currency
-    provision(
-        metabase, NAME, details, marts, columns, currency=currency, reporting_currency=reporting_currency
-    )
+    provision(metabase, NAME, details, marts, found, currency=currency, reporting_currency=reporting_currency)
 
 
 def _marts(connection: psycopg.Connection, role: str) -> dict[str, set[str]]:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 
 def make_relative(environment: Path) -> None:
-    """Rewrite the .pth files of a virtual environment."""
+    """Replace the .pth files of a virtual environment: uv's cache and other environments link to the old ones."""
     for path in environment.glob("lib/python*/site-packages/_*.pth"):
         lines = [
             os.path.relpath(line, path.parent) if line.startswith("/") else line
             for line in path.read_text(encoding="utf-8").splitlines()
         ]
-        path.write_text("\n".join(lines), encoding="utf-8")
+        # uv has the file in its cache, too, as a hard link: that one stays as it is.
+        new = path.with_suffix(".new")
+        new.write_text("\n".join(lines), encoding="utf-8")
+        new.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# Over 400 lines: one function for each file that repeats the tap's facts, over the same facts.
 """Write what other files repeat of the tap's streams and settings: `make generate`.
 
 It writes the definition for Meltano Hub, the dbt sources, the settings and the selection in `meltano.yml`, and the
@@ -45,6 +46,8 @@ WORDS = {
         "streams": ("stream", "endpoint", "key", "read", "tokens per 500 rows"),
         "settings": ("setting", "default", "what it is"),
         "whole": "whole",
+        "by age": "whole, by age",
+        "a reading": "{} a reading",
         "incremental": "incremental",
         "of changed": "of changed `{}`",
         "as they occur": "as they occur",
@@ -63,6 +66,8 @@ WORDS = {
         "streams": ("stream", "endpoint", "chave", "leitura", "tokens a cada 500 linhas"),
         "settings": ("configuração", "padrão", "o que é"),
         "whole": "inteira",
+        "by age": "inteira, por idade",
+        "a reading": "{} por leitura",
         "incremental": "incremental",
         "of changed": "de `{}` alterados",
         "as they occur": "conforme ocorrem",
@@ -79,13 +84,16 @@ WORDS = {
     },
 }
 
-COMPLETE_AS_OF = "select complete_as_of from {{ target.schema }}.load_completeness where stream = 'STREAM'"
-"""How fresh the table of a stream is."""
+COMPLETE_AS_OF = (
+    "select greatest(complete_as_of, next_reading_due_at) from {{ target.schema }}.load_completeness "
+    "where stream = 'STREAM'"
+)
+"""How fresh the table of a stream is; one that is not read in each run is fresh until it is due."""
 
 KINDS = {
     "string": "string",
     "integer": "integer",
-    "number": "decimal",
+    "number": "string",  # Meltano 4.4 cannot hand on a `decimal` from the environment: its JSON has none
     "boolean": "boolean",
     "object": "object",
     "array": "array",
@@ -141,7 +149,9 @@ def how_read(stream: type[PipedriveStream], words: Mapping[str, Any]) -> str:
         return str(words["of changed"].format(parents[0].stream))
     if not stream.listings:
         return str(words["as they occur"])
-    return str(words["incremental" if isinstance(stream.replication_key, str) else "whole"])
+    if isinstance(stream.replication_key, str):
+        return str(words["incremental"])
+    return str(words["by age" if stream.listings[0].is_reference else "whole"])
 
 
 def price(listing: Listing, words: Mapping[str, Any]) -> str:
@@ -153,7 +163,7 @@ def price(listing: Listing, words: Mapping[str, Any]) -> str:
             return str(words["per parents"].format(request.price, listing.batch, parent))
         return str(words["per parent"].format(request.price, parent))
     if isinstance(request, WholeListing):
-        return str(words["a run"].format(request.price))
+        return str(words["a reading" if request.is_reference else "a run"].format(request.price))
     if isinstance(request, OffsetListing) and request.limit:
         return str(words["per rows"].format(request.price, request.limit))
     return str(request.price)

@@ -36,6 +36,9 @@ SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
 
 LONGEST_FIRST = (
     "service/test_image",
+    "clouds/test_terraform",
+    "clouds/test_airflow",
+    "clouds/test_pods",
     "service/test_runbook",
     "service/test_compose",
     "project/test_commands",

@@ -13,8 +13,9 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "service": ("redis-server", "unshare"),
     "image": ("buildah", "debootstrap"),
     "next_dbt": ("uv",),
+    "terraform": ("terraform",),
     "look": ("chromium",),
-    "clouds": ("java",),
+    "clouds": ("redis-server", "unshare", "uv"),
     "observe": (
         "prometheus",
         "promtool",

@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 
-from analyze.definitions import Chart, Dashboard, Group, Measure, rows
+from analyze.definitions import Chart, Dashboard, Group, Measure, Rows
 from analyze.metabase.client import Json
 from analyze.sql import statement
 
@@ -40,6 +40,7 @@ def card(
     database_id: int,
     collection_id: int | None,
     chart: Chart,
+    rows: Rows,
     columns: set[str],
     currency: str,
     language: str,
@@ -50,6 +51,7 @@ def card(
         database_id: The database that it asks.
         collection_id: Where it goes; None: the top.
         chart: The chart.
+        rows: Its rows.
         columns: Names of the columns of its rows.
         currency: The currency that is shown unless the reader chooses another.
         language: `en` or `pt`.
@@ -59,7 +61,7 @@ def card(
         "description": getattr(chart.note, language) if chart.note else None,
         "display": _display(chart),
         "visualization_settings": _settings(chart, language),
-        "dataset_query": _query(database_id, chart, columns, currency, language),
+        "dataset_query": _query(database_id, chart, rows, columns, currency, language),
         "collection_id": collection_id,
         "entity_id": entity_id(database_id, chart, language),
     }
@@ -71,10 +73,20 @@ def is_untouched(native: Mapping[str, str]) -> bool:
     return mark is not None and _digest(native["query"][mark.end() :]) == mark[1]
 
 
-def _query(database_id: int, chart: Chart, columns: set[str], currency: str, language: str) -> Json:
+def _query(
+    database_id: int, chart: Chart, rows: Rows, columns: set[str], currency: str, language: str
+) -> Json:
     tags = _tags(database_id, chart, columns, currency, language)
     values = {tag: "{{" + tag + "}}" for tag in tags}
-    text = statement(chart, rows()[chart.rows], columns, values, condition="[[and {}]]")
+    text = statement(
+        chart,
+        rows,
+        columns,
+        values,
+        condition="[[and {}]]",
+        language=language,
+        has_closing=False,  # Metabase adds it up itself
+    )
     mark = f"-- `make metabase` keeps this statement up to date unless you change it: {_digest(text)}\n"
     return {
         "type": "native",
@@ -113,6 +125,8 @@ def filters_of(chart: Chart, columns: set[str]) -> list[str]:
 def _display(chart: Chart) -> str:
     if chart.kind != "chart":
         return {"number": "scalar", "table": "table"}[chart.kind]
+    if chart.bridge:
+        return "waterfall"
     is_sideways = chart.chart["encoding"]["y"]["type"] == "nominal"
     return "row" if is_sideways else str(chart.chart["mark"]["type"])
 
@@ -127,7 +141,7 @@ def _settings(chart: Chart, language: str) -> Json:
         }
     }
     if chart.kind == "number":
-        settings["scalar.field"] = next(iter(chart.measures))
+        settings["scalar.field"] = next(iter(shown))
     if chart.kind == "chart":
         encoding = chart.chart["encoding"]
         along, across = ("y", "x") if encoding["y"]["type"] == "nominal" else ("x", "y")
@@ -136,6 +150,8 @@ def _settings(chart: Chart, language: str) -> Json:
             dimensions.append(encoding["color"]["field"])
             settings["stackable.stack_type"] = "stacked"
         settings |= {"graph.dimensions": dimensions, "graph.metrics": [encoding[across]["field"]]}
+    if chart.bridge:
+        settings["waterfall.show_total"] = True
     return settings
 
 

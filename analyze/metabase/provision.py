@@ -7,7 +7,8 @@ user takes off a dashboard or throws away does not come back.
 import time
 from collections.abc import Mapping
 
-from analyze.definitions import LANGUAGES, Chart, Dashboard, dashboards
+from analyze.as_of import chart_of
+from analyze.definitions import LANGUAGES, Chart, Dashboard, Rows, dashboards
 from analyze.metabase.cards import card, entity_id, is_untouched, parameters, placed
 from analyze.metabase.client import Json, Metabase, MetabaseError, listed
 from analyze.metabase.columns import describe
@@ -22,7 +23,10 @@ PAUSE = 2.0
 COLLECTIONS = {"en": "Pipedrive", "pt": "Pipedrive (português)"}
 
 Tables = Mapping[str, set[str]]
-"""Names of the columns of tables, or of sets of rows."""
+"""Names of the columns of tables."""
+
+RowsOf = Mapping[str, tuple[Rows, set[str]]]
+"""Sets of rows by name, each with the names of its columns."""
 
 
 def provision(
@@ -30,7 +34,7 @@ def provision(
     name: str,
     details: Json,
     marts: Tables,
-    columns: Tables,
+    rows: RowsOf,
     *,
     currency: str,
     reporting_currency: str,
@@ -42,7 +46,7 @@ def provision(
         name: What Metabase calls the database.
         details: How Metabase connects: host, port, dbname, user and password of a role that may only read.
         marts: The marts with their columns, as that role has to see them.
-        columns: The sets of rows behind the charts, with their columns.
+        rows: The sets of rows behind the charts, with their columns.
         currency: The currency that dashboards show first.
         reporting_currency: The currency of converted amounts.
 
@@ -53,8 +57,9 @@ def provision(
     describe(metabase, _tables(metabase, database_id, marts), reporting_currency)
     for language in LANGUAGES:
         for dashboard in dashboards():
-            charts = [chart for chart in dashboard.charts if chart.rows in columns]
-            _Publisher(metabase, database_id, columns, currency, language).publish(dashboard, charts)
+            charts = [chart_of(dashboard, language), *dashboard.charts]
+            there = [chart for chart in charts if chart.rows in rows]
+            _Publisher(metabase, database_id, rows, currency, language).publish(dashboard, there)
 
 
 def _database(metabase: Metabase, name: str, details: Json) -> int:
@@ -105,11 +110,11 @@ class _Publisher:
     """Makes dashboards of one language."""
 
     def __init__(
-        self, metabase: Metabase, database_id: int, columns: Tables, currency: str, language: str
+        self, metabase: Metabase, database_id: int, rows: RowsOf, currency: str, language: str
     ) -> None:
         self._metabase = metabase
         self._database_id = database_id
-        self._columns = columns
+        self._rows = rows
         self._currency = currency
         self._language = language
 
@@ -213,7 +218,8 @@ class _Publisher:
         if not missing:
             return
         usable = [each for each in filters if each["id"] in {ours["id"] for ours in own}]
-        cards = placed(missing, ids, self._columns, shown, usable)
+        columns = {name: columns for name, (_, columns) in self._rows.items()}
+        cards = placed(missing, ids, columns, shown, usable)
         body = {"parameters": filters, "dashcards": [*(shown.get("dashcards") or []), *cards]}
         self._metabase.put(f"dashboard/{shown['id']}", body | {"tabs": shown.get("tabs") or []})
 
@@ -221,5 +227,5 @@ class _Publisher:
         return parameters(dashboard, self._database_id, self._currency, self._language)
 
     def _card(self, chart: Chart, collection_id: int | None) -> Json:
-        columns = self._columns[chart.rows]
-        return card(self._database_id, collection_id, chart, columns, self._currency, self._language)
+        rows, columns = self._rows[chart.rows]
+        return card(self._database_id, collection_id, chart, rows, columns, self._currency, self._language)

@@ -2,39 +2,17 @@
 
 // The page: filters and tabs around the figures, drawn by Vega-Lite. Whatever comes from the CRM is set as text.
 
-const WORDS = {
-  en: {
-    language: "Language", pipeline: "Pipeline", owner: "Owner", currency: "Currency", from: "From", to: "To",
-    all: "All", reset: "Reset", dark: "Dark", light: "Light", table: "Figures as a table", none: "Nothing to show for this choice.",
-    converted: "all, in {currency}", in: "in {currency}",
-    unfiltered: "not filtered by {filters}", and: " and ", unconverted: "{n} without an exchange rate are left out",
-    made: "Made {at} from the marts of this warehouse. Nothing on this page was loaded from elsewhere.", nobody: "(none)",
-  },
-  pt: {
-    language: "Idioma", pipeline: "Funil", owner: "Responsável", currency: "Moeda", from: "De", to: "Até",
-    all: "Todos", reset: "Limpar", dark: "Escuro", light: "Claro", table: "Números em tabela", none: "Nada a mostrar com esta escolha.",
-    converted: "todas, em {currency}", in: "em {currency}",
-    unfiltered: "não filtrado por {filters}", and: " e ", unconverted: "{n} sem cotação ficam de fora",
-    made: "Feito {at} a partir dos marts deste banco. Nada nesta página foi carregado de outro lugar.", nobody: "(nenhum)",
-  },
-};
-
-const THEMES = {
-  light: {ink: "#1b1f27", soft: "#555d6b", line: "#d9dde4", colors: ["#0b5fa5", "#d55e00", "#007d5c", "#b3528e", "#8a6d00", "#3a9bd9", "#6b4fa0", "#4d4d4d"]},
-  dark: {ink: "#eceff4", soft: "#aab2c0", line: "#343a46", colors: ["#6cb6ff", "#ff9f4a", "#3ccf9f", "#f08bc4", "#f0d44c", "#9adcff", "#b9a3ff", "#d0d0d0"]},
-};
-
 const definitions = JSON.parse(document.getElementById("definitions").textContent);
 const element = (id) => document.getElementById(id);
 const state = {dashboard: 0, filters: {}};
 let tables = {};
 let views = [];
 let drawn = 0;
+Figures.words = definitions.words;
 
 async function start() {
-  const packed = Uint8Array.from(atob(element("rows").textContent.trim()), (char) => char.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  tables = Figures.unpack(await new Response(stream).json());
+  tables = Figures.unpack(JSON.parse(await unpacked("rows")));
+  document.head.append(make("script", "", await unpacked("vega")));
   state.language = navigator.language.toLowerCase().startsWith("pt") ? "pt" : "en";
   state.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   element("language").value = state.language;
@@ -55,6 +33,12 @@ async function start() {
   await draw();
 }
 
+/** A part of the page that is packed. */
+function unpacked(id) {
+  const packed = Uint8Array.from(atob(element(id).textContent.trim()), (char) => char.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
 function reset() {
   state.filters = {pipeline: "", owner: "", currency: definitions.currency, from: definitions.from, to: definitions.to};
 }
@@ -62,37 +46,6 @@ function reset() {
 function open(position) {
   state.dashboard = position;
   draw();
-}
-
-// Words, numbers and dates in the reader's language
-
-const word = (key, values = {}) => fill(WORDS[state.language][key], values);
-const text = (both) => (both ? fill(both[state.language], values()) : "");
-const values = () => Object.fromEntries(Object.entries(definitions.values).map(([name, [value, kind]]) => [name, kind === "words" ? value[state.language] : format(value, kind)]));
-const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
-const locale = () => (state.language === "pt" ? "pt-BR" : "en-US");
-const date = (value) => new Date(`${value}T00:00:00Z`).toLocaleDateString(locale(), {timeZone: "UTC", dateStyle: "medium"});
-
-function format(value, kind, chart, short) {
-  if (value === null || value === undefined) return "–";
-  if (kind === "text") return String(value);
-  if (kind === "date") return date(value);
-  const options = {
-    integer: {maximumFractionDigits: 0},
-    percent: {style: "percent", maximumFractionDigits: 1},
-    days: {maximumFractionDigits: 1},
-    number: {maximumFractionDigits: 2},
-    bits: {minimumFractionDigits: 3, maximumFractionDigits: 3},
-    money: {maximumFractionDigits: 0},
-  }[kind];
-  const compact = short ? {notation: "compact", maximumFractionDigits: 1} : {};
-  const shown = new Intl.NumberFormat(locale(), {...options, ...(kind === "percent" ? {} : compact)}).format(value);
-  return kind === "money" && chart && currencyOf(chart) ? `${currencyOf(chart)} ${shown}` : shown;
-}
-
-function currencyOf(chart) {
-  if (chart.money === "reporting") return definitions.reporting_currency;
-  return chart.money ? state.filters.currency || definitions.reporting_currency : "";
 }
 
 // The page
@@ -105,9 +58,10 @@ async function draw() {
   document.documentElement.lang = locale();
   document.documentElement.dataset.theme = state.theme;
   document.querySelectorAll("[data-text]").forEach((each) => { each.textContent = word(each.dataset.text); });
-  document.title = `${text(dashboard.title)} · ${definitions.company}`;
-  element("title").textContent = definitions.company;
-  element("as-of").textContent = text(definitions.as_of);
+  const company = definitions.company || word("company");
+  document.title = `${text(dashboard.title)} · ${company}`;
+  element("title").textContent = company;
+  element("as-of").textContent = dashboard.as_of[state.language];
   element("theme").textContent = word(state.theme === "dark" ? "light" : "dark");
   element("reset").textContent = word("reset");
   element("footer").textContent = word("made", {at: new Date(definitions.made_at).toLocaleString(locale())});
@@ -143,6 +97,7 @@ function drawTabs() {
     tab.setAttribute("aria-controls", "panel");
     return tab;
   }));
+  element("tabs").children[state.dashboard].scrollIntoView({block: "nearest", inline: "nearest"});
 }
 
 function drawFilters() {
@@ -157,6 +112,17 @@ function drawFilters() {
     element(name).value = state.filters[name];
   }
   for (const name of ["from", "to"]) element(name).value = state.filters[name];
+  const {charts} = definitions.dashboards[state.dashboard];
+  const isUsed = (name) => charts.some((chart) => obeys(chart, name));
+  const used = Object.keys(state.filters).filter(isUsed);
+  for (const name of Object.keys(state.filters)) element(name).parentElement.hidden = !used.includes(name);
+  element("filters").hidden = used.length === 0;
+}
+
+/** Whether a filter means something to a chart. */
+function obeys(chart, name) {
+  if (name === "currency") return chart.money === "chosen";
+  return ["from", "to"].includes(name) ? chart.period !== null : name in tables[chart.rows].columns;
 }
 
 function card(chart, grid) {
@@ -173,28 +139,35 @@ function card(chart, grid) {
 }
 
 function notes(chart) {
-  const columns = tables[chart.rows].columns;
   const {filters} = state;
   const said = [];
   if (currencyOf(chart)) said.push(word("in", {currency: currencyOf(chart)}));
-  const unused = ["pipeline", "owner"].filter((name) => filters[name] && !columns[name]).map((name) => word(name).toLowerCase());
+  const unused = ["pipeline", "owner"].filter((name) => filters[name] && !obeys(chart, name)).map((name) => word(name).toLowerCase());
   if (unused.length) said.push(word("unfiltered", {filters: unused.join(word("and"))}));
   const unconverted = Figures.unconverted(chart, tables[chart.rows], filters);
   if (unconverted) said.push(word("unconverted", {n: unconverted}));
-  return [text(chart.note), ...said].filter(Boolean).join(" · ");
+  return [text(chart.note), ...said].filter(Boolean).join(" ");
+}
+
+/** Whether a chart has something to show for some choice. */
+function hasRows(chart) {
+  return Figures.chosen({...chart, period: null, money: null}, tables[chart.rows], {}).length > 0;
 }
 
 async function show(chart, body, figures) {
   const drawn = chart.kind === "chart" ? Object.values(chart.chart.encoding).map((coded) => coded.field) : [Object.keys(chart.measures)[0]];
   const measures = drawn.filter((name) => name in chart.measures);
-  const isEmpty = figures.every((figure) => measures.every((name) => figure[name] === null));
+  const isEmpty = chart.kind === "table" ? figures.length === 0 : figures.every((figure) => measures.every((name) => figure[name] === null));
   if (isEmpty) {
-    body.append(make("p", "empty", word("none")));
+    body.append(make("p", "empty", (hasRows(chart) ? "" : text(chart.empty)) || word("none")));
   } else if (chart.kind === "number") {
     const [first, ...others] = Object.entries(chart.measures);
-    const said = ([name, measure]) => `${format(figures[0][name], measure.format, chart)} ${text(measure.label)}`;
-    body.append(make("div", "number", format(figures[0][first[0]], first[1].format, chart, true)));
-    body.append(make("p", "", [said(first), ...others.map(said)].join(", ")));
+    const currency = currencyOf(chart);
+    const said = ([name, measure]) => `${format(figures[0][name], measure.format, {currency})} ${text(measure.label)}`;
+    const headline = format(figures[0][first[0]], first[1].format, {currency, short: true});
+    const isWhole = said(first).startsWith(`${headline} `);
+    body.append(make("div", "number", headline));
+    body.append(make("p", "", [isWhole ? capital(text(first[1].label)) : said(first), ...others.map(said)].join(" · ")));
   } else if (chart.kind === "table") {
     body.append(tableOf(chart, figures));
   } else {
@@ -208,30 +181,24 @@ async function show(chart, body, figures) {
   }
 }
 
-/** One sentence for those who do not see the chart: its first measure, largest and smallest. */
-function description(chart, figures) {
-  const [name, measure] = Object.entries(chart.measures)[0];
-  const known = figures.filter((figure) => figure[name] !== null);
-  const said = (figure) => `${Object.entries(chart.by).map(([key, group]) => format(figure[key], group.format)).join(", ")}: ${format(figure[name], measure.format, chart)}`;
-  const ordered = [...known].sort((a, b) => b[name] - a[name]);
-  const ends = ordered.length > 1 ? [ordered[0], ordered[ordered.length - 1]] : ordered;
-  return `${text(chart.question)} ${text(measure.label)}. ${ends.map(said).join("; ")}`;
-}
-
 function tableOf(chart, figures) {
-  const columns = [...Object.entries(chart.by), ...Object.entries(chart.measures)];
-  const isFigure = (kind) => !["text", "date"].includes(kind);
+  const columns = [...Object.entries(chart.by), ...Object.entries(chart.measures)].filter(([name]) => name !== "currency");
+  const isFigure = (kind) => !["text", "date", "moment"].includes(kind);
   const head = make("tr");
   columns.forEach(([, column]) => {
-    const cell = make("th", isFigure(column.format) ? "figure" : "", text(column.label));
+    const cell = make("th", isFigure(column.format) ? "figure" : "", capital(text(column.label)));
     cell.scope = "col";
     head.append(cell);
   });
   const lines = figures.map((figure) => {
     const line = make("tr");
     columns.forEach(([name, column]) => {
-      const value = figure[name] === null && column.format === "text" ? word("nobody") : format(figure[name], column.format, chart);
-      line.append(make("td", isFigure(column.format) ? "figure" : "", value));
+      const currency = currencyOf(chart, figure);
+      const value = name in chart.by ? named(figure[name], column) : format(figure[name], column.format, {currency});
+      const cell = make("td", isFigure(column.format) ? "figure" : "", value);
+      cell.dataset.label = capital(text(column.label));
+      if (value === NOTHING) cell.dataset.nothing = "";
+      line.append(cell);
     });
     return line;
   });
@@ -243,91 +210,6 @@ function tableOf(chart, figures) {
   const scroll = make("div", "scroll");
   scroll.append(made);
   return scroll;
-}
-
-// Vega-Lite
-
-/** Numbers and dates of axes and tooltips, as everywhere on the page. */
-function shown(value, kind) {
-  if (kind === "month") return new Date(value).toLocaleDateString(locale(), {timeZone: "UTC", month: "short", year: "numeric"});
-  if (kind === "day") return new Date(value).toLocaleDateString(locale(), {timeZone: "UTC", dateStyle: "medium"});
-  return kind.endsWith(" axis") ? format(value, kind.slice(0, -5), null, true) : format(value, kind);
-}
-
-function spec(chart, figures, width) {
-  const theme = THEMES[state.theme];
-  const columns = {...chart.by, ...chart.measures};
-  const values = figures.map((figure) => {
-    const shown = {...figure};
-    for (const [name, group] of Object.entries(chart.by)) {
-      if (group.format === "text" && shown[name] === null) shown[name] = word("nobody");
-      if (group.format === "date" && shown[name] !== null) shown[name] = Date.parse(`${shown[name]}T00:00:00Z`);
-    }
-    return shown;
-  });
-  const encoding = structuredClone(chart.chart.encoding);
-  const narrow = width < 480;
-  const labels = narrow ? 110 : 200;
-  for (const [channel, coded] of Object.entries(encoding)) {
-    const column = columns[coded.field];
-    const title = text(column.label);
-    if (coded.type === "nominal" && (channel === "y" || channel === "x")) {
-      coded.sort = null;
-      coded.axis = {title: null, labelLimit: labels};
-    } else if (channel === "yOffset") {
-      coded.sort = null;
-    } else if (channel === "color") {
-      coded.legend = {title: null, orient: "top", columns: narrow ? 2 : 4, labelLimit: 160};
-    } else if (channel === "row") {
-      coded.header = {title: null, labelAngle: 0, labelAlign: "left", labelAnchor: "start", labelOrient: "top", labelFontWeight: 600, labelLimit: width - labels - 24};
-      coded.spacing = 16;
-    } else if (coded.type === "temporal") {
-      coded.scale = {type: "utc"};
-      if (coded.timeUnit) coded.timeUnit = `utc${coded.timeUnit}`;
-      coded.axis = {title: null, labelOverlap: true, tickCount: narrow ? 4 : 8, grid: false, formatType: "shown", format: coded.timeUnit ? "month" : "day"};
-    } else if (coded.type === "quantitative") {
-      coded.axis = {title: currencyOf(chart) && column.format === "money" ? `${title} (${currencyOf(chart)})` : title, formatType: "shown", format: `${column.format} axis`, tickCount: narrow ? 4 : 6};
-      if (column.format === "integer") coded.axis.tickMinStep = 1;
-    }
-  }
-  encoding.tooltip = Object.entries(columns).map(([name, column]) => {
-    if (column.format === "text") return {field: name, title: text(column.label), type: "nominal"};
-    const format = column.format === "date" ? "day" : column.format;
-    return {field: name, title: text(column.label), type: column.format === "date" ? "temporal" : "quantitative", formatType: "shown", format};
-  });
-  const mark = {...chart.chart.mark};
-  if (mark.type === "bar" && encoding.x.type === "temporal" && !encoding.x.timeUnit) {
-    mark.size = Math.max(2, (0.75 * (width - 60)) / new Set(values.map((value) => value[encoding.x.field])).size);
-  }
-  const isNominal = encoding.y.type === "nominal";
-  const places = new Set(values.map((value) => value[encoding.y.field])).size;
-  if (encoding.row) encoding.y.axis.minExtent = encoding.y.axis.maxExtent = labels;
-  return {
-    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-    description: description(chart, figures),
-    data: {values},
-    mark,
-    encoding,
-    width: encoding.row ? width - labels - 24 : "container",
-    height: encoding.row ? {step: 26} : isNominal ? places * 26 : 240,
-    ...(encoding.row ? {resolve: {scale: {y: "independent"}}} : {}),
-    autosize: encoding.row ? undefined : {type: isNominal ? "fit-x" : "fit", contains: "padding"},
-    background: "transparent",
-    padding: 4,
-    config: {
-      customFormatTypes: true,
-      font: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif",
-      view: {stroke: null},
-      axis: {labelColor: theme.soft, titleColor: theme.soft, gridColor: theme.line, domainColor: theme.line, tickColor: theme.line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal"},
-      header: {labelColor: theme.ink, labelFontSize: 13},
-      legend: {labelColor: theme.soft, labelFontSize: 12},
-      bar: {color: theme.colors[0]},
-      line: {color: theme.colors[0], strokeWidth: 2},
-      point: {color: theme.colors[0], filled: true, size: 40},
-      area: {color: theme.colors[0]},
-      range: {category: theme.colors},
-    },
-  };
 }
 
 window.figures = () => Object.fromEntries(definitions.dashboards.map((dashboard) => [

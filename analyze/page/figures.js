@@ -3,6 +3,9 @@
 // The figures of a chart: what analyze/sql.py has Postgres compute, for the rows that the page carries.
 
 const Figures = {
+  /** Words that readers see instead of values, by set and value. */
+  words: {},
+
   /** Unpack the rows: each column is an array of values, or of positions in a list of values. */
   unpack(packed) {
     const tables = {};
@@ -35,8 +38,31 @@ const Figures = {
     return found;
   },
 
+  /** The rows of a bridge: those of the period, with all before it as `opening` and all to its end as `closing`. */
+  bridged(chart, table, filters) {
+    const day = table.columns[chart.period];
+    const {from, to} = filters;
+    const steps = [];
+    const found = [];
+    for (let i = 0; i < table.size; i += 1) {
+      const isOver = !to || (day[i] !== null && day[i] <= to);
+      const isWithin = isOver && (!from || (day[i] !== null && day[i] >= from));
+      const isBefore = from && day[i] !== null && day[i] < from;
+      if (isBefore) { found.push(i); steps.push("opening"); }
+      if (isWithin) { found.push(i); steps.push(table.columns[chart.bridge][i]); }
+      if (isOver) { found.push(i); steps.push("closing"); }
+    }
+    const columns = {};
+    for (const [name, values] of Object.entries(table.columns)) columns[name] = found.map((i) => values[i]);
+    return {size: found.length, columns: {...columns, [chart.bridge]: steps}};
+  },
+
   /** The figures of a chart: an array of objects with its groups and measures, in its order. */
   of(chart, table, filters) {
+    if (chart.bridge) {
+      const bridged = Figures.bridged(chart, table, filters);
+      return Figures.of({...chart, bridge: null}, bridged, {...filters, from: "", to: ""});
+    }
     const by = Object.keys(chart.by);
     const groups = new Map();
     if (by.length === 0) groups.set("[]", []);
@@ -54,7 +80,7 @@ const Figures = {
       }
       found.push(figure);
     }
-    found.sort((a, b) => Figures.compare(a, b, chart.order));
+    found.sort((a, b) => Figures.compare(a, b, chart));
     return chart.limit ? found.slice(0, chart.limit) : found;
   },
 
@@ -78,17 +104,26 @@ const Figures = {
     return (values[Math.floor(middle)] + values[Math.ceil(middle)]) / 2;
   },
 
-  /** Order as Postgres does: nulls last, texts by code point. */
-  compare(a, b, order) {
-    for (const key of order) {
+  /** Order as Postgres does: nulls last, texts by code point, values with words in the order of the words. */
+  compare(a, b, chart) {
+    for (const key of chart.order) {
       const falling = key.startsWith("-");
       const name = falling ? key.slice(1) : key;
-      if (a[name] === b[name]) continue;
-      if (a[name] === null) return 1;
-      if (b[name] === null) return -1;
-      return (a[name] < b[name] ? -1 : 1) * (falling ? -1 : 1);
+      const places = [a, b].map((figure) => Figures.place(figure[name], chart.by[name]));
+      for (const [one, other] of [places, [a[name], b[name]]]) {
+        if (one === other) continue;
+        if (one === null) return 1;
+        if (other === null) return -1;
+        return (one < other ? -1 : 1) * (falling ? -1 : 1);
+      }
     }
     return 0;
+  },
+
+  /** The place of a value among the words of its group, if it has one. */
+  place(value, group) {
+    const place = group && group.words ? Object.keys(Figures.words[group.words]).indexOf(value) : -1;
+    return place < 0 ? null : place;
   },
 
   /** How many of the rows of a chart have an amount that has no rate, and so no part in its sums. */

@@ -12,7 +12,11 @@ import psycopg
 import yaml
 from psycopg.rows import dict_row
 
+from analyze import as_of
 from analyze.definitions import Strict, Text
+
+STREAMS = ("deals", "deal_changes", "activities", "organizations", "persons", "users")
+"""Streams of Pipedrive that the review counts."""
 
 Record = Mapping[str, Any]
 Language = Literal["en", "pt"]
@@ -117,16 +121,18 @@ class Review(NamedTuple):
     """All that the review says."""
 
     week: Week
-    read_until: datetime | None
-    """When deals were read last; None: never."""
+    completeness: Text
+    """As of when the data are complete, in words."""
+    complete_as_of: datetime | None
+    """The same moment; None: nobody knows."""
     bridges: tuple[Bridge, ...]
     todos: tuple[Todo, ...]
 
     @property
     def is_outdated(self) -> bool:
-        """Whether nothing was read since the week ended."""
+        """Whether the data are complete as of a moment before the week ended."""
         end = datetime.combine(self.week.last, time(), ZoneInfo(self.week.timezone)) + timedelta(days=1)
-        return self.read_until is not None and self.read_until < end
+        return self.complete_as_of is not None and self.complete_as_of < end
 
     @property
     def owners(self) -> list[str | None]:
@@ -145,12 +151,12 @@ def gather(connection: psycopg.Connection, week: Week) -> Review:
     Raises:
         psycopg.Error: A mart is missing, or the database cannot be asked.
     """
-    (read_until,) = connection.execute(
-        "select max(_sdc_extracted_at) from staging.stg_pipedrive__deals"
-    ).fetchone() or (None,)
+    (said,) = _rows(connection, as_of.rows_of(STREAMS).sql, week)
+    moment = said["complete_as_of"]
     return Review(
         week,
-        read_until.astimezone(UTC) if read_until else None,
+        Text(en=said["en"], pt=said["pt"]),
+        moment.replace(tzinfo=UTC) if moment else None,
         _bridges(_rows(connection, definitions().movement, week)),
         tuple(Todo(each, _by_owner(_rows(connection, each.sql, week))) for each in definitions().sections),
     )

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from typing import Any, NamedTuple
 
 from analyze.review.gather import Review
-from analyze.review.page import page, read_until, week_of
+from analyze.review.page import page, week_of
 from analyze.review.texts import Texts
 
 MOST = 3
@@ -39,7 +39,7 @@ class Paragraph(NamedTuple):
 
 def paragraphs(review: Review, texts: Texts) -> list[Paragraph]:
     """Return what the message says: how fresh the data are, what moved, and a paragraph for each owner."""
-    fresh = [read_until(review, texts), *([texts.word("too_old")] if review.is_outdated else [])]
+    fresh = [texts.text(review.completeness), *([texts.word("too_old")] if review.is_outdated else [])]
     found = [Paragraph(week_of(review, texts), tuple((Span(each),) for each in fresh))]
     found.append(Paragraph(texts.word("movement"), tuple(_movement(review, texts))))
     found += [_owner(review, texts, owner) for owner in review.owners]

@@ -40,7 +40,7 @@ def page(review: Review, texts: Texts) -> str:
         review=review,
         texts=texts,
         week=week_of(review, texts),
-        read_until=read_until(review, texts),
+        completeness=texts.text(review.completeness),
         too_old=texts.word("too_old") if review.is_outdated else "",
         bars=bars,
         linked=linked,
@@ -53,13 +53,6 @@ def week_of(review: Review, texts: Texts) -> str:
     """Return which week it is."""
     first, last = texts.day(review.week.first), texts.day(review.week.last)
     return texts.word("week", first=first, last=last)
-
-
-def read_until(review: Review, texts: Texts) -> str:
-    """Return how fresh the data are."""
-    if review.read_until is None:
-        return texts.word("never_read")
-    return texts.word("read_until", moment=texts.moment(review.read_until))
 
 
 def bars(bridge: Bridge) -> Iterator[tuple[Step, float, float]]:

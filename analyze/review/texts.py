@@ -1,7 +1,7 @@
 """How the review writes figures, days and names in each language, and where it links to."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -47,10 +47,6 @@ class Texts:
     def day(self, day: date | None) -> str:
         """Return a day; nothing where there is none."""
         return "" if day is None else f"{day:%d/%m/%Y}" if self.language == "pt" else f"{day:%Y-%m-%d}"
-
-    def moment(self, moment: datetime) -> str:
-        """Return a moment in UTC."""
-        return f"{self.day(moment.date())} {moment.astimezone(UTC):%H:%M} UTC"
 
     def owner(self, owner: str | None) -> str:
         """Return an owner's name, or that nobody is one."""

@@ -72,6 +72,12 @@ def alive(metric: str, labels: str = "") -> str:
     return f"({of(metric, labels)} and on (state_id) (time() - etl_heartbeat < 172800))"
 
 
+def latest(metric: str) -> str:
+    """Return the series of each company that was published last: what an earlier one says no longer holds."""
+    asked = f"max by (company_name) (etl_heartbeat and on (state_id) {metric})"
+    return f"({of(metric)} and on (state_id) (etl_heartbeat == on (company_name) group_left () {asked}))"
+
+
 def grown(metric: str, by: str, labels: str = "", during: str = "$__range") -> str:
     """Return by how much a counter has grown."""
     return f"sum by ({by}) (increase({of(metric, labels)}[{during}]))"
@@ -94,10 +100,10 @@ BOTH = f"{STREAM}, {ENDPOINT}"
 
 API = [
     Panel("Tokens left today", "gauge", "short",
-          [(f"min by (company_name) ({alive('pipedrive_api_tokens_left')})", "{{company_name}}")],
+          [(f"min by (company_name) ({latest('pipedrive_api_tokens_left')})", "{{company_name}}")],
           [(50_000, ORANGE), (200_000, GREEN)], RED, description="By Pipedrive's own header, after the last run."),
     Panel("Tokens used today", "gauge", "percent",
-          [(f"100 * (1 - min by (company_name) ({alive('pipedrive_api_tokens_left')}) / max by (company_name) "
+          [(f"100 * (1 - min by (company_name) ({latest('pipedrive_api_tokens_left')}) / max by (company_name) "
             f"({alive('pipedrive_api_tokens_limit')}))", "{{company_name}}")],
           [(60, ORANGE), (90, RED)], description="By all tools with a token of the company."),
     Panel("Tokens that runs have spent", "stat", "short",
@@ -122,11 +128,14 @@ API = [
            (alive("pipedrive_api_rate_limit_reset_seconds"), "seconds until empty")], width=8),
     Panel("Answers that were no success", "lines", "short",
           [(grown("pipedrive_api_call_total", "endpoint, status_code", f'{ENDPOINT}, status_code!="200"', "1h"),
-            "{{status_code}} {{endpoint}}")], width=12, description="Status 0: without an answer."),
+            "{{status_code}} {{endpoint}}")], width=8, description="Status 0: without an answer."),
     Panel("Requests sent again, and given up", "lines", "short",
           [(grown("pipedrive_api_retries_total", "endpoint", ENDPOINT, "1h"), "again {{endpoint}}"),
            (grown("pipedrive_api_retry_failures_total", "endpoint", ENDPOINT, "1h"), "given up {{endpoint}}")],
-          width=12),
+          width=8),
+    Panel("Lists that were kept, and asked for", "bars", "short",
+          [(grown("pipedrive_api_cache_hit_total", "source", ENDPOINT), "kept in {{source}}"),
+           (grown("pipedrive_api_cache_miss_total", "source", ENDPOINT), "asked for, {{source}}")], width=8),
 ]  # fmt: skip
 
 RUNS = [

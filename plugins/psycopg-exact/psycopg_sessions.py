@@ -1,8 +1,14 @@
-"""Connections of psycopg for the target, by the rules of `postgres_sessions`; an error ends it in a sentence."""
+"""Connections of psycopg for the target, by the rules of `postgres_sessions`; an error ends it in a sentence.
+
+Several targets may load into one database at a time, and share some tables. What one of them looks for in vain
+another one may be about to make: so they make schemas, tables and columns one at a time, unless they are there.
+"""
 
 import atexit
 import logging
+import re
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +20,12 @@ from postgres_sessions import ENCODING, IDLE, IN_TRANSACTION, PROJECT, patiently
 from sqlalchemy import ExceptionContext
 
 logger = logging.getLogger("target-postgres")
+
+MAKING = re.compile(r"\s*(?:CREATE SCHEMA|CREATE TABLE|ALTER TABLE .*?ADD COLUMN)\b", re.DOTALL)
+"""The beginning of a statement that makes what other targets may need as well."""
+
+KEY = (zlib.crc32(PROJECT.encode()) - 2**31, zlib.crc32(b"target") - 2**31)
+"""The advisory lock of the transactions that make something."""
 
 T = TypeVar("T")
 
@@ -33,10 +45,17 @@ class Cursor(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         """Run a statement, once it gets its locks."""
         statement = query if isinstance(query, str) else ""
+        making = MAKING.match(statement)
+        if making:
+            query = f"{making[0]} IF NOT EXISTS{statement[making.end() :]}"
+
+        def run() -> Self:
+            if making:
+                super(Cursor, self).execute("select pg_catalog.pg_advisory_xact_lock(%s, %s)", KEY)
+            return super(Cursor, self).execute(query, params, **options)
+
         with _discreet():
-            return self.connection.patiently(
-                statement, lambda: super(Cursor, self).execute(query, params, **options)
-            )
+            return self.connection.patiently(statement, run)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
         """Run a statement for each row; the target does so into its own temporary tables only."""

@@ -4,7 +4,7 @@ A check costs few tokens and is made at most once a day by default (setting `sou
 bookmark. What it means is for the warehouse to say, which alone has the rows: see `load_completeness`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 from tap_pipedrive.statement import Statement
 from tap_pipedrive.table import Table
-from tap_pipedrive.values import clean_integer, rfc3339
+from tap_pipedrive.values import changed_at, clean_integer, rfc3339
 
 SOURCE_COUNTS, SOURCE_SAMPLES = "source_counts", "source_samples"
 """Names of the streams of checks."""
@@ -48,6 +48,9 @@ class CheckListing(Listing):
     path: str
     price: int
     params: Mapping[str, str] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    """Columns without which nobody could compare the answer."""
+
     can_prefetch: ClassVar[bool] = False
     effort: ClassVar[int] = 5
 
@@ -62,7 +65,7 @@ class CheckListing(Listing):
         """Yield one page with what the source says, or none when nobody can compare it."""
         checks = source.run.checks
         read_up_to = checks.read_up_to(self.of)
-        if read_up_to is None or not checks.is_due():
+        if read_up_to is None or not checks.is_due() or not checks.is_comparable(self.of, self.needs):
             return
         rows, served_at = self.answer(source, read_up_to)
         head = {"run_id": checks.run_id, "stream": self.of, "asked_at": served_at and rfc3339(served_at)}
@@ -118,7 +121,13 @@ class NewestListing(CheckListing):
         row = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
         highest = whole(row.get("id"))
         source.run.checks.highest_ids[self.of] = highest or 0
-        found = {"figure": "highest_id", "currency": ALL, "value": highest, "moment": row.get("add_time")}
+        added = changed_at(row, "add_time")  # a text that is no time is rejected with its row, not here again
+        found = {
+            "figure": "highest_id",
+            "currency": ALL,
+            "value": highest,
+            "moment": added and rfc3339(added),
+        }
         return [found] if highest else [], served_at
 
 
@@ -181,6 +190,12 @@ class Checks:
         """Return up to when this run has read a stream; None unless it has read it to its end."""
         reading = self._readings.get(stream)
         return reading.read_up_to if reading else None
+
+    def is_comparable(self, stream: str, columns: Set[str]) -> bool:
+        """Return whether the rows of a stream are written as they are, with these columns."""
+        table = self._tables()[stream]
+        is_masked = any(table.row_mask.hides(column, table.custom_fields) for column in columns)
+        return table.is_plain and not is_masked and not columns & table.deselected
 
     def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[Row]:
         """Return records of the API as rows of a stream; none where stream maps change them."""

@@ -32,7 +32,10 @@ SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
 """Names that no column may have: Postgres gives columns of these names to every table ("System Columns" in its
 manual), and refuses a table that defines one."""
 
-_KEY = re.compile(r"^[0-9a-f]{40}")
+KEY_LENGTH = 40
+"""Letters of the key of a custom field; in v1, parts of its value have more, such as `…_currency`."""
+
+_KEY = re.compile(rf"^[0-9a-f]{{{KEY_LENGTH}}}")
 _DESCRIBED = re.compile(r"^Custom field (.+)$", re.DOTALL)
 
 

@@ -41,7 +41,9 @@ class CustomFields:
         """Types of fields that are new to the tap."""
         self.columns: dict[str, Schema] = {}
         """Schema by column, in the order in which the fields were first seen."""
-        self.known = {field.key for field in definitions}
+        self.types = {field.key: field.type for field in definitions}
+        """By key."""
+        self.known = self.types.keys()
         self._readers: dict[str, tuple[tuple[str, ...], Clean | None, Cells, Options]] = {}
         null_bytes = widest = 0
         order = {key: position for position, key in enumerate(pins)}
@@ -57,6 +59,13 @@ class CustomFields:
             self.columns |= columns
         self.names = {key: columns[0] for key, (columns, *_) in self._readers.items()}
         """By key of each field that has columns: the first of them."""
+        self.naming = [
+            (self.names[field.key] + suffix, stream)
+            for field in definitions
+            if field.key in self.names
+            for suffix, stream in kind_of(field.type).names
+        ]
+        """Columns that name rows of a stream."""
         self.labels = {field.key: field.name for field in definitions}
         """What people see, by key."""
         self.without_columns = sorted(self.known - self._readers.keys()) if mode != "json" else []

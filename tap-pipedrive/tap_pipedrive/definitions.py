@@ -1,18 +1,22 @@
-"""The account's field definitions: read once a run, listed as rows, and the custom fields among them.
+"""The account's field definitions: read once, listed as rows, and the custom fields among them.
 
 From here custom fields go down to their columns (`columns.py`), and on to their values (`custom_fields.py`).
 """
 
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from tap_pipedrive.answers import Answer
+from tap_pipedrive.cache import Cache
 from tap_pipedrive.columns import Definition
 from tap_pipedrive.errors import NotAllowed, PipedriveError
 from tap_pipedrive.listings import CursorListing
-from tap_pipedrive.source import Checkpoint, Listing, Page, RunContext, Source
+from tap_pipedrive.source import Checkpoint, Listed, Listing, Page, RunContext, Source
 from tap_pipedrive.values import clean_integer, clean_text
 
 FIELD_LISTINGS = {
@@ -21,6 +25,9 @@ FIELD_LISTINGS = {
 }
 """Lists of field definitions, by entity; leads have the deals' fields."""
 
+LOOKS = 2
+"""How often the API is asked before a field that had a column counts as deleted."""
+
 FEW_FIELDS = 5
 """So many fields may be deleted between two runs, whatever share of an entity's fields that is."""
 
@@ -28,28 +35,31 @@ logger = logging.getLogger("tap-pipedrive")
 
 
 class FieldDefinitions:
-    """The field definitions of the account, which are read when they are first needed and then kept."""
+    """The field definitions of the account, which are read when they are first needed and then kept, by this run
+    and for later ones."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, cache: Cache) -> None:
         self.is_discovering = False
         """Whether the run only shows the catalog: then a failure costs the custom fields, not the run."""
         self.is_unavailable = False
         """Whether the API could not be asked, so that the catalog has no custom fields."""
         self._source = source
-        self._definitions: dict[str, list[dict[str, Any]]] = {}
+        self._cache = cache
+        self._definitions: dict[str, Listed] = {}
         self._custom_fields: dict[str, dict[str, Definition]] = {}
         self._refused: dict[str, NotAllowed] = {}
-        self._read_twice: set[str] = set()
+        self._looks: Counter[str] = Counter()  # at the API itself, by entity
+        self._sought: defaultdict[str, set[str]] = defaultdict(set)  # what was missing before the last look
 
     @property
     def has_answers(self) -> bool:
         """Whether the API has answered with definitions of any entity."""
         return bool(self._definitions)
 
-    def of(self, entity: str) -> Sequence[dict[str, Any]]:
+    def of(self, entity: str) -> Listed:
         """Return the definitions of an entity as the API sends them (`GET /api/v2/dealFields` and the like)."""
         if entity not in self._definitions:
-            self._definitions[entity] = self._read(entity)
+            self._definitions[entity] = self._cached(entity) or self._read(entity)
         return self._definitions[entity]
 
     def custom_fields(self, entity: str, *, have_columns: bool) -> Mapping[str, Definition]:
@@ -68,7 +78,7 @@ class FieldDefinitions:
         return self._custom_fields[entity]
 
     def gone(self, entity: str, known: Set[str], least: float) -> set[str]:
-        """Return which of the fields that had columns have no definition any more, after a second look.
+        """Return which of the fields that had columns have no definition any more, after a second look at the API.
 
         Raises PipedriveError when the list has no field at all, or so few of the known ones, less than the share
         `least`, that it must be cut short: rows would be read without their values.
@@ -76,14 +86,13 @@ class FieldDefinitions:
         if self.is_discovering or self.is_unavailable:
             return set()
         gone = known - self._custom_fields[entity].keys()
-        if gone and entity not in self._read_twice:
-            self._read_twice.add(entity)
+        while gone and self._looks[entity] < LOOKS:
             self.read_again(entity)
             gone = known - self._custom_fields[entity].keys()
         if not gone:
             return gone
         left = len(known) - len(gone)
-        is_many = len(gone) > (FEW_FIELDS if left else 1) or not self.of(entity)
+        is_many = len(gone) > (FEW_FIELDS if left else 1) or not self.of(entity).rows
         if is_many and left < least * len(known):
             raise PipedriveError(
                 f"GET {FIELD_LISTINGS[entity].path} lists only {left} of the {len(known)} custom fields that have "
@@ -92,6 +101,29 @@ class FieldDefinitions:
             )
         return gone
 
+    def unknown(self, entity: str, records: Sequence[Any], raws: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Return the options that records have, and that definitions from an earlier process do not know.
+
+        `raws`: the custom fields of the records. Definitions that this run has read itself are not doubted: a
+        record may have an option that was deleted.
+        """
+        if self._looks[entity] or entity not in self._definitions:
+            return set()
+        unknown = set()
+        for field in self._definitions[entity].rows:
+            code, options = field.get("field_code"), field.get("options")
+            if isinstance(code, str) and isinstance(options, list) and options:
+                values = raws if field.get("is_custom_field") else records
+                unknown |= {f"{code} {one}" for one in option_ids(code, values) - option_ids("id", options)}
+        return unknown - self._sought[entity]
+
+    def look_for(self, entity: str, names: Set[str]) -> None:
+        """Read the definitions of an entity again for keys and options that they lack, unless that was done for
+        the same ones before: what they lack still does not exist."""
+        if not names <= self._sought[entity]:
+            self._sought[entity] |= names
+            self.read_again(entity)
+
     def read_again(self, entity: str) -> None:
         """Read the definitions of an entity again, and add what is new. What is missing now stays for this run,
         and so does the type of a field: the columns that rows are being written to stay as they are."""
@@ -99,18 +131,37 @@ class FieldDefinitions:
             found = self._read(entity)
         except NotAllowed:
             return
-        known = {str(field.get("field_code")): field for field in self._definitions.get(entity, ())}
-        for field in found:
-            before = known.get(code := str(field.get("field_code")), field)
-            if before.get("field_type") == field.get("field_type"):
+        before = self._definitions.get(entity, Listed((), None))
+        known = {str(field.get("field_code")): field for field in before.rows}
+        for field in found.rows:
+            former = known.get(code := str(field.get("field_code")), field)
+            if former.get("field_type") == field.get("field_type"):
                 known[code] = field
         self._refused.pop(entity, None)
-        self._definitions[entity] = list(known.values())
-        self._custom_fields[entity] = custom_fields(self._definitions[entity])
+        self._definitions[entity] = Listed(list(known.values()), found.served_at)
+        self._custom_fields[entity] = custom_fields(self._definitions[entity].rows)
 
-    def _read(self, entity: str) -> list[dict[str, Any]]:
-        pages = FIELD_LISTINGS[entity].pages(self._source, checkpoint={})
-        return [row for page in pages for row in page.rows if isinstance(row, dict)]
+    def _cached(self, entity: str) -> Listed | None:
+        """Return the definitions that an earlier process has read. A run that reads everything does not take
+        them, as its rows are to be those of this moment."""
+        if self._source.run.settings.reconcile and not self.is_discovering:
+            return None
+        found = self._cache.get(FIELD_LISTINGS[entity].path)
+        rows = found and Answer(found.rows, None, found.served_at).data
+        if not found or not isinstance(rows, list):
+            return None
+        self._sought[entity] |= set(found.sought)
+        return Listed([row for row in rows if isinstance(row, dict)], found.served_at)
+
+    def _read(self, entity: str) -> Listed:
+        self._looks[entity] += 1
+        listing, served_at = FIELD_LISTINGS[entity], None
+        rows: list[dict[str, Any]] = []
+        for page in listing.pages(self._source, checkpoint={}):
+            rows += [row for row in page.rows if isinstance(row, dict)]
+            served_at = served_at or page.served_at
+        self._cache.put(listing.path, rows, served_at, sorted(self._sought[entity]))
+        return Listed(rows, served_at)
 
     def _read_custom_fields(self, entity: str) -> dict[str, Definition]:
         if entity == "project" and self.is_discovering:
@@ -118,7 +169,7 @@ class FieldDefinitions:
         if self.is_unavailable:
             return {}
         try:
-            return custom_fields(self.of(entity))
+            return custom_fields(self.of(entity).rows)
         except NotAllowed as error:
             self._refused[entity] = error
             logger.warning("Custom fields of the entity %s are missing: %s", entity, error)
@@ -140,6 +191,23 @@ def custom_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Definition]:
             kind = kind if isinstance(kind, str) else ""
             found[key] = Definition(key, str(name or ""), kind, dict(_options(field.get("options"))))
     return found
+
+
+def option_ids(code: str, values: Sequence[Any]) -> set[int]:
+    """Return the ids of options that objects have under a key: one id, or a list of them, v1's as text."""
+    found: set[int] = set()
+    for each in values:
+        value = each.get(code) if isinstance(each, dict) else None
+        if type(value) is int:
+            found.add(value)
+        elif value is not None:
+            parts = (
+                value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+            )
+            for part in parts:
+                with suppress(ValueError):  # some lists of options are about texts
+                    found.add(clean_integer(part) or 0)
+    return found - {0}
 
 
 def _options(options: Any) -> list[tuple[int, str]]:
@@ -169,17 +237,19 @@ class DefinitionListing(Listing):
         return FIELD_LISTINGS[self.name]
 
     def is_enabled(self, run: RunContext) -> bool:
-        """Return whether the entity is read: projects are an add-on, whose fields few accounts may read."""
-        return self.name != "project" or run.is_selected("projects")
+        """Return whether the run reads the entity: of several runs that share the streams, each knows the columns
+        of its own tables only."""
+        return run.reads_fields_of(self.name)
 
     def pages(self, source: Source, *, since: Any = None, checkpoint: Checkpoint) -> Iterator[Page]:
         """Yield one page with a row per field."""
         names = source.run.column_names(self.name)
+        listed = source.run.field_definitions(self.name)
         rows = [
             {**field, "entity": self.name, "column_name": names.get(str(field.get("field_code")))}
-            for field in source.run.field_definitions(self.name)
+            for field in listed.rows
         ]
-        yield Page(partial(list, rows), {}, None)
+        yield Page(partial(list, rows), {}, listed.served_at)
 
 
 @dataclass(frozen=True)
@@ -188,6 +258,7 @@ class OptionListing(DefinitionListing):
 
     def pages(self, source: Source, *, since: Any = None, checkpoint: Checkpoint) -> Iterator[Page]:
         """Yield one page with a row per option."""
+        listed = source.run.field_definitions(self.name)
         rows = [
             {
                 **option,
@@ -195,9 +266,9 @@ class OptionListing(DefinitionListing):
                 "field_code": field.get("field_code"),
                 "option_id": option.get("id"),
             }
-            for field in source.run.field_definitions(self.name)
+            for field in listed.rows
             if isinstance(field.get("options"), list)
             for option in field["options"]
             if isinstance(option, dict)
         ]
-        yield Page(partial(list, rows), {}, None)
+        yield Page(partial(list, rows), {}, listed.served_at)

@@ -3,6 +3,7 @@
 Entities are pydantic models that are never instantiated: `rows.py` calls the cleaning functions directly.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -27,6 +28,23 @@ Id = Annotated[
     int, PlainValidator(values.required(values.clean_integer)), WithJsonSchema({"type": "integer"})
 ]
 Key = Annotated[str, PlainValidator(values.required(values.clean_text)), WithJsonSchema({"type": "string"})]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Says of a column that it names rows of another stream, alone or as a list."""
+
+    stream: str
+    inside: str = ""
+    """Key of the name, where the column is a list of objects."""
+
+
+UserId = Annotated[Integer, Names("users")]
+CurrencyCode = Annotated[Text, Names("currencies")]
+ActivityKind = Annotated[Text, Names("activity_types")]
+LeadId = Annotated[Text, Names("leads")]
+LabelIds = Annotated[List, Names("lead_labels")]
+Prices = Annotated[List, Names("currencies", inside="currency")]
 
 
 class Entity(BaseModel):

@@ -9,14 +9,14 @@ from typing import Any
 
 from tap_pipedrive.columns import Pins, field_of
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.memory import lists_of, read_anew
+from tap_pipedrive.references import READ_AT
 
 PINS, UNDEFINED = "custom_fields", "undefined_custom_fields"
 """Keys of the state: columns by custom field, see `Pins`; and bookmarks by custom field without a definition."""
 
 BEGINNING = ""
 """Stands for a bookmark before all rows."""
-
-_BOOKMARK = ("replication_key", "replication_key_value", "first_load")
 
 
 class FieldState:
@@ -65,23 +65,16 @@ class FieldState:
 
     def read_again(self, since: str = BEGINNING) -> None:
         """Move the bookmarks of the stream back, so that this run reads what has changed since."""
-        for part in self._parts():
-            if since == BEGINNING:
-                for name in _BOOKMARK:
-                    part.pop(name, None)
-            elif str(part.get("replication_key_value", since)) > since:
+        if since == BEGINNING:
+            read_anew(self._state)
+        for part in lists_of(self._state):
+            part.pop(READ_AT, None)
+            if str(part.get("replication_key_value", since)) > since:
                 part["replication_key_value"] = since
 
     def _first_bookmark(self, lists: int) -> str:
         """Return the earliest bookmark of the lists; BEGINNING where one of them has not been read to its end."""
-        parts = self._parts()
+        parts = lists_of(self._state)
         if len(parts) < lists or any("first_load" in part for part in parts):
             return BEGINNING
         return min(str(part.get("replication_key_value", BEGINNING)) for part in parts)
-
-    def _parts(self) -> list[dict[str, Any]]:
-        """Return the state of each list of the stream."""
-        partitions = self._state.get("partitions")
-        if not isinstance(partitions, list):
-            return [self._state]
-        return [part for part in partitions if isinstance(part, dict)]

@@ -1,7 +1,7 @@
 """Pipedrive's field types: which columns a custom field of a type gets, and which cells a value becomes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_pipedrive import values
@@ -32,25 +32,35 @@ class Kind:
     clean: Clean | None = None
     """Cleans a value directly, where the type has one column and no options."""
 
+    names: tuple[tuple[str, str], ...] = ()
+    """Columns (suffix) that name rows of a stream."""
+
+    is_text: bool = False
+    """Whether any text fits."""
+
 
 def _scalar(clean: Clean, schema: Schema) -> Kind:
     return Kind((("", schema),), lambda value, _: (clean(value),), clean=clean)
 
 
-def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str, ...]) -> Kind:
+def _parts(
+    *columns: tuple[str, tuple[str, ...], Clean, Schema],
+    flat: tuple[str, ...],
+    names: tuple[tuple[str, str], ...] = (),
+) -> Kind:
     """Make a type whose value is an object: (column suffix, names of the part, cleaning, schema). A bare value
     stands for its first part; a part has several names where the API's versions or its webhooks differ."""
 
     first = columns[0][1]
-    parts = tuple((names, clean) for _, names, clean, _ in columns)
-    known = {"type"}.union(*(names for names, _ in parts))
+    parts = tuple((keys, clean) for _, keys, clean, _ in columns)
+    known = {"type"}.union(*(keys for keys, _ in parts))
 
     def read(value: Any, _: Options) -> list[Any]:
         sent = value if isinstance(value, dict) else {first[0]: value}
         cells = []
-        for names, clean in parts:
-            for name in names:
-                part = sent.get(name)
+        for keys, clean in parts:
+            for key in keys:
+                part = sent.get(key)
                 if part is not None:
                     break
             cells.append(None if part is None else clean(part))
@@ -60,7 +70,7 @@ def _parts(*columns: tuple[str, tuple[str, ...], Clean, Schema], flat: tuple[str
             raise ValueError("an object of unknown parts")
         return cells
 
-    return Kind(tuple((suffix, schema) for suffix, _, _, schema in columns), read, flat)
+    return Kind(tuple((suffix, schema) for suffix, _, _, schema in columns), read, flat, names=names)
 
 
 def _read_option(value: Any, options: Options) -> tuple[str | None, int | None]:
@@ -94,9 +104,10 @@ def _read_anything(value: Any, _: Options) -> tuple[str | None]:
     return (values.clean_text(value),)
 
 
-_TEXT = _scalar(values.clean_text, values.TEXT)
+_TEXT = replace(_scalar(values.clean_text, values.TEXT), is_text=True)
 _INTEGER = _scalar(values.clean_integer, values.INTEGER)
-_UNKNOWN = Kind((("", values.TEXT),), _read_anything)
+_USER = replace(_INTEGER, names=(("", "users"),))
+_UNKNOWN = Kind((("", values.TEXT),), _read_anything, is_text=True)
 
 KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("varchar", "varchar_auto", "varchar_options", "text", "phone", "lead"), _TEXT),
@@ -104,7 +115,8 @@ KINDS: Mapping[str, Kind] = {
     "boolean": _scalar(values.clean_boolean, values.BOOLEAN),
     "date": _scalar(values.clean_date, values.DATE),
     "json": _UNKNOWN,
-    **dict.fromkeys(("int", "user", "org", "people", "deal", "project", "stage", "activity"), _INTEGER),
+    "user": _USER,
+    **dict.fromkeys(("int", "org", "people", "deal", "project", "stage", "activity"), _INTEGER),
     "visible_to": _INTEGER,
     "enum": Kind((("", values.TEXT), ("_id", values.INTEGER)), _read_option),
     "set": Kind((("", values.ARRAY), ("_ids", values.ARRAY)), _read_options),
@@ -112,6 +124,7 @@ KINDS: Mapping[str, Kind] = {
         ("", ("value", "amount"), values.clean_number, values.NUMBER),
         ("_currency", ("currency",), values.clean_text, values.TEXT),
         flat=("currency",),
+        names=(("_currency", "currencies"),),
     ),
     "daterange": _parts(
         ("", ("value", "from"), values.clean_date, values.DATE),
@@ -129,10 +142,13 @@ KINDS: Mapping[str, Kind] = {
         ("_timezone", ("timezone_name", "timezone_id"), values.clean_text, values.TEXT),
         flat=("until", "timezone_id"),
     ),
-    "address": _parts(
-        ("", ("value",), values.clean_text, values.TEXT),
-        *((f"_{part}", (part,), values.clean_text, values.TEXT) for part in ADDRESS_PARTS),
-        flat=ADDRESS_PARTS,
+    "address": replace(
+        _parts(
+            ("", ("value",), values.clean_text, values.TEXT),
+            *((f"_{part}", (part,), values.clean_text, values.TEXT) for part in ADDRESS_PARTS),
+            flat=ADDRESS_PARTS,
+        ),
+        is_text=True,
     ),
 }
 """By field type of the API. Pipedrive adds types; a type that is not here becomes text."""

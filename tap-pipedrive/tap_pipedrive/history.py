@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp
+from tap_pipedrive.entity import Boolean, Entity, Integer, Key, Text, Timestamp, UserId
 from tap_pipedrive.source import RunContext
 from tap_pipedrive.values import changed_at, clean_integer, clean_text, encode
+
+FIELD_KEY = "field_key"
+"""Column with the field that a change is about."""
 
 _START = datetime.min.replace(tzinfo=UTC)
 
@@ -28,7 +31,7 @@ class Change(Entity):
     )
     old_value: Text = None
     new_value: Text = None
-    actor_user_id: Integer = None
+    actor_user_id: UserId = None
     change_source: Text = Field(None, description="app, api …")
     change_source_user_agent: Text = None
     is_bulk_update_flag: Boolean = None
@@ -38,7 +41,7 @@ class Change(Entity):
 class ChangeListing(ChildListing):
     """The change log of each record, which is read to its end, as it has neither ids nor a filter."""
 
-    subject: str = "field_key"
+    subject: str = FIELD_KEY
     """Key of a change that says what changed."""
 
     effort: ClassVar[int] = 3

@@ -73,6 +73,11 @@ class Limits:
         with self._settled:
             return self.tokens.total()
 
+    @property
+    def tokens_a_day(self) -> int | None:
+        """API tokens that may be spent in a day; None as long as Pipedrive does not say how many there are."""
+        return int(self._share * self.ledger.limit) if self.ledger.limit else None
+
     @contextmanager
     def request(self, price: int, stream: str, endpoint: str) -> Iterator[Exchange]:
         """Enter when a request may be sent; leave when it is over, with what it raised.

@@ -79,6 +79,9 @@ class HttpListing(Listing):
     ids: Mapping[str, Any] = field(default_factory=dict)
     """What fills the template in the path."""
 
+    is_reference: bool = False
+    """Whether it changes rarely, and is read by age, see `references.py`."""
+
     def _get(self, source: Source, params: Mapping[str, str | int], size: PageSize | None = None) -> Answer:
         params = {**self.params, **params}
         return source.client.get(Request(self.path, params, self.ids, self.price, source.stream, size))
@@ -263,7 +266,22 @@ class WholeListing(HttpListing):
     def pages(
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
-        """Yield one page, unless Pipedrive says that there are more."""
+        """Yield one page, unless Pipedrive says that there are more. A list that changes rarely may be one that
+        an earlier process has read."""
+        if not self.is_reference:
+            yield from self._pages(source)
+        elif cached := source.run.cached_list(source.stream, self.path):
+            yield Page(partial(_rows, cached, self.path), {}, cached.served_at)
+        else:
+            rows: list[Any] = []
+            served_at = None
+            for page in self._pages(source):
+                rows += page.rows
+                served_at = served_at or page.served_at
+                yield page
+            source.run.keep_list(source.stream, self.path, rows, served_at)
+
+    def _pages(self, source: Source) -> Iterator[Page]:
         start, first = 0, None
         progress = Progress(self.path)
         while True:

@@ -14,6 +14,27 @@ STARVED = "starved"
 """Key in a stream's state of the number of runs whose tokens ended before its first page."""
 
 
+MASK = "mask"
+"""Key in a stream's state of how its values were hidden, see `Masks.shape`."""
+
+_PLACES = ("replication_key", "replication_key_value", "first_load", "place", "read_at")
+
+
+def lists_of(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the state of each list of a stream."""
+    partitions = state.get("partitions")
+    return (
+        [part for part in partitions if isinstance(part, dict)] if isinstance(partitions, list) else [state]
+    )
+
+
+def read_anew(state: dict[str, Any]) -> None:
+    """Forget how far the lists of a stream have been read, so that this run reads them from the beginning."""
+    for part in lists_of(state):
+        for name in _PLACES:
+            part.pop(name, None)
+
+
 def starved_runs(state: Any) -> int:
     """Return in how many runs in a row a stream had no turn: the longer, the earlier the next run reads it."""
     count = state.get(STARVED) if isinstance(state, dict) else None
@@ -39,6 +60,18 @@ class Memory:
         self._state.pop("unread", None)
         if unread:
             self._state["unread"] = unread
+
+    @property
+    def lost(self) -> int:
+        """Records that could not become rows, since the last reading from beginning to end began."""
+        lost = self._state.get("lost")
+        return lost if type(lost) is int else 0
+
+    @lost.setter
+    def lost(self, count: int) -> None:
+        self._state.pop("lost", None)
+        if count:
+            self._state["lost"] = count
 
     @property
     def has_had_rows(self) -> bool:
@@ -70,9 +103,7 @@ class Memory:
 
     def _counts(self) -> Iterator[bool]:
         """Yield whether a listing had rows, by what states have held since the first version."""
-        partitions = self._state.get("partitions")
-        for part in [self._state, *(partitions if isinstance(partitions, list) else [])]:
-            if isinstance(part, dict):
-                first_load = part.get("first_load")
-                rows = first_load.get("rows") if isinstance(first_load, dict) else 0
-                yield bool(part.get("has_had_rows") is True or part.get("complete_pass_rows") or rows)
+        for part in [self._state, *lists_of(self._state)]:
+            first_load = part.get("first_load")
+            rows = first_load.get("rows") if isinstance(first_load, dict) else 0
+            yield bool(part.get("has_had_rows") is True or part.get("complete_pass_rows") or rows)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from singer_sdk import metrics
 
+from tap_pipedrive.cache import Cache
 from tap_pipedrive.client import DURATION_BOUNDS, Client
 
 ENDPOINT, STREAM, STATUS = (
@@ -19,12 +20,17 @@ ENDPOINT, STREAM, STATUS = (
     metrics.Tag.HTTP_STATUS_CODE.value,
 )
 
+SOURCE = "source"
+"""Tag: where a list was kept, `redis` or `file`."""
+
 
 class TapMetric(str, Enum):
     """Names of the tap's own metrics."""
 
     REQUEST_DURATION = "api_request_duration"
     CURSOR_PAGES = "api_cursor_pages"
+    CACHE_HITS = "api_cache_hits"
+    CACHE_MISSES = "api_cache_misses"
     RETRIES = "api_retries"
     GIVEN_UP = "api_given_up"
     BREAKER_OPEN = "api_breaker_open"
@@ -75,6 +81,13 @@ def log_requests(logger: Logger, client: Client) -> None:
     }.items():
         if known is not None:
             _log(logger, "gauge", metric, known, {})
+
+
+def log_cache(logger: Logger, cache: Cache) -> None:
+    """Log how many lists an earlier process had kept, and how many had to be asked for."""
+    for metric, counted in {TapMetric.CACHE_HITS: cache.hits, TapMetric.CACHE_MISSES: cache.misses}.items():
+        for endpoint, count in sorted(counted.items()):
+            _log(logger, "counter", metric, count, {ENDPOINT: endpoint, SOURCE: cache.name})
 
 
 def log_rejects(logger: Logger, rejected: Counter[str]) -> None:

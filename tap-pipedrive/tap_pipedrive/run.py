@@ -2,26 +2,30 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from logging import Logger
 from typing import Any, TypeVar
 
 from tap_pipedrive import metrics
+from tap_pipedrive.answers import Answer
 from tap_pipedrive.auth import auth_of, read_owner
 from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.cache import cache_of
 from tap_pipedrive.checks import CHECKS, Checks
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.client import Client
 from tap_pipedrive.clocks import proven
-from tap_pipedrive.definitions import FieldDefinitions
+from tap_pipedrive.definitions import DefinitionListing, FieldDefinitions
 from tap_pipedrive.errors import BudgetSpent, OutputGone, PipedriveError
 from tap_pipedrive.limits import limits_of
-from tap_pipedrive.memory import Memory
+from tap_pipedrive.masks import Masks
+from tap_pipedrive.memory import MASK, Memory, read_anew
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.prefetch import Pool, Prefetcher
+from tap_pipedrive.references import Reference
 from tap_pipedrive.rows import REJECTED_VALUES, Row
 from tap_pipedrive.settings import Settings
-from tap_pipedrive.source import CheckContext, Listing, Page, Source
+from tap_pipedrive.source import CheckContext, Listed, Listing, Page, Source
 from tap_pipedrive.statement import RUN_STATEMENTS, Owner, Reading, Reason, Statement, api_version
 from tap_pipedrive.table import FULL_TABLE, Table
 
@@ -36,7 +40,13 @@ class Run:
         """`tables`: returns the streams by name; it is called after all of them have been made."""
         self.settings = settings
         self.client = Client(auth_of(settings), limits_of(settings))
-        self.definitions = FieldDefinitions(Source("custom fields", self.client, self))
+        self.cache = cache_of(settings)
+        """Lists that earlier processes have read."""
+        self.definitions = FieldDefinitions(Source("custom fields", self.client, self), self.cache)
+        self.masks = Masks(settings)
+        """What the user wants hidden."""
+        self.references: dict[str, Reference] = {}
+        """What the warehouse has of the lists that are read by age, by stream."""
         self.parent_indexes: dict[str, ParentIndex] = {}
         """What the streams of this run have seen of the parents of other streams' rows, by stream."""
         self.statement = Statement()
@@ -50,6 +60,7 @@ class Run:
         self._logger = logger
         self._pool = Pool(1)
         self._walks: dict[str, list[tuple[Walk, Iterator[Page]]]] = {}
+        self._written_definitions: dict[str, Listed] = {}  # by entity
         self._budget_error: BudgetSpent | None = None
 
     def execute(self, sync_streams: Callable[[], None]) -> None:
@@ -66,6 +77,7 @@ class Run:
                 self.statement.owner = Owner.of(read_owner(self.client))
                 self._plan()
                 sync_streams()
+                self._read_what_is_lacking()
         except OutputGone:
             raise
         except Exception as error:
@@ -82,6 +94,7 @@ class Run:
         """Log the metrics, and write the statement."""
         logger = next(iter(self._tables().values())).metrics_logger
         metrics.log_requests(logger, self.client)
+        metrics.log_cache(logger, self.cache)
         rejected = {table.name: table.reader.rejected_rows for table in selected}
         metrics.log_rejects(logger, +Counter(rejected))
         metrics.log_passes(logger, {table.name: table.is_pass_refused for table in selected})
@@ -101,6 +114,10 @@ class Run:
             method = "reconcile" if self.settings.reconcile else "whole"
         return Reading(table.name, method, api_version=api_version(table.listings))
 
+    def table(self, stream: str) -> Table:
+        """Return a stream of the tap, whether or not it is selected."""
+        return self._tables()[stream]
+
     def memory(self, stream: str) -> Memory:
         """Return what the state keeps of a stream besides its bookmarks."""
         return Memory(self._tables()[stream].stream_state)
@@ -111,6 +128,8 @@ class Run:
         """Return the readings of a stream's listings in this run."""
         is_whole = table.replication_method == FULL_TABLE
         listings = [listing for listing in table.listings if listing.is_enabled(self)]
+        if (reference := self._reference(table)) and reference.is_kept:
+            listings = [listing for listing in listings if not listing.is_reference]
         return [self.walk(table, listing, is_whole=is_whole) for listing in listings]
 
     def walk(self, table: Table, listing: Listing, *, is_whole: bool) -> Walk:
@@ -133,6 +152,52 @@ class Run:
         source = self.source(table.name)
         return [(walk, walk.pages(source)) for walk in self.walks(table)]
 
+    def _reference(self, table: Table) -> Reference | None:
+        """Return what the warehouse has of the stream's list that is read by age; None if it has no such list."""
+        if table.name in self.references:
+            return self.references[table.name]
+        if not any(listing.is_reference for listing in table.listings):
+            return None
+        for listing in table.listings:  # in their order, as the state has it
+            state = table.get_context_state({"listing": listing.name} if listing.name else None)
+            if listing.is_reference:
+                break
+        is_whole = table.replication_key is None
+        reference = Reference(state, table.shape if is_whole else "", is_whole=is_whole)
+        now = self.client.last_served_at
+        if now and not self.settings.reconcile:
+            reference.may_be_cached = is_whole and table.is_unchanged
+            reference.is_kept = reference.is_young(now, timedelta(hours=self.settings.reference_max_age))
+        self.references[table.name] = reference
+        return reference
+
+    def note_names(self, table: Table, rows: Sequence[Row]) -> None:
+        """Note which rows of other streams the rows of a stream name, before the rows are written."""
+        if reference := self.references.get(table.name):
+            reference.show(row[table.named_by] for row in rows)
+        for stream, names in table.named(rows) if self.references else ():
+            if reference := self.references.get(stream):
+                reference.name(names)
+
+    def _read_what_is_lacking(self) -> None:
+        """Read the lists once more that lack what rows of this run name, and write definitions that are newer
+        than those that were written."""
+        outdated = {
+            entity
+            for entity, written in self._written_definitions.items()
+            if written is not self.definitions.of(entity)
+        }
+        for table in self._selected():
+            reference = self.references.get(table.name)
+            listings = [
+                listing
+                for listing in table.listings
+                if (listing.is_reference and reference and reference.lacking)
+                or (isinstance(listing, DefinitionListing) and listing.name in outdated)
+            ]
+            if listings:
+                table.sync_again(listings)
+
     def source(self, stream: str) -> Source:
         """Return the API on behalf of a stream."""
         return Source(stream, self.client, self)
@@ -147,6 +212,7 @@ class Run:
         for table in self._selected():
             if table.blocked:
                 continue
+            self._compare_masks(table)
             try:
                 walks, source = self.walks(table), self.source(table.name)
             except PipedriveError:
@@ -162,11 +228,37 @@ class Run:
                 for pages in [walk.pages(source)]
             ]
 
+    def _compare_masks(self, table: Table) -> None:
+        """Have all rows read again when they are to be masked otherwise than those in the warehouse."""
+        shape, state = self.masks.shape(table.name), table.stream_state
+        if state.get(MASK, "") == shape:
+            return
+        if Memory(state).has_had_rows:
+            self._logger.info("%s: mask has changed, so that all rows are read again.", table.name)
+            read_anew(state)
+        state[MASK] = shape
+
     # What listings need to know of the run, see `source.RunContext`
 
-    def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
-        """Return the field definitions of an entity, which are read once a run."""
-        return self.definitions.of(entity)
+    def field_definitions(self, entity: str) -> Listed:
+        """Return the field definitions of an entity."""
+        self._written_definitions[entity] = self.definitions.of(entity)
+        return self._written_definitions[entity]
+
+    def cached_list(self, stream: str, endpoint: str) -> Answer | None:
+        """Return the list of a stream as an earlier process has read it, if it is young enough, and younger than
+        what the warehouse has; None where it is to be read."""
+        reference, now = self.references.get(stream), self.client.last_served_at
+        if not reference or not reference.may_be_cached or reference.lacking or not now:
+            return None
+        oldest = now - timedelta(hours=self.settings.reference_max_age)
+        found = self.cache.get(endpoint, newer_than=max(oldest, reference.read_at or oldest))
+        return Answer(found.rows, None, found.served_at) if found else None
+
+    def keep_list(self, stream: str, endpoint: str, rows: Sequence[Any], served_at: datetime | None) -> None:
+        """Keep the list of a stream for later processes."""
+        if (reference := self.references.get(stream)) and reference.may_be_cached:
+            self.cache.put(endpoint, rows, served_at)
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         """Return the column name of each custom field in the entity's own table, by key."""
@@ -175,13 +267,19 @@ class Run:
                 return table.custom_fields.names
         return {}
 
-    def is_selected(self, stream: str) -> bool:
-        """Return whether a stream is part of this run."""
-        return self._tables()[stream].selected
+    def reads_fields_of(self, entity: str) -> bool:
+        """Return whether the run reads rows that have the fields of an entity. If no rows of the run have any, it
+        reads those of all entities but projects, an add-on whose fields few accounts may read."""
+        entities = {table.custom_fields_of for table in self._selected()} - {None}
+        return entity in entities or not (entities or entity == "project")
 
     def unread_parents(self, stream: str) -> Sequence[int]:
         """Return the parents that could not be read on behalf of a stream and are to be asked again."""
         return self.memory(stream).unread
+
+    def lost_records(self, stream: str) -> int:
+        """Return how many records of a stream could not become rows."""
+        return self.memory(stream).lost
 
     def has_had_rows(self, stream: str) -> bool:
         """Return whether this run or an earlier one has read rows of a stream."""
@@ -244,7 +342,9 @@ class Run:
 
     def log_cost(self) -> None:
         """Log what was asked and what it cost, as after a discovery."""
-        metrics.log_requests(next(iter(self._tables().values())).metrics_logger, self.client)
+        logger = next(iter(self._tables().values())).metrics_logger
+        metrics.log_requests(logger, self.client)
+        metrics.log_cache(logger, self.cache)
 
     def _report(self) -> None:
         limits = self.client.limits

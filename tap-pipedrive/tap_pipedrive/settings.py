@@ -21,6 +21,9 @@ from tap_pipedrive.values import MAX_IDENTIFIER
 APP = ("client_id", "client_secret", "refresh_token")
 """The settings that an app needs, together."""
 
+HASH, DROP = "hash", "drop"
+"""How a column is masked."""
+
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -115,6 +118,25 @@ class Settings(BaseModel):
         "Several processes that use one token keep its limits together in this Redis, such as "
         "`redis://localhost:6379`; without it, each alone. Needs `pip install 'tap-pipedrive-warehouse[redis]'`.",
     )
+    reference_max_age: Annotated[float, Field(ge=0, le=8760, allow_inf_nan=False)] = Field(
+        24,
+        title="Age of lists that change rarely, hours",
+        description="Users, activity types, currencies, lead labels and archived leads are read again when they "
+        "were read this many hours ago, or when a row names one that they lack; 0: in each run. A change of their "
+        "names is seen that much later.",
+    )
+    cache_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        3600,
+        title="Time to live of cached lists, seconds",
+        description="How long definitions of fields, and the lists of `reference_max_age` but leads, serve the "
+        "runs that follow: in Redis with `redis_url`, else in private files. A key or an option that they lack is "
+        "asked for at once, a new name is seen that much later; 0: no cache.",
+    )
+    cache_dir: str | None = Field(
+        None,
+        title="Folder of cached lists",
+        description="Default: `tap-pipedrive` in `XDG_CACHE_HOME`, else in `~/.cache`.",
+    )
     reconcile: bool = Field(
         False,
         title="Reconcile",
@@ -153,6 +175,25 @@ class Settings(BaseModel):
         title="Source checks",
         description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
         "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
+    )
+
+    mask: dict[str, list[str] | dict[str, Literal["hash", "drop"]]] = Field(
+        default_factory=dict,
+        title="Masked columns",
+        description="Columns by stream whose values do not leave the tap, nor in samples, rejected values and "
+        'histories: `{"persons": ["name", "emails"], "deals": {"title": "drop"}}`.',
+    )
+    mask_method: Literal["hash", "drop"] = Field(
+        "hash",
+        title="Method of masking",
+        description="What stands for values of columns that `mask` lists without a method: `hash`, a keyed hash, "
+        "which is the same for the same text in all columns; or `drop`, nothing.",
+    )
+    mask_key: str | None = _secret(
+        "Key of hashes",
+        "Any text of at least 16 characters, without which nobody can tell what a hash stands for; with another "
+        "one all hashes are others.",
+        min_length=16,
     )
 
     @model_validator(mode="before")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -18,6 +18,9 @@ import msgspec
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.ledger import Ledger
 from tap_pipedrive.masking import hide
+
+if TYPE_CHECKING:
+    import redis
 
 TIMEOUT_SECONDS = 0.5
 """Timeout of a connection to Redis and of each of its answers; a Redis that is further away is of no use."""
@@ -71,6 +74,38 @@ class MemoryStore:
         return change(self.ledger, now)
 
 
+def name_of(host: str, token: str) -> str:
+    """Return a name for what processes with one token share: a hash, which does not give the token away."""
+    return sha256(f"{host} {token}".encode()).hexdigest()[:32]
+
+
+def connect(url: str) -> "redis.Redis":
+    """Return a client that gives up soon, and connects when it is first asked. Raises PipedriveError when the
+    package for Redis is not installed, or does not know an option in the address."""
+    password = urlsplit(url).password
+    hide(password, password and unquote(password))
+    try:
+        import redis  # noqa: PLC0415  (an extra)
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+    except ImportError:
+        raise PipedriveError(
+            "redis_url is set, but its package is missing: pip install 'tap-pipedrive-warehouse[redis]'."
+        ) from None
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        client.connection_pool.make_connection()  # reads the options, and does not connect yet
+        client.get_encoder().encode("")  # type: ignore[no-untyped-call]  # likewise
+    except Exception:  # noqa: BLE001  of many kinds, whose texts may hold the password
+        raise PipedriveError("Setting redis_url has options that Redis does not know: correct it.") from None
+    return client
+
+
 class _Failed(Exception):
     """Redis, or the way to it, does not do what it should."""
 
@@ -81,30 +116,9 @@ class RedisStore(MemoryStore):
 
     def __init__(self, url: str, host: str, token: str) -> None:
         super().__init__()
-        password = urlsplit(url).password
-        hide(password, password and unquote(password))
-        try:
-            import redis  # noqa: PLC0415  (an extra)
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-            from redis.retry import Retry  # noqa: PLC0415
-        except ImportError:
-            raise PipedriveError(
-                "redis_url is set, but its package is missing: pip install 'tap-pipedrive-warehouse[redis]'."
-            ) from None
-        try:
-            self._redis = redis.Redis.from_url(
-                url,
-                socket_timeout=TIMEOUT_SECONDS,
-                socket_connect_timeout=TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-            )
-            self._redis.connection_pool.make_connection()  # reads the options, and does not connect yet
-            self._swap = self._redis.register_script(_SWAP)
-        except Exception:  # noqa: BLE001  of many kinds, whose texts may hold the password
-            raise PipedriveError(
-                "Setting redis_url has options that Redis does not know: correct it."
-            ) from None
-        self._key = f"tap-pipedrive:ledger:{sha256(f'{host} {token}'.encode()).hexdigest()[:32]}"
+        self._redis = connect(url)
+        self._swap = self._redis.register_script(_SWAP)
+        self._key = f"tap-pipedrive:ledger:{name_of(host, token)}"
         self._name = urlsplit(url).hostname or "its socket"
         self._ahead = 0.0  # seconds that its clock is ahead of ours
         self._away_until = 0.0

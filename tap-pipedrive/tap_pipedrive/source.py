@@ -1,12 +1,13 @@
 """What listings, child listings and streams share: a page, where it is read from, and what a listing is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
+from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import Client
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.parents import ParentIndex
@@ -65,6 +66,14 @@ class Page:
         return self.read()
 
 
+class Listed(NamedTuple):
+    """A list that was read before it is asked for."""
+
+    rows: Sequence[dict[str, Any]]
+    served_at: datetime | None
+    """When Pipedrive sent it; None if it did not say."""
+
+
 class CheckContext(Protocol):
     """What a check of what was read needs to know, see `checks.py`."""
 
@@ -78,6 +87,9 @@ class CheckContext(Protocol):
     def read_up_to(self, stream: str) -> datetime | None:
         """Return up to when this run has read a stream; None unless it has read it to its end."""
 
+    def is_comparable(self, stream: str, columns: Set[str]) -> bool:
+        """Return whether the rows of a stream are written as they are, with these columns."""
+
     def rows_as_written(self, stream: str, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Return records of the API as rows of a stream; none where stream maps change them."""
 
@@ -90,14 +102,20 @@ class RunContext(Protocol):
     left_to_ask: dict[str, tuple[int, int]]
     """Parents that each stream has still to ask about, and the API tokens that this takes at least."""
 
-    def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
-        """Return the field definitions of an entity, which are read once a run."""
+    def field_definitions(self, entity: str) -> "Listed":
+        """Return the field definitions of an entity."""
+
+    def cached_list(self, stream: str, endpoint: str) -> Answer | None:
+        """Return the list of a stream as an earlier process has read it; None where it is to be read."""
+
+    def keep_list(self, stream: str, endpoint: str, rows: Sequence[Any], served_at: datetime | None) -> None:
+        """Keep the list of a stream for later processes."""
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         """Return the column name of each custom field of an entity, by key."""
 
-    def is_selected(self, stream: str) -> bool:
-        """Return whether a stream is part of this run."""
+    def reads_fields_of(self, entity: str) -> bool:
+        """Return whether the field definitions of an entity are part of this run."""
 
     def parent_index(self, stream: str, since: datetime | None, source: "Source") -> ParentIndex:
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
@@ -127,6 +145,9 @@ class Listing(ABC):
 
     name: str
     """Name of the partition in the state; empty for a stream's only listing."""
+
+    is_reference: bool = False
+    """Whether it changes rarely, and is read by age, see `references.py`."""
 
     effort: ClassVar[int] = 0
     """Rank by the number of requests: 0 for a list, 2 for a list per parent, 3 for a history per parent."""

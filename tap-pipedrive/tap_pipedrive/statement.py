@@ -43,7 +43,7 @@ class Reason(StrEnum):
     """The API refuses a stream that had rows."""
 
     UNREAD = "unread"
-    """Some of the parents that the stream's rows belong to do not answer."""
+    """Some of the parents that the stream's rows belong to do not answer, or some records have no key."""
 
     FAILED = "failed"
     """An error ended the reading."""
@@ -74,7 +74,7 @@ class Reading:
 
     stream: str
     method: str
-    """How the stream is read: `whole`, `changes`, `first_load` or `reconcile`."""
+    """How the stream is read: `whole`, `changes`, `first_load`, `reconcile`, or not at all: `kept`."""
 
     api_version: str = ""
     is_over: bool = False
@@ -85,8 +85,18 @@ class Reading:
 
     rows_sent: int = 0
     values_rejected: int = 0
+    records_lost: int = 0
+    """Records that could not become rows since the stream was last read from beginning to end, or whose parents
+    could not."""
+
+    is_mapped: bool = False
+    """Whether the user's stream maps change or leave out rows."""
+
     read_up_to: datetime | None = None
     """All changes before this moment of Pipedrive's clock have been read; None unless the reading is complete."""
+
+    due_at: datetime | None = None
+    """When what is read by age is to be read again; None where each run reads everything."""
 
     last_row_at: datetime | None = None
     """`time_extracted` of the last row that was sent, by the host's clock."""
@@ -102,6 +112,9 @@ class Reading:
     runs_left: int | None = None
     """How many runs like this one they take, about."""
 
+    days_left: int | None = None
+    """How many days they take, about, where the tokens of a day are what keeps them waiting."""
+
     unread: Sequence[int] = ()
     """Parents that did not answer, in this run or in earlier ones."""
 
@@ -113,10 +126,19 @@ class Reading:
             self.reason, self.error, self.read_up_to = reason, error, None
 
     @property
+    def wait(self) -> str:
+        """How much is left and how long it takes, in words; empty where nobody knows."""
+        if not self.left_count:
+            return ""
+        number, unit = (self.runs_left, "more run") if self.days_left is None else (self.days_left, "day")
+        return f" ({self.left_count:,} records, done in about {number:,} {unit}{'s' * (number != 1)})"
+
+    @property
     def detail(self) -> str | None:
         """Why something is left undone, in a sentence."""
         if self.error is None:
-            return self.unread_detail
+            lost = f"{self.records_lost:,} records have no usable key: look at rejected_values."
+            return " ".join(filter(None, [self.unread_detail, lost if self.records_lost else None])) or None
         # The text of other errors may quote rows.
         return str(self.error) if isinstance(self.error, PipedriveError) else type(self.error).__name__
 
@@ -168,7 +190,8 @@ class Statement:
         undone = [each for each in self.readings.values() if each.reason is Reason.BUDGET]
         if not undone:
             return "Left undone: the checks of what was read, which are made on another day."
-        said = f"Left undone: {', '.join(each.stream for each in undone)}; the next run continues there"
+        streams = ", ".join(f"{each.stream}{each.wait}" for each in undone)
+        said = f"Left undone: {streams}; the next run continues there"
         starved = [each.stream for each in undone if each.is_starved]
         if starved:
             said += f", and begins with what had no turn ({', '.join(starved)})"
@@ -217,21 +240,24 @@ class Statement:
 
 def _row(reading: Reading, tokens: int) -> Row:
     """Return what the statement has for each stream."""
-    reason = reading.reason or (Reason.UNREAD if reading.unread else None)
+    reason = reading.reason or (Reason.UNREAD if reading.unread or reading.records_lost else None)
     return {
         "stream": reading.stream,
         "method": reading.method,
         "rows_sent": reading.rows_sent,
         "values_rejected": reading.values_rejected,
         "read_up_to": reading.read_up_to,
+        "due_at": reading.due_at,
         "last_row_at": reading.last_row_at,
         "undone_reason": reason and reason.value,
         "undone_detail": reading.detail,
-        "left_count": reading.left_count,
+        "left_count": reading.left_count or reading.records_lost or None,
         "runs_left": reading.runs_left,
+        "days_left": reading.days_left,
         "unread_count": len(reading.unread),
         "unread_ids": list(reading.unread),
         "tokens_spent": tokens,
+        "is_mapped": reading.is_mapped,
         "api_version": reading.api_version,
         "last_complete_pass": reading.last_complete_pass,
     }

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from math import ceil, floor
 from operator import itemgetter
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 from singer_sdk import metrics
 
 from tap_pipedrive.bookmarks import Walk
+from tap_pipedrive.children import ChildListing
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError
+from tap_pipedrive.history import FIELD_KEY, ChangeListing
+from tap_pipedrive.masks import RowMask
 from tap_pipedrive.memory import Memory
 from tap_pipedrive.rows import Row
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
 from tap_pipedrive.source import Listing, Page
 from tap_pipedrive.statement import NAMED, Reading, Reason
-from tap_pipedrive.table import Table
+from tap_pipedrive.table import FULL_TABLE, Table
 
 PROGRESS_SECONDS = 10
 """How often a long stream reports its progress."""
@@ -33,7 +37,7 @@ class PipedriveStream(Table):
     """A stream of Pipedrive. Subclasses are attributes only; those of `Table` describe them."""
 
     def __init__(self, tap: SdkTap, run: Run) -> None:
-        super().__init__(tap, run.definitions, run.settings)
+        super().__init__(tap, run.definitions, run.settings, run.masks)
         self.run = run
         self._refusals: list[PipedriveError] = []
         self._read_up_to: dict[str, datetime] = {}  # by listing
@@ -50,6 +54,25 @@ class PipedriveStream(Table):
         for walk in self.run.walks(self):
             for page in walk.pages(source):
                 yield from self.read(page.rows)[0]
+
+    def read(self, records: Sequence[Any]) -> tuple[list[Row], list[Row]]:
+        """Return the rows of a page's records, and the rows for `rejected_values`. What is hidden in records is
+        hidden in their histories, too."""
+        rows, rejected = super().read(records)
+        if self._history_of:
+            mask, parent = self._history_of
+            mask.hide_changes(rows, parent)
+            rejected = [{**row, "value": None} for row in rejected]
+        return rows, rejected
+
+    @cached_property
+    def _history_of(self) -> tuple[RowMask, str] | None:
+        """What is hidden in the records of which this is the history, and the column with their ids."""
+        for listing in self.listings:
+            if isinstance(listing, ChangeListing) and listing.subject == FIELD_KEY:
+                mask = self.run.table(listing.parents.stream).row_mask
+                return None if mask.is_empty else (mask, listing.key)
+        return None
 
     def sync_pages(self) -> None:
         """Write the rows, page by page, with a state after each, and report what was found.
@@ -76,6 +99,8 @@ class PipedriveStream(Table):
         self.run.fill(FIELD_COLUMNS, self.column_rows())
         again: list[Walk] = []
         started = time.monotonic()
+        if walks and all(walk.since is None and not walk.is_resumed for walk, _ in walks):
+            self._memory.lost = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
             for walk, pages in walks:
                 self._sync_listing(walk, pages, counter, reading)
@@ -94,18 +119,59 @@ class PipedriveStream(Table):
         log("%s: %s rows in %.1f s (%s rows/s)", self.name, count, seconds, rate)
         if any(walk.since is None and not walk.is_whole for walk, _ in walks):
             reading.method = "first_load"
+        elif not walks and self._is_kept:
+            reading.method = "kept"
         self._report_problems(reading)
-        if walks and reading.reason is None:
+        if reading.reason is None and (walks or self._is_kept):
             self._end(reading, [walk for walk, _ in walks], again)
+
+    def sync_again(self, listings: Sequence[Listing]) -> None:
+        """Write some of the stream's lists once more, after all streams had their turn. Raises Fatal."""
+        reading = self.run.statement.readings[self.name]
+        if reading.reason is not None:
+            return
+        is_whole = self.replication_method == FULL_TABLE
+        walks = [self.run.walk(self, listing, is_whole=is_whole) for listing in listings]
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for walk in walks:
+                self._sync_listing(walk, walk.pages(self.run.source(self.name)), counter, reading)
+        if reading.reason is None:
+            reading.method = "whole" if reading.method == "kept" else reading.method
+            self._note_read(reading)
+        self._fill(reading)
 
     def _end(self, reading: Reading, walks: Sequence[Walk], again: Sequence[Walk]) -> None:
         """Note up to when the stream has been read, and end a complete pass."""
-        reading.read_up_to = min(self._read_up_to.values(), default=None)
-        is_pass = all(walk.since is None for walk in walks)
-        if is_pass and reading.read_up_to and not self._memory.unread:
+        self._note_read(reading)
+        is_pass = len(walks) > 0 and all(walk.since is None for walk in walks) and not self._is_kept
+        if is_pass and reading.read_up_to and not self._memory.unread and not self._memory.lost:
             self._memory.last_complete_pass = reading.read_up_to
         if is_pass and self.settings.reconcile and not self.keeps_missing_rows:
             self._end_pass(walks, again)
+
+    def _note_read(self, reading: Reading) -> None:
+        """Note up to when the stream has been read. A list that is read by age may have been read in an earlier
+        run; one that was read in this run has all that was sought in it."""
+        read_up_to = dict(self._read_up_to)
+        if reference := self.run.references.get(self.name):
+            (name,) = [listing.name for listing in self.listings if listing.is_reference]
+            if name in read_up_to:
+                reference.note_read(read_up_to[name], self.tap.writer.last_row_at.get(self.name))
+            if reference.read_at:
+                read_up_to[name] = reference.read_at
+                reading.due_at = reference.read_at + timedelta(hours=self.settings.reference_max_age)
+            self.write_state()
+        reading.read_up_to = min(read_up_to.values(), default=None)
+
+    @property
+    def _is_kept(self) -> bool:
+        reference = self.run.references.get(self.name)
+        return reference is not None and reference.is_kept
+
+    @property
+    def _parents(self) -> set[str]:
+        """The streams on whose rows those of this stream hang."""
+        return {listing.parents.stream for listing in self.listings if isinstance(listing, ChildListing)}
 
     @property
     def _memory(self) -> Memory:
@@ -113,7 +179,7 @@ class PipedriveStream(Table):
 
     def _memory_of(self, listing: Listing) -> Memory:
         """Return what the state keeps of one of the stream's lists."""
-        has_own = listing.name and (listing.bookmark or self.replication_key)
+        has_own = listing.name and (listing.bookmark or self.replication_key or len(self.listings) > 1)
         return Memory(self.get_context_state({"listing": listing.name})) if has_own else self._memory
 
     def _leave(self, reading: Reading, listing: Listing | None, error: PipedriveError) -> None:
@@ -136,13 +202,21 @@ class PipedriveStream(Table):
         reading.is_over = True
         if reading.reason is Reason.BUDGET and self._left:
             reading.left_count, reading.runs_left = self._left, ceil(self._left / self._asked)
+            _, tokens = self.run.left_to_ask[self.name]
+            a_day = self.run.client.limits.tokens_a_day
+            if a_day and isinstance(reading.error, BudgetSpent) and not reading.error.needed:
+                reading.days_left = ceil(tokens / a_day)
         resumes = bool(self.replication_key) or any(listing.bookmark for listing in self.listings)
         reading.is_starved = reading.reason is Reason.BUDGET and not (self._has_page and resumes)
         self._memory.note_turn(is_starved=reading.is_starved)
         reading.rows_sent = self.row_count
         reading.values_rejected = self._rejected_values
         reading.last_row_at = self.tap.writer.last_row_at.get(self.name)
+        if reading.method == "kept":
+            reading.last_row_at = self.run.references[self.name].last_row_at
         reading.unread = self._memory.unread
+        reading.records_lost = self._memory.lost + sum(map(self.run.lost_records, self._parents))
+        reading.is_mapped = not self.is_plain
         self.unread_count = len(reading.unread)
         reading.last_complete_pass = self._memory.last_complete_pass
         self.write_state()
@@ -189,7 +263,10 @@ class PipedriveStream(Table):
 
     def _write_page(self, page: Page) -> list[Row]:
         """Write the rows of a page, and return them."""
+        lost_before = self.reader.lost_rows
         rows, rejected = self.read(page.rows)
+        self._memory.lost += self.reader.lost_rows - lost_before
+        self.run.note_names(self, rows)
         if self.ABORT_AT_RECORD_COUNT is not None:  # `--test` reads one row of each stream
             rows = rows[: self.ABORT_AT_RECORD_COUNT]
         self.write(rows, self.run.client.clock.now)

@@ -1,9 +1,10 @@
-"""A stream as a table: its columns, which of them are selected, the user's stream maps, and its rows."""
+"""A stream as a table: which of its columns are selected, the user's stream maps, and its rows."""
 
 import time
 from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 from msgspec import to_builtins
@@ -12,35 +13,24 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 
 from tap_pipedrive.catalog import match_selection
-from tap_pipedrive.columns import RAW, Definition, Pins, columns_of, field_of
-from tap_pipedrive.custom_fields import CustomFields
+from tap_pipedrive.columns import RAW
 from tap_pipedrive.definitions import FieldDefinitions
-from tap_pipedrive.entity import Entity
-from tap_pipedrive.errors import BudgetSpent, Fatal, PipedriveError, Unavailable
-from tap_pipedrive.field_state import FieldState
+from tap_pipedrive.masks import Masks
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
-from tap_pipedrive.sdk import SdkStream, SdkTap
+from tap_pipedrive.sdk import SdkTap
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Listing
+from tap_pipedrive.table_columns import TableColumns
+from tap_pipedrive.values import encode
 
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
+SHAPING = ("stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "flattening_max_depth")
+"""Settings that change how rows are written."""
 
-class Table(SdkStream):
+
+class Table(TableColumns):
     """A table: where its rows are listed, and what they consist of. Its subclasses are attributes only."""
-
-    entity: type[Entity]
-    """The built-in columns."""
-
-    listings: Sequence[Listing] = ()
-    """Where the rows come from, in the order of reading; with several, each has a bookmark of its own."""
-
-    custom_fields_of: str | None = None
-    """Entity whose custom fields the rows carry."""
-
-    has_rare_custom_fields: ClassVar[bool] = False
-    """Whether few accounts have such custom fields, so that they cost a request and a column only once a row has
-    a value of one."""
 
     flat_custom_fields: ClassVar[bool] = False
     """Whether custom fields stand at the root of a record, as in API v1."""
@@ -51,11 +41,8 @@ class Table(SdkStream):
     keeps_missing_rows: ClassVar[bool] = False
     """Whether rows that Pipedrive no longer has stay as they were, without a mark of deletion."""
 
-    primary_keys: Sequence[str] = ("id",)
-
-    def __init__(self, tap: SdkTap, definitions: FieldDefinitions, settings: Settings) -> None:
-        super().__init__(tap)
-        self.settings = settings
+    def __init__(self, tap: SdkTap, definitions: FieldDefinitions, settings: Settings, masks: Masks) -> None:
+        super().__init__(tap, definitions, settings, masks)
         self.row_count = 0
         self.unread_count = 0
         """Parents, and pages, that the API refuses."""
@@ -70,178 +57,8 @@ class Table(SdkStream):
             ignored_keys=self.ignored_keys | ({RAW} if self.custom_fields_of else set()),
             flat_custom_fields=self.flat_custom_fields,
         )
-        self._definitions = definitions
-        self._custom_fields: CustomFields | None = None
-        self._columns: dict[str, Any] | None = None
         self._catalog: Catalog | None = None
         self._is_selection_set = False
-        self._undefined: set[str] = set()  # keys of custom fields that have values and no definition
-        self.blocked: PipedriveError | None = None
-        """Why no row may be read, once the columns are known; None if all is well."""
-
-    # Columns
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """Built-in columns, and those of the account's custom fields."""
-        if self._columns is None:
-            custom = self.custom_fields.columns if self.custom_fields else {}
-            self._columns = {"type": "object", "properties": {**self.entity.columns(), **custom}}
-        return self._columns
-
-    @property
-    def custom_fields(self) -> CustomFields | None:
-        """The columns of the account's custom fields; None for an entity without custom fields."""
-        if self.has_rare_custom_fields and not (self._undefined or self.field_state.has_fields):
-            return None
-        if self._custom_fields is None and self.custom_fields_of:
-            self._custom_fields = self._define_custom_fields(self.custom_fields_of)
-        return self._custom_fields
-
-    @cached_property
-    def field_state(self) -> FieldState:
-        """What the state keeps of the custom fields."""
-        return FieldState(self.name, self.stream_state, len(self.listings))
-
-    def _define_custom_fields(self, entity: str) -> CustomFields:
-        """Define the columns, and have rows read again that were read without them. Raises PipedriveError when
-        an alias cannot be a column name, or the API answers for nothing."""
-        state = self.field_state
-        try:
-            found = self._current_fields(entity, state)
-        except (BudgetSpent, Fatal):
-            raise  # nothing else can be read either
-        except PipedriveError as error:
-            if not self._definitions.has_answers and isinstance(error, Unavailable):
-                raise
-            self.blocked = error
-            return self._columns_of([], {})
-        fields = self._columns_of(list(found.values()), state.pins)
-        if fields.takeovers or fields.moves:
-            state.read_again()
-        self._report_columns(fields)
-        return fields
-
-    def _current_fields(self, entity: str, state: FieldState) -> Mapping[str, Definition]:
-        """Return the custom fields by key. Raises PipedriveError when rows would be read without some of them."""
-        found = self._definitions.custom_fields(entity, have_columns=bool(state.pins))
-        if self.settings.custom_fields != "json":
-            state.note_undefined(
-                self._definitions.gone(entity, state.known(), self.settings.reconcile_min_ratio)
-            )
-            found = self._definitions.custom_fields(entity, have_columns=False)
-            if again := state.define(found.keys()):
-                self.logger.warning(
-                    "%s: the custom fields %s are defined again: rows that were read without them are read "
-                    "again.",
-                    self.name,
-                    ", ".join(again),
-                )
-        return found
-
-    def column_rows(self) -> list[Row]:
-        """Return a row of `field_columns` for each column of a custom field that is defined now: its present one,
-        and those that it had before. The columns of a deleted field stay as they were written last."""
-        fields = self.custom_fields
-        if not fields or self.settings.custom_fields == "json":
-            return []
-        rows = []
-        for key, pin in self.field_state.pins.items():
-            code = field_of(key, pin)
-            if code in fields.names:
-                rows.append(
-                    {
-                        "stream": self.name,
-                        "column_name": pin["name"],
-                        "all_columns": columns_of(pin["name"], pin["type"]),
-                        "entity": self.custom_fields_of,
-                        "field_code": code,
-                        "field_name": fields.labels[code] or None,
-                        "field_type": pin["type"],
-                        "is_current": fields.names[code] == pin["name"],
-                    }
-                )
-        return rows
-
-    def _columns_of(self, definitions: Sequence[Definition], pins: Pins) -> CustomFields:
-        return CustomFields(
-            definitions,
-            mode=self.settings.custom_fields,
-            aliases=self.settings.custom_field_names,
-            pins=pins,
-            reserved=tuple(self.entity.model_fields),
-            max_columns=self.settings.max_custom_field_columns,
-        )
-
-    def _report_columns(self, fields: CustomFields) -> None:
-        if fields.unknown_types:
-            types = ", ".join(fields.unknown_types)
-            self.logger.warning("%s: custom fields of unknown types become text: %s", self.name, types)
-        for takeover in fields.takeovers:
-            self.logger.warning(
-                "%s: the custom field %s (%s) takes over the column %s of a deleted field. All rows are read "
-                "again. The deleted field's type was %s, that of the new one is %s: if the loader refuses the "
-                "column for that, rename the old one in the database.",
-                self.name,
-                takeover.field.key,
-                takeover.field.name,
-                takeover.column,
-                takeover.former_type,
-                takeover.field.type,
-            )
-        for move in fields.moves:
-            self.logger.warning(
-                "%s: the custom field %s (%s) goes on in the column %s: before, it was %s in the column %s, which "
-                "keeps its old values. All rows are read again.",
-                self.name,
-                move.field.key,
-                move.field.name,
-                f"{move.column} ({move.field.type})",
-                move.former_type,
-                move.former_column,
-            )
-        if fields.without_columns:
-            self.logger.warning(
-                "%s: %d custom fields are in custom_fields_overflow, as max_custom_field_columns is %d, and a row "
-                "of Postgres has room for some hundred fields of several options.",
-                self.name,
-                len(fields.without_columns),
-                self.settings.max_custom_field_columns,
-            )
-
-    def _define_new_fields(self, entity: str, raws: Sequence[Mapping[str, Any]]) -> bool:
-        """Return whether rows have fields that were added during the run, which get their columns now.
-
-        Otherwise the first values of such a field would be missing in its column until their rows change again.
-        """
-        known = self.custom_fields.known if self.custom_fields else set()
-        new = set().union(*raws) - known
-        new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
-        if new <= self._undefined:
-            return False
-        self._definitions.read_again(entity)
-        found = self._definitions.custom_fields(entity, have_columns=False)
-        self._columns = None
-        wide_rows = self._custom_fields.wide_rows if self._custom_fields else 0
-        self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
-        self._custom_fields.wide_rows = wide_rows
-        self._report_columns(self._custom_fields)
-        self._undefined |= new - found.keys()
-        if self._undefined:
-            self.field_state.note_undefined(self._undefined)
-            keys = ", ".join(sorted(self._undefined))
-            self.logger.warning(
-                "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys
-            )
-        if self._catalog:
-            self.forget_selection()
-            self.apply_catalog(self._catalog)
-        self.tap.register_schema(self)
-        self.forget_stream_maps()
-        for cached in ("_is_plain", "_deselected"):
-            self.__dict__.pop(cached, None)
-        self.write_schema()
-        return True
 
     # Selection and maps
 
@@ -289,17 +106,35 @@ class Table(SdkStream):
         return super().stream_maps
 
     @cached_property
-    def _deselected(self) -> frozenset[str]:
+    def deselected(self) -> frozenset[str]:
+        """The columns that the user deselects."""
         columns = self.schema["properties"]
         return frozenset(column for column in columns if not self.mask["properties", column])
 
     @cached_property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether rows are written as they are: without stream maps and flattening."""
         return all(
             type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
             for stream_map in self.stream_maps
         )
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the rows leave the tap as Pipedrive sends them, with all columns."""
+        return self.is_plain and not self.deselected and self.row_mask.is_empty
+
+    def sync_again(self, listings: Sequence[Listing]) -> None:
+        """Write some of the stream's lists once more."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> str:
+        """A short text that is another one when rows would be written otherwise."""
+        columns = sorted(self.schema["properties"].keys() - self.deselected)
+        settings = {name: self.tap.config.get(name) for name in SHAPING}
+        content = encode([columns, settings, self._masks.shape(self.name)])
+        return blake2b(content, digest_size=6).hexdigest()
 
     # Rows
 
@@ -308,10 +143,49 @@ class Table(SdkStream):
         raws: Sequence[dict[str, Any]] = ()
         if entity := self.custom_fields_of:
             raws = self._raw_custom_fields(entity, records)
-            if self._define_new_fields(entity, raws):
+            if self._define_new_fields(entity, records, raws):
                 raws = self._raw_custom_fields(entity, records)
+            raws = self.row_mask.raw(raws)
         rows, rejected = self.reader.read(records, self.custom_fields, raws)
+        self.row_mask.hide(rows)
         return rows, [self._without_hidden_value(row) for row in rejected]
+
+    def _define_new_fields(
+        self, entity: str, records: Sequence[Any], raws: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Return whether rows have fields or options that are newer than the definitions, which are read again.
+
+        Otherwise the first values of such a field would be missing in its column until their rows change again.
+        """
+        known = self.custom_fields.known if self.custom_fields else set()
+        new = set().union(*raws) - known
+        new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
+        options = self._definitions.unknown(entity, records, raws)
+        if new <= self._undefined and not options:
+            return False
+        self._definitions.look_for(entity, new | options)
+        found = self._definitions.custom_fields(entity, have_columns=False)
+        self._columns = None
+        wide_rows = self._custom_fields.wide_rows if self._custom_fields else 0
+        self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
+        self._custom_fields.wide_rows = wide_rows
+        self._report_columns(self._custom_fields)
+        if undefined := new - found.keys() - self._undefined:
+            self._undefined |= undefined
+            self.field_state.note_undefined(self._undefined)
+            keys = ", ".join(sorted(self._undefined))
+            self.logger.warning(
+                "%s: values of unknown fields are in custom_fields_overflow: %s", self.name, keys
+            )
+        if self._catalog:
+            self.forget_selection()
+            self.apply_catalog(self._catalog)
+        self.tap.register_schema(self)
+        self.forget_stream_maps()
+        for cached in ("is_plain", "deselected"):
+            self.__dict__.pop(cached, None)
+        self.write_schema()
+        return True
 
     def _raw_custom_fields(self, entity: str, records: Sequence[Any]) -> list[dict[str, Any]]:
         is_flat = self.flat_custom_fields
@@ -319,16 +193,19 @@ class Table(SdkStream):
         return self.reader.raw_custom_fields(records, definitions)
 
     def _without_hidden_value(self, rejected: Row) -> Row:
-        """Return a row for `rejected_values` without its value, if the user deselects or maps the column."""
+        """Return a row for `rejected_values` without its value, if the user hides the column in any way."""
         column = rejected["field"]
-        is_hidden = bool(self._deselected) if column == WHOLE_RECORD else column in self._deselected
-        return {**rejected, "value": None} if is_hidden or not self._is_plain else rejected
+        if column in (WHOLE_RECORD, RAW):
+            is_hidden = bool(self.deselected) or not self.row_mask.is_empty
+        else:
+            is_hidden = column in self.deselected or self.row_mask.hides(column, self.custom_fields)
+        return {**rejected, "value": None} if is_hidden or not self.is_plain else rejected
 
     def rows_as_written(self, records: Sequence[Any]) -> list[Row]:
         """Return records of the API as they would be written; none where the user's stream maps change them."""
-        rows, _ = self.read(records) if self._is_plain else ([], [])
+        rows, _ = self.read(records) if self.is_plain else ([], [])
         for row in rows:
-            for column in self._deselected:
+            for column in self.deselected:
                 row.pop(column, None)
         return rows
 
@@ -336,10 +213,10 @@ class Table(SdkStream):
         """Write RECORD messages with the selected columns, through the user's stream maps if there are any. A
         table whose rows are never marked as deleted needs no version."""
         version = int(time.time()) if version is None else version
-        for row in rows if self._deselected else ():
-            for column in self._deselected:
+        for row in rows if self.deselected else ():
+            for column in self.deselected:
                 row.pop(column, None)
-        if self._is_plain:
+        if self.is_plain:
             self.tap.writer.write_records(self.name, rows, version)
             return
         for row in rows:

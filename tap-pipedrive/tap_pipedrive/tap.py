@@ -12,6 +12,7 @@ from singer_sdk.singerlib import Catalog
 from tap_pipedrive.account_check import report
 from tap_pipedrive.errors import BudgetSpent, PipedriveError
 from tap_pipedrive.inputs import check_catalog, check_state, check_stream_maps, json_object
+from tap_pipedrive.masks import Masks
 from tap_pipedrive.memory import starved_runs
 from tap_pipedrive.migrate import migrated
 from tap_pipedrive.run import Run
@@ -73,6 +74,7 @@ class TapPipedrive(SdkTap):
         except ValidationError as error:
             errors = [*sentences(error), *errors]
             self.settings = Settings.model_construct()
+        errors += Masks(self.settings).errors([str(vars(one)["name"]) for one in STREAMS])
         if errors and raise_errors:
             raise PipedriveError(" ".join(errors)) from None
         if errors:

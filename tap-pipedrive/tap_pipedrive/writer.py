@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -13,6 +13,8 @@ from singer_sdk.singerlib.encoding.simple import Message
 from tap_pipedrive.errors import OutputGone, PipedriveError
 from tap_pipedrive.reader import noticed
 from tap_pipedrive.values import encode
+
+TICK = timedelta(microseconds=1)
 
 
 class Writer(MsgSpecWriter):
@@ -32,20 +34,28 @@ class Writer(MsgSpecWriter):
             sys.stdout.flush()
 
     def write_records(self, stream: str, rows: Iterable[dict[str, Any]], version: int) -> None:
-        """Write one RECORD message per row."""
+        """Write one RECORD message per row. The last one has a time of its own: when the warehouse has that row,
+        it has the others as well, as a loader writes rows in their order."""
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
         now = datetime.now(UTC)
-        tail = b',"version":%d,"time_extracted":%s}\n' % (version, encode(now))
+        if stream in self.last_row_at:  # the clock may be set back meanwhile
+            now = max(now, self.last_row_at[stream] + TICK)
+        last = now + TICK
+        tail, last_tail = (
+            b',"version":%d,"time_extracted":%s}\n' % (version, encode(at)) for at in (now, last)
+        )
         try:
             lines = [part for row in rows for part in (head, encode(row), tail)]
         except TypeError as error:  # only a stream map makes such values
             raise PipedriveError(
                 f"Setting stream_maps, stream {stream}: a value is no JSON ({error}): correct it."
             ) from None
+        if not lines:
+            return
+        lines[-1] = last_tail
         with self._whole_lines():
             _write(b"".join(lines))
-        if lines:
-            self.last_row_at[stream] = now
+        self.last_row_at[stream] = last
 
     def exit(self, code: int) -> None:
         """Exit when the line that is being written is complete: half a line would make the target fail. The

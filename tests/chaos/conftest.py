@@ -1,15 +1,16 @@
 """Hard days come from numbers: `make chaos` has more of them than `make test`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from embedded_postgres.warehouse import Warehouse
 
 from ..conftest import started
-from ..pipeline.conftest import target
+from ..pipeline.conftest import judge, target
 
-__all__ = ["target"]
+__all__ = ["judge", "target"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -23,3 +24,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def warehouse(run_folder: Path, worker_id: str) -> Warehouse:
     """A Postgres of this process alone, as it is killed."""
     return started(run_folder, f"chaos_{worker_id}")
+
+
+@pytest.fixture
+def database(warehouse: Warehouse) -> Iterator[str]:
+    """URL of an empty database; it always has the same name, for which dbt has parsed the models."""
+    yield warehouse.create_database("chaos")
+    warehouse.drop_database("chaos")

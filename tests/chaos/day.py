@@ -16,7 +16,10 @@ from embedded_postgres.warehouse import Warehouse
 from pipedrive_sandbox.testing import Sandbox
 
 from ..pipeline.conftest import TOKEN
+from ..pipeline.contract import CHILDREN
 from ..pipeline.pipe import Break, Pipe, Process, Run
+from ..pipeline.verdicts import Judge
+from .claims import Warehouse as Judged
 from .truth import Moment, Names, complaints
 
 PASSING: tuple[dict[str, Any], ...] = (
@@ -37,6 +40,16 @@ LISTS = (
     "v1/leads/archived", "v1/notes", "v1/users", "v2/stages", "v1/activityTypes", "v2/deals/products",
 )  # fmt: skip
 DEFINITIONS = ("v2/dealFields", "v2/personFields", "v2/organizationFields", "v2/productFields")
+
+LIES: tuple[dict[str, Any], ...] = (
+    *({"kind": "omit", "rows": rows} for rows in (1, 5, 25)),
+    {"kind": "patch", "json": {"additional_data": {"next_cursor": None}}},
+)
+"""Answers that look good, and leave rows out."""
+
+LIED_ABOUT = ("organizations", "persons", "products", "deals", "activities")
+
+ROWS_PER_PAGE = (5, 10, 25)
 
 HARMLESS = ("update", "move", "close", "create", "archive", "resize")
 """Changes after which every row is still in some list."""
@@ -103,16 +116,20 @@ class WildPipe(Pipe):
 class Day:
     """One day, from its number."""
 
-    def __init__(self, seed: int, target: Path, folder: Path, warehouse: Warehouse, database: str) -> None:
+    def __init__(
+        self, seed: int, target: Path, folder: Path, warehouse: Warehouse, database: str, judge: Judge
+    ) -> None:
         self._story = [f"make chaos RUNS=1 SEED={seed}"]
         self._seed = seed
         self._warehouse = warehouse
         self._database = database
+        self._judge = judge
         rng = Random(f"day {seed}")
         self._runs = rng.choice((1, 1, 1, 2, 2, 3))
         self._everything = rng.random() < 0.2
         self._history = rng.choice(("stage", "stage", "all"))
-        self._ends_with_reconcile = rng.random() < 0.3
+        self._lied_about: set[str] = set()
+        self._is_quiet = True
         self._moments: list[Moment] = []
         self._columns: set[tuple[str, str]] = set()
         self._sandbox = Sandbox(deals=rng.randint(60, 150), seed=seed, tokens=[TOKEN])
@@ -122,13 +139,18 @@ class Day:
             "lookback_seconds": rng.choice((0, 60)),
             "concurrency": rng.randint(1, 8),
             "reconcile_min_ratio": 0.3,
+            "missing": rng.choice(("fail", "note")),
+            "source_checks": rng.choice(("each", "each", "daily")),
         }
         self._pipe = WildPipe(self._sandbox, warehouse, target, folder, database, settings)
         self._pipe.loader["batch_size_rows"] = rng.choice((20, 200, 5000))
-        self._pipe.rows_per_page = rng.choice((5, 10, 25))
+        self._pipe.rows_per_page = rng.choice(ROWS_PER_PAGE)
         pages = {"everything": self._everything, "rows_per_page": self._pipe.rows_per_page}
         self._tell("settings", settings | pages)
         self._lasting = [self._lasting_fault(rng)] if rng.random() < 0.4 else []
+        self._lies = [self._lie(rng)] if rng.random() < 0.3 else []
+        # What a lie has left out comes with a reading from beginning to end.
+        self._ends_with_reconcile = bool(self._lies) or rng.random() < 0.3
 
     def _tell(self, what: str, details: Any) -> None:
         self._story.append(f"{what}: {details}")
@@ -139,31 +161,36 @@ class Day:
         return "\n".join(self._story)
 
     def live(self) -> list[str]:
-        """Some bad runs, then a good one; return what is wrong in the warehouse then."""
+        """Some bad runs, then a good one; return what is wrong in the warehouse, or in what is said of it."""
         with self._sandbox as sandbox:
             self._pipe.api["api_url"] = sandbox.url
             if self._everything:
                 self._pipe.select_everything()
+            self._look()
             for number in range(1, self._runs + 1):
                 rng = Random(f"day {self._seed}, run {number}")
-                self._look()
                 if number > 1:
                     self._change(rng)
-                self._run_badly(rng)
-            self._look()
+                if found := self._run_badly(rng):
+                    return found
             self._change(Random(f"day {self._seed}, last"))
             names = self._names()
             self._pipe.api["reconcile"] = self._ends_with_reconcile
             self._tell("good run", {"reconcile": self._ends_with_reconcile})
-            self._pipe.run().succeeded()
+            self._is_quiet = True
+            run = self._pipe.run().succeeded()
             self._look()
-        return complaints(
+        found = complaints(
             self._database,
             self._moments,
             names,
             reconciled=self._ends_with_reconcile,
             former_columns=self._columns,
         )
+        # Nobody asks for the history of a record that no list has shown when it changed.
+        self._lied_about &= {name for name in CHILDREN if name.endswith("_changes")}
+        found = [each for each in found if not each.startswith(tuple(self._lied_about))]
+        return found or self._claims(run, is_good=True)
 
     def _look(self) -> None:
         self._moments.append(Moment(self._sandbox, everything=self._everything, history=self._history))
@@ -178,14 +205,33 @@ class Day:
             for stream, state in streams.items()
         }
 
+    def _claims(self, run: Run, *, is_good: bool = False) -> list[str]:
+        """What is said of the warehouse after a run although it is not so."""
+        verdicts = self._judge.verdicts(self._database, self._pipe.loader)
+        self._tell("verdicts", {
+            stream: said.verdict for stream, said in verdicts.items() if said.verdict != "complete"
+        })  # fmt: skip
+        if not verdicts:
+            return []
+        judged = Judged(self._database, verdicts, self._moments)
+        names = self._names()
+        found = judged.false_claims(names, self._lied_about)
+        found += judged.missed(run, is_quiet=self._is_quiet)
+        return found + (list(judged.undue_doubts(names)) if is_good else [])
+
     # A bad run
 
-    def _run_badly(self, rng: Random) -> None:
+    def _run_badly(self, rng: Random) -> list[str]:
+        """Return what is said of the warehouse then although it is not so."""
+        self._is_quiet = True
+        self._look()
         for fault in self._faults(rng):
             self._sandbox.post("/sandbox/faults", fault)
             self._tell("fault", fault)
+            self._is_quiet = self._is_quiet and fault["kind"] != "change"
         pipe = self._pipe
         pipe.api["reconcile"] = rng.random() < 0.2
+        pipe.api["token_budget"] = rng.choice((None, None, None, None, 300, 600, 1200))
         pipe.strike = self._strike(rng)
         run = pipe.run(in_haste=True)
         self._sandbox.delete("/sandbox/faults")
@@ -195,23 +241,30 @@ class Day:
             "lines": len(run.lines), "states": len(run.states), "errors": run.errors,
         })  # fmt: skip
         pipe.strike = None
+        del pipe.api["token_budget"]
+        self._look()
         self._check_manners(run)
         for line in run.lines:
             if line.startswith(b'{"type":"SCHEMA"'):
                 message = json.loads(line)
                 self._columns |= {(message["stream"], column) for column in message["schema"]["properties"]}
+        return self._claims(run)
 
     def _check_manners(self, run: Run) -> None:
         """However the tap ends, it says why in one sentence; in two when it waits while its reader is dead."""
         assert "Traceback" not in run.tap_log, run.tap_log[-3000:]
         without_reader = 128 + signal.SIGTERM
         assert run.tap_exit in (0, 1, without_reader, -signal.SIGKILL)
-        assert len(run.errors) == {1: 1, without_reader: 2}.get(run.tap_exit, 0), run.errors
+        most = 1 if self._pipe.api["missing"] == "note" else 0  # the gaps of a run that ends well
+        assert len(run.errors) <= most or len(run.errors) == {1: 1, without_reader: 2}.get(run.tap_exit, 0)
 
     def _faults(self, rng: Random) -> Iterator[dict[str, Any]]:
         for _ in range(rng.choice((0, 1, 3, 6))):
             yield rng.choice(PASSING) | {"at": rng.sample(range(1, 150), rng.randint(1, 3))}
         yield from self._lasting
+        for lie, stream in self._lies:
+            self._lied_about |= {stream, *(name for name, of in CHILDREN.items() if of[0] == stream)}
+            yield lie
         if rng.random() < 0.5:
             change = {"share": 0.02, "seed": rng.randrange(1000), "kinds": ["delete", "merge"]}
             yield {"kind": "change", "at": [rng.randint(1, 30)], "call": _call("change", change)}
@@ -228,6 +281,12 @@ class Day:
             return trouble | {"path": f"/api/v1/deals/{rng.randint(1, 60)}/changelog"}
         page = ".*(cursor=|start=[1-9])" if where == "page" else "(\\?|$)"
         return trouble | {"path": f"/api/{rng.choice(paths)}{page}"}
+
+    def _lie(self, rng: Random) -> tuple[dict[str, Any], str]:
+        """Return a lie of one list in all bad runs of the day, and the stream; what is asked to check is true."""
+        stream = rng.choice(LIED_ABOUT)
+        pages = "|".join(map(str, ROWS_PER_PAGE))
+        return rng.choice(LIES) | {"path": f"/api/v2/{stream}\\?.*limit=({pages})(&|$)"}, stream
 
     def _strike(self, rng: Random) -> Strike | None:
         what = rng.choice(("nothing", "tap", "tap", "line", "target", "target", "postgres"))

@@ -1,17 +1,21 @@
-"""After any day, however hard, one good run makes the warehouse equal the truth."""
+"""After any day, however hard, one good run makes the warehouse equal the truth.
+
+After each run, also the bad ones, nothing is called complete that is not.
+"""
 
 from pathlib import Path
 
 import pytest
 from embedded_postgres.warehouse import Warehouse
 
+from ..pipeline.verdicts import Judge
 from .day import Day
 
 
 def test_one_good_run_heals_a_hard_day(
-    seed: int, target: Path, tmp_path: Path, warehouse: Warehouse, database: str
+    seed: int, target: Path, tmp_path: Path, warehouse: Warehouse, database: str, judge: Judge
 ) -> None:
-    day = Day(seed, target, tmp_path, warehouse, database)
+    day = Day(seed, target, tmp_path, warehouse, database, judge)
     try:
         found = day.live()
     except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from pipedrive_sandbox.testing import Reply, Sandbox
@@ -30,7 +31,16 @@ class Moment:
         )
         tables |= {"project_fields", "project_field_options"} if everything else set()
         self._rows = {table: sandbox.truth(table) for table in tables}
+        self.clock = datetime.fromisoformat(sandbox.get("/sandbox/clock")["now"])
+        """What Pipedrive's clock said then."""
         self._me = sandbox.api("/api/v1/users/me")
+        self._made: dict[str, Expected] = {}
+
+    @property
+    def listed_deals(self) -> int:
+        """How many deals Pipedrive counts in its summary."""
+        deals = self._rows["deals"]
+        return sum(row["status"] in ("open", "won", "lost") and not row["is_archived"] for row in deals)
 
     def truth(self, table: str) -> list[Row]:
         """The rows of a table."""
@@ -43,7 +53,11 @@ class Moment:
     def tables(self, names: Names) -> Expected:
         """The tables that a load at that moment would have made, if the columns had these names."""
         known = {table: dict(names.get(table, {})) for table in FIELDS_OF}
-        return expected(cast("Sandbox", self), Expected({}, known), **cast("Any", self._options))
+        kept = str(known)
+        if kept not in self._made:
+            named = Expected({}, known)
+            self._made[kept] = expected(cast("Sandbox", self), named, **cast("Any", self._options))
+        return self._made[kept]
 
 
 def complaints(
@@ -77,7 +91,8 @@ def complaints(
         for key in stored.rows.keys() - now[name].rows.keys():
             if reconciled and name not in KEPT and stored.rows[key]["_sdc_deleted_at"] is None:
                 found.append(f"{name}: row {key} is gone, and not marked as deleted")
-            if not any(key in moment[name].rows for moment in earlier):
+            is_former_name = name == "field_columns" and key in former
+            if not is_former_name and not any(key in moment[name].rows for moment in earlier):
                 found.append(f"{name}: row {key} never was")
     return found[:20]
 
@@ -90,21 +105,30 @@ def _wrong_rows(
         known = [
             moment[name].rows.get(key)
             for moment in earlier
-            if _changed_at(moment, name, row) == _changed_at(now, name, row)
+            if changed_at(moment, name, row) == changed_at(now, name, row)
         ]
-        if key not in stored:
-            if None not in known and not _may_lack(now, name, row):
-                yield key, "is missing"
-            continue
-        for column, value in row.items():
-            there = stored[key][column]
-            if there != value and all(version is None or version.get(column) != there for version in known):
-                yield key, f"has {column} {there!r}, not {value!r}"
-        if stored[key]["_sdc_deleted_at"] is not None:
-            yield key, "is marked as deleted"
+        for what in wrong_in_row(stored.get(key), row, known, may_lack=is_unasked(now, name, row)):
+            yield key, what
 
 
-def _may_lack(moment: Expected, name: str, row: Row) -> bool:
+def wrong_in_row(
+    stored: Row | None, row: Row, known: Sequence[Row | None], *, may_lack: bool
+) -> Iterator[str]:
+    """Say what is wrong in a row of the warehouse, which may also be as it is in a `known` version; None is one in
+    which there was no such row."""
+    if stored is None:
+        if None not in known and not may_lack:
+            yield "is missing"
+        return
+    for column, value in row.items():
+        there = stored[column]
+        if there != value and all(version is None or version.get(column) != there for version in known):
+            yield f"has {column} {there!r}, not {value!r}"
+    if stored["_sdc_deleted_at"] is not None:
+        yield "is marked as deleted"
+
+
+def is_unasked(moment: Expected, name: str, row: Row) -> bool:
     """Whether nobody asks for a row, by what the lists tell of the record on which it hangs."""
     if name not in CHILDREN:
         return False
@@ -117,7 +141,7 @@ def _may_lack(moment: Expected, name: str, row: Row) -> bool:
     return name in ("deal_installments", "deal_discounts") and not parent["products_count"]
 
 
-def _changed_at(moment: Expected, name: str, row: Row) -> Any:
+def changed_at(moment: Expected, name: str, row: Row) -> Any:
     """When a row, or the one it hangs on, had last changed then."""
     key: Any
     if name in CHILDREN:

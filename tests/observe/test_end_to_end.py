@@ -40,9 +40,9 @@ TOKEN = "0123456789abcdef0123456789abcdef01234567"
 MODELS = {
     "load_completeness.sql": """
         select
-            stream, verdict, now() - interval '1 hour' as complete_as_of, 1.0 as lag_hours, undone_reason,
-            undone_count, null::text as undone_detail, null::text as differences, 1 as company_id,
-            'Sandbox' as company_name
+            stream, verdict, now() - interval '1 hour' as complete_as_of, 1.0 as lag_hours,
+            null::timestamptz as next_reading_due_at, undone_reason, undone_count, null::text as undone_detail,
+            null::text as differences, 1 as company_id, 'Sandbox' as company_name
         from (values
             ('deals', 'complete', null, null),
             ('deal_changes', 'unfinished', 'budget', 3),

@@ -18,6 +18,7 @@ from .expected import Expected, expected
 from .pipe import ROOT, Pipe
 from .plugins import SECRET, Plugins, record, schema
 from .project import Project
+from .verdicts import Judge
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 """Looks like a real one, and is easy to find in a log."""
@@ -33,6 +34,12 @@ def target(installed: Callable[[str, str], Path]) -> Path:
 def dbt_queue(installed: Callable[[str, str], Path]) -> Path:
     """dbt as Meltano starts it."""
     return installed("utility", "dbt-postgres") / "dbt-queue"
+
+
+@pytest.fixture(scope="session")
+def judge(installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """What builds `load_completeness`."""
+    return Judge(installed("utility", "dbt-postgres") / "dbt", tmp_path_factory.mktemp("judge"))
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+# Over 400 lines: it is a table of every column.
 """What the raw tables look like: columns, kinds and keys, written down as a contract, without the tap's code."""
 
 TIMESTAMP = "timestamp without time zone"
@@ -140,10 +141,10 @@ CONTRACT: dict[str, dict[str, str]] = {
     "rejected_values": {"text": "stream record_id field value error", TIMESTAMP: "seen_at"},
     "run_statements": {
         "text": "run_id stream company_name method undone_reason undone_detail tap_version api_version",
-        "bigint": "company_id rows_sent values_rejected left_count runs_left unread_count"
+        "bigint": "company_id rows_sent values_rejected left_count runs_left days_left unread_count"
         " tokens_spent run_tokens_spent tokens_left",
-        TIMESTAMP: "began_at ended_at read_up_to last_row_at last_complete_pass",
-        "boolean": "is_missing previous_run_died",
+        TIMESTAMP: "began_at ended_at read_up_to due_at last_row_at last_complete_pass",
+        "boolean": "is_missing is_mapped previous_run_died",
         "jsonb": "unread_ids",
     },
     "source_counts": {

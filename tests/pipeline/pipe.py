@@ -25,6 +25,9 @@ TAP = Path(sys.executable).with_name("tap-pipedrive")
 HASTE = Path(__file__).with_name("haste")
 """A folder whose `sitecustomize.py` lets a process wait only for an instant where it would wait for seconds."""
 
+AT_ONCE: dict[str, Any] = {"reference_max_age": 0, "cache_seconds": 0}
+"""Settings with which each run asks for all lists, so that the warehouse equals the truth after each."""
+
 RECORD, STATE = b'{"type":"RECORD","stream":"', b'{"type":"STATE"'
 
 Message = dict[str, Any]
@@ -86,17 +89,26 @@ class Run:
         return [json.loads(line) for line in self.lines]
 
     @property
+    def id(self) -> str | None:
+        """The run's id, if it came to its statement."""
+        return next((row["run_id"] for row in self.rows("run_statements")), None)
+
+    @property
     def records(self) -> Counter[str]:
         """Number of RECORD messages by stream."""
         return Counter(message["stream"] for message in self.messages if message["type"] == "RECORD")
 
     def ids(self, stream: str) -> set[Any]:
         """Ids in the RECORD messages of a stream."""
-        return {
-            message["record"]["id"]
+        return {row["id"] for row in self.rows(stream)}
+
+    def rows(self, stream: str) -> list[Message]:
+        """What the RECORD messages of a stream hold."""
+        return [
+            message["record"]
             for message in self.messages
             if message["type"] == "RECORD" and message["stream"] == stream
-        }
+        ]
 
     @property
     def errors(self) -> list[str]:
@@ -116,7 +128,7 @@ class Pipe:
 
     def __init__(self, target: Path, folder: Path, database: str, api: Mapping[str, Any]) -> None:
         self.state: dict[str, Any] | None = None
-        self.api = dict(api)
+        self.api = {**AT_ONCE, **api}
         """The tap's settings."""
         self.loader = loader_config() | connection_settings(database)
         """The target's settings."""
@@ -166,6 +178,14 @@ class Pipe:
             assert not token or token not in seen, f"the token is in the {place}"
         assert not token or not any(token.encode() in line for line in lines), "the token is in a message"
         return run
+
+    def twin(self) -> Pipe:
+        """Another pipe into the same database, with the state that this one has now."""
+        folder = self._folder / "twin"
+        folder.mkdir()
+        twin = Pipe(self._target, folder, "", self.api)
+        twin.loader, twin.variables, twin.state = self.loader, self.variables, self.state
+        return twin
 
     def _start_tap(self, log: BinaryIO, *, in_haste: bool) -> Process:
         environment = os.environ | {"TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}

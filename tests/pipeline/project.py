@@ -9,7 +9,7 @@ from subprocess import PIPE, STDOUT
 
 from pipedrive_sandbox.testing import Sandbox
 
-from .pipe import connection_settings
+from .pipe import AT_ONCE, connection_settings
 
 MELTANO = Path(sys.executable).with_name("meltano")
 
@@ -28,6 +28,7 @@ class Project:
             "MELTANO_CLI_LOG_LEVEL": "debug",
             "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
             "TAP_PIPEDRIVE_API_URL": sandbox.url,
+            **{f"TAP_PIPEDRIVE_{name.upper()}": str(value) for name, value in AT_ONCE.items()},
             **{
                 f"TARGET_POSTGRES_{name.upper()}": str(value)
                 for name, value in connection_settings(database).items()

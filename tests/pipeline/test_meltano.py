@@ -16,7 +16,7 @@ from .test_bad_input import BAD_API, BAD_DATABASE, NOWHERE, WRONG_TOKEN
 from .test_incremental import KNOWN_KINDS, V1_LISTINGS, V2_LISTINGS
 
 
-def test_two_runs_the_second_incremental(
+def test_two_runs_the_second_incremental_and_one_with_nothing_new(
     new_project: Callable[[], Project], sandbox: Sandbox, database: str
 ) -> None:
     project, before = new_project(), expected(sandbox)
@@ -26,12 +26,22 @@ def test_two_runs_the_second_incremental(
     sandbox.post("/sandbox/clock", {"advance_seconds": 3600})
     harmless = [kind for kind in KNOWN_KINDS if kind not in ("delete", "merge")]
     sandbox.post("/sandbox/change", {"share": 0.01, "seed": 7, "kinds": harmless})
+    sandbox.post("/sandbox/clock", {"advance_seconds": 120})  # longer than the look-back
     sandbox.post("/sandbox/stats/reset")
     second = project.run(sandbox, database)
     assert differences(database, expected(sandbox, before)) == []
     for path in (*V2_LISTINGS, *V1_LISTINGS):
         assert [seen for seen in sandbox.requests(path) if "updated_since" in seen["query"]], path
-    assert TOKEN not in first + second
+
+    sandbox.post("/sandbox/stats/reset")
+    by_age = {"TAP_PIPEDRIVE_REFERENCE_MAX_AGE": "24", "TAP_PIPEDRIVE_CACHE_SECONDS": "3600"}
+    third = project.run(sandbox, database, TAP_PIPEDRIVE_SOURCE_CHECKS="none", **by_age)
+    spent = {name: line["tokens"] for name, line in sandbox.stats()["endpoints"].items()}
+    assert sum(spent.values()) == 172, spent  # discovery and the run share one reading of the definitions
+    assert differences(database, expected(sandbox, before)) == []
+    kept = list((project.folder / ".meltano" / "run" / "lists").iterdir())
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    assert TOKEN not in first + second + third
 
 
 BAD = {

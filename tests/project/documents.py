@@ -13,8 +13,8 @@ DOCS = ROOT / "docs"
 STREAMS_PAGES, MARTS_PAGES, CUSTOM_FIELDS_PAGES = (
     (DOCS / f"{name}.md", DOCS / "pt-BR" / f"{name}.md") for name in ("streams", "marts", "custom-fields")
 )
-OPERATE, OBSERVE, BEHAVIOUR, RECIPES, DEVELOP = (
-    DOCS / f"{name}.md" for name in ("operate", "observe", "behaviour", "recipes", "develop")
+OPERATE, OBSERVE, BEHAVIOUR, RECIPES, DEVELOP, PUBLISH = (
+    DOCS / f"{name}.md" for name in ("operate", "observe", "behaviour", "recipes", "develop", "publish")
 )
 DOCUMENTS = (
     ENGLISH,
@@ -25,6 +25,7 @@ DOCUMENTS = (
     ROOT / "warehouse" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
 )
 
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

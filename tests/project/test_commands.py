@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from .clone import Clone
-from .documents import BEHAVIOUR, DEVELOP, DOCS, ENGLISH, OBSERVE, OPERATE, RECIPES, Block, blocks
+from .documents import BEHAVIOUR, DEVELOP, DOCS, ENGLISH, OBSERVE, OPERATE, PUBLISH, RECIPES, Block, blocks
 from .sample_output import lines_that_no_run_prints, sample_in
 
 MODELS_ONLY = {"DBT_RESOURCE_TYPES": "model seed"}
@@ -33,7 +33,7 @@ SERVICE = tuple(
 )
 """Chapters whose commands are run in tests/service."""
 
-ELSEWHERE = ((OBSERVE, "Switch it on"), (OBSERVE, "Alerts"))
+ELSEWHERE = ((OBSERVE, "Switch it on"), (OBSERVE, "Alerts"), (PUBLISH, "A release"))
 """Chapters whose commands need programs of their own; the tests of that layer run them."""
 
 COMMANDS = {

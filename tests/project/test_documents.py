@@ -171,3 +171,11 @@ def test_principles_are_held_by_tests_that_exist() -> None:
     for *_, cell in rows:
         path, _, test = quoted(cell)[0].partition("::")
         assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).exists(), cell
+
+
+def test_long_files_say_why_in_their_first_line() -> None:
+    code = (".py", ".sql", ".yml", ".js", ".css", ".sh")
+    lines = {path: text.splitlines() for path, text in committed() if path.endswith(code)}
+    assert len(lines) > 300
+    long = {path: found[0] for path, found in lines.items() if len(found) > 400 and "/fixtures/" not in path}
+    assert [path for path, first in long.items() if "Over 400 lines: " not in first] == []

@@ -1,3 +1,4 @@
+# Over 400 lines: one account is looked at from all sides, as making one takes seconds.
 """The generated account: the same every time, consistent in itself, and like a company."""
 
 import os

@@ -1,3 +1,4 @@
+# Over 400 lines: one chapter for each kind of rows that hang on records.
 """What hangs on records: followers, participants, installments, files, projects, mail ..."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 400 lines: one chapter for each control of the sandbox.
 """The living account: what controls change, what follows, what the truth and the stats say."""
 
 from __future__ import annotations

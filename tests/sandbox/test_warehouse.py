@@ -1,3 +1,4 @@
+# Over 400 lines: one server lives through all of it, as starting one takes seconds.
 """The embedded Postgres: its life, its troubles, and its command line, on real servers."""
 
 import os

@@ -4,6 +4,9 @@ A container is a view of the machine's own files that keeps its changes to itsel
 their places. All services share a network of their own, in which their names are known. So the command line, the
 environment, the ports, the paths and the health check are those of the file, and the machine's own services are
 not in the way. What an image brings along, its programs and what its entry point does, is in IMAGES.
+
+`tests/clouds/pods.py` does the same for the pods of Kubernetes, which are stricter: with the key `user`, a service
+runs as that user, without capabilities, and cannot write to its files but where a volume is.
 """
 
 import ctypes
@@ -15,13 +18,14 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import yaml
 from embedded_postgres.server import programs
@@ -143,12 +147,24 @@ class Containers:
     own: Image
     mounts: Mapping[str, Path] = field(default_factory=dict)
 
+    unshare: ClassVar[tuple[str, ...]] = ("unshare", "--mount")
+    """What a container has of its own, beside the network that all share."""
+    images: ClassVar[Mapping[str, Image]] = IMAGES
+
     def __post_init__(self) -> None:
-        self.services = services(self.file, self.variables)
+        self.services = self._services()
         self._cleanup = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "Containers":
+    def _services(self) -> dict[str, Any]:
+        return services(self.file, self.variables)
+
+    @property
+    def host_names(self) -> Iterable[str]:
+        """Names in the network of the services."""
+        return self.services
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,6 +194,12 @@ class Containers:
         assert code == 0, f"{command} ended with {code}\n{self.log(label)}"
         return self.log(label)
 
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a service that ends by itself, with what it depends on, and do not wait for its end."""
+        self.up(*(each for each in self.services[name].get("depends_on", {}) if each not in self._running))
+        self._running[name] = self._cleanup.enter_context(self._started(name))
+        return self._running[name]
+
     def kill(self, name: str) -> None:
         """Kill the processes of a service at once; those with a session of their own stay."""
         os.killpg(self._running[name].pid, signal.SIGKILL)
@@ -206,7 +228,7 @@ class Containers:
     ) -> Iterator[subprocess.Popen[bytes]]:
         service, folder = self.services[name], self.folder / (label or name)
         is_own = "build" in service
-        image = self.own if is_own else IMAGES[re.sub(r"^[\w.]+\.\w+/|:.*$", "", service["image"])]
+        image = self.own if is_own else self.images[re.sub(r"^[\w.]+\.\w+/|:.*$", "", service["image"])]
         entry = service.get("entrypoint", image.entry_point) if entry is None else entry
         words = [*entry, *(command or service.get("command", []))]
         for part in ("changes", "work", "root"):
@@ -224,7 +246,7 @@ class Containers:
         with (
             (folder / "log").open("ab") as log,
             subprocess.Popen(
-                ["unshare", "--mount", "/bin/sh", "-e", "-c", script, "container", *words],
+                [*self.unshare, "/bin/sh", "-e", "-c", script, "container", *words],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -247,29 +269,42 @@ class Containers:
         """Return what sets up the container's files and starts the command in it, which is in its arguments."""
         root = folder / "root"
         layers = f"lowerdir=/,upperdir={folder / 'changes'},workdir={folder / 'work'}"
-        lines = [f"mount -t overlay overlay -o {layers} {root}"]
+        own = shlex.quote(os.environ["PATH"])  # the container's may lack what sets it up
+        lines = [f"path=$PATH; PATH={own}; chroot=$(command -v chroot)"]
+        lines += [f"mount -t overlay overlay -o {layers} {root}"]
         lines += [f"mount --rbind {each} {root}{each}" for each in ("/proc", "/sys", "/dev")]
         for place, source in self._mounts(service, is_own=is_own):
             make = "mkdir -p" if source.is_dir() else "install -D /dev/null"
-            target = shlex.quote(f"{root}{place}")
-            lines.append(f"{make} {target}; mount --bind {shlex.quote(str(source))} {target}")
-        names = " ".join(["localhost", *self.services])
+            lines.append(f'place="{root}$(chroot {root} realpath -m {shlex.quote(place)})"')  # without links
+            lines.append(f'{make} "$place"; mount --bind {shlex.quote(str(source))} "$place"')
+        names = " ".join(["localhost", *self.host_names])
         lines += [f"echo 127.0.0.1 {names} > {root}/etc/hosts"]
+        start = f'cd {image.folder}\n{image.before}\nexec "$@"'
+        as_user = ""
+        if "user" in service:
+            user, _, group = service["user"].partition(":")
+            lines.append(f"echo 'image:x:{user}:{group}::/tmp:/bin/sh' >> {root}/etc/passwd")
+            above = {*Path(sys.base_prefix).parents, *ROOT.parents} - {Path("/")}
+            lines.append(f"chmod o+x {' '.join(shlex.quote(f'{root}{each}') for each in sorted(above))}")
+            lines.append(f"mount -o remount,ro {root}")
+            as_user = (
+                f"setpriv --reuid={user} --regid={group} --clear-groups --no-new-privs"
+                " --inh-caps=-all --ambient-caps=-all --bounding-set=-all"
+            )
         return "\n".join(
-            [*lines, f'exec chroot {root} /bin/sh -e -c {shlex.quote(self._start(image))} container "$@"']
+            [
+                *lines,
+                f'PATH=$path; exec $chroot {root} {as_user} /bin/sh -e -c {shlex.quote(start)} container "$@"',
+            ]
         )
 
-    @staticmethod
-    def _start(image: Image) -> str:
-        return f'cd {image.folder}\n{image.before}\nexec "$@"'
-
     def _mounts(self, service: Mapping[str, Any], *, is_own: bool) -> Iterator[tuple[str, Path]]:
+        if is_own:
+            yield from self.mounts.items()
         for volume in service.get("volumes", []):
             source, place = volume.split(":")[:2]
             path = self.file.parent / source if source.startswith(".") else self.folder / "volumes" / source
             if not source.startswith("."):
                 path.mkdir(parents=True, exist_ok=True)
             yield place, path
-        if is_own:
-            yield from self.mounts.items()
         yield str(ROOT), ROOT

@@ -153,7 +153,7 @@ def address(password: str, user: str, database: str = "warehouse") -> str:
 @pytest.mark.parametrize("executor", ["CeleryExecutor", "LocalExecutor"])
 def test_airflow_runs_a_schedule(containers: Containers, tmp_path: Path, executor: str) -> None:
     airflow = as_in_the_image(tmp_path / "airflow", environment("airflow"))
-    schedule_each_minute(tmp_path / "project")
+    with_schedules(tmp_path / "project", "* * * * *")
     with_airflow = replace(
         containers,
         variables={**NAMES, "AIRFLOW_EXECUTOR": executor},
@@ -165,8 +165,8 @@ def test_airflow_runs_a_schedule(containers: Containers, tmp_path: Path, executo
     in_own_network(lambda: run_a_schedule(with_airflow))
 
 
-def schedule_each_minute(project: Path) -> None:
-    """Give the copy of a project what the image's build makes of the schedules, with an interval for a test."""
+def with_schedules(project: Path, interval: str = "0 */4 * * *") -> None:
+    """Give the copy of a project what the image's build makes of the schedules, perhaps at other times."""
     (project / "orchestrate").unlink()
     shutil.copytree(
         ROOT / "orchestrate", project / "orchestrate", ignore=shutil.ignore_patterns("__pycache__")
@@ -178,7 +178,7 @@ def schedule_each_minute(project: Path) -> None:
         text=True,
         check=True,
     ).stdout
-    (project / "orchestrate/schedules.json").write_text(listed.replace('"0 */4 * * *"', '"* * * * *"'))
+    (project / "orchestrate/schedules.json").write_text(listed.replace('"0 */4 * * *"', f'"{interval}"'))
 
 
 def run_a_schedule(containers: Containers) -> None:
@@ -192,9 +192,10 @@ def run_a_schedule(containers: Containers) -> None:
             if airflow.variables["AIRFLOW_EXECUTOR"] == "LocalExecutor":
                 services.remove("airflow-worker")
             airflow.up(*services)
-            wait_for_runs(airflow, "dag", {"models", "history", "sync-every-4-hours"})
+            url = address("ORCHESTRATOR", "orchestrator", "airflow")
+            wait_for_runs(airflow, url, "dag", {"models", "history", "sync-every-4-hours"})
             airflow.run("airflow-scheduler", "airflow", "dags", "unpause", "--yes", "sync-every-4-hours")
-            assert wait_for_runs(airflow, "dag_run", {"sync-every-4-hours", "models"}) == {"success"}
+            assert wait_for_runs(airflow, url, "dag_run", {"sync-every-4-hours", "models"}) == {"success"}
             assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
             if "airflow-worker" in services:
                 kill_the_worker_of_a_load(airflow)
@@ -233,8 +234,8 @@ def wait_until(condition: Callable[[], T]) -> T:
     return found
 
 
-def wait_for_runs(airflow: Containers, table: str, dags: set[str]) -> set[str]:
-    """Wait until the table of Airflow's database has all these DAGs, or runs of them that have ended.
+def wait_for_runs(airflow: Containers, url: str, table: str, dags: set[str]) -> set[str]:
+    """Wait until a table of Airflow's database, at the URL, has all these DAGs, or runs of them that have ended.
 
     Returns:
         The states of those runs, or nothing.
@@ -245,7 +246,7 @@ def wait_for_runs(airflow: Containers, table: str, dags: set[str]) -> set[str]:
     }[table]
     deadline = time.monotonic() + 2 * PATIENCE
     while True:
-        with psycopg.connect(address("ORCHESTRATOR", "orchestrator", "airflow")) as connection:
+        with psycopg.connect(url) as connection:
             rows = [(dag, state) for dag, state in connection.execute(query) if dag in dags]
         if {dag for dag, _ in rows} == dags:
             return {state for _, state in rows} - {""}

@@ -23,7 +23,7 @@ from tap_pipedrive.client import Request
 from tap_pipedrive.listings import HttpListing
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.settings import Settings
-from tap_pipedrive.source import Source
+from tap_pipedrive.source import Listed, Source
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
@@ -32,6 +32,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TOKEN = "sandbox-token"
+AT_ONCE: dict[str, Any] = {"reference_max_age": 0, "cache_seconds": 0}
+"""Settings with which each run asks for all lists, and sees every change; tests of age and cache have others."""
 Record = dict[str, Any]
 Key = tuple[Any, ...]
 
@@ -92,7 +94,7 @@ def run(
 ) -> Run:
     """Run the tap against a server; what it raises is kept in the result."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    config = {"api_url": url, "api_token": token, **settings}
+    config = {"api_url": url, "api_token": token, **AT_ONCE, **settings}
     tap, error = None, None
     with redirect_stdout(out):
         try:
@@ -107,7 +109,9 @@ def run(
 
 def discover(url: str, **settings: Any) -> Record:
     """The catalog, as `--discover` prints it."""
-    catalog: Record = TapPipedrive(config={"api_url": url, "api_token": TOKEN, **settings}).catalog_dict
+    catalog: Record = TapPipedrive(
+        config={"api_url": url, "api_token": TOKEN, **AT_ONCE, **settings}
+    ).catalog_dict
     return loads(json.dumps(catalog, default=str))  # type: ignore[no-any-return]
 
 
@@ -187,13 +191,19 @@ class FakeRun:
         self.checks: Any = None
         self.left_to_ask: dict[str, tuple[int, int]] = {}
 
-    def field_definitions(self, entity: str) -> Sequence[dict[str, Any]]:
-        return []
+    def field_definitions(self, entity: str) -> Listed:
+        return Listed([], None)
+
+    def cached_list(self, stream: str, endpoint: str) -> Answer | None:
+        return None
+
+    def keep_list(self, stream: str, endpoint: str, rows: Sequence[Any], served_at: datetime | None) -> None:
+        """Nothing is kept."""
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         return {}
 
-    def is_selected(self, stream: str) -> bool:
+    def reads_fields_of(self, entity: str) -> bool:
         return True
 
     def parent_index(self, stream: str, since: datetime | None, source: Source) -> ParentIndex:

@@ -1,3 +1,4 @@
+# Over 400 lines: one server that grants and withdraws tokens serves all ways in.
 """The ways in: which settings, access tokens that expire, servers that lie, and whose token it is."""
 
 from __future__ import annotations

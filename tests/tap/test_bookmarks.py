@@ -1,3 +1,4 @@
+# Over 400 lines: each kind of bookmark goes through the same interruptions.
 """Bookmarks: never back, never beyond what was read, and after every message of them nothing is lost."""
 
 from __future__ import annotations

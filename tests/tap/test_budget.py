@@ -1,3 +1,4 @@
+# Over 400 lines: the day's share, the run's budget and the clean end share the same count of tokens.
 """API tokens: the day's share that is never exceeded, the run's budget, and runs that end cleanly for it."""
 
 from __future__ import annotations

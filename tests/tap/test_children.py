@@ -1,3 +1,4 @@
+# Over 400 lines: every kind of rows that hang on deals goes through the same troubles, with the same helpers.
 """What hangs on deals: read completely, asked for sparingly, and never lost when a run ends early."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 400 lines: one row for each thing that a user can do wrong.
 """The command line: what it prints, how it ends, one sentence for what it cannot do."""
 
 from __future__ import annotations
@@ -243,7 +244,9 @@ def test_all_streams_refused(tap: Any) -> None:
     with fake([Say(404, b"<html>nginx</html>")]) as server:
         done = tap("--config=ENV", **env_of(server.url))
     assert (done.code, len(done.errors)) == (1, 1)
-    assert '"RECORD"' not in done.out
+    written = [message for line in done.out.splitlines() if (message := loads(line))["type"] == "RECORD"]
+    assert {message["stream"] for message in written} == {"run_statements"}, "what is said of the run itself"
+    assert all(message["record"]["undone_reason"] for message in written)
 
 
 WRONG: list[tuple[str, Any]] = [

@@ -8,6 +8,7 @@ from pipedrive_sandbox.testing import Sandbox
 
 from .harness import Asked, Record, Run, Say, account, discover, fake, field_definition, run, say, select
 
+FIELDS = ("fields", "field_options")
 KEY, OTHER = "0123456789abcdef0123456789abcdef01234567", "fedcba9876543210fedcba9876543210fedcba98"
 
 
@@ -57,7 +58,7 @@ def test_two_extractors_of_own_states_agree_on_the_names(living: Sandbox) -> Non
     """One reads the fields, the other the deals; a field is renamed in between."""
     field = living.post("/sandbox/fields/deal", {"field_name": "Temperature", "field_type": "double"})
     every = discover(living.url)
-    of_fields = select(every, "fields", "field_options")
+    of_fields = select(every, *FIELDS)
     of_deals = select(every, "deals", "leads", "field_columns")
     first = [run(living.url, catalog=of_fields).good(), run(living.url, catalog=of_deals).good()]
     living.patch(f"/sandbox/fields/deal/{field['field_code']}", {"field_name": "Heat"})
@@ -78,6 +79,19 @@ def test_two_extractors_of_own_states_agree_on_the_names(living: Sandbox) -> Non
     assert "temperature" in second[1].columns("deals")
     (row,) = [row for row in second[0].records("fields") if row["field_code"] == field["field_code"]]
     assert (row["field_name"], row["column_name"]) == ("Heat", None), "it does not know, and does not guess"
+
+
+def test_runs_that_share_the_streams_write_each_field_once_and_with_its_column(shared: Sandbox) -> None:
+    every = discover(shared.url)
+    groups = (("organizations",), ("persons",), ("products", "deals", "leads"), ("activities",))
+    shares = [run(shared.url, catalog=select(every, *FIELDS, *group)).good() for group in groups]
+    whole = run(
+        shared.url, catalog=select(every, *FIELDS, *(name for group in groups for name in group))
+    ).good()
+    for stream in FIELDS:
+        rows = [row for share in shares for row in share.records(stream)]
+        assert sorted(rows, key=repr) == sorted(whole.records(stream), key=repr)
+    assert {row["entity"] for row in whole.records("fields") if row["column_name"]} > {"deal", "person"}
 
 
 def test_a_column_that_a_field_had_before_is_told_from_its_present_one() -> None:

@@ -1,3 +1,4 @@
+# Over 400 lines: window and breaker are tried by the same simulated clock.
 """The burst window and the circuit breaker: alone, with threads, beside others, with a host that goes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 400 lines: all kinds of lists go through the same troubles, on the pages and servers that this file makes.
 """Walks: every row that was there all the time is seen, whatever happens between two pages."""
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def test_a_change_after_a_first_load_is_read_though_the_servers_clock_was_ahead(
     ahead = NOW + timedelta(minutes=minutes)
     with fake(persons(range(7), lambda _: ahead, update_time=lambda _: "2026-01-01T00:00:00Z")) as server:
         first = run(server.url, catalog=catalog).good()
-    changed = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    changed = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
     times = {3: changed}
 
     def time_of(number: int) -> str:

@@ -1,3 +1,4 @@
+# Over 400 lines: order, bounds and endings are asked of the same slow server.
 """Several requests in flight: in order whatever comes first, bounded, and over when nobody wants the rest."""
 
 from __future__ import annotations

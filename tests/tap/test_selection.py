@@ -1,3 +1,4 @@
+# Over 400 lines: catalog, new columns and maps are tried on the same tables.
 """Selection, new columns, stream maps: what the user's catalog and settings make of the tables."""
 
 from __future__ import annotations

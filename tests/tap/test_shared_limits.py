@@ -1,3 +1,4 @@
+# Over 400 lines: the same processes and the same Redis serve all its questions.
 """Limits that several processes share through Redis: kept together, and each for itself when it is away."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 400 lines: every stream is stopped at each of its messages, with the same helpers.
 """State: every message of it is a place from which nothing is lost."""
 
 from __future__ import annotations
@@ -219,6 +220,7 @@ def test_bookmarks_never_go_back(living: Sandbox, catalog: Record) -> None:
 
 
 MEMORY = {"has_had_rows", "last_complete_pass", "unread", "starved", "began", "checked_on"}
+MEMORY |= {"read_at", "last_row_at", "known", "shape"}  # of lists that are read by age
 """What states hold besides bookmarks."""
 
 

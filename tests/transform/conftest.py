@@ -252,7 +252,8 @@ def new_account(
 
 
 NASTY = (
-    "<script>document.title='broken'</script></script><img src=x onerror=\"document.title='broken'\">'; --"
+    "<script>document.title='broken'</script></script><img src=x onerror=\"document.title='broken'\">';"
+    " {{rows}} --"
 )
 """A name that breaks out of a page or a statement that does not escape it."""
 
@@ -295,7 +296,8 @@ def _load_today(account: Account, folder: Path, target: Path) -> None:
         dataset.records[entity][0][key] = NASTY
     dataset.records["users"][0]["name"] = NASTY
     with Sandbox(dataset=dataset, now=now) as sandbox:
-        pipe = Pipe(target, folder, account.url, {"api_token": sandbox.token, "api_url": sandbox.url})
+        settings = {"api_token": sandbox.token, "api_url": sandbox.url, "history": "all"}
+        pipe = Pipe(target, folder, account.url, settings)
         pipe.also = DRAWN
         pipe.run().succeeded()
     built = account.dbt(

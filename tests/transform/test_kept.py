@@ -14,11 +14,45 @@ from .conftest import Account, Built, Dbt
 
 MODELS = (
     *("dim_stages", "dim_dates", "int_deal_field_spans", "fct_deal_stage_history"),
-    *("deal_stage_pivot", "fct_deals", "main_bi", "stg_pipedrive__stages"),
+    *("deal_stage_pivot", "fct_deals", "main_bi", "stg_pipedrive__stages", "stg_pipedrive__currencies"),
+    *("stg_pipedrive__notes", "open_deals_by_day", "load_completeness", "dim_users"),
 )
 INDEXES = """
     select tablename, count(*)::int from pg_indexes
     where schemaname = 'marts' and indexname != 'own_index' group by 1 order by 1
+"""
+OTHER_VIEWS = """
+    -- columns in another order, of other types, with other names
+    drop view staging.stg_pipedrive__currencies;
+    create view staging.stg_pipedrive__currencies as
+        select false as is_deleted, 'x'::varchar(3) as currency, 1 as currency_id, 'gone' as gone;
+    grant select on staging.stg_pipedrive__currencies to "{analyst}" with grant option;
+    grant select (currency, gone) on staging.stg_pipedrive__currencies to public;
+    create view reports.codes with (security_barrier = true) as
+        select currency from staging.stg_pipedrive__currencies;
+    comment on view reports.codes is 'Of the finance team';
+    comment on column reports.codes.currency is 'ISO 4217';
+    create view reports.dollars as select * from reports.codes where currency = 'USD';
+    grant select on reports.dollars to "{analyst}";
+    -- a column that a view of the project needs, on which somebody has a view
+    alter view staging.stg_pipedrive__notes rename column note_id to former_note_id;
+    grant select on intermediate.int_records_listed to "{analyst}";
+    create view reports.records as select entity from intermediate.int_records_listed;
+    -- a table where there is a view now, and a view where there is a table now
+    drop view marts.open_deals_by_day;
+    create table marts.open_deals_by_day as select null::bigint as deal_id, 'x'::text as title;
+    create view reports.open_titles as select title from marts.open_deals_by_day;
+    grant select on marts.open_deals_by_day, reports.open_titles to "{analyst}";
+    drop table marts.dim_users cascade;
+    create view marts.dim_users as select 'x'::text as name, 1 as user_id;
+    create view reports.users as select name from marts.dim_users;
+    grant select on marts.dim_users, reports.users to "{analyst}";
+    -- a table of which a column changes under a view of the project, on which somebody has a view
+    drop view marts.load_summary;
+    alter table marts.load_completeness alter column lag_hours type numeric, alter column stream type varchar(9);
+    create view marts.load_summary as select stream as sentence from marts.load_completeness;
+    create view reports.summary as select sentence from marts.load_summary;
+    grant select on marts.load_summary, reports.summary to "{analyst}";
 """
 FOREIGN_KEYS = "select conrelid::regclass::text, conname from pg_constraint where contype = 'f' order by 1, 2"
 
@@ -70,8 +104,10 @@ def rebuilt(account: Account, roles: tuple[str, str]) -> Iterator[tuple[Account,
         alter table marts.fct_deals drop column lost_reason;
         alter table marts.fct_deals alter column origin type varchar(3);
         alter table marts.dim_stages drop constraint if exists dim_stages_pkey cascade;
+        alter table marts.fct_deal_stage_history alter column days type numeric;
         """
     )
+    account.execute(OTHER_VIEWS.format(analyst=analyst))
     account.insert("deals", {"id": 2, "status": "open", "stage_id": 99, "origin": "ManuallyCreated"})
     account.execute("update pipedrive.stages set name = 'Offer'")
     account.execute("update pipedrive.deals set title = 'First' where id = 1")
@@ -94,8 +130,8 @@ def test_rights_stay_and_a_role_of_the_settings_may_read_every_mart(
         select relname::text from pg_class
         where relnamespace = 'marts'::regnamespace and relkind = 'r' and has_table_privilege('%s', oid, 'select')
     """
-    assert account.query(may_read % analyst) == [("main_bi",)]
-    every = account.query("select tablename from pg_tables where schemaname = 'marts' order by 1")
+    assert sorted(account.query(may_read % analyst)) == [("dim_users",), ("main_bi",)]
+    every = account.query("select tablename::text from pg_tables where schemaname = 'marts' order by 1")
     assert sorted(account.query(may_read % bi)) == every
     assert len(every) > 30
     assert account.query(
@@ -157,6 +193,64 @@ def test_a_transaction_that_was_open_reads_on_what_it_saw(
     assert rebuilt[2].execute("select title from marts.main_bi").fetchall() == [("One",)]
 
 
+def test_views_that_change_their_columns_keep_rights_and_what_others_built_on_them(
+    rebuilt: tuple[Account, str, psycopg.Connection], roles: tuple[str, str], empty: Built
+) -> None:
+    account, analyst = rebuilt[0], roles[0]
+    for schema, view in (("staging", "stg_pipedrive__currencies"), ("marts", "open_deals_by_day")):
+        assert account.columns(schema, view) == empty.account.columns(schema, view)
+    may_read = sorted(
+        name
+        for (name,) in account.query(
+            f"select oid::regclass::text from pg_class where relkind = 'v'"
+            f" and has_table_privilege('{analyst}', oid, 'select') and relnamespace::regnamespace::text"
+            " in ('staging', 'intermediate', 'marts', 'reports')"
+        )
+    )
+    assert may_read == [
+        *("intermediate.int_records_listed", "marts.load_summary", "marts.open_deals_by_day"),
+        *("reports.dollars", "reports.open_titles", "reports.summary", "reports.users"),
+        "staging.stg_pipedrive__currencies",
+    ]
+    assert account.query(
+        "select has_column_privilege('public', 'staging.stg_pipedrive__currencies', 'currency', 'select'),"
+        f" has_table_privilege('{analyst}', 'staging.stg_pipedrive__currencies', 'select with grant option'),"
+        " obj_description('reports.codes'::regclass), col_description('reports.codes'::regclass, 1), reloptions"
+        " from pg_class where oid = 'reports.codes'::regclass"
+    ) == [(True, True, "Of the finance team", "ISO 4217", ["security_barrier=true"])]
+    account.insert("currencies", {"id": 1, "code": "USD"}, {"id": 2, "code": "BRL"})
+    assert account.query("select * from reports.codes order by 1") == [("BRL",), ("USD",)]
+    assert account.query("select * from reports.dollars") == [("USD",)]
+    for view in ("open_titles", "summary", "users"):
+        assert account.query(f"select * from reports.{view}") == []
+
+
+def test_a_view_of_the_project_that_does_not_fit_any_more_says_so_until_it_is_built(
+    rebuilt: tuple[Account, str, psycopg.Connection], roles: tuple[str, str]
+) -> None:
+    account, analyst = rebuilt[0], roles[0]
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="made by the next dbt build"):
+        account.query("select * from reports.records")
+    run = account.dbt("run", "--select", "int_records_listed")
+    assert run.returncode == 0, run.stdout
+    assert ("deals",) in account.query("select * from reports.records")
+    assert account.query(
+        f"select has_table_privilege('{analyst}', 'intermediate.int_records_listed', 'select')"
+    ) == [(True,)]
+
+
+def test_numbers_of_the_marts_have_a_scale(
+    rebuilt: tuple[Account, str, psycopg.Connection], empty: Built
+) -> None:
+    for account in (rebuilt[0], empty.account):
+        numbers = account.query(
+            "select table_name::text, column_name::text, numeric_precision, numeric_scale"
+            " from information_schema.columns where table_schema = 'marts' and data_type = 'numeric'"
+        )
+        assert len(numbers) > 50
+        assert [each for each in numbers if each[2:] not in ((38, 10), (18, 4))] == []
+
+
 def test_raw_tables_have_statistics_before_the_models_read_them(account: Account) -> None:
     account.execute("insert into pipedrive.notes (id) select generate_series(1, 200)")
     run = account.dbt("run", "--select", "dim_stages")
@@ -184,15 +278,32 @@ def test_a_role_that_is_not_there_is_one_clear_error(account: Account) -> None:
     assert "BI_ROLES names the role nobody_has_this_name, which the database does not have" in run.stdout
 
 
-def test_a_type_that_changes_under_a_view_is_one_clear_error_and_nothing_is_lost(account: Account) -> None:
+def test_what_cannot_change_under_a_view_is_one_clear_error_and_nothing_is_lost(account: Account) -> None:
     account.execute(
-        "alter table marts.dim_stages alter column name type varchar(9);"
-        "create schema strict; create view strict.stages as select name from marts.dim_stages"
+        """
+        alter table marts.dim_stages alter column name type varchar(9);
+        create schema strict;
+        create view strict.stages as select name from marts.dim_stages;
+        alter view staging.stg_pipedrive__users rename column name to former_name;
+        create view strict.users as select former_name from staging.stg_pipedrive__users;
+        alter view staging.stg_pipedrive__currencies rename column name to former_name;
+        create materialized view strict.currencies as select currency from staging.stg_pipedrive__currencies;
+        """
     )
     before = account.query("select * from marts.dim_stages")
-    run = account.dbt("run", "--select", "dim_stages")
+    run = account.dbt("run", "--select", "dim_stages", "stg_pipedrive__users", "stg_pipedrive__currencies")
     assert run.returncode != 0
     said = " ".join(run.stdout.split())
+    assert (
+        "staging.stg_pipedrive__users has to be made anew, and strict.users cannot:"
+        " column former_name does not exist. Drop it, build, and make it again."
+    ) in said.replace('"', "")
+    assert (
+        "staging.stg_pipedrive__currencies has to be made anew, and strict.currencies cannot:"
+        " it is a materialized view. Drop it, build, and make it again."
+    ) in said.replace('"', "")
+    assert account.query("select * from strict.users") == []
+    assert len(account.query("select * from strict.currencies")) == 2
     assert 'The column "name" of "' in said
     assert "becomes text, and was character varying(9)" in said
     assert "under strict.stages: drop what needs the column, build, and make it again." in said

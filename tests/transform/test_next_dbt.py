@@ -28,7 +28,9 @@ def test_the_next_dbt_parses_and_builds_without_a_warning(
     install = [uv, "pip", "install", "--quiet", "--python", str(environment), "--override", str(overrides)]
     subprocess.run([*install, *NEXT], check=True)
     url = new_database("next_dbt")
-    dbt = Dbt(environment / "bin" / "dbt", tmp_path / "parsed", urlsplit(url).path[1:])
+    parsed = tmp_path / "parsed" / "partial_parse.msgpack"
+    parsed.parent.mkdir()
+    dbt = Dbt(environment / "bin" / "dbt", parsed, urlsplit(url).path[1:])
     account = Account(url, tmp_path, dbt)
     account.create_raw_tables({})
     assert set(account.build().values()) == {"success", "pass"}

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from analyze.as_of import UNKNOWN
 from analyze.review import messages
 from analyze.review.gather import Review, Todo, gather, week_before
 from analyze.review.page import bars, page
@@ -23,8 +24,7 @@ WEEK = week_before(datetime(2026, 6, 8, 12, tzinfo=UTC), "America/Sao_Paulo")
 
 TABLES = """
 create schema marts;
-create schema staging;
-create table staging.stg_pipedrive__deals (_sdc_extracted_at timestamptz);
+create table marts.load_completeness (stream text, verdict text, complete_as_of timestamptz);
 create table marts.fct_deals (
     deal_id bigint, title text, owner_name text default 'Ana', stage_name text, currency text default 'BRL',
     value numeric default 10, organization_id bigint default 1, person_id bigint,
@@ -86,7 +86,7 @@ insert into marts.data_quality_issues values
     ('missing_name', 'pipedrive', 'persons', '23', null, null);
 insert into marts.dim_organizations values (11, 'Ana'), (12, 'Bia'), (22, 'Ana');
 insert into marts.dim_persons values (21, 'Ana'), (12, 'Ana');
-insert into staging.stg_pipedrive__deals values ('2026-06-08T04:00Z');
+insert into marts.load_completeness values ('deals', 'complete', '2026-06-08T04:00Z');
 """
 
 MOVEMENTS = """
@@ -180,15 +180,27 @@ def test_an_account_in_which_there_is_nothing_is_told_so(database: str, texts: T
     review = made(database)
     assert (review.bridges, review.owners, review.is_outdated) == ((), [], False)
     for said in (page(review, texts), messages.plain(review, texts)):
-        for word in ("never_read", "no_deals", "nothing"):
+        for word in ("no_deals", "nothing"):
             assert texts.word(word) in said
+        assert texts.text(UNKNOWN) in said
 
 
 def test_a_week_that_was_read_too_early_is_told_so(database: str) -> None:
-    review = made(database, "insert into staging.stg_pipedrive__deals values ('2026-06-08T02:59Z')")
+    review = made(
+        database,
+        """
+        insert into marts.load_completeness values
+            ('deals', 'complete', '2026-06-08T02:59Z'),
+            ('users', 'complete', '2026-06-08T03:30Z'),
+            ('activities', 'unfinished', '2026-06-01T00:00Z'),
+            ('notes', 'missing', null)
+        """,
+    )
     assert review.is_outdated
     assert ENGLISH.word("too_old") in page(review, ENGLISH)
-    assert PORTUGUESE.word("too_old") in messages.plain(review, PORTUGUESE)
+    said = messages.plain(review, PORTUGUESE)
+    assert "Completo até 08/06/2026 02:59 UTC, exceto atividades (inacabada)." in said
+    assert PORTUGUESE.word("too_old") in said
 
 
 def test_figures_and_days_are_written_as_in_each_language(database: str) -> None:

@@ -22,12 +22,16 @@
 {%- endmacro %}
 
 
-{# Up to when all of these streams are complete; null while one of them never
-   was. For the "as of" of a dashboard. #}
+{# Up to when all of these streams are complete, without those that change
+   rarely and are not read in each run, if there are others; null while one of
+   them never was. For the "as of" of a dashboard. #}
 {% macro complete_as_of(streams) -%}
     (
         select case when count(complete_as_of) = {{ streams | length }}
-            then min(complete_as_of) end
+            then coalesce(
+                min(complete_as_of) filter (where next_reading_due_at is null),
+                min(complete_as_of)
+            ) end
         from {{ ref('load_completeness') }}
         where stream in ('{{ streams | join("', '") }}')
     )

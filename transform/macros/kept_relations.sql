@@ -8,25 +8,26 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% if existing is not none and not existing.is_table %}
-        {% do drop_relation(existing) %}
-        {% set existing = none %}
+    {% set was_view = existing is not none and existing.is_view %}
+    {% if was_view %}
+        {% call statement('take_down') %}
+            {% call as_block() %}{{ take_down(existing) }}{% endcall %}
+        {% endcall %}
     {% endif %}
-    {% if existing is none %}
-        {% call statement('main') -%}
-            {{ get_create_table_as_sql(False, target_relation, sql) }}
-        {%- endcall %}
-    {% else %}
-        {% set columns = fitted_columns(target_relation, sql) %}
-        {% call statement('main') -%}
-            insert into {{ target_relation }} ({{ columns | join(', ') }})
-            select {{ columns | join(', ') }}
-            from (
-                {{ sql }}
-            ) as model
-        {%- endcall %}
-    {% endif %}
+    {% set columns = fitted_columns(target_relation, sql, is_new=existing is none or was_view) %}
+    {% call statement('main') -%}
+        insert into {{ target_relation }} ({{ columns | map(attribute='name') | join(', ') }})
+        select {{ columns | map(attribute='value') | join(', ') }}
+        from (
+            {{ sql }}
+        ) as model
+    {%- endcall %}
 
+    {% if was_view %}
+        {% call statement('put_back') %}
+            {% call as_block() %}{{ put_back(existing) }}{% endcall %}
+        {% endcall %}
+    {% endif %}
     {% do declare_keys(target_relation) %}
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
     {% do persist_docs(target_relation, model) %}
@@ -37,50 +38,16 @@
 {% endmaterialization %}
 
 
-{# A view that keeps its columns, or gets more at the end, is replaced in place;
-   any other is made anew, and the views on it with it. #}
-{% materialization view, adapter='postgres' %}
-    {% set existing = load_cached_relation(this) %}
-    {% set target_relation = this.incorporate(type='view') %}
-
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-    {% if existing is not none and not existing.is_view %}
-        {% do drop_relation(existing) %}
-        {% set existing = none %}
-    {% endif %}
-    {% call statement('main') -%}
-        {% if existing is none -%}
-            {{ get_create_view_as_sql(target_relation, sql) }}
-        {%- else -%}
-            do $build$
-            begin
-                {{ get_replace_view_sql(target_relation, sql) }}
-            exception when invalid_table_definition then
-                drop view {{ target_relation }} cascade;
-                {{ get_create_view_as_sql(target_relation, sql) }}
-            end
-            $build$
-        {%- endif %}
-    {%- endcall %}
-
-    {% do apply_grants(target_relation, config.get('grants'), should_revoke=False) %}
-    {% do persist_docs(target_relation, model) %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [target_relation]}) }}
-{% endmaterialization %}
-
-
-{# Gives the table the query's columns, empties it, and returns their names.
-   A column that the query has no more stays, empty, while views need it. #}
-{% macro fitted_columns(relation, sql) %}
+{# Gives the table the query's columns, empties it, and returns their names and
+   what is written there. A column that the query has no more stays, empty, while
+   views need it. #}
+{% macro fitted_columns(relation, sql, is_new) %}
     {% set model_columns = this.identifier ~ '__columns' %}
+    {% set is_contract = config.get('contract').enforced %}
+    {% set is_scaled = config.get('meta', {}).get('numbers_have_a_scale') and not is_contract %}
     {% call statement('model_columns') -%}
         create temporary table "{{ model_columns }}"
-        {%- if config.get('contract').enforced %}
+        {%- if is_contract %}
         {%- do get_assert_columns_equivalent(sql) %} (
             {%- for column in model.columns.values() %}
             {{ adapter.quote(column.name) }} {{ column.data_type }}{{ ',' if not loop.last }}
@@ -93,6 +60,9 @@
         with no data
         {%- endif %}
     {%- endcall %}
+    {% if is_new %}
+        {% call statement('table') %}create table {{ relation }} (like "{{ model_columns }}"){% endcall %}
+    {% endif %}
     {% call statement('columns', fetch_result=True) -%}
         select
             name,
@@ -114,12 +84,17 @@
         full join ({{ columns_of("'" ~ relation ~ "'") }}) as found using (name)
         order by wanted.position
     {%- endcall %}
-    {% set names = [] %}
-    {% for name, wanted_type, found_type, views in load_result('columns').data %}
+    {% set columns, changes, own = [], [], [] %}
+    {% for name, model_type, found_type, views in load_result('columns').data %}
         {% set column = adapter.quote(name) %}
-        {% if wanted_type %}{% do names.append(column) %}{% endif %}
+        {% set gets_scale = is_scaled and model_type == 'numeric' %}
+        {% set wanted_type = 'numeric(38,10)' if gets_scale else model_type %}
+        {% if wanted_type %}
+            {% do columns.append({'name': column, 'value': scaled(column) if gets_scale else column}) %}
+        {% endif %}
         {% if wanted_type != found_type %}
-            {% set others = others_views(views.split()) %}
+            {% set others = views.split() | reject('in', own_views()) | list %}
+            {% do own.extend(views.split() | select('in', own_views())) %}
             {% if others and not wanted_type %}
                 {% do exceptions.warn(
                     relation ~ ' has no values for ' ~ column ~ ' any more. The column stays, empty, as '
@@ -140,11 +115,26 @@
                 {% set change = 'alter column ' ~ column ~ ' drop not null, alter column ' ~ column
                     ~ ' type ' ~ wanted_type ~ ' using null' %}
             {% endif %}
-            {% call statement('change') %}alter table {{ relation }} {{ change }}{% endcall %}
+            {% do changes.append(change) %}
         {% endif %}
     {% endfor %}
-    {% call statement('empty') %}delete from {{ relation }}{% endcall %}
-    {{ return(names) }}
+    {% if own %}
+        {% call statement('take_down') %}
+            {% call as_block() %}{{ take_down(relation, with_itself=false) }}{% endcall %}
+        {% endcall %}
+    {% endif %}
+    {% if changes %}
+        {% call statement('change') %}alter table {{ relation }} {{ changes | join(', ') }}{% endcall %}
+    {% endif %}
+    {% if own %}
+        {% call statement('put_back') %}
+            {% call as_block() %}{{ put_back(relation) }}{% endcall %}
+        {% endcall %}
+    {% endif %}
+    {% if not is_new %}
+        {% call statement('empty') %}delete from {{ relation }}{% endcall %}
+    {% endif %}
+    {{ return(columns) }}
 {% endmacro %}
 
 
@@ -156,23 +146,6 @@
     from pg_catalog.pg_attribute
     where attrelid = {{ relation }}::regclass and attnum > 0 and not attisdropped
 {%- endmacro %}
-
-
-{# Drops those of the views that this project makes, as it makes them again,
-   and returns the others. #}
-{% macro others_views(views) %}
-    {% set own = graph.nodes.values() | map(attribute='relation_name') | list %}
-    {% set others = [] %}
-    {% for view in views %}
-        {% set schema, name = view.replace('"', '').split('.') %}
-        {% if api.Relation.create(target.database, schema, name) | string in own %}
-            {% call statement('drop_view') %}drop view if exists {{ view }} cascade{% endcall %}
-        {% else %}
-            {% do others.append(view) %}
-        {% endif %}
-    {% endfor %}
-    {{ return(others) }}
-{% endmacro %}
 
 
 {# The indexes and the primary key that the model declares, unless they are there. #}

@@ -7,4 +7,7 @@ select
     streams.complete_as_of
 from {{ ref('load_completeness') }} as streams
 cross join {{ ref('load_summary') }}
-where streams.lag_hours > {{ var('max_lag_hours', env_var('MAX_LAG_HOURS', '24')) }}
+where extract(
+    epoch from {{ run_time() }}
+        - greatest(streams.complete_as_of, streams.next_reading_due_at)
+) / 3600 > {{ var('max_lag_hours', env_var('MAX_LAG_HOURS', '24')) }}

@@ -24,9 +24,10 @@ def report_failure(context: Mapping[str, Any]) -> None:
 
 
 def report_late(context: Mapping[str, Any], **_: object) -> None:
-    """Report that a run of a DAG has not ended in time; a callback of deadlines."""
+    """Report that a run of a DAG has not ended in time; a callback of deadlines, which outlive a failed run."""
     run = context["dag_run"]
-    _send(f"Pipedrive warehouse: {run['dag_id']} is late ({run['dag_run_id']}). See its log in Airflow.")
+    if run["state"] != "failed":
+        _send(f"Pipedrive warehouse: {run['dag_id']} is late ({run['dag_run_id']}). See its log in Airflow.")
 
 
 def _send(text: str) -> None:

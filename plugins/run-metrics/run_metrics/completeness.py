@@ -13,8 +13,9 @@ COMPLETE = "complete"
 
 QUERY = """
     select
-        stream, verdict, extract(epoch from complete_as_of), undone_reason, undone_count, differences is not null,
-        company_id, company_name
+        stream, verdict, extract(epoch from complete_as_of),
+        extract(epoch from greatest(complete_as_of, next_reading_due_at)), undone_reason, undone_count,
+        differences is not null, company_id, company_name
     from marts.load_completeness
 """
 
@@ -22,6 +23,7 @@ FAMILIES = (
     "pipedrive_load_complete",
     "pipedrive_load_verdict",
     "pipedrive_load_complete_as_of_timestamp_seconds",
+    "pipedrive_load_due_timestamp_seconds",
     "pipedrive_load_undone",
     "pipedrive_load_differences",
 )
@@ -40,13 +42,14 @@ def read_completeness(environment: Mapping[str, str], additions: Additions) -> N
     Raises:
         psycopg.Error: the database cannot be read.
     """
-    for stream, verdict, as_of, reason, undone, is_different, *company in _rows(environment, additions):
+    for stream, verdict, as_of, due, reason, undone, is_different, *company in _rows(environment, additions):
         if not additions.company and company[0]:  # dbt alone does not know whose data it builds
             additions.company = dict(zip(COMPANY, map(str, company), strict=True))
         additions.put("pipedrive_load_complete", verdict == COMPLETE, stream=stream)
         additions.put("pipedrive_load_verdict", 1, stream=stream, verdict=verdict)
         if as_of is not None:
             additions.put("pipedrive_load_complete_as_of_timestamp_seconds", float(as_of), stream=stream)
+            additions.put("pipedrive_load_due_timestamp_seconds", float(due), stream=stream)
         if reason:
             additions.put("pipedrive_load_undone", float(undone or 1), stream=stream, reason=reason)
         additions.put("pipedrive_load_differences", is_different, stream=stream)

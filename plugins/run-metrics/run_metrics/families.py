@@ -21,6 +21,7 @@ BATCH_BOUNDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60)
 
 STREAM, ENDPOINT, PROCESS = ("stream",), ("endpoint",), ("process",)
 ANSWER = ("endpoint", "status_code")
+CACHED = ("endpoint", "source")
 
 FAMILIES: dict[str, Family] = {
     # runs
@@ -71,6 +72,10 @@ FAMILIES: dict[str, Family] = {
     "pipedrive_api_cursor_advance": Family("counter", ENDPOINT, "Pages after the first one, by cursor"),
     "pipedrive_api_retries": Family("counter", ENDPOINT, "Requests that were sent again"),
     "pipedrive_api_retry_failures": Family("counter", ENDPOINT, "Requests that failed at the last try, too"),
+    "pipedrive_api_cache_hit": Family("counter", CACHED, "Lists that an earlier process had kept"),
+    "pipedrive_api_cache_miss": Family(
+        "counter", CACHED, "Lists that could be kept, and had to be asked for"
+    ),
     "pipedrive_api_breaker_open": Family("counter", (), "Times that the circuit breaker opened"),
     "pipedrive_api_tokens_left": Family("gauge", (), "The company's API tokens left today, by Pipedrive"),
     "pipedrive_api_tokens_limit": Family("gauge", (), "The company's API tokens a day, by Pipedrive"),
@@ -99,6 +104,9 @@ FAMILIES: dict[str, Family] = {
     "pipedrive_load_verdict": Family("gauge", ("stream", "verdict"), "1 for the verdict on a stream"),
     "pipedrive_load_complete_as_of_timestamp_seconds": Family(
         "gauge", STREAM, "Up to which moment a stream is complete"
+    ),
+    "pipedrive_load_due_timestamp_seconds": Family(
+        "gauge", STREAM, "The same, or when a stream that is not read in each run is to be read again"
     ),
     "pipedrive_load_undone": Family("gauge", ("stream", "reason"), "What is left undone, and why"),
     "pipedrive_load_differences": Family("gauge", STREAM, "1 if Pipedrive's own counters disagree"),

@@ -44,6 +44,8 @@ COUNTERS = {
     "api_cursor_pages": "pipedrive_api_cursor_advance",
     "api_retries": "pipedrive_api_retries",
     "api_given_up": "pipedrive_api_retry_failures",
+    "api_cache_hits": "pipedrive_api_cache_hit",
+    "api_cache_misses": "pipedrive_api_cache_miss",
     "api_breaker_open": "pipedrive_api_breaker_open",
     "rejected_rows": "pipedrive_etl_batch_validation_errors",
 }
@@ -223,7 +225,8 @@ def _add_point(additions: Additions, point: Mapping[str, Any], *, is_target: boo
         for name in ("pipedrive_api_retries", "pipedrive_api_retry_failures", "pipedrive_api_cursor_advance"):
             additions.add(name, 0, endpoint=endpoint)
     if counter := COUNTERS.get(metric):
-        additions.add(counter, value, stream=stream, endpoint=endpoint)
+        source = str(tags.get("source", ""))
+        additions.add(counter, value, stream=stream, endpoint=endpoint, source=source)
     if gauge := GAUGES.get(metric):
         additions.put(gauge, value, stream=stream)
 

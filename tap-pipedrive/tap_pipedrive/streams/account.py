@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tap_pipedrive.entity import (
     Boolean,
+    CurrencyCode,
     Date,
     Entity,
     Id,
@@ -16,6 +17,7 @@ from tap_pipedrive.entity import (
     Object,
     Text,
     Timestamp,
+    UserId,
 )
 from tap_pipedrive.listings import OffsetListing, WholeListing
 from tap_pipedrive.sync import OptionalStream, PipedriveStream
@@ -26,7 +28,7 @@ class User(Entity):
     name: Text = None
     email: Text = None
     phone: Text = None
-    default_currency: Text = None
+    default_currency: CurrencyCode = None
     locale: Text = None
     lang: Integer = None
     timezone_name: Text = None
@@ -50,7 +52,7 @@ class Users(PipedriveStream):
 
     name = "users"
     entity = User
-    listings = [WholeListing("/api/v1/users", price=20)]
+    listings = [WholeListing("/api/v1/users", price=20, is_reference=True)]
 
 
 class Role(Entity):
@@ -103,7 +105,8 @@ class Currencies(PipedriveStream):
 
     name = "currencies"
     entity = Currency
-    listings = [WholeListing("/api/v1/currencies", price=20)]
+    named_by = "code"
+    listings = [WholeListing("/api/v1/currencies", price=20, is_reference=True)]
 
 
 GOAL_TYPES = ("deals_won", "deals_started", "deals_progressed", "activities_completed", "activities_added")
@@ -111,7 +114,7 @@ GOAL_TYPES = ("deals_won", "deals_started", "deals_progressed", "activities_comp
 
 class Goal(Entity):
     id: Key
-    owner_id: Integer = None
+    owner_id: UserId = None
     title: Text = None
     type_name: Text = Field(None, description="deals_won, deals_started, activities_completed …")
     type_params: Object = Field(None, description="Which pipelines, stages or activity types count")
@@ -160,7 +163,7 @@ class Filter(Entity):
     name: Text = None
     filter_code: Text = None
     type: Text = Field(None, description="What it filters: deals, leads, org, people, products, activity …")
-    user_id: Integer = None
+    user_id: UserId = None
     custom_view_id: Integer = None
     visible_to: Integer = None
     is_editable: Boolean = None
@@ -187,8 +190,8 @@ class Webhook(Entity):
     event_object: Text = None
     webhook_version: Text = Field(None, description="The API's `version`")
     type: Text = Field(None, description="general, application or automation")
-    owner_id: Integer = None
-    user_id: Integer = None
+    owner_id: UserId = None
+    user_id: UserId = None
     admin_id: Integer = None
     is_active: Boolean = None
     last_http_status: Integer = None

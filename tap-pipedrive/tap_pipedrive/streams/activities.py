@@ -4,6 +4,7 @@ from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.entity import (
+    ActivityKind,
     Boolean,
     Date,
     Duration,
@@ -11,11 +12,13 @@ from tap_pipedrive.entity import (
     Id,
     Integer,
     Key,
+    LeadId,
     List,
     Object,
     Text,
     Time,
     Timestamp,
+    UserId,
 )
 from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.parents import Parents
@@ -25,11 +28,11 @@ from tap_pipedrive.sync import OptionalStream, PipedriveStream
 class Activity(Entity):
     id: Id
     subject: Text = None
-    type: Text = Field(None, description="`key_string` of the activity type")
-    owner_id: Integer = None
-    creator_user_id: Integer = None
+    type: ActivityKind = Field(None, description="`key_string` of the activity type")
+    owner_id: UserId = None
+    creator_user_id: UserId = None
     deal_id: Integer = None
-    lead_id: Text = None
+    lead_id: LeadId = None
     person_id: Integer = None
     org_id: Integer = None
     project_id: Integer = None
@@ -83,15 +86,16 @@ class ActivityTypes(PipedriveStream):
 
     name = "activity_types"
     entity = ActivityType
-    listings = [WholeListing("/api/v1/activityTypes", price=20)]
+    named_by = "key_string"
+    listings = [WholeListing("/api/v1/activityTypes", price=20, is_reference=True)]
 
 
 class CallLog(Entity):
     id: Key
-    user_id: Integer = None
+    user_id: UserId = None
     activity_id: Integer = None
     deal_id: Integer = None
-    lead_id: Text = None
+    lead_id: LeadId = None
     person_id: Integer = None
     org_id: Integer = None
     subject: Text = None
@@ -120,13 +124,13 @@ class Note(Entity):
     id: Id
     content: Text = Field(None, description="HTML")
     deal_id: Integer = None
-    lead_id: Text = None
+    lead_id: LeadId = None
     person_id: Integer = None
     org_id: Integer = None
     project_id: Integer = None
     task_id: Integer = None
-    user_id: Integer = None
-    last_update_user_id: Integer = None
+    user_id: UserId = None
+    last_update_user_id: UserId = None
     active_flag: Boolean = None
     pinned_to_deal_flag: Boolean = None
     pinned_to_lead_flag: Boolean = None
@@ -152,7 +156,7 @@ class NoteComment(Entity):
     uuid: Key
     note_id: Integer = None
     content: Text = Field(None, description="HTML")
-    user_id: Integer = None
+    user_id: UserId = None
     updater_id: Integer = None
     active_flag: Boolean = None
     add_time: Timestamp = None
@@ -181,9 +185,9 @@ class File(Entity):
     file_size: Integer = Field(None, description="Bytes")
     description: Text = None
     url: Text = Field(None, description="Where the API hands it out")
-    user_id: Integer = None
+    user_id: UserId = None
     deal_id: Integer = None
-    lead_id: Text = None
+    lead_id: LeadId = None
     person_id: Integer = None
     org_id: Integer = None
     product_id: Integer = None

@@ -6,7 +6,19 @@ from pydantic import Field
 
 from tap_pipedrive import values
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Date, Entity, Id, Integer, List, Number, Object, Text, Timestamp
+from tap_pipedrive.entity import (
+    Boolean,
+    Date,
+    Entity,
+    Id,
+    Integer,
+    List,
+    Number,
+    Object,
+    Text,
+    Timestamp,
+    UserId,
+)
 from tap_pipedrive.history import Change, ChangeListing
 from tap_pipedrive.listings import CursorListing, WholeListing
 from tap_pipedrive.parents import Parents
@@ -30,7 +42,7 @@ MAIL_TIMES = "last_incoming_mail_time,last_outgoing_mail_time"
 class Organization(Entity):
     id: Id
     name: Text = None
-    owner_id: Integer = None
+    owner_id: UserId = None
     address: Object = Field(None, description="`value` is the full text, the rest its parts")
     website: Text = None
     linkedin: Text = None
@@ -149,7 +161,7 @@ class Person(Entity):
     name: Text = None
     first_name: Text = None
     last_name: Text = None
-    owner_id: Integer = None
+    owner_id: UserId = None
     org_id: Integer = None
     primary_email: Text = Field(None, description="The e-mail marked primary, else the first")
     primary_phone: Text = Field(None, description="The phone marked primary, else the first")

@@ -5,7 +5,20 @@ from typing import Any
 from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Date, Entity, Id, Integer, Key, List, Number, Text, Timestamp
+from tap_pipedrive.entity import (
+    Boolean,
+    CurrencyCode,
+    Date,
+    Entity,
+    Id,
+    Integer,
+    Key,
+    List,
+    Number,
+    Text,
+    Timestamp,
+    UserId,
+)
 from tap_pipedrive.history import Change, ChangeListing
 from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.parents import Parents
@@ -61,15 +74,15 @@ class Stages(PipedriveStream):
 class Deal(Entity):
     id: Id
     title: Text = None
-    owner_id: Integer = None
-    creator_user_id: Integer = None
+    owner_id: UserId = None
+    creator_user_id: UserId = None
     person_id: Integer = None
     org_id: Integer = None
     pipeline_id: Integer = None
     stage_id: Integer = None
     status: Text = Field(None, description="open, won, lost or deleted")
     value: Number = Field(None, description="In `currency`; the sum of the line items where there are any")
-    currency: Text = None
+    currency: CurrencyCode = None
     probability: Number = Field(None, description="Percent, when set on the deal itself")
     lost_reason: Text = None
     lost_reason_id: Integer = Field(None, description="Where the account keeps its reasons as options")
@@ -148,7 +161,7 @@ class DealProduct(Entity):
     tax: Number = Field(None, description="Percent")
     tax_method: Text = Field(None, description="exclusive, inclusive or none")
     sum: Number = Field(None, description="In `currency`, after discount")
-    currency: Text = None
+    currency: CurrencyCode = None
     is_enabled: Boolean = Field(None, description="Whether it counts for the deal's value")
     comments: Text = None
     billing_frequency: Text = None
@@ -202,8 +215,8 @@ class DealDiscount(Entity):
     type: Text = Field(None, description="percentage or amount")
     amount: Number = Field(None, description="Percent, or an amount in the deal's currency: see `type`")
     description: Text = None
-    created_by: Integer = None
-    updated_by: Integer = None
+    created_by: UserId = None
+    updated_by: UserId = None
     created_at: Timestamp = None
     updated_at: Timestamp = None
 
@@ -243,7 +256,7 @@ class DealParticipant(Entity):
     id: Id = Field(description="Of the participation, not of the person")
     deal_id: Integer = None
     person_id: Integer = None
-    added_by_user_id: Integer = None
+    added_by_user_id: UserId = None
     active_flag: Boolean = None
     add_time: Timestamp = None
 
@@ -276,7 +289,7 @@ class DealParticipantChange(Entity):
     change_id: Key = Field(description="Key; hash of the change, as Pipedrive numbers none")
     deal_id: Integer = Field(None, description="Deal")
     person_id: Integer = Field(None, description="Contact person who was added or removed")
-    actor_user_id: Integer = Field(None, description="User who changed it")
+    actor_user_id: UserId = Field(None, description="User who changed it")
     action: Text = Field(None, description="added or removed")
     sequence: Integer = Field(None, description="1 for the oldest change of the deal's participants")
     time: Timestamp = Field(None, description="When it changed")

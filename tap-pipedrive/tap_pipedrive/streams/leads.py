@@ -4,7 +4,19 @@ from typing import Any
 
 from pydantic import Field
 
-from tap_pipedrive.entity import Boolean, Date, Entity, Integer, Key, List, Number, Text, Timestamp
+from tap_pipedrive.entity import (
+    Boolean,
+    CurrencyCode,
+    Date,
+    Entity,
+    Integer,
+    Key,
+    LabelIds,
+    Number,
+    Text,
+    Timestamp,
+    UserId,
+)
 from tap_pipedrive.listings import OffsetListing, WholeListing
 from tap_pipedrive.sync import OptionalStream, PipedriveStream
 
@@ -12,13 +24,13 @@ from tap_pipedrive.sync import OptionalStream, PipedriveStream
 class Lead(Entity):
     id: Key
     title: Text = None
-    owner_id: Integer = None
-    creator_id: Integer = None
+    owner_id: UserId = None
+    creator_id: UserId = None
     person_id: Integer = None
     organization_id: Integer = None
     value: Number = Field(None, description="In `currency`")
-    currency: Text = None
-    label_ids: List = None
+    currency: CurrencyCode = None
+    label_ids: LabelIds = None
     source_name: Text = None
     origin: Text = None
     origin_id: Text = None
@@ -53,7 +65,9 @@ class Leads(PipedriveStream):
     flat_custom_fields = True
     listings = [
         OffsetListing("/api/v1/leads", price=20, name="live"),
-        OffsetListing("/api/v1/leads/archived", price=40, name="archived", has_updated_since=False),
+        OffsetListing(
+            "/api/v1/leads/archived", price=40, name="archived", has_updated_since=False, is_reference=True
+        ),
     ]
 
 
@@ -70,7 +84,7 @@ class LeadLabels(PipedriveStream):
 
     name = "lead_labels"
     entity = LeadLabel
-    listings = [WholeListing("/api/v1/leadLabels", price=10)]
+    listings = [WholeListing("/api/v1/leadLabels", price=10, is_reference=True)]
 
 
 class LeadSource(Entity):

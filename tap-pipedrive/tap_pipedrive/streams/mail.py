@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Entity, Id, Integer, List, Object, Text, Timestamp
+from tap_pipedrive.entity import Boolean, Entity, Id, Integer, LeadId, List, Object, Text, Timestamp, UserId
 from tap_pipedrive.listings import OffsetListing, WholeListing
 from tap_pipedrive.parents import Parents
 from tap_pipedrive.sync import OptionalStream
@@ -14,7 +14,7 @@ from tap_pipedrive.sync import OptionalStream
 class MailThread(Entity):
     id: Id
     account_id: Text = Field(None, description="The mailbox")
-    user_id: Integer = None
+    user_id: UserId = None
     subject: Text = None
     snippet: Text = None
     snippet_draft: Text = None
@@ -27,7 +27,7 @@ class MailThread(Entity):
     mail_tracking_status: Text = None
     deal_id: Integer = None
     deal_status: Text = None
-    lead_id: Text = None
+    lead_id: LeadId = None
     read_flag: Boolean = None
     archived_flag: Boolean = None
     deleted_flag: Boolean = None
@@ -74,7 +74,7 @@ class MailMessage(Entity):
     id: Id
     mail_thread_id: Integer = None
     account_id: Text = Field(None, description="The mailbox")
-    user_id: Integer = None
+    user_id: UserId = None
     subject: Text = None
     snippet: Text = None
     from_parties: List = Field(None, description="The API's `from`, a reserved word in SQL")

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Entity, Id, Integer, List, Number, Text, Timestamp
+from tap_pipedrive.entity import Boolean, Entity, Id, Integer, Number, Prices, Text, Timestamp, UserId
 from tap_pipedrive.listings import CursorListing
 from tap_pipedrive.parents import Parents
 from tap_pipedrive.sync import OptionalStream, PipedriveStream
@@ -17,13 +17,13 @@ class Product(Entity):
     unit: Text = None
     tax: Number = Field(None, description="Percent")
     category: Text = None
-    owner_id: Integer = None
+    owner_id: UserId = None
     is_linkable: Boolean = None
     is_deleted: Boolean = None
     visible_to: Integer = None
     billing_frequency: Text = None
     billing_frequency_cycles: Integer = None
-    prices: List = None
+    prices: Prices = None
     add_time: Timestamp = None
     update_time: Timestamp = None
 
@@ -42,7 +42,7 @@ class ProductVariation(Entity):
     id: Id
     product_id: Integer = None
     name: Text = None
-    prices: List = None
+    prices: Prices = None
 
 
 class ProductVariations(OptionalStream):

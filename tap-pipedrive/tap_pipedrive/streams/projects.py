@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from tap_pipedrive.children import ChildListing
-from tap_pipedrive.entity import Boolean, Date, Entity, Id, Integer, List, Text, Timestamp
+from tap_pipedrive.entity import Boolean, Date, Entity, Id, Integer, List, Text, Timestamp, UserId
 from tap_pipedrive.listings import CursorListing, WholeListing
 from tap_pipedrive.parents import Parents
 from tap_pipedrive.sync import OptionalStream
@@ -18,7 +18,7 @@ class Project(Entity):
     status: Text = Field(None, description="open, completed, canceled or deleted")
     board_id: Integer = None
     phase_id: Integer = None
-    owner_id: Integer = None
+    owner_id: UserId = None
     deal_ids: List = None
     person_ids: List = None
     org_ids: List = None
@@ -89,7 +89,7 @@ class ProjectTemplate(Entity):
     title: Text = None
     description: Text = None
     projects_board_id: Integer = None
-    owner_id: Integer = None
+    owner_id: UserId = None
     add_time: Timestamp = None
     update_time: Timestamp = None
 
@@ -108,7 +108,7 @@ class Task(Entity):
     description: Text = Field(None, description="HTML")
     project_id: Integer = None
     parent_task_id: Integer = None
-    creator_id: Integer = None
+    creator_id: UserId = None
     assignee_ids: List = None
     priority: Integer = None
     is_done: Boolean = None

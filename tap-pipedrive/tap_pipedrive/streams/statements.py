@@ -21,11 +21,18 @@ class RunStatement(Entity):
     company_name: Text = None
     began_at: Timestamp = Field(None, description="First answer of the run, by Pipedrive's clock")
     ended_at: Timestamp = Field(None, description="Last answer of the run, by Pipedrive's clock")
-    method: Text = Field(None, description="whole, changes, first_load or reconcile")
+    method: Text = Field(
+        None, description="whole, changes, first_load or reconcile; kept: it was young enough"
+    )
     rows_sent: Integer = Field(None, description="Rows that were sent to the target; one may be sent twice")
     values_rejected: Integer = Field(None, description="Values that did not fit, see `rejected_values`")
     read_up_to: Timestamp = Field(
         None, description="Changes before this moment of Pipedrive's clock were read, now or earlier"
+    )
+    due_at: Timestamp = Field(
+        None,
+        description="When what is read by age (see `reference_max_age`) is to be read again; until then "
+        "`read_up_to` may stay where it is",
     )
     last_row_at: Timestamp = Field(
         None,
@@ -36,6 +43,10 @@ class RunStatement(Entity):
     is_missing: Boolean = Field(None, description="Whether the run counts the list as missing, see `missing`")
     left_count: Integer = Field(None, description="Records whose lists the tokens did not suffice for")
     runs_left: Integer = Field(None, description="How many more runs like this one these take, about")
+    days_left: Integer = Field(
+        None,
+        description="How many days these take, about, where the tokens of a day are what keeps them waiting",
+    )
     unread_count: Integer = Field(None, description="Parents that do not answer; each run asks them again")
     unread_ids: List = None
     tokens_spent: Integer = Field(None, description="API tokens that the stream cost")
@@ -46,6 +57,7 @@ class RunStatement(Entity):
     last_complete_pass: Timestamp = Field(
         None, description="Begin of the last reading from beginning to end, by Pipedrive's clock"
     )
+    is_mapped: Boolean = Field(None, description="Whether stream_maps change or leave out rows of the stream")
     previous_run_died: Boolean = Field(None, description="Whether the run before ended without a statement")
 
 
@@ -86,7 +98,12 @@ class SourceCounts(PipedriveStream):
     primary_keys = ("run_id", "stream", "figure", "currency")
     keeps_missing_rows = True
     listings = (
-        SummaryListing("deals", "/api/v1/deals/summary", price=40),
+        SummaryListing(
+            "deals",
+            "/api/v1/deals/summary",
+            price=40,
+            needs=frozenset({"status", "value", "currency", "is_archived", "is_deleted"}),
+        ),
         ChangedListing("deals", "/api/v2/deals", price=10, params={"status": "open,won,lost,deleted"}),
         *(NewestListing(name, each.path, each.price) for name, each in CHECKED.items()),
     )

@@ -229,8 +229,9 @@ final as (
         outcome,
 
         -- numerics
-        value,
-        win_probability,
+        {{ scaled('case when abs(value) < 1e28 then value else 0 end') }}
+            as value,
+        {{ scaled('win_probability') }} as win_probability,
 
         -- booleans
         is_rebuilt,

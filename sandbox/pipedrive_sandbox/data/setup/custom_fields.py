@@ -75,8 +75,15 @@ def _monetary(draft: Draft, spec: Spec, _: list[int]) -> Maker:
     return make
 
 
+_TILT = {"won": 2.0, "lost": 1.4}
+"""How much the first options are preferred: of the deals that have one of those, more are won."""
+
+
 def _enum(draft: Draft, spec: Spec, option_ids: list[int]) -> Maker:
-    return lambda rng, record: option_ids[int(len(option_ids) * rng.random() ** 1.6)]
+    def make(rng: Random, record: Record) -> int:
+        return option_ids[int(len(option_ids) * rng.random() ** _TILT.get(record.get("status", ""), 1.6))]
+
+    return make
 
 
 def _set(draft: Draft, spec: Spec, option_ids: list[int]) -> Maker:

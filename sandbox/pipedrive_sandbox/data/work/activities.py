@@ -32,7 +32,7 @@ OUTCOMES = {15: "Atendeu", 16: "Não atendeu", 17: "Reagendou"}
 _ANSWERED_SOON = 0.75
 
 # what activities spring from
-_OCCASIONS = {"past": 0.74, "week": 0.08, "planned": 0.05, "lead": 0.07, "contact": 0.06}
+_OCCASIONS = {"past": 0.805, "week": 0.005, "planned": 0.06, "lead": 0.07, "contact": 0.06}
 
 
 class _Scene(NamedTuple):
@@ -109,7 +109,7 @@ class _Scenes:
 
 
 def activities(draft: Draft) -> list[Record]:
-    """GET /api/v2/activities: past ones, many of this week, some planned for the next fortnight."""
+    """GET /api/v2/activities: past ones, some of this week, some planned for the next fortnight."""
     rng, scenes = draft.rng("activities"), _Scenes(draft)
     count = int(draft.deals * ACTIVITIES_PER_DEAL)
     rows = [_activity(draft, rng, scenes) for _ in range(count)]

@@ -13,11 +13,20 @@ latest as (
     order by stream, stated_at desc, run_id desc
 ),
 
+first_loads as (
+    select
+        stream,
+        max(stated_at) as first_load_at
+    from statements
+    where method = 'first_load'
+    group by stream
+),
+
 earlier as (
     select
         stream,
-        max(read_up_to) as read_up_to,
-        max(last_row_at) as last_row_at
+        max(last_row_at) as last_row_at,
+        bool_or(is_mapped) as is_mapped
     from statements
     where not exists (
         select 1
@@ -30,6 +39,7 @@ earlier as (
 final as (
     select
         -- ids
+        latest.run_statement_id,
         latest.stream,
         latest.run_id,
         latest.company_id,
@@ -42,19 +52,23 @@ final as (
         -- numerics
         latest.left_count,
         latest.runs_left,
+        latest.days_left,
         latest.unread_count,
 
         -- booleans
         latest.is_missing,
+        coalesce(latest.is_mapped or earlier.is_mapped, false) as is_mapped,
 
         -- timestamps
         latest.stated_at,
         latest.read_up_to,
+        latest.due_at,
         latest.last_row_at,
-        earlier.read_up_to as earlier_read_up_to,
+        first_loads.first_load_at,
         earlier.last_row_at as earlier_last_row_at
     from latest
     left join earlier using (stream)
+    left join first_loads using (stream)
 )
 
 select * from final

@@ -17,8 +17,16 @@ statements as (
     select * from {{ ref('int_run_statements_latest') }}
 ),
 
+arrived as (
+    select * from {{ ref('int_run_statements_arrived') }}
+),
+
 tables as (
-    select * from {{ ref('int_raw_tables_loaded') }}
+    select
+        stream,
+        max(read_at) as last_row_at
+    from {{ ref('int_raw_rows_by_time') }}
+    group by stream
 ),
 
 deals as (
@@ -79,9 +87,8 @@ final as (
     inner join statements
         on counts.stream = statements.stream
         and counts.run_id = statements.run_id
-    inner join tables
-        on counts.stream = tables.stream
-        and (statements.last_row_at is null or tables.has_last_row)
+    inner join arrived using (run_statement_id)
+    left join tables on counts.stream = tables.stream
     left join figures
         on counts.figure = figures.figure
         and counts.currency = figures.currency
@@ -90,6 +97,11 @@ final as (
         and counts.stream = changed.stream
         and changed.figure = 'changed'
     where counts.stream = 'deals' and counts.figure in ('count', 'value')
+    -- A run that died later may have written rows, too.
+    and coalesce(tables.last_row_at, '-infinity') <= coalesce(
+        greatest(statements.last_row_at, statements.earlier_last_row_at),
+        '-infinity'
+    )
 )
 
 select * from final

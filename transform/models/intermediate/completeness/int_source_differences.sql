@@ -12,12 +12,30 @@ compared as (
     select * from {{ ref('int_source_counts_compared') }}
 ),
 
+counters as (
+    select * from {{ ref('int_source_counters_compared') }}
+),
+
+latest_statements as (
+    select * from {{ ref('int_run_statements_latest') }}
+),
+
 samples as (
     select * from {{ ref('int_source_samples_compared') }}
 ),
 
 loaded as (
     select * from {{ ref('int_raw_ids_highest') }}
+),
+
+-- A reading from beginning to end brings what was missing, and what it does
+-- not bring is gone.
+passes as (
+    select
+        stream,
+        max(last_complete_pass_at) as began_at
+    from statements
+    group by stream
 ),
 
 latest_check as (
@@ -46,14 +64,9 @@ counted as (
         max(compared.asked_at) as asked_at
     from compared
     inner join latest_check using (run_id)
+    left join passes using (stream)
     where compared.changed_count = 0
-    -- A reading from beginning to end has brought what was missing.
-    and not exists (
-        select 1
-        from statements
-        where statements.stream = compared.stream
-        and statements.last_complete_pass_at > compared.asked_at
-    )
+    and compared.asked_at > coalesce(passes.began_at, '-infinity')
     and abs(compared.source_value - compared.table_value) >= 0.01
     group by compared.stream, compared.run_id
 ),
@@ -70,7 +83,9 @@ newest as (
         on counts.stream = statements.stream
         and counts.run_id = statements.run_id
     inner join loaded on counts.stream = loaded.stream
+    left join passes on counts.stream = passes.stream
     where counts.figure = 'highest_id'
+    and counts.asked_at > coalesce(passes.began_at, '-infinity')
     and counts.value > loaded.highest_id
     and counts.moment < statements.read_up_to
 ),
@@ -103,10 +118,48 @@ sampled as (
     inner join statements
         on samples.stream = statements.stream
         and samples.run_id = statements.run_id
+    left join passes on samples.stream = passes.stream
     where (samples.is_absent or samples.different_columns is not null)
+    and samples.asked_at > coalesce(passes.began_at, '-infinity')
     -- What changed later is for the next run.
     and (samples.updated_at is null or samples.updated_at < statements.read_up_to)
     group by samples.stream
+),
+
+-- A deal counts what it had when it was read, its line items are read later.
+-- What changed in between is told by the next run, or by the question whether
+-- any deal has changed.
+counted_by_records as (
+    select
+        'counters' as kind,
+        counters.stream,
+        items.run_id,
+        format(
+            '%s deals count more line items than are in the table, e.g. %s',
+            count(*),
+            min(counters.deal_id)
+        ) as difference,
+        max(items.stated_at) as asked_at
+    from counters
+    inner join latest_statements as items on counters.stream = items.stream
+    inner join latest_statements as deals
+        on items.run_id = deals.run_id
+        and deals.stream = 'deals'
+    where deals.read_up_to is not null
+    and not deals.is_mapped
+    and not items.is_mapped
+    and (
+        counters.read_at <= deals.earlier_last_row_at
+        or exists (
+            select 1
+            from counts
+            where counts.run_id = deals.run_id
+            and counts.stream = 'deals'
+            and counts.figure = 'changed'
+            and counts.value = 0
+        )
+    )
+    group by counters.stream, items.run_id
 ),
 
 final as (
@@ -115,6 +168,8 @@ final as (
     select * from newest
     union all
     select * from sampled
+    union all
+    select * from counted_by_records
 )
 
 select

@@ -46,8 +46,9 @@ compared as (
         samples.updated_at,
         samples.asked_at,
         raw_rows.record_id is null as is_absent,
+        -- A record that never changed may have no time of change.
         (raw_rows.content ->> 'update_time')::timestamp at time zone 'UTC'
-            > samples.updated_at as is_newer,
+            > coalesce(samples.updated_at, '-infinity') as is_newer,
         samples.content as sent,
         raw_rows.content as stored
     from samples

@@ -4,8 +4,17 @@ statements as (
     select * from {{ ref('int_run_statements_latest') }}
 ),
 
+arrived as (
+    select * from {{ ref('int_run_statements_arrived') }}
+),
+
 tables as (
-    select * from {{ ref('int_raw_tables_loaded') }}
+    select
+        stream,
+        sum(row_count) as row_count,
+        max(read_at) as last_row_at
+    from {{ ref('int_raw_rows_by_time') }}
+    group by stream
 ),
 
 differences as (
@@ -16,30 +25,60 @@ differences as (
     group by stream
 ),
 
-compared as (
+-- Whoever loads a stream anew may have dropped its table before.
+proven as (
+    select
+        statements.stream,
+        max(arrived.read_up_to) as read_up_to
+    from statements
+    inner join arrived
+        on statements.stream = arrived.stream
+        and arrived.stated_at >= coalesce(statements.first_load_at, '-infinity')
+    group by statements.stream
+),
+
+matched as (
     select
         statements.*,
-        tables.row_count,
         differences.differences,
-        -- The last row may have been written again by a run that died later.
+        coalesce(tables.row_count, 0) as row_count,
+        arrived.run_statement_id is not null as is_arrived,
+        proven.read_up_to as proven_up_to,
+        -- Rows are never deleted, so somebody has dropped the table.
+        tables.row_count is null and coalesce(
+            statements.last_row_at,
+            statements.earlier_last_row_at
+        ) is not null as is_gone,
         coalesce(
-            statements.last_row_at is null
-            or tables.has_last_row
-            or tables.last_row_at > greatest(
+            tables.last_row_at > greatest(
                 statements.last_row_at,
                 statements.earlier_last_row_at
             ),
             false
-        ) as has_arrived
+        ) as is_written_again
     from statements
     left join tables using (stream)
     left join differences using (stream)
+    left join proven using (stream)
+    left join arrived using (run_statement_id)
+),
+
+compared as (
+    select
+        *,
+        -- What another run has read as far has come with that run.
+        not is_gone
+        and (is_arrived or coalesce(proven_up_to >= read_up_to, false))
+            as has_arrived
+    from matched
 ),
 
 judged as (
     select
         *,
         case
+            -- It may have been by a run that died and told nothing.
+            when not has_arrived and is_written_again then 'unknown'
             when not has_arrived then 'unloaded'
             when is_missing then 'missing'
             when undone_reason in ('plan', 'rights') and row_count > 0
@@ -51,10 +90,9 @@ judged as (
             when read_up_to is null then 'unknown'
             else 'complete'
         end as verdict,
-        greatest(
-            case when has_arrived then read_up_to end,
-            earlier_read_up_to
-        ) as complete_as_of
+        case when not is_gone then proven_up_to end as complete_as_of,
+        case when has_arrived and undone_reason is null then due_at end
+            as next_reading_due_at
     from compared
 ),
 
@@ -75,6 +113,7 @@ final as (
         -- numerics
         coalesce(nullif(unread_count, 0), left_count) as undone_count,
         runs_left,
+        days_left,
         round(
             extract(epoch from {{ run_time() }} - complete_as_of)::numeric / 3600,
             1
@@ -82,6 +121,7 @@ final as (
 
         -- timestamps
         complete_as_of,
+        next_reading_due_at,
         stated_at as last_run_at
     from judged
 )

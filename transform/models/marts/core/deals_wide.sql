@@ -1,4 +1,5 @@
 {{ config(
+    meta={'numbers_have_a_scale': false},
     post_hook="{{ comment_on_custom_columns(
         'deals', ref('stg_pipedrive__fields'), ref('fct_deals')
     ) }}"

@@ -91,15 +91,15 @@ final as (
 
         -- numerics
         all_days.deal_count,
-        all_days.value,
-        {{ in_reporting_currency(
+        {{ scaled('all_days.value') }} as value,
+        {{ scaled(in_reporting_currency(
             'all_days.value', 'all_days.currency', 'exchange_rates.rate'
-        ) }} as reporting_value,
-        all_days.weighted_value,
-        {{ in_reporting_currency(
+        )) }} as reporting_value,
+        {{ scaled('all_days.weighted_value') }} as weighted_value,
+        {{ scaled(in_reporting_currency(
             'all_days.weighted_value', 'all_days.currency',
             'exchange_rates.rate'
-        ) }} as reporting_weighted_value,
+        )) }} as reporting_weighted_value,
 
         -- booleans
         all_days.snapshot_date < first_day.seen_date as is_rebuilt,

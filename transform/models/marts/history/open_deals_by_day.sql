@@ -49,7 +49,8 @@ final as (
         -- numerics
         states.value,
         states.win_probability,
-        states.value * states.win_probability * 0.01 as weighted_value,
+        {{ scaled('states.value * states.win_probability * 0.01') }}
+            as weighted_value,
 
         -- booleans
         states.is_rebuilt,

@@ -4,6 +4,12 @@ movements as (
     select * from {{ ref('fct_deal_movements') }}
 ),
 
+{# One rate for all days: what moved adds up in the reporting currency, too. #}
+exchange_rates as (
+    select * from {{ ref('int_exchange_rates') }}
+    where rate_date = {{ reporting_date(run_time()) }}
+),
+
 movements_added_up as (
     select
         pipeline_id,
@@ -25,28 +31,36 @@ final as (
     select
         -- ids
         jsonb_build_array(
-            movement_date, pipeline_id, owner_id, currency, movement
+            movements.movement_date,
+            movements.pipeline_id,
+            movements.owner_id,
+            movements.currency,
+            movements.movement
         )::text as pipeline_movement_id,
-        pipeline_id,
-        owner_id,
+        movements.pipeline_id,
+        movements.owner_id,
 
         -- strings
-        movement,
-        pipeline_name,
-        owner_name,
-        currency,
+        movements.movement,
+        movements.pipeline_name,
+        movements.owner_name,
+        movements.currency,
 
         -- numerics
-        movement_count,
-        deal_count,
-        value,
+        movements.movement_count,
+        movements.deal_count,
+        {{ scaled('movements.value') }} as value,
+        {{ scaled(in_reporting_currency(
+            'movements.value', 'movements.currency', 'exchange_rates.rate'
+        )) }} as reporting_value,
 
         -- booleans
-        is_rebuilt,
+        movements.is_rebuilt,
 
         -- dates
-        movement_date
-    from movements_added_up
+        movements.movement_date
+    from movements_added_up as movements
+    left join exchange_rates using (currency)
 )
 
 select * from final

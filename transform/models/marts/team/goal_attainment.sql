@@ -1,3 +1,4 @@
+{# Over 400 lines: each kind of goal has its own way of counting. #}
 {% set today = reporting_date(run_time()) %}
 {% set starts = {
     'weekly': week_start('%s'),

@@ -26,6 +26,7 @@ renamed as (
         values_rejected,
         left_count,
         runs_left,
+        days_left,
         unread_count,
         tokens_spent,
         run_tokens_spent,
@@ -33,12 +34,14 @@ renamed as (
 
         -- booleans
         is_missing,
+        is_mapped,
         previous_run_died as has_previous_run_died,
 
         -- timestamps
         began_at at time zone 'UTC' as began_at,
         ended_at at time zone 'UTC' as ended_at,
         read_up_to at time zone 'UTC' as read_up_to,
+        due_at at time zone 'UTC' as due_at,
         last_row_at at time zone 'UTC' as last_row_at,
         last_complete_pass at time zone 'UTC' as last_complete_pass_at,
 

@@ -7,24 +7,14 @@
 
 with
 
-latest as (
-    select * from {{ ref('int_run_statements_latest') }}
-),
-
 final as (
     {%- for stream in streams %}
     select
         '{{ stream }}' as stream,
-        count(*) as row_count,
-        max(_sdc_extracted_at) at time zone 'UTC' as last_row_at,
-        coalesce(bool_or(
-            _sdc_extracted_at at time zone 'UTC' = (
-                select latest.last_row_at
-                from latest
-                where latest.stream = '{{ stream }}'
-            )
-        ), false) as has_last_row
+        _sdc_extracted_at at time zone 'UTC' as read_at,
+        count(*) as row_count
     from {{ raw_table(stream) }}
+    group by _sdc_extracted_at
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 )
