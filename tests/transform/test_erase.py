@@ -64,7 +64,9 @@ def figures(account: Account) -> dict[str, Any]:
         " where table_schema = 'marts' order by 1, ordinal_position"
     ):
         is_number = kind in ("numeric", "bigint", "integer", "smallint")
-        if is_number and not re.search(r"_id$|days|hours|seconds|per_day|velocity|decisor|tecnico", column):
+        if is_number and not re.search(
+            r"_id$|days|hours|seconds|per_day|velocity|character|decisor|tecnico", column
+        ):
             numbers.setdefault(table, []).append(column)
         numbers.setdefault(table, [])
     for table in numbers.keys() - {*CHANGING}:
