@@ -181,6 +181,9 @@ stop: $(SET_UP)       ## stop the embedded Postgres; its data stay
 check-account: .venv/ready ## which uncertain facts about the API hold on your account, as a file; 82 tokens
 	@$(OURS).check_account
 
+erase: .venv/ready    ## take a person out of the warehouse: PERSON=an id of Pipedrive or an e-mail address
+	@$(OURS).erase
+
 drop-demo: .venv/ready ## take the invented data out of the database that .env names
 	@$(OURS).drop_demo
 

@@ -1,0 +1,1 @@
+"""The right to be forgotten: a person leaves the warehouse, and the figures stay."""
