@@ -25,6 +25,9 @@ FIELD_LISTINGS = {
 }
 """Lists of field definitions, by entity; leads have the deals' fields."""
 
+REREAD = {"fields", "field_options"}
+"""Streams that consist of definitions."""
+
 LOOKS = 2
 """How often the API is asked before a field that had a column counts as deleted."""
 
@@ -144,7 +147,8 @@ class FieldDefinitions:
     def _cached(self, entity: str) -> Listed | None:
         """Return the definitions that an earlier process has read. A run that reads everything does not take
         them, as its rows are to be those of this moment."""
-        if self._source.run.settings.reconcile and not self.is_discovering:
+        settings = self._source.run.settings
+        if not self.is_discovering and (settings.reconcile or REREAD & settings.reread.keys()):
             return None
         found = self._cache.get(FIELD_LISTINGS[entity].path)
         rows = found and Answer(found.rows, None, found.served_at).data
