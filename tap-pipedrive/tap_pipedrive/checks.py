@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from tap_pipedrive.client import Request
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.listings import MOST_IDS
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
@@ -31,8 +32,8 @@ CHECKS = {SOURCE_COUNTS, SOURCE_SAMPLES}
 ALL = "all"
 """The currency of a figure that is not about money."""
 
-SAMPLE = 100
-"""Ids per request, which is the most that Pipedrive takes."""
+SAMPLE = MOST_IDS
+"""Ids of a sample."""
 
 SAMPLED_A_DAY = 2
 """Lists of which a sample is read again in one check; the others have their turn on other days."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError, Refused
-from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
+from tap_pipedrive.listings import GONE, CursorListing, OffsetListing, WholeListing
 from tap_pipedrive.memory import MOST_UNREAD
 from tap_pipedrive.parents import ALL_TIME, ParentIndex, Parents
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
@@ -31,9 +31,6 @@ MANY_REFUSALS = 20
 
 MANY_FAILURES = 10
 """After this many requests in a row without an answer, a witness tells whether the endpoint works at all."""
-
-GONE = (404, 410)
-"""Statuses of a parent that no longer exists, while the API answers for others."""
 
 
 class Asked(NamedTuple):
@@ -131,6 +128,19 @@ class ChildListing(Listing):
             reached=index.began,
             refusal=missing if index.rows_without_id else None,
         )
+
+    @property
+    def has_records(self) -> bool:
+        """A parent can always be asked about."""
+        return True
+
+    def pages_of(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        """Ask about some parents. Raises what one of them answers, unless it is gone."""
+        parents = [(AGAIN, int(each)) for each in ids if each.isdecimal()]
+        for asked in self._answers(source, self._batches(parents)):
+            if asked.problem and _status(asked.problem) not in GONE:
+                raise asked.problem
+            yield Page(partial(list, asked.rows), {}, source.client.last_served_at)
 
     def _batches(self, parents: Batch) -> list[Batch]:
         return [parents[start : start + self.batch] for start in range(0, len(parents), self.batch)]

@@ -85,20 +85,22 @@ class CustomFields:
         rejects: list[tuple[str, Any, str]] = []
         overflow: dict[str, Any] = {}
         row.update(self._blank)
+        readers = self._readers
         for key, value in raw.items():
             if value is None:
                 continue
-            reader = self._readers.get(key)
+            reader = readers.get(key)
             if not reader:
                 overflow[key] = value
                 continue
             columns, clean, read, options = reader
             try:
-                if clean:
+                if clean is values.clean_text and type(value) is str:  # without a call, as in `rows.py`
+                    row[columns[0]] = value or None
+                elif clean:
                     row[columns[0]] = clean(_bare(value) if type(value) is dict else value)
                 else:
-                    for column, cell in zip(columns, read(value, options), strict=True):
-                        row[column] = cell
+                    row.update(zip(columns, read(value, options), strict=True))
             except ValueError as error:
                 rejects.append((columns[0], value, str(error)))
             except (TypeError, ArithmeticError) as error:

@@ -5,7 +5,7 @@ From here custom fields go down to their columns (`columns.py`), and on to their
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,9 @@ FIELD_LISTINGS = {
     for entity in ("deal", "person", "organization", "product", "activity", "project")
 }
 """Lists of field definitions, by entity; leads have the deals' fields."""
+
+REREAD = {"fields", "field_options"}
+"""Streams that consist of definitions."""
 
 LOOKS = 2
 """How often the API is asked before a field that had a column counts as deleted."""
@@ -113,8 +116,10 @@ class FieldDefinitions:
         for field in self._definitions[entity].rows:
             code, options = field.get("field_code"), field.get("options")
             if isinstance(code, str) and isinstance(options, list) and options:
-                values = raws if field.get("is_custom_field") else records
-                unknown |= {f"{code} {one}" for one in option_ids(code, values) - option_ids("id", options)}
+                values = values_of(code, raws if field.get("is_custom_field") else records)
+                if values - values_of("id", options):
+                    ids = option_ids(values) - option_ids(values_of("id", options))
+                    unknown |= {f"{code} {one}" for one in ids}
         return unknown - self._sought[entity]
 
     def look_for(self, entity: str, names: Set[str]) -> None:
@@ -144,7 +149,8 @@ class FieldDefinitions:
     def _cached(self, entity: str) -> Listed | None:
         """Return the definitions that an earlier process has read. A run that reads everything does not take
         them, as its rows are to be those of this moment."""
-        if self._source.run.settings.reconcile and not self.is_discovering:
+        settings = self._source.run.settings
+        if not self.is_discovering and (settings.reconcile or REREAD & settings.reread.keys()):
             return None
         found = self._cache.get(FIELD_LISTINGS[entity].path)
         rows = found and Answer(found.rows, None, found.served_at).data
@@ -193,20 +199,23 @@ def custom_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Definition]:
     return found
 
 
-def option_ids(code: str, values: Sequence[Any]) -> set[int]:
-    """Return the ids of options that objects have under a key: one id, or a list of them, v1's as text."""
+def values_of(code: str, objects: Sequence[Any]) -> set[Hashable]:
+    """Return the different values that objects have under a key; those within lists stand for themselves."""
+    found = [value for each in objects if isinstance(each, dict) and (value := each.get(code)) is not None]
+    try:
+        return set(found)
+    except TypeError:  # a list, or an object
+        flat = [part for value in found for part in (value if isinstance(value, list) else [value])]
+        return {part for part in flat if isinstance(part, str | int)}
+
+
+def option_ids(values: Set[Hashable]) -> set[int]:
+    """Return the ids of options among values; v1 sends several of them as one text. Some options are texts."""
     found: set[int] = set()
-    for each in values:
-        value = each.get(code) if isinstance(each, dict) else None
-        if type(value) is int:
-            found.add(value)
-        elif value is not None:
-            parts = (
-                value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-            )
-            for part in parts:
-                with suppress(ValueError):  # some lists of options are about texts
-                    found.add(clean_integer(part) or 0)
+    for value in values:
+        for part in value.split(",") if isinstance(value, str) else [value]:
+            with suppress(ValueError):
+                found.add(clean_integer(part) or 0)
     return found - {0}
 
 

@@ -4,7 +4,7 @@ Rows that are read while a field has no definition lack its values, and would no
 state says since when; the run that finds the definition again moves the bookmarks back to that moment.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from tap_pipedrive.columns import Pins, field_of
@@ -12,8 +12,9 @@ from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.memory import lists_of, read_anew
 from tap_pipedrive.references import READ_AT
 
-PINS, UNDEFINED = "custom_fields", "undefined_custom_fields"
-"""Keys of the state: columns by custom field, see `Pins`; and bookmarks by custom field without a definition."""
+PINS, UNDEFINED, NAMES = "custom_fields", "undefined_custom_fields", "custom_field_names"
+"""Keys of the state: columns by custom field, see `Pins`; bookmarks by custom field that rows are read without;
+and what people called the fields."""
 
 BEGINNING = ""
 """Stands for a bookmark before all rows."""
@@ -25,6 +26,8 @@ class FieldState:
     def __init__(self, stream: str, state: dict[str, Any], lists: int) -> None:
         """`lists`: how many lists the stream reads."""
         self._state = state
+        self.is_new = PINS not in state
+        """Whether no run has read the custom fields before."""
         self.pins: Pins = state.setdefault(PINS, {})
         """Columns by custom field."""
         self._undefined: dict[str, str] = state.get(UNDEFINED, {})
@@ -38,6 +41,30 @@ class FieldState:
             well_formed = False
         if not well_formed:
             raise PipedriveError(f"The state's {PINS} of {stream} are malformed: clear the state.")
+
+    @property
+    def undefined(self) -> Set[str]:
+        """Keys of the fields that rows are read without."""
+        return self._undefined.keys()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What people called the fields in the run before, by key."""
+        names = self._state.get(NAMES)
+        return (
+            {key: name for key, name in names.items() if isinstance(name, str)}
+            if isinstance(names, dict)
+            else {}
+        )
+
+    def note_names(self, names: Mapping[str, str]) -> None:
+        """Keep what people call the fields; deleted ones keep their last name."""
+        if names or NAMES in self._state:
+            self._state[NAMES] = {**self.names, **names}
+
+    def is_unknown(self, key: str) -> bool:
+        """Return whether a field has never had a column."""
+        return not any(field_of(pinned, pin) == key for pinned, pin in self.pins.items())
 
     @property
     def has_fields(self) -> bool:

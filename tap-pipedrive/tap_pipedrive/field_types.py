@@ -54,18 +54,20 @@ def _parts(
     first = columns[0][1]
     parts = tuple((keys, clean) for _, keys, clean, _ in columns)
     known = {"type"}.union(*(keys for keys, _ in parts))
+    usual = tuple((keys[0], clean) for keys, clean in parts)
+    has_other_keys = any(len(keys) > 1 for keys, _ in parts)
 
     def read(value: Any, _: Options) -> list[Any]:
         sent = value if isinstance(value, dict) else {first[0]: value}
-        cells = []
-        for keys, clean in parts:
-            for key in keys:
-                part = sent.get(key)
-                if part is not None:
-                    break
-            cells.append(None if part is None else clean(part))
+        cells = [None if (part := sent.get(key)) is None else clean(part) for key, clean in usual]
+        if has_other_keys and None in cells:
+            for place, (keys, clean) in enumerate(parts):
+                part = next((part for key in keys if (part := sent.get(key)) is not None), None)
+                cells[place] = None if part is None else clean(part)
+        if known.issuperset(sent):
+            return cells
         unknown = sent.keys() - known
-        is_unread = unknown and (sent.keys().isdisjoint(first) or cells.count(None) == len(cells))
+        is_unread = sent.keys().isdisjoint(first) or cells.count(None) == len(cells)
         if is_unread and not all(values.is_blank(sent[name]) for name in unknown):
             raise ValueError("an object of unknown parts")
         return cells
@@ -76,6 +78,8 @@ def _parts(
 def _read_option(value: Any, options: Options) -> tuple[str | None, int | None]:
     """Return label and id of an option, which is sent as its id or as an object with `id` or `label`; a deleted
     option has no label."""
+    if type(value) is int and value in options:
+        return options[value], value
     label = None
     if isinstance(value, dict):
         label = values.clean_text(value.get("label"))

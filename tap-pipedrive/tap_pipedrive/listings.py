@@ -5,20 +5,18 @@ Each page is checked: a page that is no list, a cursor or a page that comes agai
 end, and rows that shift under a row count are noticed, and either repaired or reported as an error.
 """
 
-from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from hashlib import blake2b
-from itertools import pairwise
 from typing import Any
 
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import PageSize, Request
-from tap_pipedrive.errors import PipedriveError, Refused
+from tap_pipedrive.errors import NotAllowed, PipedriveError, Refused
+from tap_pipedrive.guards import Known, Progress, id_of
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
-from tap_pipedrive.values import changed_at, encode, rfc3339
+from tap_pipedrive.values import changed_at, rfc3339
 
 PAGE = 500
 """Rows per page: the most that Pipedrive gives. A page costs the same whatever its size. A walk whose pages fail
@@ -27,43 +25,14 @@ goes on with smaller ones."""
 RESTARTS = 5
 """How often a reading by row count may have to go back to its beginning, as so many rows were removed."""
 
-KNOWN_PAGES = 3
-"""Pages of a reading by row count whose rows are remembered, to know them when they come again."""
+MOST_IDS = 100
+"""Ids per request, which is the most that Pipedrive takes."""
 
-EMPTY_PAGES = 10
-"""How many pages in a row may have no rows; a filter can empty some, but not all to come."""
+PRICE_OF_ONE = 2
+"""API tokens for a single record of v1."""
 
-REPEATED_PAGES = 3
-"""How many pages of a reading may come again, as new rows shift the pages of a change log."""
-
-
-class Progress:
-    """Notices a list that never ends: each new page of a reading has to bring something new."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._seen: set[bytes] = set()
-        self._empty = self._repeated = 0
-
-    def check(self, answer: Answer) -> None:
-        """Raise PipedriveError when too many pages come again, or too many in a row have no rows."""
-        if not answer.has_rows:
-            self._empty += 1
-            if self._empty > EMPTY_PAGES:
-                raise PipedriveError(
-                    f"GET {self._path} answered {self._empty} pages in a row without rows, each with a cursor "
-                    "to one more: run again, and report this line if that does not help."
-                )
-            return
-        self._empty = 0
-        digest = blake2b(answer.raw, digest_size=16).digest()
-        self._repeated += digest in self._seen
-        if self._repeated > REPEATED_PAGES:
-            raise PipedriveError(
-                f"GET {self._path} answered the same pages again and again, each under another cursor or row "
-                "count: run again, and report this line if that does not help."
-            )
-        self._seen.add(digest)
+GONE = (404, 410)
+"""Statuses of a record that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +50,38 @@ class HttpListing(Listing):
 
     is_reference: bool = False
     """Whether it changes rarely, and is read by age, see `references.py`."""
+
+    takes_ids: bool = False
+    """Whether it can be asked for some records, by the parameter `ids`."""
+
+    one: str = ""
+    """Endpoint of a single record, where there is one and no parameter `ids`."""
+
+    @property
+    def has_records(self) -> bool:
+        """Whether it takes ids, or has an endpoint for one record."""
+        return self.takes_ids or bool(self.one)
+
+    def pages_of(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        """Ask for some records."""
+        return self._by_ids(source, ids) if self.takes_ids else self._one_by_one(source, ids)
+
+    def _by_ids(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        for start in range(0, len(ids), MOST_IDS):
+            chosen = ids[start : start + MOST_IDS]
+            answer = self._get(source, {"ids": ",".join(chosen), "limit": MOST_IDS})
+            yield Page(partial(_rows, answer, self.path), {}, answer.served_at)
+
+    def _one_by_one(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        for each in ids:
+            asked = Request(self.one, {}, {"id": each}, PRICE_OF_ONE, source.stream)
+            try:
+                answer = source.client.get(asked)
+            except NotAllowed as problem:
+                if problem.status not in GONE:
+                    raise
+                continue
+            yield Page(partial(list, [answer.data]), {}, answer.served_at)
 
     def _get(self, source: Source, params: Mapping[str, str | int], size: PageSize | None = None) -> Answer:
         params = {**self.params, **params}
@@ -226,36 +227,6 @@ class OffsetListing(HttpListing):
             start, back = following, 1
 
 
-class Known:
-    """The rows that a reading by row count has read last, by their ids and times of change."""
-
-    def __init__(self, last_id: Any, *, is_by_id: bool) -> None:
-        """`last_id`: of the last row that an earlier run has read; `is_by_id`: whether lower ids come first."""
-        self.last_id = last_id
-        self.width = 0
-        """Rows of the last page."""
-        self._is_by_id = is_by_id
-        self._keys: deque[frozenset[Hashable]] = deque(maxlen=KNOWN_PAGES)
-
-    def others(self, rows: Sequence[Any]) -> list[Any]:
-        """Return the rows of a page that were not read before."""
-        is_sorted = self._is_by_id and _are_sorted([_id(row) for row in rows], like=self.last_id)
-        return [row for row in rows if not self._knows(row, is_sorted=is_sorted)]
-
-    def _knows(self, row: Any, *, is_sorted: bool) -> bool:
-        if is_sorted:
-            return bool(_id(row) <= self.last_id)
-        is_last = self._is_by_id and self.last_id is not None and _id(row) == self.last_id
-        return is_last or any(_key(row) in keys for keys in self._keys)
-
-    def add(self, rows: Sequence[Any], fresh: Sequence[Any]) -> None:
-        """Note the rows of a page, and which of them are new."""
-        self.width = len(rows)
-        self._keys.append(frozenset(map(_key, rows)))
-        if fresh:
-            self.last_id = _id(fresh[-1])
-
-
 @dataclass(frozen=True)
 class WholeListing(HttpListing):
     """A list that comes in one piece."""
@@ -288,12 +259,12 @@ class WholeListing(HttpListing):
             answer = self._get(source, {"start": start} if start else {})
             progress.check(answer)
             rows = _rows(answer, self.path, self.inside)
-            fresh = rows if not start or _id(rows[0] if rows else None) != first else []
+            fresh = rows if not start or id_of(rows[0] if rows else None) != first else []
             following = _next_start(answer, self.path, start, len(fresh), is_full=False)
             yield Page(partial(list, fresh), {}, answer.served_at, size=len(answer.raw))
             if following is None:
                 return
-            start, first = following, _id(rows[0])
+            start, first = following, id_of(rows[0])
 
 
 def _dig(body: Any, *keys: str) -> Any:
@@ -340,24 +311,6 @@ def _sends_none(path: str, start: int) -> PipedriveError:
     return PipedriveError(
         f"GET {path} says that there are more rows than {start}, but sends none: run again."
     )
-
-
-def _key(row: Any) -> Hashable:
-    """Return what tells a row from others and from its own later versions."""
-    if isinstance(row, dict) and isinstance(row.get("id"), int | str):
-        return row["id"], str(row.get("update_time"))
-    return encode(row)
-
-
-def _are_sorted(ids: Sequence[Any], *, like: Any) -> bool:
-    """Return whether ids can be compared with another one, and each is greater than the one before."""
-    if not isinstance(like, int | str) or any(type(each) is not type(like) for each in ids):
-        return False
-    return all(one < other for one, other in pairwise(ids))
-
-
-def _id(row: Any) -> Any:
-    return row.get("id") if isinstance(row, dict) else None
 
 
 def _is_older(row: Any, since: datetime) -> bool:

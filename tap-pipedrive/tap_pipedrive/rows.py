@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from tap_pipedrive.columns import RAW, Definition, is_custom_key
 from tap_pipedrive.custom_fields import CustomFields, unflatten
 from tap_pipedrive.entity import Entity
-from tap_pipedrive.values import encode, is_blank
+from tap_pipedrive.values import MAX_INTEGER, clean_integer, clean_text, encode, is_blank
 
 REJECTED_VALUES = "rejected_values"
 """Name of the stream of values that do not fit their column."""
@@ -94,15 +94,21 @@ class RowReader:
             return None, [("", record, "the record is no object")]
         row = self._blank.copy()
         rejects: list[Reject] = []
+        cleaners = self._cleaners
         for key, value in self.entity.prepare(record).items():
-            if clean := self._cleaners.get(key):
-                if value is not None:
-                    try:
-                        row[key] = clean(value)
-                    except ValueError as error:
-                        rejects.append((key, value, str(error)))
-            elif key in record and not self._is_ignored(key, value):
-                self.unknown_keys[key] += 1
+            clean = cleaners.get(key)
+            if clean is None:
+                if key in record and not self._is_ignored(key, value):
+                    self.unknown_keys[key] += 1
+            elif clean is clean_text and type(value) is str:  # without a call, as most values are such
+                row[key] = value or None
+            elif clean is clean_integer and type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:
+                row[key] = value
+            elif value is not None:
+                try:
+                    row[key] = clean(value)
+                except ValueError as error:
+                    rejects.append((key, value, str(error)))
         for key in self.keys:
             if row[key] is None:
                 why = next((error for column, _, error in rejects if column == key), "the key is missing")

@@ -110,7 +110,7 @@ class Run:
     def _new_reading(self, table: Table) -> Reading:
         is_whole = table.replication_method == FULL_TABLE
         method = "changes"
-        if is_whole:
+        if is_whole or self.is_reread(table):
             method = "reconcile" if self.settings.reconcile else "whole"
         return Reading(table.name, method, api_version=api_version(table.listings))
 
@@ -126,11 +126,16 @@ class Run:
 
     def walks(self, table: Table) -> list[Walk]:
         """Return the readings of a stream's listings in this run."""
-        is_whole = table.replication_method == FULL_TABLE
+        is_whole = table.replication_method == FULL_TABLE or self.is_reread(table)
         listings = [listing for listing in table.listings if listing.is_enabled(self)]
         if (reference := self._reference(table)) and reference.is_kept:
             listings = [listing for listing in listings if not listing.is_reference]
         return [self.walk(table, listing, is_whole=is_whole) for listing in listings]
+
+    def is_reread(self, table: Table) -> bool:
+        """Return whether the whole table is to be read again; so it is where its list knows no ids."""
+        chosen = self.settings.reread.get(table.name)
+        return chosen == "all" or (bool(chosen) and not any(each.has_records for each in table.listings))
 
     def walk(self, table: Table, listing: Listing, *, is_whole: bool) -> Walk:
         """Return the reading of one listing; `is_whole`: of all of it, whatever its bookmark."""
@@ -165,7 +170,7 @@ class Run:
         is_whole = table.replication_key is None
         reference = Reference(state, table.shape if is_whole else "", is_whole=is_whole)
         now = self.client.last_served_at
-        if now and not self.settings.reconcile:
+        if now and not self.settings.reconcile and not self.is_reread(table):
             reference.may_be_cached = is_whole and table.is_unchanged
             reference.is_kept = reference.is_young(now, timedelta(hours=self.settings.reference_max_age))
         self.references[table.name] = reference

@@ -90,6 +90,12 @@ class Settings(BaseModel):
         description="Fields beyond this number are in the JSON column `custom_fields_overflow`; Postgres allows "
         "1,600 columns in all.",
     )
+    new_custom_fields: Literal["adopt", "ignore"] = Field(
+        "adopt",
+        title="New custom fields",
+        description="What becomes of a field that is added in Pipedrive after the first run: `adopt`: it gets its "
+        "columns at once; `ignore`: its values are in `custom_fields_overflow` until this says `adopt`.",
+    )
     history: Literal["stage", "all", "none"] = Field(
         "stage",
         title="History of deals",
@@ -175,6 +181,14 @@ class Settings(BaseModel):
         title="Source checks",
         description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
         "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
+    )
+
+    reread: dict[str, Literal["all"] | list[int | str]] = Field(
+        default_factory=dict,
+        title="Read again",
+        description="What this run reads whatever its bookmarks say, which stay: whole tables, or records by "
+        "their ids, line items and histories by those of the records that they belong to: "
+        '`{"deals": [7], "deal_changes": [7], "notes": "all"}`. For one run.',
     )
 
     mask: dict[str, list[str] | dict[str, Literal["hash", "drop"]]] = Field(

@@ -164,6 +164,15 @@ class Listing(ABC):
         """Return whether the settings ask for this listing."""
         return True
 
+    @property
+    def has_records(self) -> bool:
+        """Whether it can be asked for some records, or for the rows that belong to some."""
+        return False
+
+    def pages_of(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        """Read some records, or the rows that belong to some. What is gone does not come."""
+        raise NotImplementedError
+
     @abstractmethod
     def pages(
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import ceil, floor
 from operator import itemgetter
@@ -13,6 +13,7 @@ from singer_sdk import metrics
 from tap_pipedrive.bookmarks import Walk
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError
+from tap_pipedrive.field_changes import SCHEMA_CHANGES
 from tap_pipedrive.history import FIELD_KEY, ChangeListing
 from tap_pipedrive.masks import RowMask
 from tap_pipedrive.memory import Memory
@@ -96,7 +97,7 @@ class PipedriveStream(Table):
     def _sync_walks(self, walks: Sequence[tuple[Walk, Iterable[Page]]], reading: Reading) -> None:
         """Write all lists of the stream, report what was found, and end a complete pass."""
         named = self.custom_fields
-        self.run.fill(FIELD_COLUMNS, self.column_rows())
+        self._write_columns()
         again: list[Walk] = []
         started = time.monotonic()
         if walks and all(walk.since is None and not walk.is_resumed for walk, _ in walks):
@@ -111,8 +112,10 @@ class PipedriveStream(Table):
                     again.append(self.run.walk(self, walk.listing, is_whole=False))
                     pages = again[-1].pages(self.run.source(self.name))
                     self._sync_listing(again[-1], pages, counter, reading)
+            if reading.reason is None:
+                self._sync_chosen(counter, reading)
         if self.custom_fields is not named:  # fields were added during the run
-            self.run.fill(FIELD_COLUMNS, self.column_rows())
+            self._write_columns()
         seconds = time.monotonic() - started
         log = self.logger.info if walks else self.logger.debug
         count, rate = f"{self.row_count:,}", f"{self.row_count / max(seconds, 0.001):,.0f}"
@@ -124,6 +127,46 @@ class PipedriveStream(Table):
         self._report_problems(reading)
         if reading.reason is None and (walks or self._is_kept):
             self._end(reading, [walk for walk, _ in walks], again)
+
+    def _write_columns(self) -> None:
+        """Write which columns custom fields have, and what has become of them since the run before."""
+        self.run.fill(FIELD_COLUMNS, self.column_rows())
+        run_id, now = self.run.statement.run_id, datetime.now(UTC)
+        rows = [change.row(run_id, self.name) | {"seen_at": now} for change in self.field_changes]
+        self.field_changes.clear()
+        self.run.fill(SCHEMA_CHANGES, rows)
+
+    def _sync_chosen(self, counter: metrics.Counter, reading: Reading) -> None:
+        """Write the records that the setting `reread` names. Raises Fatal."""
+        chosen = self.settings.reread.get(self.name)
+        if not isinstance(chosen, list) or not chosen or self.run.is_reread(self) or self.settings.reconcile:
+            return
+        ids = list(dict.fromkeys(map(str, chosen)))
+        source = self.run.source(self.name)
+        key = next((each.key for each in self.listings if isinstance(each, ChildListing)), "id")
+        found: set[str] = set()
+        try:
+            for listing in self.listings:
+                if not listing.has_records or not listing.is_enabled(self.run):
+                    continue
+                for page in listing.pages_of(source, ids):
+                    rows = self._write_page(page)
+                    counter.increment(len(rows))
+                    found.update(str(row.get(key)) for row in rows)
+                    self.write_state()
+        except Fatal:
+            raise
+        except PipedriveError as error:
+            self._leave(reading, None, error)
+            return
+        self.logger.info("%s: %d of the %d chosen records were read again.", self.name, len(found), len(ids))
+        if key == "id" and (gone := [each for each in ids if each not in found]):
+            self.logger.warning(
+                "%s: Pipedrive does not show %s: they were deleted or merged, or the token's user may not see "
+                "them. A run with reconcile marks what is gone.",
+                self.name,
+                ", ".join(gone[:NAMED]) + " …" * (len(gone) > NAMED),
+            )
 
     def sync_again(self, listings: Sequence[Listing]) -> None:
         """Write some of the stream's lists once more, after all streams had their turn. Raises Fatal."""

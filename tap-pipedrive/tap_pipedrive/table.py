@@ -15,6 +15,7 @@ from singer_sdk.streams import Stream
 from tap_pipedrive.catalog import match_selection
 from tap_pipedrive.columns import RAW
 from tap_pipedrive.definitions import FieldDefinitions
+from tap_pipedrive.field_changes import Fields
 from tap_pipedrive.masks import Masks
 from tap_pipedrive.rows import WHOLE_RECORD, Row, RowReader
 from tap_pipedrive.sdk import SdkTap
@@ -158,19 +159,21 @@ class Table(TableColumns):
         Otherwise the first values of such a field would be missing in its column until their rows change again.
         """
         known = self.custom_fields.known if self.custom_fields else set()
-        new = set().union(*raws) - known
+        new = set().union(*raws) - known - self._ignored
         new = {key for key in new if any(raw.get(key) is not None for raw in raws)}
         options = self._definitions.unknown(entity, records, raws)
         if new <= self._undefined and not options:
             return False
+        before = Fields.copy(self.field_state.pins, self.field_state.names, self.field_state.undefined)
         self._definitions.look_for(entity, new | options)
-        found = self._definitions.custom_fields(entity, have_columns=False)
+        found = self._adopted(self._definitions.custom_fields(entity, have_columns=False))
         self._columns = None
         wide_rows = self._custom_fields.wide_rows if self._custom_fields else 0
         self._custom_fields = self._columns_of(list(found.values()), self.field_state.pins)
         self._custom_fields.wide_rows = wide_rows
         self._report_columns(self._custom_fields)
-        if undefined := new - found.keys() - self._undefined:
+        self._note_changes(entity, before)
+        if undefined := new - found.keys() - self._undefined - self._ignored:
             self._undefined |= undefined
             self.field_state.note_undefined(self._undefined)
             keys = ", ".join(sorted(self._undefined))

@@ -9,6 +9,7 @@ from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.definitions import FieldDefinitions
 from tap_pipedrive.entity import Entity, Names
 from tap_pipedrive.errors import BudgetSpent, Fatal, PipedriveError, Unavailable
+from tap_pipedrive.field_changes import FieldChange, Fields, changes
 from tap_pipedrive.field_state import FieldState
 from tap_pipedrive.masks import Masks, RowMask
 from tap_pipedrive.references import names_in
@@ -49,6 +50,9 @@ class TableColumns(SdkStream):
         self._custom_fields: CustomFields | None = None
         self._columns: dict[str, Any] | None = None
         self._undefined: set[str] = set()  # keys of custom fields that have values and no definition
+        self._ignored: set[str] = set()  # keys of custom fields that get no column
+        self.field_changes: list[FieldChange] = []
+        """What has become of the custom fields since the run before."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -88,6 +92,7 @@ class TableColumns(SdkStream):
         """Define the columns, and have rows read again that were read without them. Raises PipedriveError when
         an alias cannot be a column name, or the API answers for nothing."""
         state = self.field_state
+        before = Fields.copy(state.pins, state.names, state.undefined)
         try:
             found = self._current_fields(entity, state)
         except (BudgetSpent, Fatal):
@@ -101,6 +106,7 @@ class TableColumns(SdkStream):
         if fields.takeovers or fields.moves:
             state.read_again()
         self._report_columns(fields)
+        self._note_changes(entity, before)
         return fields
 
     def _current_fields(self, entity: str, state: FieldState) -> Mapping[str, Definition]:
@@ -110,7 +116,7 @@ class TableColumns(SdkStream):
             state.note_undefined(
                 self._definitions.gone(entity, state.known(), self.settings.reconcile_min_ratio)
             )
-            found = self._definitions.custom_fields(entity, have_columns=False)
+            found = self._adopted(self._definitions.custom_fields(entity, have_columns=False))
             if again := state.define(found.keys()):
                 self.logger.warning(
                     "%s: the custom fields %s are defined again: rows that were read without them are read "
@@ -119,6 +125,25 @@ class TableColumns(SdkStream):
                     ", ".join(again),
                 )
         return found
+
+    def _adopted(self, found: Mapping[str, Definition]) -> Mapping[str, Definition]:
+        """Return the fields that get columns; rows are read without the others, until the setting is another."""
+        if self.settings.new_custom_fields == "ignore" and not self.field_state.is_new:
+            self._ignored = {key for key in found if self.field_state.is_unknown(key)}
+            self.field_state.note_undefined(self._ignored)
+        return {key: field for key, field in found.items() if key not in self._ignored}
+
+    def _note_changes(self, entity: str, before: Fields) -> None:
+        """Note and log what has become of the fields; after the first run nothing has."""
+        state = self.field_state
+        definitions = self._definitions.custom_fields(entity, have_columns=False)
+        names = {key: field.name for key, field in definitions.items()}
+        after = Fields(state.pins, {**state.names, **names}, state.undefined)
+        if not state.is_new and not self._definitions.is_discovering:
+            self.field_changes += (found := list(changes(before, after, definitions)))
+            for change in found:
+                self.logger.info("%s: %s.", self.name, change.sentence)
+        state.note_names(names)
 
     def column_rows(self) -> list[Row]:
         """Return a row of `field_columns` for each column of a custom field that is defined now: its present one,

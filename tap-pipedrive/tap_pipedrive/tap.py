@@ -74,7 +74,13 @@ class TapPipedrive(SdkTap):
         except ValidationError as error:
             errors = [*sentences(error), *errors]
             self.settings = Settings.model_construct()
-        errors += Masks(self.settings).errors([str(vars(one)["name"]) for one in STREAMS])
+        names = [str(vars(one)["name"]) for one in STREAMS]
+        errors += Masks(self.settings).errors(names)
+        errors += [
+            f"Setting reread: there is no stream {stream}."
+            for stream in self.settings.reread
+            if stream not in names
+        ]
         if errors and raise_errors:
             raise PipedriveError(" ".join(errors)) from None
         if errors:

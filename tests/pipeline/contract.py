@@ -284,10 +284,14 @@ OPTIONAL: dict[str, dict[str, str]] = {
         "bigint": "deal_id person_id actor_user_id sequence",
         TIMESTAMP: "time",
     },
+    "schema_changes": {
+        "text": "run_id stream field_code change old_name new_name old_type new_type old_column new_column",
+        TIMESTAMP: "seen_at",
+    },
 }
 """The same of those that are loaded when they are selected."""
 
-OF_THE_RUN = {"run_statements", "source_counts", "source_samples"}
+OF_THE_RUN = {"run_statements", "source_counts", "source_samples", "schema_changes"}
 """Tables in which the tap speaks of its own work, of which the account has no truth."""
 
 KEYS = {
@@ -307,6 +311,7 @@ KEYS = {
     "source_counts": ("run_id", "stream", "figure", "currency"),
     "source_samples": ("run_id", "stream", "record_id"),
     "field_columns": ("stream", "column_name"),
+    "schema_changes": ("run_id", "stream", "field_code", "change"),
 }
 """What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_sandbox.testing import Sandbox
-from tap_pipedrive import listings
+from tap_pipedrive import guards, listings
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.auth import ApiToken
 from tap_pipedrive.bookmarks import Walk
@@ -126,7 +126,7 @@ def test_a_page_that_comes_again_under_a_new_cursor_is_an_error(cycle: int, resu
     client = FakeClient(lambda *_: page((at := next(number)) % cycle, next_cursor=f"c{at}"))
     with pytest.raises(PipedriveError, match=r"/x .*same pages again"):
         list(CursorListing("/x", price=20).pages(source_of(client), checkpoint=resumed))
-    assert len(client.asked) == cycle + listings.REPEATED_PAGES + 1
+    assert len(client.asked) == cycle + guards.REPEATED_PAGES + 1
 
 
 @pytest.mark.parametrize("data", ["[]", "null", "[ \n ]"])
@@ -143,13 +143,13 @@ def test_pages_without_rows_that_do_not_end_are_an_error_after_a_few(data: str) 
     with pytest.raises(PipedriveError, match=r"/x .*without rows"):
         found.extend(CursorListing("/x", price=20).pages(source_of(client), checkpoint={}))
     assert rows_of(found) == rows
-    assert len(client.asked) == 4 + listings.EMPTY_PAGES + 1
+    assert len(client.asked) == 4 + guards.EMPTY_PAGES + 1
 
 
 def test_empty_pages_before_each_row_do_not_end_a_cursor_reading() -> None:
     bodies = [
-        page(*([number] if number % listings.EMPTY_PAGES == 0 else []), next_cursor=f"c{number}")
-        for number in range(1, 6 * listings.EMPTY_PAGES)
+        page(*([number] if number % guards.EMPTY_PAGES == 0 else []), next_cursor=f"c{number}")
+        for number in range(1, 6 * guards.EMPTY_PAGES)
     ]
     pages = walk(CursorListing("/x", price=20), script(*bodies, page(1000)))
     assert [row["id"] for row in rows_of(pages)] == [10, 20, 30, 40, 50, 1000]

@@ -74,6 +74,14 @@ def _visible(call: Call, entity: str, id_: Id) -> Record:
     return row
 
 
+def one(call: Call) -> Record:
+    """Answer a single record."""
+    read(call)
+    id_: Id = call.key if call.endpoint.entity == "leads" else _id(call)
+    rows = rendered(call, [_visible(call, call.endpoint.entity, id_)])
+    return envelope(rows and rows[0])
+
+
 def me(call: Call) -> Record:
     """Answer the token's user, with facts about the company."""
     return envelope(user(call, call.account.get("users", call.viewer.user_id)) | COMPANY)

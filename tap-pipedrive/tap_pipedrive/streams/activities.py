@@ -65,7 +65,9 @@ class Activities(PipedriveStream):
     replication_key = "update_time"
     custom_fields_of = "activity"
     has_rare_custom_fields = True
-    listings = [CursorListing("/api/v2/activities", price=10, params={"include_fields": "attendees"})]
+    listings = [
+        CursorListing("/api/v2/activities", price=10, params={"include_fields": "attendees"}, takes_ids=True)
+    ]
 
 
 class ActivityType(Entity):
@@ -148,7 +150,7 @@ class Notes(PipedriveStream):
     name = "notes"
     entity = Note
     replication_key = "update_time"
-    listings = [OffsetListing("/api/v1/notes", price=20)]
+    listings = [OffsetListing("/api/v1/notes", price=20, one="/api/v1/notes/{id}")]
     ignored_keys = {"deal", "lead", "person", "organization", "project", "task", "user"}
 
 

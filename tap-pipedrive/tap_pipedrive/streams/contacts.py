@@ -87,6 +87,7 @@ class Organizations(PipedriveStream):
             "/api/v2/organizations",
             price=10,
             params={"include_fields": f"{COUNTS},{DEAL_COUNTS},people_count"},
+            takes_ids=True,
         )
     ]
 
@@ -226,6 +227,7 @@ class Persons(PipedriveStream):
                 "include_fields": f"{COUNTS},{DEAL_COUNTS},{MAIL_TIMES},"
                 "participant_open_deals_count,participant_closed_deals_count"
             },
+            takes_ids=True,
         )
     ]
 

@@ -142,8 +142,10 @@ class Deals(PipedriveStream):
     replication_key = "update_time"
     custom_fields_of = "deal"
     listings = [
-        CursorListing("/api/v2/deals", price=10, name="live", params=DEAL_PARAMS),
-        CursorListing("/api/v2/deals/archived", price=20, name="archived", params=DEAL_PARAMS),
+        CursorListing("/api/v2/deals", price=10, name="live", params=DEAL_PARAMS, takes_ids=True),
+        CursorListing(
+            "/api/v2/deals/archived", price=20, name="archived", params=DEAL_PARAMS, takes_ids=True
+        ),
     ]
 
 

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from tap_pipedrive.definitions import FIELD_LISTINGS, DefinitionListing, OptionListing
 from tap_pipedrive.entity import Boolean, Entity, Key, List, Text, Timestamp
-from tap_pipedrive.sync import PipedriveStream
+from tap_pipedrive.sync import OptionalStream, PipedriveStream
 
 
 class FieldDefinition(Entity):
@@ -75,6 +75,29 @@ class FieldColumns(PipedriveStream):
     entity = FieldColumn
     keeps_missing_rows = True
     primary_keys = ("stream", "column_name")
+
+
+class SchemaChange(Entity):
+    run_id: Key = Field(description="Run that has seen it")
+    stream: Key = Field(description="Table whose columns are concerned")
+    field_code: Key
+    change: Key = Field(description="added, adopted, ignored, renamed, retyped, moved, deleted or restored")
+    old_name: Text = Field(None, description="What people saw before")
+    new_name: Text = Field(None, description="What people see now")
+    old_type: Text = None
+    new_type: Text = None
+    old_column: Text = Field(None, description="First column that had the values")
+    new_column: Text = Field(None, description="First column that has them now")
+    seen_at: Timestamp = None
+
+
+class SchemaChanges(OptionalStream):
+    """What has become of custom fields since the run before: added, renamed, of another type, deleted."""
+
+    name = "schema_changes"
+    entity = SchemaChange
+    keeps_missing_rows = True
+    primary_keys = ("run_id", "stream", "field_code", "change")
 
 
 class RejectedValue(Entity):

@@ -64,7 +64,7 @@ class Leads(PipedriveStream):
     custom_fields_of = "deal"
     flat_custom_fields = True
     listings = [
-        OffsetListing("/api/v1/leads", price=20, name="live"),
+        OffsetListing("/api/v1/leads", price=20, name="live", one="/api/v1/leads/{id}"),
         OffsetListing(
             "/api/v1/leads/archived", price=40, name="archived", has_updated_since=False, is_reference=True
         ),

@@ -35,7 +35,7 @@ class Products(PipedriveStream):
     entity = Product
     replication_key = "update_time"
     custom_fields_of = "product"
-    listings = [CursorListing("/api/v2/products", price=10)]
+    listings = [CursorListing("/api/v2/products", price=10, takes_ids=True)]
 
 
 class ProductVariation(Entity):
