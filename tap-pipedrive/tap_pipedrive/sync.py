@@ -17,6 +17,7 @@ from tap_pipedrive.field_changes import SCHEMA_CHANGES
 from tap_pipedrive.history import FIELD_KEY, ChangeListing
 from tap_pipedrive.masks import RowMask
 from tap_pipedrive.memory import Memory
+from tap_pipedrive.problems import problems
 from tap_pipedrive.rows import Row
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
@@ -361,45 +362,16 @@ class PipedriveStream(Table):
         self.logger.info("%s: %s rows so far, %s API tokens in all%s", self.name, count, tokens, remaining)
 
     def _report_problems(self, reading: Reading) -> None:
-        """Report unknown keys, missing rows and rejected values; more than `max_rejects` fail the stream."""
-        reader = self.reader
+        """Report what was left out; more values that do not fit than `max_rejects` fail the stream."""
         for warning in self.tap.maps.warnings(self.name, self.schema["properties"].keys()):
             self.logger.warning("%s", warning)
-        if reader.unknown_keys:
-            keys = ", ".join(f"{key} ({count} rows)" for key, count in sorted(reader.unknown_keys.items()))
-            self.logger.warning(
-                "%s: Pipedrive sent keys that have no column here, please report them: %s", self.name, keys
-            )
-        unread = self._memory.unread
-        if unread:
-            shown = ", ".join(map(str, unread[:NAMED])) + " …" * (len(unread) > NAMED)
-            self.logger.warning(
-                "%s: %d parents (%s) do not answer and are asked again in each run; the last said: %s",
-                self.name,
-                len(unread),
-                shown,
-                reading.unread_detail,
-            )
-        if self.custom_fields and self.custom_fields.wide_rows:
-            self.logger.warning(
-                "%s: %d rows are too wide for Postgres: the largest values of their custom fields are in "
-                "custom_fields_overflow.",
-                self.name,
-                self.custom_fields.wide_rows,
-            )
-        if self._refusals:
-            count, last = len(self._refusals), self._refusals[-1]
-            self.logger.warning("%s: rows are missing, for %d reasons; the last: %s", self.name, count, last)
-        if reader.rejected_rows:
-            self.logger.warning(
-                "%s: %d rows have values that do not fit their column; they are in rejected_values.",
-                self.name,
-                reader.rejected_rows,
-            )
+        for problem in problems(self, self._memory, self._refusals, reading.unread_detail):
+            self.logger.warning("%s: %s", self.name, problem)
+        rejected = self.reader.rejected_rows
         most = max(FORGIVEN_REJECTS, self.settings.max_rejects * self.row_count)
-        if reader.rejected_rows > most:
+        if rejected > most:
             too_many = PipedriveError(
-                f"{reader.rejected_rows} of {self.row_count} rows have values that do not fit their column, more "
+                f"{rejected} of {self.row_count} rows have values that do not fit their column, more "
                 f"than max_rejects ({self.settings.max_rejects:.1%}) allows: look at rejected_values, then raise "
                 "max_rejects if that is all right."
             )

@@ -35,7 +35,7 @@ LAYERS = (
     {"children", "definitions", "field_changes"},
     {"history", "statement", "table_columns"},
     {"table"},
-    {"checks"},
+    {"checks", "problems"},
     {"run"},
     {"sync"},
     {"streams"},

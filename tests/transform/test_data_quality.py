@@ -53,6 +53,7 @@ FOUND_IN_HUBSPOT_BY = {
 LEFT_NO_TRACE = {
     "same_second": "many updates in one second are a bulk edit, and no defect of the records",
     "object_lost_reason": "the tap writes the label, as where others have a text",
+    "typed_lost_reasons": "a reason may be typed; `lost_reasons` counts its spellings as one",
     "odd_dates": "the tap writes nothing where Pipedrive says that there is no date",
 }
 LEFT_NO_TRACE_IN_HUBSPOT = {

@@ -18,7 +18,7 @@ REPORTS = (
 NEVER, ALWAYS, LONG_AGO, NOON = "0001-01-01", "9999-12-31", "1999-12-30", "2026-03-02 12:00"
 HUGE = Decimal("98765432109876543210987654321098765.4321")
 SHAPES = [
-    Jsonb(each) for each in ([], {}, "text", 5, [None], [[1]], {"a": {"b": []}}, ["x", 1, None, {}], "", True)
+    *map(Jsonb, ([], {}, "text", 5, [None], [[1]], {"a": {"b": []}}, ["x", 1, None, {}], "", True)),
 ]
 """What a document may be instead of a list or an object."""
 
