@@ -64,6 +64,8 @@ class ChildListing(Listing):
     name: str = ""
     can_prefetch: ClassVar[bool] = False
     effort: ClassVar[int] = 2
+    is_read_once: ClassVar[bool] = False
+    """Whether no later run asks about all parents again, so that those that appear later have to be found."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", self.key or f"{self.parents.stream.removesuffix('s')}_id")
@@ -77,7 +79,7 @@ class ChildListing(Listing):
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
         """Ask about the parents that changed, oldest change first, then about those that earlier runs could not
-        read.
+        read, or that are listed now and were not before.
 
         The checkpoint tells apart parents that changed in the same second, by a bulk edit for example: they may
         be more than the tokens of a run suffice for. The checkpoint stays before the last minute before the
@@ -85,8 +87,14 @@ class ChildListing(Listing):
         """
         index = source.run.parent_index(self.parents.stream, since, source)
         changed = _after(checkpoint, index.changed(self.parents, since))
-        unread = set(source.run.unread_parents(source.stream))
-        again = sorted(unread.difference(parent for _, parent in changed)) if unread else []
+        memory = source.run.memory(source.stream)
+        if self.is_read_once:
+            missed = {parent for _, parent in index.changed(self.parents, None)}
+            missed -= {parent for _, parent in index.changed(self.parents, since)}
+            memory.note_parents(index.ids, missed, is_whole=index.is_whole)
+        unread = set(memory.unread)
+        unsettled = unread.union(memory.unasked)
+        again = sorted(unsettled.difference(parent for _, parent in changed)) if unsettled else []
         batches = [*self._batches(changed), *self._batches([(AGAIN, parent) for parent in again])]
         lookback = source.run.settings.lookback_seconds
         settled = index.began.timestamp() - lookback if index.began else ALL_TIME
@@ -102,7 +110,7 @@ class ChildListing(Listing):
             for asked in held:
                 moved, parent = asked.batch[-1]
                 checkpoint = {"moved": moved, "id": parent} if moved < settled else checkpoint
-                yield self._page(asked, checkpoint, index, unread, is_answered=is_answered)
+                yield self._page(asked, checkpoint, index, unread, unsettled, is_answered=is_answered)
             held.clear()
 
         for asked in self._answers(source, batches):
@@ -114,7 +122,7 @@ class ChildListing(Listing):
             elif len(held) + len(unread) > MOST_UNREAD:
                 break
         forbidden = [each.problem for each in held if _status(each.problem) == 403]
-        if forbidden and forbidden[0] and not source.run.has_had_rows(source.stream):
+        if forbidden and forbidden[0] and not memory.has_had_rows:
             raise forbidden[0]
         yield from released()
         missing = PipedriveError(
@@ -155,6 +163,7 @@ class ChildListing(Listing):
         checkpoint: Checkpoint,
         index: ParentIndex,
         unread: set[int],
+        unsettled: set[int],
         *,
         is_answered: bool,
     ) -> Page:
@@ -163,7 +172,7 @@ class ChildListing(Listing):
         moved, _ = asked.batch[-1]
         ids = {parent for _, parent in asked.batch}
         is_unread = asked.problem is not None and not (is_answered and _status(asked.problem) in GONE)
-        settled = dict.fromkeys(ids, asked.problem) if is_unread else dict.fromkeys(ids & unread)
+        settled = dict.fromkeys(ids, asked.problem) if is_unread else dict.fromkeys(ids & unsettled)
         unread -= ids
         unread |= ids if is_unread else set()
         if len(unread) > MOST_UNREAD:

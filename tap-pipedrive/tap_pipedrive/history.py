@@ -45,6 +45,7 @@ class ChangeListing(ChildListing):
     """Key of a change that says what changed."""
 
     effort: ClassVar[int] = 3
+    is_read_once: ClassVar[bool] = True
     identity: tuple[str, ...] = ("time", "field_key", "old_value", "new_value", "actor_user_id")
     """Keys that identify a change, as it has no id; two in the same second may still be equal."""
 

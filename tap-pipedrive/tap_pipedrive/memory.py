@@ -1,8 +1,13 @@
 """What the state keeps of one stream from run to run besides its bookmarks."""
 
-from collections.abc import Iterator
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import accumulate, pairwise
 from typing import Any
+
+import msgspec
 
 from tap_pipedrive.values import clean_timestamp, rfc3339
 
@@ -54,12 +59,37 @@ class Memory:
         unread = self._state.get("unread")
         return [each for each in unread if type(each) is int] if isinstance(unread, list) else []
 
+    @property
+    def unasked(self) -> list[int]:
+        """The parents that have come to be listed, and that no run has asked about since."""
+        unasked = self._state.get("unasked")
+        return [each for each in unasked if type(each) is int] if isinstance(unasked, list) else []
+
     def settle(self, parent: int, *, is_unread: bool) -> None:
-        """Note whether a parent is still unread."""
-        unread = sorted({*self.unread, parent} if is_unread else {*self.unread} - {parent})
-        self._state.pop("unread", None)
-        if unread:
-            self._state["unread"] = unread
+        """Note that a parent was asked about, and whether it is still unread."""
+        self._note("unread", {*self.unread, parent} if is_unread else {*self.unread} - {parent})
+        self._note("unasked", {*self.unasked} - {parent})
+
+    def note_parents(self, listed: Sequence[int], missed: set[int], *, is_whole: bool) -> None:
+        """Note which parents are listed, so that those that appear later without a change are found.
+
+        Args:
+            listed: All parents, or those that have changed.
+            missed: Those that would be asked about if all were, and are not.
+            is_whole: Whether `listed` are all.
+        """
+        known = _unpacked(self._state.get("parents"))
+        if is_whole:
+            appeared = set() if known is None else missed.difference(known)
+            self._note("unasked", {*self.unasked} | appeared)
+            self._state["parents"] = _packed(listed)
+        elif known is not None:
+            self._state["parents"] = _packed([*known, *listed])
+
+    def _note(self, name: str, parents: set[int]) -> None:
+        self._state.pop(name, None)
+        if parents:
+            self._state[name] = sorted(parents)
 
     @property
     def lost(self) -> int:
@@ -107,3 +137,18 @@ class Memory:
             first_load = part.get("first_load")
             rows = first_load.get("rows") if isinstance(first_load, dict) else 0
             yield bool(part.get("has_had_rows") is True or part.get("complete_pass_rows") or rows)
+
+
+def _packed(ids: Iterable[int]) -> str:
+    """Return ids as a short text: what each adds to the one before, compressed, as most of them add 1."""
+    steps = [after - before for before, after in pairwise([0, *sorted(set(ids))])]
+    return b64encode(zlib.compress(msgspec.json.encode(steps))).decode()
+
+
+def _unpacked(text: Any) -> Sequence[int] | None:
+    """Return the ids of a text; None if it is none of ours."""
+    try:
+        steps = msgspec.json.decode(zlib.decompress(b64decode(text)), type=list[int])
+    except (TypeError, ValueError, zlib.error, msgspec.MsgspecError):
+        return None
+    return list(accumulate(steps))

@@ -4,7 +4,7 @@ Reading the parents' list gives this for free; a child stream then asks only abo
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -87,6 +87,16 @@ class ParentIndex:
             if start is not None and (since is None or start > since):
                 return False
         return True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the listings that were read to their end were read from their beginning."""
+        return all(since is None for since in self._read_since.values())
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The ids of all rows, in the order of their reading."""
+        return self._ids
 
     def changed(self, parents: Parents, since: datetime | None) -> list[tuple[int, int]]:
         """Return (second of change, id) of the parents to ask about, ordered by time of change.

@@ -278,18 +278,6 @@ class Run:
         entities = {table.custom_fields_of for table in self._selected()} - {None}
         return entity in entities or not (entities or entity == "project")
 
-    def unread_parents(self, stream: str) -> Sequence[int]:
-        """Return the parents that could not be read on behalf of a stream and are to be asked again."""
-        return self.memory(stream).unread
-
-    def lost_records(self, stream: str) -> int:
-        """Return how many records of a stream could not become rows."""
-        return self.memory(stream).lost
-
-    def has_had_rows(self, stream: str) -> bool:
-        """Return whether this run or an earlier one has read rows of a stream."""
-        return self.memory(stream).has_had_rows
-
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a function that sends requests to each item, several at a time; yield the results in order."""
         return self._pool.in_order(function, items)

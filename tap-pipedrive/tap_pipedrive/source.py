@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import Client
 from tap_pipedrive.errors import PipedriveError
+from tap_pipedrive.memory import Memory
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.settings import Settings
 
@@ -121,11 +122,8 @@ class RunContext(Protocol):
         """Return the index of a stream's rows, at least of those that changed since a moment (None: of all).
         Rows that the run has not seen are read from `source`."""
 
-    def unread_parents(self, stream: str) -> Sequence[int]:
-        """Return the parents that earlier runs could not read on behalf of a stream."""
-
-    def has_had_rows(self, stream: str) -> bool:
-        """Return whether this run or an earlier one has read rows of a stream."""
+    def memory(self, stream: str) -> Memory:
+        """Return what the state keeps of a stream besides its bookmarks."""
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a function that sends requests to each item, several at a time; yield the results in order."""

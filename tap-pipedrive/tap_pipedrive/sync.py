@@ -259,7 +259,9 @@ class PipedriveStream(Table):
         if reading.method == "kept":
             reading.last_row_at = self.run.references[self.name].last_row_at
         reading.unread = self._memory.unread
-        reading.records_lost = self._memory.lost + sum(map(self.run.lost_records, self._parents))
+        reading.records_lost = self._memory.lost + sum(
+            self.run.memory(parents).lost for parents in self._parents
+        )
         reading.is_mapped = not self.is_plain
         self.unread_count = len(reading.unread)
         reading.last_complete_pass = self._memory.last_complete_pass

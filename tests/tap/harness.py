@@ -21,6 +21,7 @@ import msgspec
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import Request
 from tap_pipedrive.listings import HttpListing
+from tap_pipedrive.memory import Memory
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Listed, Source
@@ -209,11 +210,8 @@ class FakeRun:
     def parent_index(self, stream: str, since: datetime | None, source: Source) -> ParentIndex:
         return ParentIndex([])
 
-    def unread_parents(self, stream: str) -> Sequence[int]:
-        return []
-
-    def has_had_rows(self, stream: str) -> bool:
-        return False
+    def memory(self, stream: str) -> Memory:
+        return Memory({})
 
     def in_flight(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return map(function, items)
