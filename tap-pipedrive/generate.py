@@ -91,8 +91,8 @@ COMPLETE_AS_OF = (
     "then max(greatest(complete_as_of, next_reading_due_at)) filter (where stream = 'STREAM') else now() end "
     "from {{ target.schema }}.load_completeness"
 )
-"""How fresh the table of a stream is. One that is not read in each run is fresh until it is due; one that no run was
-asked to read, or that the plan lacks, is never late."""
+"""How fresh the table of a stream is. One that is not read in each run is fresh until it is due; one that no run
+was asked to read, or that the plan lacks, is never late."""
 
 KINDS = {
     "string": "string",
