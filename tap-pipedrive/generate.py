@@ -87,10 +87,12 @@ WORDS = {
 }
 
 COMPLETE_AS_OF = (
-    "select greatest(complete_as_of, next_reading_due_at) from {{ target.schema }}.load_completeness "
-    "where stream = 'STREAM'"
+    "select case when coalesce(bool_or(stream = 'STREAM' and verdict != 'unavailable'), true) "
+    "then max(greatest(complete_as_of, next_reading_due_at)) filter (where stream = 'STREAM') else now() end "
+    "from {{ target.schema }}.load_completeness"
 )
-"""How fresh the table of a stream is; one that is not read in each run is fresh until it is due."""
+"""How fresh the table of a stream is. One that is not read in each run is fresh until it is due; one that no run
+was asked to read, or that the plan lacks, is never late."""
 
 KINDS = {
     "string": "string",
@@ -356,7 +358,7 @@ def sources() -> str:
             f"      - name: {name_of(stream)}",
             f"        description: {one_line(described(stream)).removesuffix('...').strip()}",
         ]
-        is_judged = stream.selected_by_default and stream.listings and name_of(stream) not in CHECKS
+        is_judged = stream.listings and name_of(stream) not in CHECKS
         query = COMPLETE_AS_OF.replace("STREAM", name_of(stream))
         lines += (
             ["        config:", f'          loaded_at_query: "{query}"']

@@ -85,13 +85,13 @@ class ChildListing(Listing):
         be more than the tokens of a run suffice for. The checkpoint stays before the last minute before the
         parents were listed, as others may have changed in it that were not to be seen yet.
         """
-        index = source.run.parent_index(self.parents.stream, since, source)
+        finds_all = self.is_read_once and source.run.settings.reconcile
+        index = source.run.parent_index(self.parents.stream, None if finds_all else since, source)
         changed = _after(checkpoint, index.changed(self.parents, since))
         memory = source.run.memory(source.stream)
         if self.is_read_once:
-            missed = {parent for _, parent in index.changed(self.parents, None)}
-            missed -= {parent for _, parent in index.changed(self.parents, since)}
-            memory.note_parents(index.ids, missed, is_whole=index.is_whole)
+            with_rows = {parent for _, parent in index.changed(self.parents, None)}
+            memory.note_parents(index.seen(self.parents), with_rows, is_whole=index.is_whole)
         unread = set(memory.unread)
         unsettled = unread.union(memory.unasked)
         again = sorted(unsettled.difference(parent for _, parent in changed)) if unsettled else []

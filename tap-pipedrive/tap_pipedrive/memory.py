@@ -67,21 +67,24 @@ class Memory:
 
     def settle(self, parent: int, *, is_unread: bool) -> None:
         """Note that a parent was asked about, and whether it is still unread."""
-        self._note("unread", {*self.unread, parent} if is_unread else {*self.unread} - {parent})
-        self._note("unasked", {*self.unasked} - {parent})
+        self._forget("unasked", parent)
+        if is_unread:
+            self._note("unread", {*self.unread, parent})
+        else:
+            self._forget("unread", parent)
 
-    def note_parents(self, listed: Sequence[int], missed: set[int], *, is_whole: bool) -> None:
+    def note_parents(self, listed: Iterable[int], with_rows: set[int], *, is_whole: bool) -> None:
         """Note which parents are listed, so that those that appear later without a change are found.
 
         Args:
             listed: All parents, or those that have changed.
-            missed: Those that would be asked about if all were, and are not.
+            with_rows: Those of them that may have rows.
             is_whole: Whether `listed` are all.
         """
         known = _unpacked(self._state.get("parents"))
+        if known is not None:
+            self._note("unasked", {*self.unasked} | with_rows.difference(known))
         if is_whole:
-            appeared = set() if known is None else missed.difference(known)
-            self._note("unasked", {*self.unasked} | appeared)
             self._state["parents"] = _packed(listed)
         elif known is not None:
             self._state["parents"] = _packed([*known, *listed])
@@ -90,6 +93,13 @@ class Memory:
         self._state.pop(name, None)
         if parents:
             self._state[name] = sorted(parents)
+
+    def _forget(self, name: str, parent: int) -> None:
+        parents = self._state.get(name)
+        if isinstance(parents, list) and parent in parents:
+            parents.remove(parent)
+            if not parents:
+                self._state.pop(name)
 
     @property
     def lost(self) -> int:

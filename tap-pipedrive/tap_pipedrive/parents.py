@@ -4,7 +4,7 @@ Reading the parents' list gives this for free; a child stream then asks only abo
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,8 @@ from tap_pipedrive.values import changed_at, clean_integer
 
 ALL_TIME = -(2**62)
 """Stands for a missing time of change; it is earlier than any."""
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,13 @@ class ParentIndex:
         """Whether the listings that were read to their end were read from their beginning."""
         return all(since is None for since in self._read_since.values())
 
-    @property
-    def ids(self) -> Sequence[int]:
-        """The ids of all rows, in the order of their reading."""
-        return self._ids
+    def seen(self, parents: Parents) -> set[int]:
+        """Return the ids of all rows, but of those that only `start_date` keeps from being asked about."""
+        ids = set(self._ids)
+        if self._start != ALL_TIME:
+            asked = {parent for _, parent in self.changed(parents, None)}
+            ids -= {parent for _, parent in self.changed(parents, _BEGINNING)} - asked
+        return ids
 
     def changed(self, parents: Parents, since: datetime | None) -> list[tuple[int, int]]:
         """Return (second of change, id) of the parents to ask about, ordered by time of change.

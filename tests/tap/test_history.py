@@ -22,7 +22,6 @@ from pipedrive_sandbox.testing import NOW, Sandbox
 from tap_pipedrive import listings, sync
 from tap_pipedrive.history import ChangeListing
 from tap_pipedrive.listings import CursorListing
-from tap_pipedrive.memory import Memory
 from tap_pipedrive.parents import Parents
 
 from .harness import Asked, Record, Run, Say, account, discover, fake, run, say, select
@@ -160,71 +159,6 @@ def test_all_has_a_change_in_the_second_in_which_the_deal_was_added(living: Sand
     done = run(living.url, catalog=catalog, history="all").good()
     assert [row["field_key"] for row in done.records("deal_changes") if row["deal_id"] == deal] == ["title"]
     assert_is_the_truth(living, changes(done), only=None)
-
-
-@pytest.fixture
-def concealed(living: Sandbox) -> list[int]:
-    """Deals with moves that the token's user does not see, of the oldest and the newest."""
-    moved = sorted(truth(living))
-    ids = [*moved[:4], *moved[-4:]]
-    living.post("/sandbox/hide", {"entity": "deals", "ids": ids})
-    return ids
-
-
-def test_deals_that_are_seen_later_bring_their_history_with_the_next_complete_pass(
-    living: Sandbox, catalog: Record, concealed: list[int]
-) -> None:
-    """No time of theirs tells: they moved before they were seen. Deals that were known cost nothing again."""
-    first = run(living.url, catalog=catalog).good()
-    assert {row["deal_id"] for row in first.records("deal_changes")}.isdisjoint(concealed)
-    living.post("/sandbox/clock", {"advance_seconds": 86400})
-    living.post("/sandbox/change", {"share": 0.1, "kinds": ["create", "move"], "entities": ["deals"]})
-    second = run(living.url, catalog=catalog, state=first.state).good()
-    living.delete("/sandbox/hide")
-    living.post("/sandbox/clock", {"advance_seconds": 86400})
-    third = run(living.url, catalog=catalog, state=second.state).good()
-    living.post("/sandbox/stats/reset")
-    fourth = run(living.url, catalog=catalog, state=third.state, reconcile=True).good()
-    assert sorted(asked(living)) == sorted(concealed)
-    assert_is_the_truth(living, changes(first, second, third, fourth))
-    living.post("/sandbox/stats/reset")
-    run(living.url, catalog=catalog, state=fourth.state, reconcile=True).good()
-    assert asked(living) == []
-
-
-def test_deals_that_are_seen_later_are_asked_about_when_the_tokens_last(
-    living: Sandbox, catalog: Record, concealed: list[int]
-) -> None:
-    first = run(living.url, catalog=catalog).good()
-    living.delete("/sandbox/hide")
-    state = first.state
-    runs = [first]
-    for reconcile in (True, False, False):
-        living.post("/sandbox/stats/reset")
-        runs.append(
-            run(living.url, catalog=catalog, state=state, reconcile=reconcile, token_budget=170).good()
-        )
-        state = runs[-1].state
-        assert len(asked(living)) < len(concealed)
-    assert_is_the_truth(living, changes(*runs))
-
-
-@given(st.lists(st.integers(0, 2**62), max_size=50), st.lists(st.integers(0, 60), max_size=50))
-def test_what_the_state_keeps_of_parents_is_what_was_listed(wild: list[int], dense: list[int]) -> None:
-    for listed in wild, dense:
-        state: Record = {}
-        Memory(state).note_parents(listed, set(), is_whole=True)
-        Memory(state).note_parents([1], set(), is_whole=False)
-        Memory(state).note_parents(listed, {1, 2, *listed}, is_whole=True)
-        assert Memory(state).unasked == sorted({2} - {*listed})
-
-
-@pytest.mark.parametrize("wrong", ["", "?", "eJwDAAAAAAE=", 5, [1], {}, None])
-def test_a_state_that_somebody_has_spoilt_names_no_deal_as_new(wrong: Any) -> None:
-    state = {"parents": wrong}
-    Memory(state).note_parents([1, 2], set(), is_whole=False)
-    Memory(state).note_parents([1, 2], {1, 2}, is_whole=True)
-    assert Memory(state).unasked == []
 
 
 def test_nothing_new_is_no_call(living: Sandbox, catalog: Record) -> None:
