@@ -10,8 +10,8 @@ COMPLETE = Text(en='"Complete as of "YYYY-MM-DD HH24:MI" UTC"', pt='"Completo at
 EXCEPT = Text(en=", except ", pt=", exceto ")
 NOTHING = Text(en="Nothing is complete: ", pt="Nada está completo: ")
 UNKNOWN = Text(
-    en="How complete the data are is unknown: no run has said it.",
-    pt="Não se sabe se os dados estão completos: nenhuma carga o disse.",
+    en="It is unknown whether the data are complete: no run has reported on it yet.",
+    pt="Não se sabe se os dados estão completos: nenhuma execução informou isso ainda.",
 )
 QUESTION = Text(en="As of when are these figures complete?", pt="Até quando estes números estão completos?")
 

@@ -37,7 +37,7 @@ def exposures() -> str:
     statements = [review.movement, *(each.sql for each in review.sections)]
     marts = sorted({mart for each in statements for mart in MART.findall(each)})
     titles = [f"- {each.title.en}" for each in review.sections]
-    lines = ["What moved in the pipeline last week, and what has to be done.", "", *titles]
+    lines = ["Changes of the pipeline last week, and tasks for each owner.", "", *titles]
     found.append(_exposure("monday_review", review.words["title"].en, "application", lines, marts))
     note = "# Written by `make generate` from analyze/dashboards and analyze/review.\n"
     return note + yaml.dump(

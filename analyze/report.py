@@ -168,12 +168,12 @@ def _choices(tables: Mapping[str, Table], column: str) -> list[str]:
 
 MORE_THAN_CHANCE = {
     True: {
-        "en": "It shows what goes together, not what causes what.",
-        "pt": "Mostra o que anda junto, não o que causa o quê.",
+        "en": "It shows a correlation, not a cause.",
+        "pt": "Mostra uma correlação, não uma causa.",
     },
     False: {
-        "en": "That is so little that chance may have given it.",
-        "pt": "É tão pouco que pode ser acaso.",
+        "en": "The relation is so weak that it may be due to chance.",
+        "pt": "A relação é tão fraca que pode ser acaso.",
     },
 }
 

@@ -1,5 +1,7 @@
 """How Sphinx makes a searchable site of the project's pages; `make docs` runs it."""
 
+from typing import Any
+
 from sphinx.application import Sphinx
 
 project = "Pipedrive warehouse"
@@ -52,10 +54,16 @@ docs/pt-BR/*
 
 
 def setup(app: Sphinx) -> None:
-    """Add the contents to the first page."""
+    """Add the contents to the first page, and the language to the pages in Portuguese."""
 
     def add_contents(_: Sphinx, page: str, source: list[str]) -> None:
         if page == root_doc:
             source[0] += CONTENTS
 
     app.connect("source-read", add_contents)
+
+    def set_language(_: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: object) -> None:
+        if "pt-BR" in page:
+            context["language"] = "pt-BR"
+
+    app.connect("html-page-context", set_language)

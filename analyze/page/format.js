@@ -5,17 +5,17 @@
 const WORDS = {
   en: {
     language: "Language", pipeline: "Pipeline", owner: "Owner", currency: "Currency", from: "From", to: "To",
-    all: "All", reset: "Reset", dark: "Dark", light: "Light", table: "Figures as a table", none: "Nothing to show for this choice.",
+    all: "All", reset: "Reset", dark: "Dark", light: "Light", table: "Figures as a table", none: "Nothing to show for these filters.",
     converted: "all, in {currency}", in: "Amounts in {currency}.", company: "Sales dashboards",
     unfiltered: "Not filtered by {filters}.", and: " and ", unconverted: "Amounts without an exchange rate are left out ({n} rows).",
-    made: "Made {at} from the marts of this warehouse. Nothing on this page was loaded from elsewhere.", nobody: "(none)",
+    made: "Created {at} from the marts of this warehouse. Nothing on this page was loaded from elsewhere.", nobody: "(none)",
   },
   pt: {
     language: "Idioma", pipeline: "Funil", owner: "Responsável", currency: "Moeda", from: "De", to: "Até",
-    all: "Todos", reset: "Limpar", dark: "Escuro", light: "Claro", table: "Números em tabela", none: "Nada a mostrar com esta escolha.",
+    all: "Todos", reset: "Limpar", dark: "Escuro", light: "Claro", table: "Números em tabela", none: "Nada a mostrar com estes filtros.",
     converted: "todas, em {currency}", in: "Valores em {currency}.", company: "Painéis de vendas",
-    unfiltered: "Não filtrado por {filters}.", and: " e ", unconverted: "Valores sem cotação ficam de fora ({n} linhas).",
-    made: "Feito {at} a partir dos marts deste banco. Nada nesta página foi carregado de outro lugar.", nobody: "(nenhum)",
+    unfiltered: "Não filtrado por {filters}.", and: " e ", unconverted: "Valores sem cotação não são somados ({n} linhas).",
+    made: "Gerado {at} a partir dos marts deste banco. Nada nesta página foi carregado de outro lugar.", nobody: "(nenhum)",
   },
 };
 

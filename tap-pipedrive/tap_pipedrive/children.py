@@ -90,8 +90,12 @@ class ChildListing(Listing):
         changed = _after(checkpoint, index.changed(self.parents, since))
         memory = source.run.memory(source.stream)
         if self.is_read_once:
-            with_rows = {parent for _, parent in index.changed(self.parents, None)}
-            memory.note_parents(index.seen(self.parents), with_rows, is_whole=index.is_whole)
+            start_date = source.run.settings.start_date
+            start = int(start_date.timestamp()) if start_date else ALL_TIME
+            with_rows = index.with_rows(self.parents)
+            left_out = {parent for moved, parent in with_rows if ALL_TIME < moved < start}
+            wanted = {parent for _, parent in with_rows} - left_out
+            memory.note_parents(index.ids - left_out, wanted, is_whole=index.is_whole)
         unread = set(memory.unread)
         unsettled = unread.union(memory.unasked)
         again = sorted(unsettled.difference(parent for _, parent in changed)) if unsettled else []

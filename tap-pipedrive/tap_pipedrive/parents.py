@@ -4,7 +4,7 @@ Reading the parents' list gives this for free; a child stream then asks only abo
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,6 @@ from tap_pipedrive.values import changed_at, clean_integer
 
 ALL_TIME = -(2**62)
 """Stands for a missing time of change; it is earlier than any."""
-
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,10 @@ class ParentIndex:
         """Whether the listings that were read to their end were read from their beginning."""
         return all(since is None for since in self._read_since.values())
 
-    def seen(self, parents: Parents) -> set[int]:
-        """Return the ids of all rows, but of those that only `start_date` keeps from being asked about."""
-        ids = set(self._ids)
-        if self._start != ALL_TIME:
-            asked = {parent for _, parent in self.changed(parents, None)}
-            ids -= {parent for _, parent in self.changed(parents, _BEGINNING)} - asked
-        return ids
+    @property
+    def ids(self) -> Set[int]:
+        """The ids of all rows."""
+        return set(self._ids)
 
     def changed(self, parents: Parents, since: datetime | None) -> list[tuple[int, int]]:
         """Return (second of change, id) of the parents to ask about, ordered by time of change.
@@ -111,6 +106,13 @@ class ParentIndex:
         the parents' list.
         """
         start = int(since.timestamp()) if since else self._start
+        return self._moved_since(start, parents, is_all=since is None)
+
+    def with_rows(self, parents: Parents) -> list[tuple[int, int]]:
+        """Return (second of change, id) of the parents to ask about if nothing was left out, in the same order."""
+        return self._moved_since(ALL_TIME, parents, is_all=True)
+
+    def _moved_since(self, start: int, parents: Parents, *, is_all: bool) -> list[tuple[int, int]]:
         counts = self._counts.get(parents.count or "")
         births = self._times["add_time"] if parents.only_if_changed else None
         times = self._times[parents.moved] if parents.moved else None
@@ -121,7 +123,7 @@ class ParentIndex:
             latest.pop(parent, None)  # the last copy of a row that was read twice counts
             moved = times[position] if times else ALL_TIME
             is_new = births is not None and moved <= births[position] and not (moved == ALL_TIME and may_lack)
-            is_wanted = moved >= start or (moved == ALL_TIME and since is None)
+            is_wanted = moved >= start or (moved == ALL_TIME and is_all)
             if is_wanted and not is_new and (counts is None or counts[position] != 0):
                 latest[parent] = min(moved, updates[position])
         return sorted((moved, parent) for parent, moved in latest.items())

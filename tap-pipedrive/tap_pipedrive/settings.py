@@ -38,175 +38,184 @@ class Settings(BaseModel):
 
     api_token: str | None = _secret(
         "API token",
-        "A user's personal API token: Personal preferences > API in Pipedrive. "
-        "The tap sees what this user may see, so take one with admin rights.",
+        "A user's personal API token, from Personal preferences > API in Pipedrive. The tap reads "
+        "only what this user may see, so use a user with admin rights.",
     )
     client_id: str | None = _secret(
-        "OAuth client ID", "Instead of an API token: the client ID of an app in Pipedrive's Developer Hub."
+        "OAuth client ID",
+        "Instead of an API token: the client ID of an app in Pipedrive's Developer Hub.",
     )
     client_secret: str | None = _secret("OAuth client secret", "The client secret of the app.")
     refresh_token: str | None = _secret(
         "OAuth refresh token",
-        "The token that Pipedrive granted when an admin installed the app; it expires after 60 days "
+        "The token that Pipedrive issued when an admin installed the app. It expires after 60 days "
         "without a run.",
         validate_default=True,
     )
     oauth_url: str = Field(
         "https://oauth.pipedrive.com",
         title="OAuth URL",
-        description="The address of the server that grants access tokens.",
+        description="The address of the server that issues access tokens.",
     )
     api_url: str = Field(
         "https://api.pipedrive.com",
         title="API URL",
-        description="The address of the API. `https://YOURCOMPANY.pipedrive.com` is a little faster; with OAuth, "
-        "Pipedrive names the address.",
+        description="The address of the API. `https://YOURCOMPANY.pipedrive.com` is a little faster. With OAuth, "
+        "Pipedrive provides the address.",
     )
     start_date: datetime | None = Field(
         None,
         title="Start date",
-        description="A first load leaves out records that were last updated before this moment; those without a "
-        "time are read. Default: everything.",
+        description="The first load leaves out records that were last updated before this time. Records without "
+        "an update time are always read. Default: everything is read.",
     )
     lookback_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
         60,
         title="Look-back, seconds",
-        description="How far each incremental run reads back before its bookmark; rows read twice are "
-        "updated in place.",
+        description="How many seconds before its bookmark each incremental run begins to read. Rows that are read "
+        "twice are updated in place.",
     )
     custom_fields: Literal["columns", "json", "both"] = Field(
         "columns",
         title="Custom fields",
-        description="`columns`: typed, named columns; `json`: one raw `custom_fields` object by key; `both`.",
+        description="`columns`: typed columns named after the fields; `json`: one raw `custom_fields` object with "
+        "the fields' keys; `both`: both of these.",
     )
     custom_field_names: dict[str, str] = Field(
         default_factory=dict,
         title="Custom field names",
-        description="Column names of your choice, by the field's 40-character key.",
+        description="Column names that you choose for custom fields, by the field's 40-character key.",
     )
     max_custom_field_columns: Annotated[int, Field(ge=0, le=1400)] = Field(
         1200,
         title="Most custom-field columns per table",
-        description="Fields beyond this number are in the JSON column `custom_fields_overflow`; Postgres allows "
-        "1,600 columns in all.",
+        description="Fields beyond this number are in the JSON column `custom_fields_overflow`. Postgres allows "
+        "1,600 columns per table.",
     )
     new_custom_fields: Literal["adopt", "ignore"] = Field(
         "adopt",
         title="New custom fields",
-        description="What becomes of a field that is added in Pipedrive after the first run: `adopt`: it gets its "
-        "columns at once; `ignore`: its values are in `custom_fields_overflow` until this says `adopt`.",
+        description="What to do with a field that is added in Pipedrive after the first run. `adopt`: it gets its "
+        "columns in the next run; `ignore`: its values stay in `custom_fields_overflow` until this "
+        "setting is `adopt`.",
     )
     history: Literal["stage", "all", "none"] = Field(
         "stage",
         title="History of deals",
-        description="What `deal_changes` holds: moves between stages, changes of all fields, or nothing. Each "
-        "deal that has changed costs a call of 20 tokens; deals that never moved cost none.",
+        description="Content of `deal_changes`: moves between stages (`stage`), changes of all fields (`all`), or "
+        "nothing (`none`). Each deal that has changed costs a call of 20 tokens; deals that never "
+        "changed cost nothing.",
     )
     concurrency: Annotated[int, Field(ge=1, le=16)] = Field(
         4,
         title="Requests in flight",
-        description="How many requests may be under way at once, within Pipedrive's rate limit.",
+        description="The maximum number of simultaneous requests, within Pipedrive's rate limit.",
     )
     daily_token_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         0.5,
         title="Share of the day's tokens",
-        description="The tap stops before the company's API tokens left today fall below the rest, which is for "
-        "other tools; the next run continues where this one stopped.",
+        description="The share of the company's daily API tokens that may be used. The tap stops before fewer "
+        "tokens are left than the rest, which is reserved for other tools. The next run continues "
+        "where this one stopped.",
     )
     token_budget: int | None = Field(
         None,
         ge=1,
         title="Tokens per run",
-        description="The most API tokens that one run may spend. Default: no limit of its own.",
+        description="The maximum number of API tokens that one run may spend. Default: no limit per run.",
     )
     redis_url: str | None = _secret(
         "Redis URL",
-        "Several processes that use one token keep its limits together in this Redis, such as "
-        "`redis://localhost:6379`; without it, each alone. Needs `pip install 'tap-pipedrive-warehouse[redis]'`.",
+        "A Redis, such as `redis://localhost:6379`, in which several processes with the same token "
+        "share their rate limits. Without it, each process counts on its own. Needs `pip install "
+        "'tap-pipedrive-warehouse[redis]'`.",
     )
     reference_max_age: Annotated[float, Field(ge=0, le=8760, allow_inf_nan=False)] = Field(
         24,
         title="Age of lists that change rarely, hours",
-        description="Users, activity types, currencies, lead labels and archived leads are read again when they "
-        "were read this many hours ago, or when a row names one that they lack; 0: in each run. A change of their "
-        "names is seen that much later.",
+        description="Users, activity types, currencies, lead labels and archived leads are read again when the "
+        "last reading is this many hours old, or when a row refers to one that is not in the list. A "
+        "new name is seen up to that much later. 0: they are read in each run.",
     )
     cache_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
         3600,
         title="Time to live of cached lists, seconds",
-        description="How long definitions of fields, and the lists of `reference_max_age` but leads, serve the "
-        "runs that follow: in Redis with `redis_url`, else in private files. A key or an option that they lack is "
-        "asked for at once, a new name is seen that much later; 0: no cache.",
+        description="How long field definitions and the lists of `reference_max_age`, except leads, are cached "
+        "for later runs: in Redis if `redis_url` is set, otherwise in private files. A key or option "
+        "that is not in the cache is requested at once; a new name is seen up to that much later. 0: "
+        "no cache.",
     )
     cache_dir: str | None = Field(
         None,
         title="Folder of cached lists",
-        description="Default: `tap-pipedrive` in `XDG_CACHE_HOME`, else in `~/.cache`.",
+        description="Folder of the cached lists. Default: `tap-pipedrive` in `XDG_CACHE_HOME`, otherwise in "
+        "`~/.cache`.",
     )
     reconcile: bool = Field(
         False,
         title="Reconcile",
-        description="Read everything in this run, and mark the rows that are gone in Pipedrive: the target "
-        "sets `_sdc_deleted_at`. For a weekly run; it keeps the state of the other runs.",
+        description="Read everything in this run and mark the rows that no longer exist in Pipedrive: the target "
+        "sets `_sdc_deleted_at`. Meant for a weekly run; the bookmarks of other runs are kept.",
     )
     reconcile_min_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         0.8,
         title="Least share of rows in a complete pass",
-        description="A complete pass marks rows as deleted only when it sees at least this share of the rows "
-        "of the one before: a token that lost rights must not empty a warehouse.",
+        description="A complete pass marks rows as deleted only if it finds at least this share of the rows of "
+        "the previous pass, so that a token that lost rights does not empty the warehouse.",
     )
     max_rejects: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         0.01,
         title="Most rejects",
-        description="Fail the run when a larger share of a stream's rows has values that do not fit their "
-        "column; up to ten rows are always forgiven. Each such value is kept in `rejected_values`.",
+        description="The run fails if more than this share of a stream's rows has values that do not fit their "
+        "column; up to ten rows are always accepted. Each such value is kept in `rejected_values`.",
     )
 
     missing: Literal["fail", "note"] = Field(
         "fail",
         title="Missing lists",
-        description="What happens when a list fails, or is refused although it has had rows: the other streams "
-        "are read first; then `fail` ends the run with an error, and `note` with a line in the log and rows in "
-        "`run_statements`.",
+        description="What happens when a list fails, or is refused although it had rows before. The other streams "
+        "are read first. Then `fail` ends the run with an error; `note` writes a line to the log and "
+        "rows to `run_statements`.",
     )
     max_unread: Annotated[int, Field(ge=0)] = Field(
         10,
         title="Most unread parents",
-        description="Records whose own lists (history, line items, followers …) cannot be read are asked again in "
-        "each run; up to this number of them is a warning, more count as a missing list.",
+        description="Records whose own lists (history, line items, followers …) cannot be read are tried again in "
+        "each run. Up to this number of them causes a warning; more count as a missing list.",
     )
 
     source_checks: Literal["daily", "each", "none"] = Field(
         "daily",
         title="Source checks",
-        description="When Pipedrive is asked for counts and once more for some rows, so that the warehouse can "
-        "compare: `daily`, in the first run of a day, in `each` run, or in `none`. It costs at most 120 tokens.",
+        description="When to ask Pipedrive for counts and to read some rows again, so that the warehouse can "
+        "compare them: in the first run of a day (`daily`), in `each` run, or never (`none`). This "
+        "costs at most 120 tokens.",
     )
 
     reread: dict[str, Literal["all"] | list[int | str]] = Field(
         default_factory=dict,
         title="Read again",
-        description="What this run reads whatever its bookmarks say, which stay: whole tables, or records by "
-        "their ids, line items and histories by those of the records that they belong to: "
-        '`{"deals": [7], "deal_changes": [7], "notes": "all"}`. For one run.',
+        description="What this run reads regardless of its bookmarks, which stay as they are: whole tables, or "
+        "records by their ids. Line items and histories are given by the ids of their records: "
+        '`{"deals": [7], "deal_changes": [7], "notes": "all"}`. Meant for a single run.',
     )
 
     mask: dict[str, list[str] | dict[str, Literal["hash", "drop"]]] = Field(
         default_factory=dict,
         title="Masked columns",
-        description="Columns by stream whose values do not leave the tap, nor in samples, rejected values and "
-        'histories: `{"persons": ["name", "emails"], "deals": {"title": "drop"}}`.',
+        description="Columns, by stream, whose values never leave the tap, neither in rows nor in samples, "
+        'rejected values and histories: `{"persons": ["name", "emails"], "deals": {"title": '
+        '"drop"}}`.',
     )
     mask_method: Literal["hash", "drop"] = Field(
         "hash",
         title="Method of masking",
-        description="What stands for values of columns that `mask` lists without a method: `hash`, a keyed hash, "
-        "which is the same for the same text in all columns; or `drop`, nothing.",
+        description="What replaces the values of columns that `mask` lists without a method. `hash`: a keyed "
+        "hash, which is the same for equal texts in all columns; `drop`: nothing.",
     )
     mask_key: str | None = _secret(
         "Key of hashes",
-        "Any text of at least 16 characters, without which nobody can tell what a hash stands for; with another "
-        "one all hashes are others.",
+        "The secret key of the hashes: any text of at least 16 characters. If it changes, all hashes change.",
         min_length=16,
     )
 

@@ -20,3 +20,6 @@ def test_site_has_every_page_can_be_searched_and_loads_nothing_from_elsewhere(tm
     for page in tmp_path.rglob("*.html"):
         loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"([^\"]+)\"", page.read_text())
         assert [each for each in loaded if each.startswith(("http", "//"))] == [], page
+    for name in pages:
+        languages = re.findall(r"<html[^>]* lang=\"([^\"]+)\"", (tmp_path / f"{name}.html").read_text())
+        assert languages == ["pt-BR" if "pt-BR" in name else "en"], name

@@ -264,10 +264,16 @@ def test_every_dashboard_says_as_of_when_it_is_complete(
         " leads (em falta), usuários (em falta)."
     )
     seen = visit(browser, tmp_path / "unknown.html", **WINDOWS["wide"])
-    assert set(sentences(seen)) == {"How complete the data are is unknown: no run has said it."}
+    assert set(sentences(seen)) == {
+        "It is unknown whether the data are complete: no run has reported on it yet."
+    }
     assert seen.page.locator("h1").inner_text() == "Sales dashboards"
     seen.open(quality)
-    assert seen.page.locator("[data-chart=completeness]").inner_text().endswith("No run has said it yet.")
+    assert (
+        seen.page.locator("[data-chart=completeness]")
+        .inner_text()
+        .endswith("No run has reported on completeness yet.")
+    )
 
 
 def sentences(seen: Visit) -> list[str]:

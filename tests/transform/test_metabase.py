@@ -207,7 +207,7 @@ def test_cards_say_as_of_when_and_lead_from_one_pipeline_to_another(
     assert as_of["visualization_settings"]["scalar.field"] == "pt"
     (sentence,) = connection.execute(as_of["dataset_query"]["native"]["query"].encode()).fetchone() or ("",)
     assert sentence.startswith("Completo até ")
-    moved = by_name["O que mudou no pipeline?"]
+    moved = by_name["O que mudou no funil?"]
     assert (moved["display"], moved["visualization_settings"]["waterfall.show_total"]) == ("waterfall", True)
     sql = filled_in(
         moved["dataset_query"]["native"]["query"],

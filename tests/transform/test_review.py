@@ -199,7 +199,7 @@ def test_a_week_that_was_read_too_early_is_told_so(database: str) -> None:
     assert review.is_outdated
     assert ENGLISH.word("too_old") in page(review, ENGLISH)
     said = messages.plain(review, PORTUGUESE)
-    assert "Completo até 08/06/2026 02:59 UTC, exceto atividades (inacabada)." in said
+    assert "Completo até 08/06/2026 02:59 UTC, exceto atividades (incompleta)." in said
     assert PORTUGUESE.word("too_old") in said
 
 
