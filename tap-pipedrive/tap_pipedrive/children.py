@@ -90,11 +90,8 @@ class ChildListing(Listing):
         changed = _after(checkpoint, index.changed(self.parents, since))
         memory = source.run.memory(source.stream)
         if self.is_read_once:
-            start_date = source.run.settings.start_date
-            start = int(start_date.timestamp()) if start_date else ALL_TIME
-            with_rows = index.with_rows(self.parents)
-            left_out = {parent for moved, parent in with_rows if ALL_TIME < moved < start}
-            wanted = {parent for _, parent in with_rows} - left_out
+            wanted = index.wanted(self.parents, source.run.settings.start_date)
+            left_out = index.wanted(self.parents, None) - wanted
             memory.note_parents(index.ids - left_out, wanted, is_whole=index.is_whole)
         unread = set(memory.unread)
         unsettled = unread.union(memory.unasked)

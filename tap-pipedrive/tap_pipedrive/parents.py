@@ -108,9 +108,10 @@ class ParentIndex:
         start = int(since.timestamp()) if since else self._start
         return self._moved_since(start, parents, is_all=since is None)
 
-    def with_rows(self, parents: Parents) -> list[tuple[int, int]]:
-        """Return (second of change, id) of the parents to ask about if nothing was left out, in the same order."""
-        return self._moved_since(ALL_TIME, parents, is_all=True)
+    def wanted(self, parents: Parents, start_date: datetime | None) -> set[int]:
+        """Return the ids of all parents that a first load with this `start_date` asks about."""
+        start = int(start_date.timestamp()) if start_date else ALL_TIME
+        return {parent for _, parent in self._moved_since(start, parents, is_all=True)}
 
     def _moved_since(self, start: int, parents: Parents, *, is_all: bool) -> list[tuple[int, int]]:
         counts = self._counts.get(parents.count or "")

@@ -204,8 +204,10 @@ def test_a_row_that_is_anything_takes_no_good_row_with_it(good: Lists, data: st.
         for row in good.records[stream]:
             assert any(holds(record, row) for record in records), f"{stream}: a good row is lost"
         if stream not in CHILDREN:
+            # A list that lacks what a row names is read once more, from its beginning.
             whole = [one for one in lost if one["field"] == WHOLE_RECORD]
-            assert len(records) + len(whole) == len(good.records[stream]) + bad[stream]
+            readings, rest = divmod(len(records) + len(whole), len(good.records[stream]) + bad[stream])
+            assert rest == 0 < readings <= 2
 
 
 @settings(max_examples=100, deadline=None)

@@ -329,7 +329,7 @@ def test_a_budget_that_lasts_for_some_deals_a_day_is_enough_in_the_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """On the day that the run before has foretold, or on the next."""
-    with Sandbox(deals=60, burst=1000, daily_budget=600) as sandbox:
+    with Sandbox(deals=200, burst=1000, daily_budget=2000) as sandbox:
         catalog = select(discover(sandbox.url), "deals", "deal_changes", "run_statements")
         runs: list[Run] = []
         foretold: list[int] = []
@@ -341,7 +341,7 @@ def test_a_budget_that_lasts_for_some_deals_a_day_is_enough_in_the_end(
             (said,) = [row for row in runs[-1].records("run_statements") if row["stream"] == "deal_changes"]
             if left := said["left_count"]:
                 foretold.append(said["days_left"])
-                assert said["days_left"] == math.ceil(left * 20 / 300)
+                assert said["days_left"] == math.ceil(left * 20 / 1000)
                 days = f"{said['days_left']} day" + "s" * (said["days_left"] > 1)
                 assert f"deal_changes ({left} records, done in about {days})" in caplog.text
         assert len(foretold) > 1

@@ -136,9 +136,10 @@ def test_every_secret_setting_is_masked(caplog: pytest.LogCaptureFixture) -> Non
     """By the tap as it is made, before it asks anybody."""
     extras = {name: field.json_schema_extra for name, field in Settings.model_fields.items()}
     secrets = {name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("secret")}
-    assert secrets == {"api_token", *APP, "redis_url"}, "a new secret needs a test here"
+    assert secrets == {"api_token", *APP, "redis_url", "mask_key"}, "a new secret needs a test here"
+    key = "a-key-of-the-mask"
     with fake([in_a_body(401, TOKEN)]) as server:
-        run(server.url, token=TOKEN)
+        run(server.url, token=TOKEN, mask={"persons": {"name": "hash"}}, mask_key=key)
         run(server.url, token="", oauth_url=server.url, **APP)
-    logging.getLogger("anything").warning("%s %s %s %s", TOKEN, *APP.values())
-    assert "… … … …" in caplog.text
+    logging.getLogger("anything").warning("%s %s %s %s %s", TOKEN, *APP.values(), key)
+    assert "… … … … …" in caplog.text

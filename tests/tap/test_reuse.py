@@ -127,7 +127,7 @@ def test_about_in_json_describes_every_setting(alone: Path, tmp_path: Path) -> N
         assert described[name]["title"] == field.title
     assert all(each["description"] and each["type"] for each in described.values())
     secret = {name for name, each in described.items() if each.get("secret")}
-    assert secret == {"api_token", "client_id", "client_secret", "refresh_token", "redis_url"}
+    assert secret == {"api_token", "client_id", "client_secret", "refresh_token", "redis_url", "mask_key"}
     assert set(about["capabilities"]) == {each.value for each in TapPipedrive.capabilities}
     assert about["supported_python_versions"] == ["3.11", "3.12", "3.13", "3.14"]
 

@@ -46,8 +46,10 @@
 
 {# Drops the views on a relation and on those, the last ones first, and the relation
    itself, once it is noted in `taken_down` what makes them again. Nothing goes by cascade but
-   the keys of a table, so that whatever cannot be made again stops the build. #}
+   the keys of a table, so that whatever cannot be made again stops the build. One model
+   at a time: two that take down the same views would each wait for the other. #}
 {% macro take_down(relation, with_itself=true) -%}
+    perform pg_advisory_xact_lock(hashtextextended('pipedrive-warehouse views', 0));
     create temporary table taken_down on commit drop as
     with recursive hanging (relation, depth) as (
         select '{{ relation }}'::regclass::oid, 0
