@@ -320,12 +320,8 @@ HASHED = {"change_id"}
 
 NOT_LOADED = {
     "persons": {"marketing_status", "doi_status"},  # these need an add-on
-    "fields": {
-        "options",
-        "ui_visibility",
-        "important_fields",
-        "required_fields",
-    },  # the options have their own table
+    # the options have their own table
+    "fields": {"options", "ui_visibility", "important_fields", "required_fields"},
     "field_options": {"id"},  # stored as text in option_id
     "filters": {"conditions"},  # not sent in the list
     "goals": {"type", "assignee", "duration", "expected_outcome"},  # their parts have columns
