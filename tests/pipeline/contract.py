@@ -338,7 +338,7 @@ NOT_LOADED = {
 """Keys of the account that have no column of the same name."""
 
 INCREMENTAL = ("organizations", "persons", "products", "deals", "leads", "activities", "notes")
-"""Tables that are loaded incrementally, including the optional `files`."""
+"""Tables that are loaded incrementally; the optional `files` is one, too."""
 
 RENAMED = {
     "field_options": {"option_id": "id"},

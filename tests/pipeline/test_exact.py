@@ -132,9 +132,8 @@ def test_odd_values_are_loaded_unchanged(
         moment = row["moment"] and datetime.fromisoformat(row["moment"]).astimezone(UTC).replace(tzinfo=None)
         assert stored["moment"] == moment
         for column in ("list", "object"):
-            assert (
-                json.loads(stored[column], parse_float=Decimal) == row[column]
-            )  # a missing value is a JSON null
+            # a missing value is a JSON null
+            assert json.loads(stored[column], parse_float=Decimal) == row[column]
         assert stored["_sdc_table_version"] == 2
 
 

@@ -47,9 +47,8 @@ def test_the_next_good_run_repairs_what_lasting_faults_left(
         assert run.tap_exit == 1
         assert run.target_exit == 0
         (sentence,) = run.errors
-        assert (
-            " failed 5 times, at last with " in sentence
-        )  # because sleeps are shortened, another request may find the breaker open first
+        # because sleeps are shortened, another request may find the breaker open first
+        assert " failed 5 times, at last with " in sentence
         assert f"GET {path}: " in run.tap_log
         assert "Traceback" not in run.tap_log
     pipe.run().succeeded()

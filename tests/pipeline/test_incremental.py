@@ -102,6 +102,5 @@ def assert_only_a_reconcile_could_tell(
         for column, value in row.items()
         if loaded[table].rows[key][column] != value
     }
-    assert silent <= {
-        ("activities", "participants")
-    }  # a merge of persons changes them without a new update_time
+    # a merge of persons changes them without a new update_time
+    assert silent <= {("activities", "participants")}

@@ -1,4 +1,4 @@
-"""`python -m orchestrate.prepare` says in one sentence what is wrong."""
+"""`python -m orchestrate.prepare` reports each problem in one sentence."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("address", WRONG)
-def test_address_that_cannot_be_used_is_explained(address: str) -> None:
+def test_an_unusable_database_address_is_explained(address: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "orchestrate.prepare"],
         cwd=ROOT,

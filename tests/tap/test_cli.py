@@ -434,9 +434,8 @@ def test_a_signal_ends_the_run_with_an_error_and_complete_lines(
     living: Sandbox, number: signal.Signals
 ) -> None:
     living.post("/sandbox/faults", {"kind": "slow", "path": "/persons", "seconds": 20})
-    process = start(
-        living.url, stdout=subprocess.PIPE, bufsize=0
-    )  # communicate() would ignore data in a buffer
+    # communicate() would ignore data in a buffer
+    process = start(living.url, stdout=subprocess.PIPE, bufsize=0)
     assert process.stdout
     lines = [process.stdout.readline()]
     while b'"organizations"' not in lines[-1] or b'"STATE"' in lines[-1]:

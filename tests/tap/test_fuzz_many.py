@@ -156,9 +156,8 @@ class Tables:
 def tables(shared: Sandbox) -> Iterator[Tables]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PipedriveStream, "write_schema", lambda _: None)
-        patch.setattr(
-            FieldDefinitions, "read_again", lambda *_: None
-        )  # otherwise each unknown key would cost a request
+        # otherwise each unknown key would cost a request
+        patch.setattr(FieldDefinitions, "read_again", lambda *_: None)
         logging.disable(logging.CRITICAL)
         yield Tables(shared)
         logging.disable(logging.NOTSET)

@@ -233,10 +233,7 @@ def test_activity_performance_equals_the_account(account: Account, truth: Truth)
     for activity in truth.records["activities"]:
         if activity["is_deleted"]:
             continue
-        due, done = (
-            due_day(activity),
-            local_day(activity["marked_as_done_time"]),
-        )
+        due, done = due_day(activity), local_day(activity["marked_as_done_time"])
         if activity["done"] and done:
             week = expected[activity["owner_id"], activity["type"], done - DAY * done.weekday()]
             week["done"] += 1
