@@ -226,7 +226,7 @@ def _connections(environment: Mapping[str, str]) -> int:
     try:
         threads = int(environment.get("DBT_THREADS") or THREADS)
     except ValueError:
-        raise RunError(f"DBT_THREADS is no number: {environment['DBT_THREADS']}.") from None
+        raise RunError(f"DBT_THREADS is not a number: {environment['DBT_THREADS']}.") from None
     return max(LOADING_CONNECTIONS, threads + 2) + 1
 
 
@@ -299,7 +299,7 @@ def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> 
         for name, mark in marks.items():
             if is_demo != (mark == DEMO_MARK):
                 there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
-                way = "" if is_demo else " `make drop-demo` takes the demo out of it;"
+                way = "" if is_demo else " `make drop-demo` removes the demo from it;"
                 raise RunError(
                     f"The schema {name} of the database holds data of {there}, with which those of {coming} "
                     f"would be mixed.{way} name another database in .env, or `make clean` the embedded one."
@@ -337,7 +337,9 @@ def drop_demo(environment: Mapping[str, str]) -> list[str]:
             dependents = "; ".join(
                 (error.diag.message_detail or str(error.diag.message_primary)).splitlines()
             )
-            raise RunError(f"The demo stays: {dependents}. Drop what depends on it first.") from None
+            raise RunError(
+                f"The demo was not removed: {dependents}. Drop the dependent objects first."
+            ) from None
     return empty
 
 

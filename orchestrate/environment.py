@@ -142,7 +142,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
         nearest = get_close_matches(name, known.names, n=1, cutoff=0 if prefix else 0.85)
         if nearest:
             where = ".env or the environment"
-            yield f"Nothing reads the variable {name} of {where}. Did you mean {nearest[0]}? Else remove it."
+            yield f"Nothing reads the variable {name} of {where}. Did you mean {nearest[0]}? Otherwise remove it."
 
 
 def _incomplete(environment: Mapping[str, str]) -> Iterator[str]:
@@ -159,7 +159,7 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     """Report settings of the models with which dbt would fail after the load."""
     zone = environment.get("REPORTING_TIMEZONE", "UTC")
     if zone not in available_timezones():
-        yield f"REPORTING_TIMEZONE is {zone}, which is no time zone: take a name such as America/Sao_Paulo."
+        yield f"REPORTING_TIMEZONE is {zone}, which is not a time zone: take a name such as America/Sao_Paulo."
     currency = environment.get("REPORTING_CURRENCY", "USD")
     if not re.fullmatch(r"[A-Z]{3}", currency):
         yield f"REPORTING_CURRENCY is {currency}: take a code of three capital letters such as BRL."
@@ -169,7 +169,7 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     bands = environment.get("VALUE_BANDS", "1")
     limits = [int(each) for each in bands.split(",") if re.fullmatch(r" *[1-9]\d* *", each)]
     if len(limits) <= bands.count(",") or limits != sorted(set(limits)):
-        yield f"VALUE_BANDS is {bands}: take whole numbers that rise, such as 1000,5000,20000."
+        yield f"VALUE_BANDS is {bands}: use increasing whole numbers, such as 1000,5000,20000."
     hours = environment.get("BUSINESS_HOURS", "09:00-18:00")
     clock = r"([01]\d|2[0-3]):[0-5]\d"
     if not re.fullmatch(rf"{clock}-({clock}|24:00)", hours) or hours[:5] >= hours[6:]:

@@ -94,7 +94,9 @@ def erase(variables: Mapping[str, str], wanted: str, build: Callable[[], None]) 
             erasure = _note(loader, raw, person, changed)
         _say_what_was_done(person, changed)
         if not changed and not (found := search(transformer, person)).found:
-            say(f"Searched {found.tables:,} tables with {found.rows:,} rows: nothing is of this person.")
+            say(
+                f"Searched {found.tables:,} tables with {found.rows:,} rows: nothing of this person was found."
+            )
             return found
     say("Building the models")
     build()
@@ -108,8 +110,8 @@ def erase(variables: Mapping[str, str], wanted: str, build: Callable[[], None]) 
     if result.found:
         left = "; ".join(f"{place} ({count})" for place, count in sorted(result.found.items()))
         raise RunError(
-            f"Something is left, or came while the person was erased: {left}. Run it again; what is in tables "
-            "that are not this project's has to be removed by hand."
+            f"Something is left, or was added meanwhile: {left}. Run the command again; rows of tables "
+            "outside this project have to be removed by hand."
         )
     say(f"Searched {result.tables:,} tables with {result.rows:,} rows: nothing is left.")
     return result
@@ -134,12 +136,14 @@ def _patiently(connection: psycopg.Connection, variables: Mapping[str, str]) -> 
             yield
     except psycopg.errors.LockNotAvailable:
         raise RunError(
-            "Somebody keeps a table of the warehouse locked, as a run does that is loading: try again when it "
+            "Another session locks a table of the warehouse, such as a run that is loading: try again when it "
             "has ended. Nothing was changed."
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         said = error.diag.message_primary
-        raise RunError(f"The person cannot be erased: {said}. Use the roles that load and build.") from None
+        raise RunError(
+            f"The person cannot be erased: {said}. Use the roles that load and build the models."
+        ) from None
 
 
 def _forget(loader: psycopg.Connection, raw: str, second: str, person: Forgotten) -> Counter[str]:
@@ -185,7 +189,7 @@ def _say_what_was_done(person: Forgotten, changed: Counter[str]) -> None:
     if person.shared:
         warn(
             f"{len(person.shared)} names, numbers or addresses of the person are also somebody else's: they stay "
-            "in what is theirs."
+            "in their records."
         )
 
 

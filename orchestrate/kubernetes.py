@@ -100,8 +100,8 @@ def _loader() -> str:
         if context == beginning or (beginning.endswith("-") and context.startswith(beginning)):
             return command.replace("NAME", context.removeprefix(beginning))
     raise RunError(
-        f"The context {context} of kubectl is no cluster on this machine ({', '.join(LOADERS)}): choose one with "
-        "`kubectl config use-context`, or start one, as with `minikube start --cpus=4 --memory=8g`."
+        f"The context {context} of kubectl is not a cluster on this machine ({', '.join(LOADERS)}): choose one "
+        "with `kubectl config use-context`, or start one, as with `minikube start --cpus=4 --memory=8g`."
     )
 
 
@@ -164,7 +164,7 @@ def _run(*command: str, text: str | None = None) -> None:
         RunError: The command failed.
     """
     if subprocess.run(command, cwd=ROOT, input=text, text=True, check=False).returncode:
-        raise RunError(f"This failed, and has said why above: {_words(command)}")
+        raise RunError(f"This command failed, and printed the reason above: {_words(command)}")
 
 
 def _output(*command: str) -> str:

@@ -97,7 +97,7 @@ def connection_details(variables: Mapping[str, str]) -> Json:
         raise RunError(f"METABASE_DATABASE_SSL_MODE is {mode}: take one of {', '.join(SSL_MODES)}.")
     port = _of_database(variables, "PORT", "PORT") or "5432"
     if not port.isdecimal():
-        raise RunError(f"METABASE_DATABASE_PORT is {port}, which is no number.")
+        raise RunError(f"METABASE_DATABASE_PORT is {port}, which is not a number.")
     return {
         "host": _of_database(variables, "HOST", "HOST"),
         "port": int(port),

@@ -52,7 +52,7 @@ def _turn(address: str) -> Iterator[str]:
     """
     if not address.startswith(f"{DRIVER}://"):
         raise RunError(
-            "MELTANO_DATABASE_URI names no Postgres: set it to "
+            "MELTANO_DATABASE_URI is not the address of a Postgres: set it to "
             f"{DRIVER}://user:password@host:5432/meltano, as docs/operate.md says."
         )
     try:

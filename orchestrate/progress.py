@@ -128,7 +128,7 @@ def _is_alarm(line: Line) -> bool:
 
 
 MEANINGS = {
-    "unique": "{n} values stand in several rows",
+    "unique": "{n} values are in several rows",
     "not_null": "{n} rows have none",
     "accepted_values": "{n} values are not documented",
     "relationships": "{n} rows name a record that was deleted, or that the token's user may not see",
@@ -157,7 +157,6 @@ def _explained(node: dict[str, Any], result: dict[str, Any]) -> str:
         model = str(node["attached_node"]).split(".")[2]  # a version may follow
         sentence = f"{model}.{node.get('column_name')}: {meaning.format(n=n)}"
     else:
-        sentence = (
-            f"{str(node.get('description') or 'a test of the data').strip().rstrip('.')}: {n} rows are not so"
-        )
+        description = str(node.get("description") or "a test of the data").strip().rstrip(".")
+        sentence = f"{description}: {n} rows violate this"
     return f"{result['status'].upper()} {sentence} ({node['name']})"

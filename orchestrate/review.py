@@ -81,7 +81,7 @@ def _company_domain(variables: Mapping[str, str]) -> str:
     if domain := variables.get("PIPEDRIVE_COMPANY_DOMAIN", ""):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", domain):
             raise RunError(
-                f"PIPEDRIVE_COMPANY_DOMAIN is {domain}: take what stands before .pipedrive.com, such as acme."
+                f"PIPEDRIVE_COMPANY_DOMAIN is {domain}: use the part before .pipedrive.com, such as acme."
             )
         return domain
     host = urlsplit(variables.get("TAP_PIPEDRIVE_API_URL", "")).hostname or ""
@@ -117,7 +117,7 @@ def send(review: Review, texts: Texts, variables: Mapping[str, str]) -> None:
             mail(url, messages.email(review, texts, sender, receivers))
             say(f"Sent to {receivers}")
         except ValueError as error:
-            problems.append(f"REVIEW_EMAIL_FROM or REVIEW_EMAIL_TO is no e-mail address: {error}.")
+            problems.append(f"REVIEW_EMAIL_FROM or REVIEW_EMAIL_TO is not an e-mail address: {error}.")
         except SendError as error:
             problems.append(str(error))
     if problems:

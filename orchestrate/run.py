@@ -49,7 +49,7 @@ def main(deals: int, chosen: str, demo: bool) -> None:
         with _only_run():
             _run(CRMS[chosen], deals, wants_demo=demo)
     except KeyboardInterrupt:
-        say("Interrupted. What was committed is kept; the next `make run` goes on from there.")
+        say("Interrupted. What was committed is kept; the next `make run` continues from there.")
         raise SystemExit(130) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""

@@ -126,7 +126,7 @@ def test_the_image_is_loaded_into_each_kind_of_cluster(machine: Machine, context
 def test_a_remote_cluster_is_not_changed(machine: Machine, verb: str) -> None:
     done = machine(verb, "arn:aws:eks:eu-west-1:1234:cluster/production", **PASSWORDS)
     assert done.returncode == 1
-    assert "is no cluster on this machine" in done.stderr
+    assert "is not a cluster on this machine" in done.stderr
     assert machine.calls == []
 
 

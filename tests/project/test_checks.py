@@ -91,11 +91,11 @@ def test_a_dotenv_that_others_may_read_causes_a_warning(dotenv: Path, mode: int,
             {"TAP_PIPEDRIVE_CLIENT_ID": "x", "TAP_PIPEDRIVE_REFRESH_TOKEN": "x"},
             "is set, but not TAP_PIPEDRIVE_CLIENT_SECRET",
         ),
-        ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is no time zone"),
+        ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is not a time zone"),
         ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
         ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
-        ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: take whole numbers that rise"),
-        ({"VALUE_BANDS": "1k"}, "VALUE_BANDS is 1k: take whole numbers that rise"),
+        ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: use increasing whole numbers"),
+        ({"VALUE_BANDS": "1k"}, "VALUE_BANDS is 1k: use increasing whole numbers"),
         ({"BUSINESS_HOURS": "9-18"}, "BUSINESS_HOURS is 9-18: say when work begins and ends"),
         ({"BUSINESS_HOURS": "18:00-09:00"}, "BUSINESS_HOURS is 18:00-09:00: say when"),
         ({"BUSINESS_DAYS": "monday,terça"}, "BUSINESS_DAYS has terça: take weekdays in English"),
@@ -314,7 +314,7 @@ def test_demo_and_account_never_share_a_database(own: Database) -> None:
     checks.mark_demo(own.variables, "pipedrive", is_demo=True)
     for schema in ("pipedrive", "hubspot"):
         sentence = refusal(partial(checks.mark_demo, own.variables, schema, is_demo=False))
-        assert "`make drop-demo` takes the demo out of it" in sentence
+        assert "`make drop-demo` removes the demo from it" in sentence
 
 
 def test_dropping_the_demo_keeps_all_other_objects(own: Database) -> None:

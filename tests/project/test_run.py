@@ -61,7 +61,7 @@ def test_no_process_outlives_a_run_however_it_ends(clone: Clone) -> None:
         printed = clone.output.read_text()
         assert "Traceback" not in printed, how
         if "-9" not in how:
-            assert "What was committed is kept; the next `make run` goes on from there." in printed
+            assert "What was committed is kept; the next `make run` continues from there." in printed
     clone.run(".venv/bin/warehouse up")
     make = start(clone)
     os.killpg(make, signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_demo_data_go_into_a_configured_database_only_on_request(clone: Clone, d
     clone.run(f"{no_account}; make demo", with_account=True)
     assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "snapshots", "staging"]
     printed = clone.run("! make run", with_account=True)
-    assert "`make drop-demo` takes the demo out of it" in printed
+    assert "`make drop-demo` removes the demo from it" in printed
     clone.run("make drop-demo", with_account=True)
     assert schemas(database) == []
     assert "holds no demo" in clone.run("! make drop-demo", with_account=True)

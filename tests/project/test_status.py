@@ -129,7 +129,7 @@ def test_only_the_summary_and_the_problems_of_dbt_are_shown(
         "    Rows of a warning, by its name: .venv/bin/meltano invoke dbt-postgres show --select NAME",
         "    WARN fct_deals.owner_id: 1,234 rows name a record that was deleted, or that the token's user may "
         "not see (relationships_a)",
-        "    FAIL Every sum adds up: 2 rows are not so (assert_b)",
+        "    FAIL Every sum adds up: 2 rows violate this (assert_b)",
     ]
 
 

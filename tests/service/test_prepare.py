@@ -9,8 +9,8 @@ import pytest
 from tests.project.documents import ROOT
 
 WRONG = {
-    "": "MELTANO_DATABASE_URI names no Postgres",
-    "sqlite:///meltano.db": "MELTANO_DATABASE_URI names no Postgres",
+    "": "MELTANO_DATABASE_URI is not the address of a Postgres",
+    "sqlite:///meltano.db": "MELTANO_DATABASE_URI is not the address of a Postgres",
     "postgresql+psycopg://orchestrator:hidden-word@127.0.0.1:9/meltano": "system database cannot be used",
 }
 

@@ -294,7 +294,7 @@ def test_a_second_erasure_changes_nothing(case: Case, capsys: pytest.CaptureFixt
         capsys.readouterr()
         erase(case.variables, wanted, build)
         said = capsys.readouterr().out
-        assert "nothing of this person is left" in said
+        assert "nothing of this person was found" in said
     assert case.account.query("select count(*) from pipedrive.erasures") == [(1,)]
 
 

@@ -346,7 +346,7 @@ def test_key_columns_stay_visible() -> None:
             "the role that loads: name one that may only read",
         ),
         ({"METABASE_DATABASE_SSL_MODE": "yes"}, "METABASE_DATABASE_SSL_MODE is yes: take one of disable"),
-        ({"METABASE_DATABASE_PORT": "x"}, "METABASE_DATABASE_PORT is x, which is no number"),
+        ({"METABASE_DATABASE_PORT": "x"}, "METABASE_DATABASE_PORT is x, which is not a number"),
         ({"METABASE_API_KEY": "wrong"}, "set METABASE_API_KEY to a key of the group Administrators"),
         ({"METABASE_DATABASE_PASSWORD": "wrong"}, "Metabase refuses POST /api/database with status 400"),
     ],

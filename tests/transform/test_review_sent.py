@@ -177,7 +177,7 @@ def test_a_password_is_not_sent_without_encryption(run: Run) -> None:
     [
         ({"REVIEW_LANGUAGE": "de"}, "REVIEW_LANGUAGE is de: take en or pt"),
         ({"REVIEW_WEBHOOK_FORMAT": "x"}, "REVIEW_WEBHOOK_FORMAT is x: take one of text, slack, teams"),
-        ({"PIPEDRIVE_COMPANY_DOMAIN": "https://acme"}, "take what stands before .pipedrive.com"),
+        ({"PIPEDRIVE_COMPANY_DOMAIN": "https://acme"}, "use the part before .pipedrive.com"),
         ({"REVIEW_SMTP_URL": "smtp://x"}, "set REVIEW_EMAIL_FROM and REVIEW_EMAIL_TO as well"),
         ({"TARGET_POSTGRES_DATABASE": "postgres"}, "does not exist. Run `make run` first"),
         ({"REVIEW_WEBHOOK_URL": "http://127.0.0.1:1/secret"}, "does not answer (ConnectionError)"),
