@@ -21,7 +21,7 @@ def hubspot() -> Iterator[HubspotSandbox]:
 
 @pytest.fixture
 def own() -> Iterator[HubspotSandbox]:
-    """An account of the test's own."""
+    """An account that belongs to one test only."""
     with HubspotSandbox(deals=60) as sandbox:
         yield sandbox
 
