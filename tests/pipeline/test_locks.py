@@ -90,7 +90,7 @@ def test_a_lock_timeout_that_is_not_a_number_is_reported(tiny: Plugins) -> None:
         tiny.dbt("run", LOCK_WAIT_SECONDS="long"),
     ):
         assert program.end() == 1
-        assert "LOCK_WAIT_SECONDS is no number of seconds: long." in program.output.splitlines()[-1]
+        assert "LOCK_WAIT_SECONDS is not a number of seconds: long." in program.output.splitlines()[-1]
 
 
 def test_inserting_rows_waits_for_a_lock(loaded: Plugins, database: str) -> None:

@@ -156,8 +156,8 @@ def test_a_refused_row_is_not_shown(loaded: Plugins, database: str, case: str) -
 
 
 BAD_LINES = {
-    "half a line": (record(id=2, name=SECRET)[:-9], "A line of the input is no JSON"),
-    "no date": (record(id=2, day=SECRET), "A value of the field 'day' is no date"),
+    "half a line": (record(id=2, name=SECRET)[:-9], "A line of the input is not JSON"),
+    "no date": (record(id=2, day=SECRET), "A value of the field 'day' is not a date"),
 }
 
 
