@@ -15,7 +15,9 @@ class Discreet(logging.Filter):
         """Change the record, and return that it is logged."""
         message = record.getMessage()
         if message.startswith("Unable to parse"):
-            record.msg = "A line of the input is not JSON, such as one at which the tap ended; nothing of it is loaded."
+            record.msg = (
+                "A line of the input is not JSON, such as an incomplete last line; nothing of it is loaded."
+            )
         elif found := NO_VALUE.search(message):
             record.msg = f"A value of the field {found[1]} is not a date or time."
         else:
