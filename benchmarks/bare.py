@@ -1,7 +1,7 @@
 """Lower bounds of the cost: a loop without a tap, and a downloader without one.
 
-    python benchmarks/bare.py loop FOLDER               decodes pages, writes their records as messages
-    python benchmarks/bare.py download URL LIST …       downloads lists in parallel, and nothing else
+python benchmarks/bare.py loop FOLDER               decodes pages, writes their records as messages
+python benchmarks/bare.py download URL LIST …       downloads lists in parallel, and nothing else
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ def command(tmp_path: Path, living: Sandbox) -> Callable[..., subprocess.Complet
 
 
 def assert_only_statements(output: str) -> None:
-    """Nothing is read, and the run says of each stream that the tokens did not suffice."""
+    """Check that nothing is read, and that each statement says that the tokens did not suffice."""
     messages = [json.loads(line) for line in output.splitlines()]
     rows = [each["record"] for each in messages if each["type"] == "RECORD"]
     assert {each["stream"] for each in messages if "stream" in each} == {"run_statements"}
