@@ -56,7 +56,7 @@ def test_values_of_the_marts_have_a_translation(connection: psycopg.Connection) 
         assert found - words()[name].keys() - SELDOM == set(), name
 
 
-SELDOM = {"rejected_values", "run_statements", "source_counts", "source_samples"}
+SELDOM = {"rejected_values", "run_statements", "schema_changes", "source_counts", "source_samples"}
 """Streams about the tap's own runs, which the page does not show."""
 
 

@@ -223,7 +223,8 @@ def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Rec
 
     Deals, persons, organizations, activities and products stay flagged for 30 days. Pipelines and stages stay
     flagged for good, and projects have a status for it. Notes, comments, files, users, activity types,
-    currencies, filters and roles become inactive. All others vanish at once.
+    currencies, filters and roles become inactive. All others vanish at once. Deleting the last line item of a
+    deal deletes its discounts as well, but keeps its installments.
     """
     before = account.get(entity, id_)
     if entity == "deals":
@@ -240,6 +241,9 @@ def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Rec
     account.table(entity).remove(id_)
     if entity == PARTICIPANTS:
         _log_participant(account, before, "removed")
+    if entity == "deal_products" and not account.table(entity).having("deal_id", before["deal_id"]):
+        for discount in list(account.table("deal_discounts").having("deal_id", before["deal_id"])):
+            account.table("deal_discounts").remove(discount["id"])
     _let_parents_follow(account, entity, before, touch=touch)
     return before
 
