@@ -1,5 +1,5 @@
 # The pipeline as an image whose command is `meltano` (target runtime), and the same with Airflow (target airflow);
-# docs/operate.md says how they run. They write only to /tmp and /project/.meltano/run, and nothing there has to be kept.
+# see docs/operate.md for running them. They write only to /tmp and /project/.meltano/run, where nothing must be kept.
 ARG BASE_IMAGE=docker.io/library/python:3.12.12-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -41,7 +41,7 @@ LABEL org.opencontainers.image.title="Pipedrive warehouse" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# Home and state are in /tmp because Meltano does not start where it cannot write to them.
+# Home and state are in /tmp because Meltano does not start if it cannot write to them.
 ENV PATH=/opt/meltano/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \

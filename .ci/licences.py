@@ -1,6 +1,7 @@
-"""`make licences`: the licences of all packages that run; it fails on the GPL and AGPL where no reason is given.
+"""`make licences` prints the licences of all packages that run, and fails on a GPL or AGPL without a reason.
 
-These two would bind who ships the image. The LGPL and the MPL do not bind what only imports them.
+These two would bind whoever distributes the image. The LGPL and the MPL do not bind programs that only import
+them.
 """
 
 import re
@@ -18,11 +19,13 @@ STRONG = re.compile(r"(?<![A-Za-z])A?GPL|(?<!Lesser )General Public License|Affe
 REASONS: Mapping[str, str] = {
     "text-unidecode": "The Artistic License may be chosen instead; agate, which dbt needs, brings it.",
 }
-"""Packages with the GPL or AGPL among their licences, and why they may be there."""
+"""Packages with the GPL or AGPL among their licences, and the reason why they may be used."""
 
 
 def environments() -> Iterator[tuple[str, Path, set[str] | None]]:
-    """Yield each environment that runs: its name, its folder, and the packages that belong to it if not all do."""
+    """Yield each environment that runs: its name, its folder, and the packages that belong to it, unless all
+    do.
+    """
     uv = ROOT / ".run/uv/bin/uv"
     export = [
         uv,
@@ -43,12 +46,12 @@ def environments() -> Iterator[tuple[str, Path, set[str] | None]]:
 
 
 def canonical(name: str) -> str:
-    """Return a package's name as PyPI compares it."""
+    """Return a package's name in PyPI's normalized form."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def licence(package: Distribution) -> str:
-    """Return what a package says of its licence, by expression, classifier or text, in a line."""
+    """Return the licence that a package declares by expression, classifier or text, in one line."""
     said = package.metadata
     if expression := said.get("License-Expression"):
         return str(expression)
@@ -71,7 +74,7 @@ def found() -> Iterator[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Print each licence with its packages, and fail if one of them is not to be here."""
+    """Print each licence with its packages, and fail if one of them is not allowed."""
     packages: dict[str, set[str]] = defaultdict(set)
     for _, name, said in found():
         packages[said].add(name)
@@ -84,7 +87,7 @@ def main() -> None:
         if STRONG.search(said) and name not in REASONS
     }
     for name, said in sorted(strong.items()):
-        sys.stderr.write(f"{name}: {said}. Replace it, or say in .ci/licences.py why it may be here.\n")
+        sys.stderr.write(f"{name}: {said}. Replace it, or give a reason for it in .ci/licences.py.\n")
     sys.exit(1 if strong else 0)
 
 

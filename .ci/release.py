@@ -1,4 +1,4 @@
-"""What belongs to a release: `make release-check` and `make release-notes`, with the tag as TAG=v0.1.0."""
+"""Checks of a release for `make release-check` and `make release-notes`, with the tag as TAG=v0.1.0."""
 
 import re
 import sys
@@ -10,11 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CHANGELOG = "CHANGELOG.md"
 PROJECTS = (".", "tap-pipedrive", "sandbox", "warehouse", "plugins/tap-hubspot", "orchestrate/airflow")
-"""Folders of the projects that have one version."""
+"""Folders of the projects that share one version."""
 
 
 def versions(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield each place that names the version, and what it says."""
+    """Yield each place that names the version, with its value."""
     for folder in PROJECTS:
         path = root / folder / "pyproject.toml"
         yield str(path.relative_to(root)), tomllib.loads(path.read_text())["project"]["version"]
@@ -23,7 +23,7 @@ def versions(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def section(root: Path, version: str) -> str:
-    """Return the text of a version's section of the changelog, or nothing."""
+    """Return the text of a version's section in the changelog, or nothing."""
     text = (root / CHANGELOG).read_text()
     heading = rf"^## \[{re.escape(version)}\](?: - (\S+))?\n"
     found = re.search(heading + r"(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
@@ -31,7 +31,7 @@ def section(root: Path, version: str) -> str:
 
 
 def problems(root: Path, tag: str) -> Iterator[str]:
-    """Name in a sentence each what keeps a tag from being released."""
+    """Yield a sentence for each reason why a tag cannot be released."""
     version = tag.removeprefix("v")
     if not re.fullmatch(r"v\d+\.\d+\.\d+", tag):
         yield f"The tag {tag} is not of the form v1.2.3."

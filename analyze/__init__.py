@@ -1,1 +1,1 @@
-"""Dashboards: one definition each, and what is made of them."""
+"""Dashboards: their definitions, and the outputs made from them."""

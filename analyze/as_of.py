@@ -1,4 +1,4 @@
-"""As of when the data behind a dashboard are complete, in words, by the mart `load_completeness`."""
+"""The sentence on how complete the data behind a dashboard are, from the mart `load_completeness`."""
 
 from collections.abc import Iterable
 
@@ -43,15 +43,15 @@ SENTENCE = """    case
 
 
 def all_rows() -> dict[str, Rows]:
-    """Return the rows that charts are made of, by name, and those of the sentence of each dashboard."""
+    """Return the rows that charts use by name, and those of the sentence of each dashboard."""
     return rows() | {f"as_of_{each.name}": rows_of(each.streams) for each in dashboards()}
 
 
 def rows_of(streams: Iterable[str]) -> Rows:
-    """Return a row with a sentence for each language, and the moment in UTC.
+    """Return a query for a row with a sentence in each language, and the time in UTC.
 
     Args:
-        streams: The streams of Pipedrive that it is about; none means all.
+        streams: The streams of Pipedrive to consider; none means all.
     """
     names = ", ".join(map(literal, streams))
     exceptions = [
@@ -72,7 +72,7 @@ def rows_of(streams: Iterable[str]) -> Rows:
 
 
 def chart_of(dashboard: Dashboard, language: str) -> Chart:
-    """Return that sentence as a chart of one row, for programs that show charts only."""
+    """Return the sentence as a chart of one row, for programs that show only charts."""
     return Chart(
         name=f"as_of_{dashboard.name}",
         question=QUESTION,

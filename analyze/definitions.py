@@ -1,7 +1,8 @@
-"""What a dashboard is: charts, each of which asks one question of rows that SQL takes from the marts.
+"""The definitions of dashboards: charts, each of which answers one question from rows that SQL selects from
+the marts.
 
-A chart says how its rows are grouped and measured. `sql.py` makes of that one statement for Postgres, and
-`page/figures.js` does the same in a browser, so that both have the same figures.
+A chart defines how its rows are grouped and measured. `sql.py` turns that into one statement for Postgres,
+and `page/figures.js` does the same in a browser, so that both show the same figures.
 """
 
 from functools import cache
@@ -32,11 +33,11 @@ class Text(Strict):
 
 
 class Rows(Strict):
-    """Rows of the marts: what charts group and measure, and what filters choose from."""
+    """Rows of the marts, which charts group and measure, and from which filters take their choices."""
 
     sql: str
     about: str = ""
-    """What the rows are, where the SQL does not say it."""
+    """A description of the rows, if the SQL does not make it clear."""
 
 
 class Measure(Strict):
@@ -47,7 +48,7 @@ class Measure(Strict):
     median: Column | None = None
     ratio: tuple[Column, Column] | None = None
     where: Column | None = None
-    """Column that is true for the rows that are measured."""
+    """A column that is true for the rows to measure."""
     format: Format = "integer"
     label: Text
 
@@ -60,12 +61,12 @@ class Measure(Strict):
 
 
 class Group(Strict):
-    """A column that rows are grouped by."""
+    """A column by which rows are grouped."""
 
     label: Text
     format: Format = "text"
     words: str | None = None
-    """Set of words that readers see instead of its values; it is ordered by them."""
+    """The set of words shown instead of its values, which also defines their order."""
 
     @field_validator("words")
     @classmethod
@@ -76,33 +77,33 @@ class Group(Strict):
 
 
 class Chart(Strict):
-    """A question, and how it is answered."""
+    """A question and how it is answered."""
 
     name: Column
     question: Text
     note: Text | None = None
-    """What the reader has to know to understand the figures."""
+    """An explanation that readers need to understand the figures."""
     rows: Column
     period: Column | None = None
-    """Date by which the filter of the period chooses rows; None: the period does not matter."""
+    """The date that the filter of the period applies to; None means that the period does not matter."""
     where: Column | None = None
-    """Column that is true for the rows that count."""
+    """A column that is true for the rows to include."""
     bridge: Column | None = None
     """Column that says what each row of a ledger is for. The chart then begins with `opening`, what all rows
     before the period add up to, and ends with `closing`, what those to its end add up to."""
     by: dict[Column, Group] = {}
     measures: dict[Column, Measure] = {}
     money: Literal["chosen", "reporting"] | None = None
-    """Whether amounts are in the currency that the reader chooses, or always in the reporting currency."""
+    """Whether amounts are in the currency chosen by the reader, or always in the reporting currency."""
     order: tuple[str, ...] = ()
-    """Columns to order by, with `-` before those that fall."""
+    """Columns to order by, with `-` before descending ones."""
     limit: int | None = None
     kind: Literal["number", "table", "chart"] = "chart"
     chart: dict[str, Any] = {}
     """Vega-Lite without data; `{en: …, pt: …}` stands for the text of the page's language."""
     width: Literal["third", "half", "full"] = "half"
     empty: Text | None = None
-    """What is said where there is nothing to show, for whatever choice."""
+    """The text shown if no choice of filters has any data."""
 
     @model_validator(mode="after")
     def _has_a_bridge(self) -> Self:
@@ -119,27 +120,27 @@ class Dashboard(Strict):
     title: Text
     about: Text
     streams: tuple[Column, ...] = ()
-    """Streams of Pipedrive that its figures count; none: all that are read."""
+    """Streams of Pipedrive behind its figures; none means all that are read."""
     charts: tuple[Chart, ...]
 
 
 @cache
 def words() -> dict[str, dict[str, Text]]:
-    """Return the words that readers see instead of values, by set and value."""
+    """Return the words shown instead of values, by set and value."""
     found = yaml.safe_load((FOLDER / "words.yml").read_text())
     return TypeAdapter(dict[str, dict[str, Text]]).validate_python(found)
 
 
 @cache
 def rows() -> dict[str, Rows]:
-    """Return the rows that charts are made of, by name."""
+    """Return the rows that charts use, by name."""
     found = yaml.safe_load((FOLDER / "rows.yml").read_text())
     return {name: Rows.model_validate(each) for name, each in found.items()}
 
 
 @cache
 def dashboards() -> tuple[Dashboard, ...]:
-    """Return the dashboards in their order. Raises pydantic.ValidationError, which names what is wrong."""
+    """Return the dashboards in order. Raises pydantic.ValidationError, which names the mistake."""
     found = [
         Dashboard.model_validate({"name": path.stem} | yaml.safe_load(path.read_text()))
         for path in (FOLDER / "dashboards").glob("*.yml")

@@ -1,4 +1,6 @@
-"""The dashboards and the review as exposures of dbt, whose lineage shows their marts: `make generate`."""
+"""Writes the dashboards and the review as dbt exposures, whose lineage shows their marts, for `make
+generate`.
+"""
 
 import re
 import sys
@@ -15,7 +17,7 @@ PATH = Path(__file__).parents[1] / "transform/models/marts/_dashboards.yml"
 MART = re.compile(r"\bmarts\.(\w+)")
 
 INFLUENCE = {"influence": {"deals_wide"}}
-"""Marts behind rows whose statement is made from the account."""
+"""Marts behind rows whose query depends on the account."""
 
 
 def marts_of(dashboard: Dashboard) -> list[str]:
@@ -58,7 +60,7 @@ def _exposure(name: str, label: str, kind: str, lines: list[str], marts: list[st
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as they are read."""
+    """Writes texts of several lines as literal blocks."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -70,7 +72,7 @@ _Dumper.add_representer(str, _text)
 
 
 def main() -> None:
-    """Write the file if it is not up to date, and name it."""
+    """Write the file if it is not up to date, and print its name."""
     text = exposures()
     if not PATH.exists() or PATH.read_text() != text:
         PATH.write_text(text)

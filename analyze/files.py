@@ -5,14 +5,14 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 at once as a whole, so that nobody reads half of it; its folder is made.
+    """Write a file atomically with mode 0600, and create its folder.
 
     Args:
-        path: Where it goes.
-        text: What is in it, written as UTF-8.
+        path: The path of the file.
+        text: The content, written as UTF-8.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".new")

@@ -1,9 +1,9 @@
-"""The option field that tells most about whether a deal is won, chosen from the account itself.
+"""Finds the option field that tells most about whether a deal is won, from the account itself.
 
-The measure is mutual information in bits, I(option; outcome) = sum of p(o, w) log2(p(o, w) / (p(o) p(w))): how
-much knowing the option takes from the uncertainty about the outcome. A field with many options has some by chance
-alone: on average (options - 1) / (2 n ln 2) bits where the outcome has two sides (Miller and Madow). That is taken
-off before fields are compared.
+The measure is mutual information in bits, I(option; outcome) = sum of p(o, w) log2(p(o, w) / (p(o) p(w))):
+how much knowing the option reduces the uncertainty about the outcome. A field with many options has some by
+chance alone: on average (options - 1) / (2 n ln 2) bits if the outcome has two values (Miller and Madow).
+This is subtracted before fields are compared.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 LEAST_SHARE = 0.5
-"""Share of the closed deals in which a field has to be filled."""
+"""The share of the closed deals in which a field has to be filled."""
 
 FEWEST_DEALS = 20
-"""Closed deals with a value, below which nothing is said."""
+"""The smallest number of closed deals with a value for which a field is considered."""
 
 ONE_IN_A_THOUSAND = 3.09
-"""Normal deviate that is exceeded once in a thousand times."""
+"""The normal deviate that is exceeded once in a thousand times."""
 
 ROWS = """select
     deals.pipeline_name as pipeline,
@@ -34,29 +34,30 @@ where (deals.is_won or deals.is_lost) and not deals.is_deleted and deals.{column
 
 
 class Influence(NamedTuple):
-    """An option field, and what it tells about winning."""
+    """An option field, and how much it tells about winning."""
 
     column: str
     field: str
-    """Its name in Pipedrive."""
+    """The name of the field in Pipedrive."""
     bits: float
     of: float
-    """Uncertainty about the outcome of these deals without the field, in bits; at most 1."""
+    """The uncertainty about the outcome of these deals without the field, in bits; at most 1."""
     filled: int
     """Closed deals with a value."""
     deals: int
     """Closed deals."""
     is_significant: bool
-    """Whether chance alone would hardly give so much."""
+    """Whether so much information is unlikely by chance alone."""
 
     @property
     def sql(self) -> str:
-        """The rows of the chart: closed deals with a value."""
+        """Return the query for the rows of the chart: closed deals with a value."""
         return ROWS.format(column='"' + self.column.replace('"', '""') + '"')
 
 
 def information(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Return the information of a field about the outcome, less what chance gives, and all there is to know.
+    """Return a field's information about the outcome, minus the part by chance, and the entropy of the
+    outcome.
 
     Args:
         counts: Won and lost deals of each option.
@@ -79,15 +80,15 @@ def information(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
 
 
 def is_significant(bits: float, deals: int, options: int) -> bool:
-    """Return whether so much information comes by chance in fewer than one of a thousand accounts.
+    """Return whether so much information occurs by chance in fewer than one of a thousand accounts.
 
-    2 n ln 2 times the information is distributed as chi-squared with options - 1 degrees of freedom where there is
-    none (G-test); Wilson and Hilferty make of that a normal deviate.
+    Without any dependence, 2 n ln 2 times the information is distributed as chi-squared with options - 1
+    degrees of freedom (G-test); the formula of Wilson and Hilferty converts that to a normal deviate.
 
     Args:
-        bits: Information before what chance gives was taken off.
-        deals: Deals that have an option.
-        options: Options that deals have.
+        bits: Information before the part by chance is subtracted.
+        deals: Number of deals that have an option.
+        options: Number of options that deals have.
     """
     degrees = options - 1
     if degrees < 1:
@@ -98,7 +99,7 @@ def is_significant(bits: float, deals: int, options: int) -> bool:
 
 
 def most_influential(connection: psycopg.Connection) -> Influence | None:
-    """Return the option field of deals that tells most about winning; None where no field qualifies."""
+    """Return the option field of deals that tells most about winning, or None if no field qualifies."""
     candidates = connection.execute(
         """
         select columns.column_name, fields.name
@@ -135,5 +136,5 @@ def _influence(connection: psycopg.Connection, column: str, name: str) -> Influe
 
 
 def _chance(counts: Sequence[tuple[int, int]]) -> float:
-    """Return the bits that chance gives on average."""
+    """Return the average bits by chance."""
     return (sum(1 for each in counts if sum(each)) - 1) / (2 * sum(map(sum, counts)) * log(2))

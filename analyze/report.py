@@ -1,6 +1,6 @@
-"""`make report`: the first look, one page with all dashboards that needs no server and loads nothing.
+"""`make report`: one page with all dashboards, which needs no server and makes no requests.
 
-The page carries the rows that the charts are made of, packed, and computes the figures for any filters itself.
+The page contains the rows of the charts in packed form, and computes the figures for any filters itself.
 """
 
 import base64
@@ -24,24 +24,24 @@ from analyze.influence import Influence, most_influential
 
 PAGE = FOLDER / "page"
 PERIOD = timedelta(days=365)
-"""The period that the page shows first."""
+"""The period that the page shows at first."""
 
 PART = re.compile(r"{{(\w+)}}")
-"""Where a part goes in `page.html`. What the parts say is not looked at: names may look like that."""
+"""A placeholder in `page.html`. It is not replaced within inserted parts, where names may look like one."""
 
 Table = dict[str, Any]
 
 
 def write_report(connection: psycopg.Connection, path: Path, *, reporting_currency: str) -> None:
-    """Write the page, which only its owner may read, as it has names and amounts.
+    """Write the page, which only its owner may read, because it contains names and amounts.
 
     Args:
         connection: A connection to the warehouse.
-        path: Where the page goes; its folder is made.
+        path: The path of the page; its folder is created.
         reporting_currency: The currency of the converted amounts.
 
     Raises:
-        psycopg.Error: A mart is missing, or the database cannot be asked.
+        psycopg.Error: A mart is missing, or a query fails.
     """
     influence = most_influential(connection)
     tables = {name: packed(connection, each.sql) for name, each in rows().items()}
@@ -65,7 +65,9 @@ def _packed(text: str) -> str:
 
 
 def packed(connection: psycopg.Connection, sql: str) -> Table:
-    """Return the rows of a query by column: the values, or different values and the position of each row's."""
+    """Return the rows of a query by column: the values, or the distinct values and the position of each
+    row's.
+    """
     cursor = connection.execute(sql.encode())
     found = cursor.fetchall()
     names = [column.name for column in cursor.description or ()]
@@ -101,7 +103,7 @@ def _definitions(
     influence: Influence | None,
     reporting_currency: str,
 ) -> dict[str, Any]:
-    """Return what the page knows beside the rows: dashboards, choices of the filters, words from the account."""
+    """Return the page's data besides the rows: dashboards, choices of the filters, words from the account."""
     currencies = connection.execute(
         "select currency from marts.fct_deals where currency is not null and not is_deleted"
         " group by currency order by count(*) desc, currency"
@@ -126,7 +128,7 @@ def _definitions(
 
 
 def _with_rows(tables: Mapping[str, Table]) -> Sequence[Dashboard]:
-    """Return the dashboards that have something to show; all of them if none has."""
+    """Return the dashboards that have something to show, or all of them if none has."""
     found = [
         each
         for each in dashboards()
@@ -147,7 +149,7 @@ def _dashboard(
 
 
 def _company(connection: psycopg.Connection) -> str:
-    """Return the name of the company whose Pipedrive was read last; empty where no run has said it."""
+    """Return the name of the company whose Pipedrive was read last; empty if no run has recorded it."""
     found = connection.execute(
         "select company_name from marts.load_completeness where company_name is not null"
         " order by last_run_at desc nulls last limit 1"
@@ -156,7 +158,7 @@ def _company(connection: psycopg.Connection) -> str:
 
 
 def _choices(tables: Mapping[str, Table], column: str) -> list[str]:
-    """Return the values of a column in all rows that have it."""
+    """Return the distinct values of a column in all rows that have it."""
     found = {
         value
         for table in tables.values()
@@ -179,7 +181,7 @@ MORE_THAN_CHANCE = {
 
 
 def _words(influence: Influence) -> dict[str, tuple[Any, str]]:
-    """Return what stands for the words in braces, each with its format."""
+    """Return the replacements of the words in braces, each with its format."""
     return {
         "field": (influence.field, "text"),
         "bits": (influence.bits, "bits"),

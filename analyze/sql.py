@@ -1,11 +1,11 @@
-"""A chart as one statement of Postgres, which says the same as the page."""
+"""A chart as one statement for Postgres, which gives the same figures as the page."""
 
 from collections.abc import Mapping
 
 from analyze.definitions import Chart, Measure, Rows, words
 
 FILTERS = {"pipeline": "pipeline = {}", "owner": "owner = {}", "currency": "currency = {}"}
-"""Conditions of the filters that are columns, around what the value is called."""
+"""Conditions of the filters for columns, around the name of the value."""
 
 
 def statement(
@@ -22,13 +22,14 @@ def statement(
 
     Args:
         chart: The chart.
-        rows: Its rows.
+        rows: The rows of the chart.
         columns: The names of the columns of its rows.
-        values: What stands for each filter that is set (`pipeline`, `owner`, `currency`, `from`, `to`): a
-            placeholder or a literal. Without `currency`, amounts are those in the reporting currency.
-        condition: How a filter's condition is written; Metabase has brackets for those that may be absent.
-        language: The language of the words instead of values; None: the values themselves.
-        has_closing: Whether a bridge ends with what its steps add up to.
+        values: The placeholder or literal of each filter that is set (`pipeline`, `owner`, `currency`,
+    `from`, `to`).
+            Without `currency`, amounts are those in the reporting currency.
+        condition: Formats a filter's condition; Metabase puts optional ones in brackets.
+        language: The language of the words instead of values; None means the values themselves.
+        has_closing: Whether a bridge ends with the sum of its steps.
     """
     currency = chart.money == "chosen" and "currency" in values
     conditions = [
@@ -56,7 +57,9 @@ def statement(
 
 
 def value_in_words(column: str, set_of_words: str, language: str) -> str:
-    """Return SQL of a column's value as readers see it: the value itself where there is no word for it."""
+    """Return SQL for a column's value as readers see it, which is the value itself if there is no word for
+    it.
+    """
     known = words()[set_of_words].items()
     cases = " ".join(
         f"when {literal(value)} then {literal(getattr(text, language))}" for value, text in known
@@ -65,12 +68,12 @@ def value_in_words(column: str, set_of_words: str, language: str) -> str:
 
 
 def literal(value: str) -> str:
-    """Return a text as SQL."""
+    """Return a text as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def _bounds(chart: Chart, values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the conditions of the period that is chosen, by the name of the filter."""
+    """Return the conditions of the chosen period by the name of the filter."""
     signs = {"from": ">=", "to": "<="}
     given = [name for name in signs if chart.period and name in values]
     return [(name, f"{chart.period} {signs[name]} {values[name]}") for name in given]
@@ -79,7 +82,7 @@ def _bounds(chart: Chart, values: Mapping[str, str]) -> list[tuple[str, str]]:
 def _bridge(
     chart: Chart, columns: set[str], values: Mapping[str, str], condition: str, has_closing: bool
 ) -> list[str]:
-    """Return the rows of the period, with all before it as `opening` and all to its end as `closing`."""
+    """Return the rows of the period, with all before it as `opening` and all up to its end as `closing`."""
     others = ", ".join(sorted(columns - {chart.bridge or ""}))
     bounds = _bounds(chart, values)
     within = [condition.format(text) for _, text in bounds]
@@ -122,7 +125,7 @@ def _expression(name: str, chart: Chart, columns: set[str], currency: bool) -> s
 
 
 def amount(measure: Measure, chart: Chart, columns: set[str], currency: bool) -> str:
-    """Return the column that a sum or a median is taken of, which depends on the currency where it is money."""
+    """Return the column of a sum or median, which depends on the currency if it is an amount."""
     column = measure.sum or measure.median or ""
     converted = f"reporting_{column}"
     is_converted = chart.money == "chosen" and not currency and converted in columns

@@ -1,4 +1,4 @@
-"""The account that is read: a sandbox in a process of its own, or a recording of one."""
+"""The account to read: a sandbox in its own process, or a recording of one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Account:
         self.config.write_text(json.dumps({"api_url": url, "api_token": "sandbox-token"}))
 
     def control(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
-        """Use a control of the sandbox: by POST with a body, else by GET, unless another method is given."""
+        """Use a control of the sandbox: by POST with a body, otherwise by GET, unless another method is
+        given.
+        """
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = Request(self.url + path, data=data, headers=headers, method=method)
@@ -35,13 +37,13 @@ class Account:
             return json.loads(answer.read() or b"null")
 
     def spent(self) -> dict[str, int]:
-        """API tokens spent since the last call, by endpoint."""
+        """Return the API tokens spent since the last call, by endpoint."""
         endpoints = self.control("/sandbox/stats")["endpoints"]
         self.control("/sandbox/stats/reset", {})
         return {endpoint: numbers["tokens"] for endpoint, numbers in endpoints.items()}
 
     def select(self, *streams: str) -> None:
-        """Have the tap read these streams only."""
+        """Make the tap read only these streams."""
         catalog = self.folder / "catalog.json"
         run(
             [BIN / "tap-pipedrive", "--config", self.config, "--discover"], stdout=catalog, folder=self.folder
@@ -54,7 +56,7 @@ class Account:
         catalog.write_text(json.dumps(found))
 
     def tap(self, state: Path | None = None) -> Command:
-        """The tap's command, with what was selected."""
+        """Return the tap's command with the selection."""
         command: list[str | Path] = [BIN / "tap-pipedrive", "--config", self.config]
         if (catalog := self.folder / "catalog.json").exists():
             command += ["--catalog", catalog]
@@ -70,7 +72,7 @@ class Account:
 
 @contextmanager
 def sandbox(folder: Path, deals: int, *options: str) -> Iterator[Account]:
-    """An account of that size; unset custom fields are left out, as Pipedrive does."""
+    """Serve an account of that size; unset custom fields are left out, as in Pipedrive."""
     command: list[str | Path] = [BIN / "pipedrive-sandbox", "serve", "--port", "0", "--deals", str(deals)]
     command += ["--unset-fields", "absent", "--daily-budget", "1000000000", *options]
     with served(folder, command) as url:
@@ -79,7 +81,7 @@ def sandbox(folder: Path, deals: int, *options: str) -> Iterator[Account]:
 
 @contextmanager
 def recording(folder: Path, deals: int) -> Iterator[Account]:
-    """The deals of such an account from memory: what the server takes does not count."""
+    """Serve the deals of such an account from memory, so that the server's time does not count."""
     (folder / "pages").mkdir()
     with sandbox(folder, deals, "--burst", str(UNLIMITED)) as account:
         replay: Command = [BIN / "python", HERE / "replay.py", account.url, folder / "pages"]
@@ -92,7 +94,7 @@ def recording(folder: Path, deals: int) -> Iterator[Account]:
 
 @contextmanager
 def served(folder: Path, command: Command) -> Iterator[str]:
-    """A server for a while; it writes its address into a file when it is ready."""
+    """Start a server for the duration of the block; it writes its address into a file when it is ready."""
     ready = folder / f"{Path(command[0]).name}.ready"
     ready.unlink(missing_ok=True)
     process = subprocess.Popen(

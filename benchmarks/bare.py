@@ -1,4 +1,4 @@
-"""What nobody can go below: a loop without a tap around it, and a downloader without one.
+"""Lower bounds of the cost: a loop without a tap, and a downloader without one.
 
 python benchmarks/bare.py loop FOLDER               decodes pages, writes their records as messages
 python benchmarks/bare.py download URL LIST …       downloads lists in parallel, and nothing else
@@ -22,11 +22,11 @@ from tap_pipedrive.listings import HttpListing
 from tap_pipedrive.streams import STREAMS
 
 BURST, WINDOW_SECONDS = 20, 2.15
-"""Requests in a window, which is a little longer than Pipedrive's: they do not arrive as evenly as they leave."""
+"""Requests in a window, which is a little longer than Pipedrive's because requests arrive unevenly."""
 
 
 class Window:
-    """Lets so many requests through in so many seconds."""
+    """Limits the requests within a number of seconds."""
 
     def __init__(self) -> None:
         self._sent: deque[float] = deque([0.0] * BURST, BURST)
@@ -40,13 +40,13 @@ class Window:
 
 @click.group()
 def main() -> None:
-    """The limits."""
+    """Measure lower bounds."""
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def loop(folder: Path) -> None:
-    """Decode pages of deals and write each record as a RECORD message; say how long it took, at best."""
+    """Decode pages of deals and write each record as a RECORD message; print the shortest time."""
     decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
     head, tail = b'{"type":"RECORD","stream":"deals","record":', b',"version":1}\n'
     pages = [path.read_bytes() for path in sorted(folder.iterdir())]
@@ -66,9 +66,9 @@ def loop(folder: Path) -> None:
 @click.argument("url")
 @click.argument("names", nargs=-1)
 def download(url: str, names: tuple[str, ...]) -> None:
-    """Download the lists of streams and what their custom fields mean, a thread for each list.
+    """Download the lists of streams and the definitions of their custom fields, with a thread for each list.
 
-    No faster than 20 requests in 2 seconds allow.
+    The limit is 20 requests in 2 seconds.
     """
     window = Window()
     streams = [stream for stream in STREAMS if vars(stream)["name"] in names]
@@ -87,7 +87,7 @@ def _walk(window: Window, url: str, listing: HttpListing) -> None:
     while True:
         window.wait()
         answer = session.get(url + listing.path, params=params, timeout=60)
-        if answer.status_code == 429:  # a busy machine held a request back until the next window
+        if answer.status_code == 429:  # a busy machine delayed a request until the next window
             continue
         answer.raise_for_status()
         more = msgspec.json.decode(answer.content)["additional_data"]

@@ -1,8 +1,9 @@
-"""Measure everything, print it, and write it into README.md.
+"""Measures everything, prints it, and writes it into README.md.
 
     python benchmarks/bench.py [quick]
 
-Each measurement is a module with a function `measure`: rows for the table of goals, and its own tables.
+Each measurement is a module with a function `measure`, which returns rows for the table of goals, and its own
+tables.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SIZES = {
     "full": (5_000, 10_000, 2_000, len(warehouse.ALTERNATIVES), 50_000),
     "quick": (2_000, 1_000, 300, 3, 2_000),
 }
-"""Deals on the hot path, end to end, for the tokens; settings of the target to try; deals to model."""
+"""Deals on the hot path, end to end, and for the tokens; settings of the target to try; deals to model."""
 
 README = HERE / "README.md"
 

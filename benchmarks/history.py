@@ -1,10 +1,11 @@
-"""What the modes of `history` cost in tokens, and what each of them misses, by how often one runs.
+"""The cost of the modes of `history` in tokens, and what each of them misses, by how often the tap runs.
 
     python benchmarks/history.py [deals]
 
-An account lives through the same working day for each interval: people move, price, date, hand over, win and
-lose deals, and often correct themselves within minutes. After each interval the tap runs. Without a log, what the
-models know is each deal as it was at each run (`deal_versions`): of several changes between two runs the last one.
+An account has the same working day for each interval: people move, price, date, hand over, win and lose
+deals, and often correct themselves within minutes. After each interval the tap runs. Without a log, the
+models know each deal as it was at each run (`deal_versions`): of several changes between two runs, only the
+last one.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ INTERVALS = {"15 minutes": timedelta(minutes=15), "4 hours": timedelta(hours=4)}
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
 DAY = timedelta(hours=12)
 SHARE = 0.6
-"""Changes by people in the day, as a share of the open deals."""
+"""Manual changes per day as a share of the open deals."""
 CORRECTED = 0.3
-"""Share of the changes that are followed by another of the same kind, after ten minutes on average."""
+"""The share of changes that are followed by another of the same kind, after ten minutes on average."""
 KINDS = {"stage_id": 50, "value": 15, "expected_close_date": 15, "status": 15, "user_id": 5}
-"""What changes, by its name in the log, and how often of a hundred times."""
+"""The changed fields by their names in the log, with their frequency in percent."""
 LOG = "changelog"
-"""Part of the endpoint's name that only a history asks."""
+"""The part of an endpoint's name that only histories use."""
 PRICE = 20
 """Tokens of a deal's log."""
 
@@ -41,27 +42,27 @@ Row = dict[str, Any]
 
 
 class Seen(NamedTuple):
-    """What became of a day at an interval."""
+    """The results of a day at one interval."""
 
     first_tokens: int
-    """Of the log of all deals that ever changed, when it is read for the first time."""
+    """Tokens for the log of all deals that ever changed, when it is read for the first time."""
     first_stage_tokens: int
-    """Of the log of those that ever moved."""
+    """Tokens for the log of those that ever moved."""
     log_tokens: int
-    """Of the log of deals that changed, in the day."""
+    """Tokens for the log of deals that changed during the day."""
     stage_tokens: int
-    """Of the log of those of them that moved."""
+    """Tokens for the log of those of them that moved."""
     other_tokens: int
-    """Of the list of deals, in the day."""
+    """Tokens for the list of deals during the day."""
     runs: int
     changes: dict[str, int]
-    """Changes in the day, by field."""
+    """Changes during the day by field."""
     logged: dict[str, int]
-    """Those that the tap has read from the log."""
+    """Changes that the tap has read from the log."""
     versioned: dict[str, int]
-    """Those that the deals at each run tell of."""
+    """Changes that follow from the deals at each run."""
     exact: dict[str, int]
-    """Those of them of which the deal tells the very second."""
+    """Changes of these whose exact second the deal records."""
 
 
 def main() -> None:
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def measure(account: Account, folder: Path, interval: timedelta) -> Seen:
-    """Live through the day, and run the tap after each interval."""
+    """Simulate the day, and run the tap after each interval."""
     account.select("deals", "deal_changes")
     account.config.write_text(json.dumps(json.loads(account.config.read_text()) | {"history": "all"}))
     state, read = folder / "state.json", set[tuple[int, int]]()
@@ -139,7 +140,7 @@ def tap(account: Account, folder: Path, state: Path) -> set[tuple[int, int]]:
 
 
 def log(account: Account) -> list[Row]:
-    """The account's change log, each deal's lines numbered from the oldest."""
+    """Return the account's change log, with each deal's lines numbered from the oldest."""
     numbers: dict[int, int] = defaultdict(int)
     lines = account.control("/sandbox/truth/deal_changes")
     for line in lines:
@@ -149,12 +150,12 @@ def log(account: Account) -> list[Row]:
 
 
 def deals_of(account: Account) -> dict[int, Row]:
-    """The account's deals."""
+    """Return the account's deals."""
     return {row["id"]: row for row in account.control("/sandbox/truth/deals")}
 
 
 def day(rng: Random, deals: dict[int, Row], stages: list[Row]) -> Iterator[tuple[Any, ...]]:
-    """Yield what people do in the day: when, and the control that does it, with body and method."""
+    """Yield the manual changes of the day: time, and the control for it with body and method."""
     waiting = [row for row in deals.values() if row["status"] == "open" and not row["is_archived"]]
     events = []
     for _ in range(round(len(waiting) * SHARE)):
@@ -181,19 +182,19 @@ def _change(rng: Random, deal: Row, kind: str, stages: list[Row]) -> tuple[str, 
 
 
 def let_time_pass(account: Account, moment: datetime) -> None:
-    """Have the account's clock at the moment, or later if it is."""
+    """Advance the account's clock to the moment, unless it is later already."""
     now = datetime.fromisoformat(account.control("/sandbox/clock")["now"]).astimezone(UTC)
     if moment > now:
         account.control("/sandbox/clock", {"advance_seconds": (moment - now).total_seconds()})
 
 
 def counted(lines: list[Row]) -> dict[str, int]:
-    """Number of lines by field."""
+    """Return the number of lines by field."""
     return {kind: sum(line["field_key"] == kind for line in lines) for kind in KINDS}
 
 
 def in_versions(lines: list[Row], versions: list[dict[int, Row]]) -> tuple[dict[str, int], dict[str, int]]:
-    """Changes that deals at each run tell of, and those whose second they tell, by field."""
+    """Return by field the changes that follow from deals at each run, and those whose second they record."""
     known, exact = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
     times = {"stage_id": "stage_change_time", "status": "close_time"}
     changed = {
@@ -211,7 +212,7 @@ def in_versions(lines: list[Row], versions: list[dict[int, Row]]) -> tuple[dict[
 
 
 def report(deals: int, seen: dict[str, Seen]) -> str:
-    """The tables, in Markdown."""
+    """Return the tables in Markdown."""
     tokens, misses = [], []
     for name, found in seen.items():
         tokens.append(

@@ -1,4 +1,4 @@
-"""The tap alone: rows per second against a bare loop, memory and time at ten times the rows, start-up."""
+"""The tap alone: rows per second compared with a bare loop, memory and time at ten times the rows, start-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from measure import BIN, HERE, Cost, run, table
 
 
 def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
-    """Rows for the table of goals, and a table of its own."""
+    """Return rows for the table of goals, and a separate table."""
     sizes = (deals, 10 * deals)
     taps: list[Cost] = []
     for size in sizes:
@@ -47,7 +47,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
 
 
 def describe(pages: Path) -> str:
-    """What a deal is."""
+    """Describe the deals."""
     page = next(iter(sorted(pages.iterdir()))).read_bytes()
     deals = msgspec.json.decode(page)["data"]
     keys = {key for deal in deals for key in deal["custom_fields"]}

@@ -1,4 +1,4 @@
-"""What a command costs, and tables of it."""
+"""The cost of a command, and tables of it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ Command = Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took, its children included."""
+    """The cost of a command, including its child processes."""
 
     wall: float
     """Seconds."""
 
     cpu: float
-    """Seconds of the processor, in user and in system mode."""
+    """CPU seconds in user and system mode."""
 
     memory: float
-    """MB, at the peak of the largest process."""
+    """The peak memory of the largest process in MB."""
 
 
 class Failed(Exception):
-    """A command that should have worked did not."""
+    """A command failed that should have worked."""
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """That of a user: no settings of plugins but the given ones, and compiled modules are kept."""
+    """Return a user's environment: only the given settings of plugins, and compiled modules are kept."""
     ours = ("TAP_", "TARGET_", "MELTANO_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | dict(
         extra or {}
@@ -54,9 +54,9 @@ def run(
     env: Mapping[str, str] | None = None,
     at: Path | None = None,
 ) -> list[Cost]:
-    """Run commands as a pipe, their logs in a folder; return the cost of each.
+    """Run commands as a pipe with their logs in a folder, and return the cost of each.
 
-    Wall times are from the start of the first command. Raises Failed with the end of a log.
+    Wall times are measured from the start of the first command. Raises Failed with the end of a log.
     """
     logs = [folder / f"{position}.log" for position in range(len(commands))]
     processes: list[subprocess.Popen[bytes]] = []
@@ -75,7 +75,7 @@ def run(
                     cwd=at,
                 )
             if source and source is not first:
-                source.close()  # its reader is another process
+                source.close()  # another process reads it
             source = process.stdout
             processes.append(process)
     costs = []
@@ -91,7 +91,7 @@ def run(
 
 
 def machine() -> str:
-    """The facts without which a number says nothing."""
+    """Return the facts about the machine that the numbers depend on."""
     models = [line.split(":")[1].strip() for line in cpuinfo() if line.startswith("model name")]
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
@@ -106,6 +106,6 @@ def cpuinfo() -> list[str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows as a Markdown table."""
+    """Return rows as a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,8 +1,10 @@
-"""dbt on a large account: all models and their tests, the first time and again, and the page of the dashboards.
+"""dbt on a large account: all models with their tests, for the first time and again, and the page of the
+dashboards.
 
     python benchmarks/models.py 5000 50000 [--against CHECKOUT]
 
-By itself it prints the models of these accounts, beside those of another checkout of this project if one is named.
+Run directly, it prints the models of these accounts, beside those of another checkout of this project if one
+is given.
 """
 
 from __future__ import annotations
@@ -38,19 +40,19 @@ class Build:
     """That of dbt."""
 
     postgres: float
-    """Seconds of the processor that Postgres took meanwhile."""
+    """CPU seconds of Postgres during the build."""
 
     models: dict[str, tuple[str, float]]
-    """How each model is kept, and the seconds it took, of which four run at a time."""
+    """The materialization of each model, and its seconds; four models run at a time."""
 
 
 @dataclass(frozen=True)
 class Modelled:
-    """What came of an account."""
+    """The results for one account."""
 
     rows: int
     size: int
-    """MB of the database before the first build."""
+    """The size of the database in MB before the first build."""
 
     first: Build
     again: Build
@@ -58,14 +60,14 @@ class Modelled:
     """The first build of another checkout."""
 
     page: int
-    """Bytes of the page of the dashboards."""
+    """The size of the dashboards' page in bytes."""
 
     page_cpu: float
-    """Seconds of the processor that writing it took, without Postgres."""
+    """CPU seconds for writing the page, without Postgres."""
 
 
 def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
-    """Rows for the table of goals, and a table of the slowest models."""
+    """Return rows for the table of goals, and a table of the slowest models."""
     found = model(folder, deals)
     goals = [
         [f"`dbt build` on {deals:,} deals", f"{found.first.cost.wall:.0f} s", "< 120 s, on 50,000"],
@@ -80,7 +82,7 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
 
 
 def report(deals: int, found: Modelled) -> str:
-    """The costs, and the slowest models."""
+    """Return the costs and the slowest models."""
     builds = {"first build": found.first, "again": found.again} | (
         {"the other checkout": found.other} if found.other else {}
     )
@@ -153,7 +155,7 @@ def model(folder: Path, deals: int, against: Path | None = None) -> Modelled:
 
 
 def build(folder: Path, connection: dict[str, Any], checkout: Path) -> Build:
-    """`dbt build` as Meltano runs it, with the models of a checkout."""
+    """Run `dbt build` as Meltano does, with the models of a checkout."""
     env = environment(
         {
             "DBT_TARGET_PATH": str(folder / "dbt"),
@@ -181,13 +183,13 @@ def build(folder: Path, connection: dict[str, Any], checkout: Path) -> Build:
 
 
 def connected(connection: dict[str, Any]) -> psycopg.Connection:
-    """A connection to a database."""
+    """Return a connection to a database."""
     names = {"database": "dbname"}
     return psycopg.connect(**{names.get(name, name): value for name, value in connection.items()})
 
 
 def cpu_of_postgres(connection: dict[str, Any]) -> float:
-    """Seconds of the processor that the server and all its processes that have ended have taken."""
+    """Return the CPU seconds of the server, including its processes that have ended."""
     with connected(connection) as database:
         (data,) = database.execute("show data_directory").fetchone() or ("",)
     process = Path(data, "postmaster.pid").read_text().split()[0]
@@ -196,7 +198,7 @@ def cpu_of_postgres(connection: dict[str, Any]) -> float:
 
 
 def contents(connection: dict[str, Any]) -> tuple[int, int]:
-    """Rows of the raw tables, and MB of them all."""
+    """Return the number of rows of the raw tables, and their size in MB."""
     with connected(connection) as database:
         tables = database.execute("select tablename from pg_tables where schemaname = 'pipedrive'").fetchall()
         rows = 0

@@ -1,4 +1,4 @@
-"""Over a slow network: a full load of the big lists against a bare downloader, and what runs cost in tokens."""
+"""A full load of the big lists over a slow network compared with a bare downloader, and the tokens of runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from measure import BIN, HERE, Command, Cost, run, table
 
 LATENCY_SECONDS = 0.15
 WINDOW_SECONDS = 2.5
-"""After this the burst window has forgotten the run before."""
+"""Seconds after which requests of an earlier run are outside the burst window."""
 
 
 def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
-    """Rows for the table of goals, and a table of its own."""
+    """Return rows for the table of goals, and a separate table."""
     with sandbox(folder, deals, "--burst", "20") as account:
         account.select(*BIG_LISTS)
         account.read()  # the sandbox renders each page once

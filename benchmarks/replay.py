@@ -1,8 +1,8 @@
-"""A server that hands every request on once, keeps the answer, and from then on answers from memory.
+"""A server that forwards each request once, keeps the answer, and then answers from memory.
 
     python benchmarks/replay.py http://127.0.0.1:8765 FOLDER --ready-file ready.json
 
-Pages of deals are also kept as files in the folder, for the bare loop.
+Pages of deals are also stored as files in the folder, for the bare loop.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(origin: str, folder: Path, ready_file: Path) -> None:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         ready_file.write_text(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}))

@@ -1,4 +1,4 @@
-"""What a full load of the tap's own choice of streams costs in API tokens, and a run with nothing new."""
+"""The cost in API tokens of a full load of the default streams, and of a run without changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE_ITEMS = "GET /api/v2/deals/products"
 
 
 def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
-    """Rows for the table of goals, and a table of its own."""
+    """Return rows for the table of goals, and a separate table."""
     messages, state = folder / "messages.jsonl", folder / "state.json"
     with sandbox(folder, deals, "--burst", str(UNLIMITED)) as account:
         run(account.tap(), stdout=messages, folder=folder)

@@ -1,4 +1,4 @@
-"""Into Postgres: by hand, with Meltano, and the target alone with other settings."""
+"""Loading into Postgres: by hand, with Meltano, and the target alone with other settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALTERNATIVES: dict[str, dict[str, Any]] = {
 
 
 class Target:
-    """target-postgres as meltano.yml configures it, each run into an empty database of its own."""
+    """target-postgres as meltano.yml configures it; each run loads into its own empty database."""
 
     def __init__(self, postgres: Warehouse, folder: Path) -> None:
         self.plugin = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"][0]
@@ -41,7 +41,7 @@ class Target:
         self.count = 0
 
     def connection(self) -> dict[str, Any]:
-        """How to reach a new database."""
+        """Return the connection of a new database."""
         self.count += 1
         url = urlsplit(self.postgres.create_database(f"bench_{self.count}"))
         return {
@@ -60,7 +60,7 @@ class Target:
 
 
 def measure(folder: Path, deals: int, alternatives: int) -> tuple[list[list[str]], str]:
-    """Rows for the table of goals, and tables of its own. The first so many alternatives are tried."""
+    """Return rows for the table of goals, and tables. Only the first `alternatives` settings are tried."""
     run([BIN / "meltano", "install", "extractor", "tap-pipedrive"], folder=folder, at=ROOT)
     run([BIN / "meltano", "install", "loader", "target-postgres"], folder=folder, at=ROOT)
     with Warehouse(folder / "home") as postgres, sandbox(folder, deals, "--burst", "20") as account:
@@ -110,7 +110,7 @@ def measure(folder: Path, deals: int, alternatives: int) -> tuple[list[list[str]
 
 
 def with_meltano(account: Account, target: Target, folder: Path) -> tuple[Cost, Cost]:
-    """`meltano run` in a copy of the project with a state of its own, and again with nothing new."""
+    """Run `meltano run` in a copy of the project with its own state, and again without changes."""
     project = folder / "project"
     (project / ".meltano").mkdir(parents=True)
     shutil.copy(ROOT / "meltano.yml", project)

@@ -1,9 +1,9 @@
--- The roles of the warehouse: each may do its work, and nothing else.
+-- The roles of the warehouse, each with only the rights that it needs.
 --
 --   loader        writes the raw tables (target-postgres)        owns the schemas pipedrive and hubspot
 --   transformer   reads the raw tables, builds the models (dbt)  owns seeds, staging, intermediate, snapshots, marts, compat
 --   bi            reads the marts                                owns nothing
---   orchestrator  keeps what Meltano, Airflow and Metabase know  owns the databases of these names
+--   orchestrator  stores data of Meltano, Airflow and Metabase   owns the databases of these names
 --
 -- psql 15 or newer runs it, connected to the warehouse's database as its owner with the right to create roles and
 -- databases, or as a superuser:
@@ -11,8 +11,8 @@
 --   psql --no-psqlrc --file deploy/roles.sql
 --
 -- It can be run again at any time: after a change of a password, a restored database, or an upgrade. Passwords come from
--- the variables LOADER_PASSWORD, TRANSFORMER_PASSWORD, BI_PASSWORD and ORCHESTRATOR_PASSWORD; one that is not set stays as
--- it is. What an earlier user of the pipeline owns in these schemas goes to the new owners.
+-- the variables LOADER_PASSWORD, TRANSFORMER_PASSWORD, BI_PASSWORD and ORCHESTRATOR_PASSWORD; the password of an unset
+-- variable is not changed. Objects of an earlier user of the pipeline in these schemas go to the new owners.
 \set ON_ERROR_STOP on
 \set raw_schema pipedrive
 \set hubspot_schema hubspot
@@ -43,7 +43,8 @@ alter role bi password :'bi_password';
 alter role orchestrator password :'orchestrator_password';
 \endif
 
--- Who is no superuser gives things to a role only as its member; Postgres 16 and newer make nobody one unasked.
+-- Without superuser rights, one can transfer objects only to a role of which one is a member. Since Postgres 16 the
+-- creator of a role is not a member by default.
 select format('grant %I to current_user', wanted)
 from unnest(array['loader', 'transformer', 'orchestrator']) as wanted
 where not (select rolsuper from pg_roles where rolname = current_user)
@@ -59,7 +60,7 @@ from unnest(array['meltano', 'airflow', 'metabase']) as wanted
 where not exists (select from pg_database where datname = wanted)
 \gexec
 revoke all on database meltano, airflow, metabase from public;
-select 'grant pg_monitor to orchestrator'  -- for the exporter of Postgres' own figures
+select 'grant pg_monitor to orchestrator'  -- for the exporter of Postgres' statistics
 where pg_has_role('pg_monitor', 'member with admin option') and not pg_has_role('orchestrator', 'pg_monitor', 'member')
 \gexec
 
@@ -92,7 +93,7 @@ join pg_class on relnamespace = nspname::regnamespace
 where relkind in ('r', 'p', 'v', 'm') and relowner = former and former <> wanted::regrole
 \gexec
 
--- Who reads what somebody else writes, also tables and views that do not exist yet.
+-- Rights to read objects of other roles, including tables and views that do not exist yet.
 create temporary table readers on commit drop as
 select nspname, wanted as writer, 'transformer' as reader from owners where wanted = 'loader'
 union all

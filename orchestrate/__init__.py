@@ -1,1 +1,1 @@
-"""What runs the pipeline: `make run` and its relatives, and what each of its Meltano processes does first."""
+"""Programs that run the pipeline: `make run` and similar commands, and the start of each Meltano process."""

@@ -1,6 +1,6 @@
-"""`make check-account`: which uncertain facts about Pipedrive's API hold on the account in .env.
+"""`make check-account` finds out which uncertain facts about Pipedrive's API hold for the account in .env.
 
-It reads only, costs 82 API tokens at most, and writes a file without personal data, for a bug report.
+It only reads, costs at most 82 API tokens, and writes a file without personal data for a bug report.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ FOUND = RUN / "account-check.json"
 
 @click.command()
 def main() -> None:
-    """Ask the account, and say where the file is."""
+    """Check the account, and print where the file is."""
     variables = environment.settings()
     masking.learn(variables)
     environment.check(variables)

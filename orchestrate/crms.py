@@ -1,4 +1,4 @@
-"""What `make run` has to know of each CRM that it can read."""
+"""The properties of each CRM that `make run` can read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,47 +6,47 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Crm:
-    """A CRM, its plugins in meltano.yml, and its sandbox."""
+    """A CRM with its plugins in meltano.yml and its sandbox."""
 
     name: str
     credentials: tuple[tuple[str, ...], ...]
-    """Variables that name an account: all of one of these groups."""
+    """Groups of variables; an account is configured if all variables of one group are set."""
     plugins: tuple[str, ...]
-    """What has to be installed, the extractor first."""
+    """The plugins to install, the extractor first."""
     demo_plugins: tuple[str, ...]
-    """What has to be installed for the demo."""
+    """The plugins to install for the demo."""
     jobs: tuple[str, str]
-    """Its job, and that of the demo."""
+    """The names of the job and of the demo's job."""
     loader: str
     schema: str
     schema_variable: str
-    """The loader's setting that names another schema."""
+    """The loader's setting for the schema."""
     outdated: tuple[str, str] | None
-    """A table and a column by which the tables of an earlier tap are known, which this one cannot go on with."""
+    """A table and a column that identify the tables of an earlier tap, which this one cannot continue."""
     sandbox: tuple[str, ...]
-    """The command, and the options that make a demo of it."""
+    """The sandbox's command, with its options for the demo."""
     sandbox_variables: Mapping[str, str]
-    """Variables that lead the demo's extractor there, and what of the sandbox's address they are."""
+    """Variables with the sandbox's address for the demo's extractor, and the part of the address in each."""
     progress: tuple[str, ...]
-    """What is worth showing of the tap's log."""
+    """A pattern of the tap's log messages that a run shows."""
     figures: str
-    """The mart with the figures to print."""
+    """The mart with the headline figures to print."""
     example: str
-    """A mart to look at."""
+    """A mart that users are told to look at."""
     summary: str | None
-    """The model that says in words how complete the tables are."""
+    """The model that describes in words how complete the tables are."""
 
     def has_account(self, environment: Mapping[str, str]) -> bool:
-        """Whether the environment names an account."""
+        """Return whether the environment has the variables of an account."""
         return any(all(environment.get(name) for name in names) for names in self.credentials)
 
     @property
     def tap(self) -> str:
-        """Name of the extractor."""
+        """Return the name of the extractor."""
         return self.plugins[0]
 
     def raw_schema(self, environment: Mapping[str, str]) -> str:
-        """Where its raw tables are."""
+        """Return the schema of the raw tables."""
         return environment.get(self.schema_variable) or self.schema
 
 
@@ -64,7 +64,7 @@ CRMS = {
         schema="pipedrive",
         schema_variable="TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA",
         outdated=None,
-        # requests in 2 s, as an app on the largest plan: the history costs a request per deal
+        # requests per 2 s, as for an app on the largest plan, because the history costs a request per deal
         sandbox=("pipedrive-sandbox", "serve", "--burst", "480"),
         sandbox_variables={"TAP_PIPEDRIVE_DEMO_API_URL": "url", "TAP_PIPEDRIVE_DEMO_API_TOKEN": "token"},
         progress=(" rows in ", " rows so far"),
@@ -76,7 +76,7 @@ CRMS = {
         name="HubSpot",
         credentials=(
             ("TAP_HUBSPOT_ACCESS_TOKEN",),
-            ("TAP_HUBSPOT_API_KEY",),  # its name in tap-hubspot 4.5.0
+            ("TAP_HUBSPOT_API_KEY",),  # the column's name in tap-hubspot 4.5.0
             ("TAP_HUBSPOT_CLIENT_ID", "TAP_HUBSPOT_CLIENT_SECRET", "TAP_HUBSPOT_REFRESH_TOKEN"),
         ),
         plugins=("tap-hubspot", "target-postgres", "dbt-postgres"),

@@ -1,4 +1,4 @@
-"""The warehouse: how to connect to it, and whether a run can use it. Checked before a token is spent."""
+"""The warehouse: connecting to it, and checking before a token is spent that a run can use it."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from orchestrate.errors import RunError
 from orchestrate.paths import ROOT, TRANSFORM
 
 VARIABLES = ("HOST", "PORT", "USER", "PASSWORD", "DATABASE")
-"""What target-postgres and dbt read behind TARGET_POSTGRES_."""
+"""Suffixes of the variables TARGET_POSTGRES_… that target-postgres and dbt read."""
 
 OLDEST_VERSION = 14
-"""The oldest Postgres that is still maintained and has all functions that the models use."""
+"""The oldest maintained version of Postgres; it has all functions that the models use."""
 
 LOADING_CONNECTIONS = 4
 THREADS = 4
-"""Connections of the target, and threads of dbt unless DBT_THREADS says otherwise; see docs/operate.md."""
+"""The target's connections, and dbt's threads if DBT_THREADS is not set; see docs/operate.md."""
 
 DEMO_MARK = "Invented data of the sandbox"
-"""Comment on the raw schema that tells a demo's data from an account's."""
+"""The comment on the raw schema that distinguishes a demo's data from an account's."""
 
 
 def variables(**values: object) -> dict[str, str]:
-    """Return a connection as variables, by the lower-case names of `VARIABLES`."""
+    """Return the connection settings in an environment by the lower-case names of `VARIABLES`."""
     return {f"TARGET_POSTGRES_{name}": str(values[name.lower()]) for name in VARIABLES}
 
 
@@ -37,7 +37,7 @@ def connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
     """Connect as target-postgres and dbt do.
 
     Raises:
-        RunError: There is no connection; the sentence says why.
+        RunError: The connection failed; the sentence says why.
     """
     try:
         arguments: dict[str, Any] = connection_arguments({"MELTANO_PROJECT_ROOT": str(ROOT), **environment})
@@ -57,7 +57,9 @@ def connected(environment: Mapping[str, str]) -> Iterator[psycopg.Connection]:
 
 
 def _no_connection(error: psycopg.Error) -> str:
-    """Return a sentence on why there is no connection. libpq tries several addresses, and says so line by line."""
+    """Return a sentence about a failed connection. libpq tries several addresses, and reports them line by
+    line.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = re.sub(r"^connection failed: |^connection to server .*? failed: |^(FATAL|ERROR): +", "", lines[0])
     text = re.sub(r"^(FATAL|ERROR): +", "", text).rstrip(".")
@@ -65,15 +67,15 @@ def _no_connection(error: psycopg.Error) -> str:
 
 
 def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_models: bool) -> None:
-    """Find out whether the load and the models can do their work in the database.
+    """Check that the load and the models can work in the database.
 
     Args:
         environment: The settings.
-        raw_schemas: Where the rows go.
-        has_models: Whether dbt builds the models, too.
+        raw_schemas: The schemas for the raw tables.
+        has_models: Whether dbt builds the models as well.
 
     Raises:
-        RunError: They cannot; the sentence says what is missing.
+        RunError: Something is missing; the sentence says what.
     """
     models = _model_schemas(environment) if has_models else []
     transformer = as_transformer(environment)
@@ -90,7 +92,7 @@ def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_mod
 
 
 def _check(environment: Mapping[str, str], raw_schemas: Sequence[str], model_schemas: Sequence[str]) -> None:
-    """Check that one role can load into some schemas, and build models in others."""
+    """Check that one role can load into some schemas and build models in others."""
     read = [crm.raw_schema(environment) for crm in CRMS.values()] if model_schemas else []
     with connected(environment) as connection:
         for problem in (
@@ -102,10 +104,10 @@ def _check(environment: Mapping[str, str], raw_schemas: Sequence[str], model_sch
 
 
 def refuse_outdated(environment: Mapping[str, str], schema: str, table: str, column: str) -> None:
-    """Refuse to load into the tables of an earlier tap, which are known by a column.
+    """Refuse to load into the tables of an earlier tap, which a column identifies.
 
     Raises:
-        RunError: They are there; the sentence says how to move them aside.
+        RunError: These tables exist; the sentence says how to move them aside.
     """
     with connected(environment) as connection:
         found = connection.execute(
@@ -182,7 +184,9 @@ def _schema_problems(
 def _owner_problems(
     connection: psycopg.Connection, raw_schemas: Sequence[str], model_schemas: Sequence[str], user: str
 ) -> Iterator[str]:
-    """Find tables of ours that somebody else made: only the owner may alter or replace them."""
+    """Find tables of the project that belong to another role, because only the owner may alter or replace
+    them.
+    """
     foreign = connection.execute(
         "select format('%%I.%%I', nspname, relname), rolname from pg_class "
         "join pg_namespace on pg_namespace.oid = relnamespace join pg_roles on pg_roles.oid = relowner "
@@ -218,11 +222,11 @@ def _reading_problems(connection: psycopg.Connection, schemas: Sequence[str]) ->
 
 
 def _connections(environment: Mapping[str, str]) -> int:
-    """Return how many connections a run needs at a time, one that looks at locks included."""
+    """Return how many connections a run needs at a time, including the one that looks at locks."""
     try:
         threads = int(environment.get("DBT_THREADS") or THREADS)
     except ValueError:
-        raise RunError(f"DBT_THREADS is no number: {environment['DBT_THREADS']}.") from None
+        raise RunError(f"DBT_THREADS is not a number: {environment['DBT_THREADS']}.") from None
     return max(LOADING_CONNECTIONS, threads + 2) + 1
 
 
@@ -264,14 +268,14 @@ def _named(noun: str, names: list[str]) -> str:
 
 
 def _model_names() -> list[str]:
-    """Return the names of all models and seeds, and of the table in which dbt-queue writes down its builds."""
+    """Return the names of all models and seeds, and of the table in which dbt-queue records its builds."""
     models = (TRANSFORM / "models").rglob("*.sql")
     seeds = [path for folder in ("seeds", "rules") for path in (TRANSFORM / folder).glob("*.csv")]
     return sorted(["builds", *(path.stem for path in (*models, *seeds))])
 
 
 def is_empty(environment: Mapping[str, str], schema: str) -> bool:
-    """Return whether nothing was loaded yet: then a state of runs into another database does not count."""
+    """Return whether nothing was loaded yet; a state from runs into another database does not count then."""
     with connected(environment) as connection:
         (count,) = connection.execute(
             "select count(*) from pg_tables where schemaname = %s", [schema]
@@ -283,19 +287,19 @@ def is_empty(environment: Mapping[str, str], schema: str) -> bool:
 
 
 def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> None:
-    """Keep invented data and an account's apart: a demo marks its schema.
+    """Keep invented data and an account's data apart by marking a demo's schema.
 
-    The marts have the customers of all CRMs: invented ones never stand beside those of an account.
+    The marts contain the customers of all CRMs, so invented ones must never be mixed with an account's.
 
     Raises:
-        RunError: The database holds the other kind.
+        RunError: The database contains the other kind of data.
     """
     with connected(environment) as connection:
         marks = _marks(connection, environment)
         for name, mark in marks.items():
             if is_demo != (mark == DEMO_MARK):
                 there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
-                way = "" if is_demo else " `make drop-demo` takes the demo out of it;"
+                way = "" if is_demo else " `make drop-demo` removes the demo from it;"
                 raise RunError(
                     f"The schema {name} of the database holds data of {there}, with which those of {coming} "
                     f"would be mixed.{way} name another database in .env, or `make clean` the embedded one."
@@ -308,13 +312,13 @@ def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> 
 
 
 def drop_demo(environment: Mapping[str, str]) -> list[str]:
-    """Take the demo out of a database: its raw schemas, and what dbt made.
+    """Remove the demo from a database: its raw schemas, and what dbt built.
 
     Returns:
         The names of the schemas that were dropped.
 
     Raises:
-        RunError: There is no demo, or somebody built on its tables.
+        RunError: There is no demo, or other objects depend on its tables.
     """
     with connected(environment) as connection:
         raw = [name for name, mark in _marks(connection, environment).items() if mark == DEMO_MARK]
@@ -333,7 +337,9 @@ def drop_demo(environment: Mapping[str, str]) -> list[str]:
             dependents = "; ".join(
                 (error.diag.message_detail or str(error.diag.message_primary)).splitlines()
             )
-            raise RunError(f"The demo stays: {dependents}. Drop what depends on it first.") from None
+            raise RunError(
+                f"The demo was not removed: {dependents}. Drop the dependent objects first."
+            ) from None
     return empty
 
 
@@ -347,7 +353,7 @@ def _marks(connection: psycopg.Connection, environment: Mapping[str, str]) -> di
 
 
 def _drop(connection: psycopg.Connection, schemas: list[str], condition: str, values: list[Any]) -> None:
-    """Drop tables and views in one statement each, so that they may depend on each other."""
+    """Drop all tables in one statement and all views in another, because they may depend on each other."""
     for kind, relkinds in (("view", "v"), ("table", "rp")):
         found = connection.execute(
             f"select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace "

@@ -1,4 +1,4 @@
-"""The sandbox of the demo: the same account in every run, but for the 1 % that changed since the last."""
+"""The demo's sandbox: each run has the same account, except for 1 % that changed since the last run."""
 
 import json
 import tempfile
@@ -21,10 +21,10 @@ class Demo:
 
     Args:
         crm: The CRM.
-        deals: How many deals it has; everything else scales with it.
+        deals: The number of deals; everything else scales with it.
 
     Raises:
-        RunError: The demo has another size already.
+        RunError: An earlier run made the demo with another size.
     """
 
     def __init__(self, crm: Crm, deals: int) -> None:
@@ -43,7 +43,7 @@ class Demo:
 
     @contextmanager
     def serve(self) -> Iterator[dict[str, str]]:
-        """Start the sandbox, and give the variables that lead to it.
+        """Start the sandbox, and yield the variables with its address.
 
         Raises:
             RunError: The sandbox does not start.

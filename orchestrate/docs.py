@@ -1,6 +1,7 @@
-"""`make docs`: the project's pages as a searchable site, with dbt's page of the models; neither needs a server.
+"""`make docs` builds the project's pages as a searchable site, with dbt's page of the models, without a
+server.
 
-The types of the columns come from the database that `make run` fills; where it was not run, they are left out.
+Column types come from the database that `make run` fills; without a run they are left out.
 """
 
 import shutil
@@ -25,7 +26,7 @@ MODELS = TRANSFORM / "target" / "static_index.html"
 
 @click.command()
 def main() -> None:
-    """Make the site, and say where it is."""
+    """Build the site, and print where it is."""
     end_by_exception()
     say("Writing the pages")
     write_pages(SITE)
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the site without the models. Raises RunError when a page has a fault, such as a broken link."""
+    """Write the site without the models. Raises RunError if a page has a fault, such as a broken link."""
     _run([BIN / "sphinx-build", "-q", "-W", "--keep-going", "-c", ROOT / "docs", ROOT, folder])
     shutil.copy(folder / "README.html", folder / "index.html")
 

@@ -1,4 +1,4 @@
-"""`make drop-demo`: the invented data leave the database."""
+"""`make drop-demo` removes the invented data from the database."""
 
 from contextlib import ExitStack
 
@@ -12,7 +12,7 @@ from orchestrate.warehouse import embedded_postgres
 
 @click.command()
 def main() -> None:
-    """Drop the tables and views of a demo, and say what was dropped."""
+    """Drop the tables and views of a demo, and print the schemas that were dropped."""
     end_by_exception()
     variables = environment.settings()
     with ExitStack() as cleanup:

@@ -1,4 +1,4 @@
-"""The settings of a run: `.env` and the environment, and what is wrong with them."""
+"""The settings of a run from `.env` and the environment, with checks for mistakes."""
 
 import calendar
 import io
@@ -26,13 +26,14 @@ LOOPBACK = "localhost,127.0.0.1,::1"
 OWN_PREFIXES = ("TAP_", "TARGET_")
 
 SDK_VARIABLES = ("LOGLEVEL", "LOG_CONFIG")
-"""What the Singer SDK reads beside the settings, as TAP_PIPEDRIVE_LOGLEVEL."""
+"""Suffixes of variables that the Singer SDK reads besides settings, such as TAP_PIPEDRIVE_LOGLEVEL."""
 
 ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 def settings() -> dict[str, str]:
-    """Return what `.env` and the environment say; the environment wins, and what is empty is not set.
+    """Return the variables of `.env` and the environment; the environment wins, and empty values count as
+    unset.
 
     Raises:
         RunError: `.env` cannot be read.
@@ -44,7 +45,7 @@ def settings() -> dict[str, str]:
 
 
 def ask_loopback_directly(environment: MutableMapping[str, str]) -> None:
-    """Exempt this machine from the proxies of an environment: no proxy can reach the sandbox here."""
+    """Exclude this machine from the proxies of an environment, because no proxy can reach the sandbox here."""
     for name in ("NO_PROXY", "no_proxy"):
         environment[name] = ",".join(filter(None, (environment.get(name), LOOPBACK)))
 
@@ -70,13 +71,13 @@ def _dotenv() -> dict[str, str]:
 
 
 def warnings() -> Iterator[str]:
-    """Yield what a run can live with, but its user should know."""
+    """Yield warnings about settings that do not stop a run."""
     if DOTENV.exists() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield ".env holds secrets, and others on this machine may read it: chmod 600 .env"
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Find the settings that would make a run do something else than its user meant.
+    """Find settings that would make a run do something else than its user meant.
 
     Raises:
         RunError: A variable is unknown, credentials are incomplete, or a value is out of its range.
@@ -126,10 +127,10 @@ def _variable(name: str) -> str:
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
-    """Name variables that nothing reads, if they are meant for this project.
+    """Report variables that nothing reads although they seem to be meant for this project.
 
-    A variable with one of its plugins' names in front is, and so is one that is nearly a known one. Meltano's
-    extras, such as TAP_PIPEDRIVE__SELECT, have a second underscore.
+    These begin with the name of one of its plugins, or nearly equal a known variable. Meltano's extras, such
+    as TAP_PIPEDRIVE__SELECT, have a second underscore.
     """
     known = _known()
     for name in environment:
@@ -141,11 +142,11 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
         nearest = get_close_matches(name, known.names, n=1, cutoff=0 if prefix else 0.85)
         if nearest:
             where = ".env or the environment"
-            yield f"Nothing reads the variable {name} of {where}. Did you mean {nearest[0]}? Else remove it."
+            yield f"Nothing reads the variable {name} of {where}. Did you mean {nearest[0]}? Otherwise remove it."
 
 
 def _incomplete(environment: Mapping[str, str]) -> Iterator[str]:
-    """Name credentials of which a part is missing."""
+    """Report incomplete credentials."""
     for crm in CRMS.values():
         for names in crm.credentials:
             missing = [name for name in names if not environment.get(name)]
@@ -155,10 +156,10 @@ def _incomplete(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
-    """Name settings of the models that dbt would stumble over after the load."""
+    """Report settings of the models with which dbt would fail after the load."""
     zone = environment.get("REPORTING_TIMEZONE", "UTC")
     if zone not in available_timezones():
-        yield f"REPORTING_TIMEZONE is {zone}, which is no time zone: take a name such as America/Sao_Paulo."
+        yield f"REPORTING_TIMEZONE is {zone}, which is not a time zone: take a name such as America/Sao_Paulo."
     currency = environment.get("REPORTING_CURRENCY", "USD")
     if not re.fullmatch(r"[A-Z]{3}", currency):
         yield f"REPORTING_CURRENCY is {currency}: take a code of three capital letters such as BRL."
@@ -168,7 +169,7 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     bands = environment.get("VALUE_BANDS", "1")
     limits = [int(each) for each in bands.split(",") if re.fullmatch(r" *[1-9]\d* *", each)]
     if len(limits) <= bands.count(",") or limits != sorted(set(limits)):
-        yield f"VALUE_BANDS is {bands}: take whole numbers that rise, such as 1000,5000,20000."
+        yield f"VALUE_BANDS is {bands}: use increasing whole numbers, such as 1000,5000,20000."
     hours = environment.get("BUSINESS_HOURS", "09:00-18:00")
     clock = r"([01]\d|2[0-3]):[0-5]\d"
     if not re.fullmatch(rf"{clock}-({clock}|24:00)", hours) or hours[:5] >= hours[6:]:

@@ -1,7 +1,7 @@
-"""`make erase PERSON=…`: a person leaves every table of the warehouse, and the figures stay.
+"""`make erase PERSON=…` removes a person from every table of the warehouse, and keeps the figures.
 
-What leaves is taken out of the raw tables in one transaction, the models are built anew from them, and a search of
-the whole database proves that nothing is left. What was done is written down, without the data, in `erasures`.
+The data are removed from the raw tables in one transaction, the models are rebuilt from them, and a search of
+the whole database proves that nothing is left. The table `erasures` records what was done, without the data.
 """
 
 import json
@@ -55,7 +55,7 @@ create table if not exists {} (
     "--person", envvar="PERSON", required=True, help="Pipedrive's id of the person, or an e-mail address."
 )
 def main(person: str) -> None:
-    """Take a person out of the warehouse, and prove that nothing is left."""
+    """Remove a person from the warehouse, and prove that nothing is left."""
     os.umask(os.umask(0o077) | 0o077)
     end_by_exception()
     variables = environment.settings()
@@ -71,15 +71,15 @@ def main(person: str) -> None:
 
 
 def erase(variables: Mapping[str, str], wanted: str, build: Callable[[], None]) -> Search:
-    """Erase a person, say what was done, and return what a search of the database found afterwards.
+    """Erase a person, print what was done, and return what a search of the database found afterwards.
 
     Args:
         variables: The settings.
         wanted: Pipedrive's id, or an e-mail address.
-        build: Builds the models.
+        build: A function that builds the models.
 
     Raises:
-        RunError: Somebody keeps a table locked, the models cannot be built, or something is left.
+        RunError: Another session keeps a table locked, the models cannot be built, or something is left.
     """
     raw, second = (CRMS[name].raw_schema(variables) for name in ("pipedrive", "hubspot"))
     tax_ids = [each.strip() for each in (variables.get("TAX_ID_COLUMNS") or TAX_IDS).split(",")]
@@ -94,7 +94,9 @@ def erase(variables: Mapping[str, str], wanted: str, build: Callable[[], None]) 
             erasure = _note(loader, raw, person, changed)
         _say_what_was_done(person, changed)
         if not changed and not (found := search(transformer, person)).found:
-            say(f"Searched {found.tables:,} tables with {found.rows:,} rows: nothing is of this person.")
+            say(
+                f"Searched {found.tables:,} tables with {found.rows:,} rows: nothing of this person was found."
+            )
             return found
     say("Building the models")
     build()
@@ -108,8 +110,8 @@ def erase(variables: Mapping[str, str], wanted: str, build: Callable[[], None]) 
     if result.found:
         left = "; ".join(f"{place} ({count})" for place, count in sorted(result.found.items()))
         raise RunError(
-            f"Something is left, or came while the person was erased: {left}. Run it again; what is in tables "
-            "that are not this project's has to be removed by hand."
+            f"Something is left, or was added meanwhile: {left}. Run the command again; rows of tables "
+            "outside this project have to be removed by hand."
         )
     say(f"Searched {result.tables:,} tables with {result.rows:,} rows: nothing is left.")
     return result
@@ -117,7 +119,7 @@ def erase(variables: Mapping[str, str], wanted: str, build: Callable[[], None]) 
 
 @contextmanager
 def _connections(variables: Mapping[str, str]) -> Iterator[tuple[psycopg.Connection, psycopg.Connection]]:
-    """Connect as who loads, and as who builds the models, who may read everything."""
+    """Connect as the role that loads, and as the one that builds the models, which may read everything."""
     with (
         database.connected(variables) as loader,
         database.connected(as_transformer(variables)) as transformer,
@@ -127,23 +129,25 @@ def _connections(variables: Mapping[str, str]) -> Iterator[tuple[psycopg.Connect
 
 @contextmanager
 def _patiently(connection: psycopg.Connection, variables: Mapping[str, str]) -> Iterator[None]:
-    """Change tables in one transaction, and wait for others as long as runs do."""
+    """Change tables in one transaction, and wait for locks as long as runs do."""
     try:
         with connection.transaction():
             connection.execute(f"set local lock_timeout = '{lock_wait(variables)}s'".encode())
             yield
     except psycopg.errors.LockNotAvailable:
         raise RunError(
-            "Somebody keeps a table of the warehouse locked, as a run does that is loading: try again when it "
+            "Another session locks a table of the warehouse, such as a run that is loading: try again when it "
             "has ended. Nothing was changed."
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         said = error.diag.message_primary
-        raise RunError(f"The person cannot be erased: {said}. Use the roles that load and build.") from None
+        raise RunError(
+            f"The person cannot be erased: {said}. Use the roles that load and build the models."
+        ) from None
 
 
 def _forget(loader: psycopg.Connection, raw: str, second: str, person: Forgotten) -> Counter[str]:
-    """Take the person out of the raw tables; return how many rows of which table were changed."""
+    """Remove the person from the raw tables, and return the number of changed rows by table."""
     address = f"{token_hex(8)}@erased.invalid"
     changed: Counter[str] = Counter()
     for schema, crm in ((raw, pipedrive), (second, hubspot)):
@@ -155,7 +159,7 @@ def _forget(loader: psycopg.Connection, raw: str, second: str, person: Forgotten
 
 
 def _note(loader: psycopg.Connection, schema: str, person: Forgotten, changed: Counter[str]) -> str | None:
-    """Write down what is changed, without the data; return the key of the note."""
+    """Record what is changed, without the data, and return the key of the record."""
     if not changed:
         return None
     table = Identifier(schema, "erasures")
@@ -185,7 +189,7 @@ def _say_what_was_done(person: Forgotten, changed: Counter[str]) -> None:
     if person.shared:
         warn(
             f"{len(person.shared)} names, numbers or addresses of the person are also somebody else's: they stay "
-            "in what is theirs."
+            "in their records."
         )
 
 
@@ -212,13 +216,13 @@ def _tables_of(connection: psycopg.Connection, schema: str) -> list[str]:
 
 
 def _renew_statistics(connection: psycopg.Connection, tables: Iterable[str]) -> None:
-    """Have Postgres forget the old versions of rows, and the samples of values by which it plans statements."""
+    """Make Postgres forget the old versions of rows, and the sampled values with which it plans statements."""
     for table in tables:
         connection.execute(SQL("vacuum (analyze) {}").format(Identifier(*table.split(".", 1))))
 
 
 def _renew_pages(variables: Mapping[str, str]) -> None:
-    """Write the pages with names and amounts anew that earlier runs left."""
+    """Rewrite the pages with names and amounts that earlier runs left."""
     (RUN / "review" / "index.html").unlink(missing_ok=True)
     if look.PAGE.exists():
         with database.connected(as_transformer(variables)) as connection:

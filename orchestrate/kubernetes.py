@@ -1,7 +1,7 @@
 """`make kubernetes` and `make kubernetes-down`: the whole stack in a cluster on this machine.
 
-The secrets are those of `.env`. It is for clusters of one machine only, and touches nothing but its own namespace
-there. The volumes stay when the stack goes.
+The secrets are those of `.env`. The commands accept only a cluster on this machine, and change only their own
+namespace there. The volumes stay when the stack is removed.
 """
 
 import shutil
@@ -30,7 +30,7 @@ LOADERS: Mapping[str, str] = {
     "docker-desktop": "",
     "rancher-desktop": "",
 }
-"""How an image gets into a cluster, by the beginning of its context; NAME is what comes after a hyphen."""
+"""Commands that load an image into a cluster, by the prefix of its context; NAME is the part after the hyphen."""
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "pipeline": ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "ORCHESTRATOR_PASSWORD"),
@@ -39,15 +39,15 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     ),
     "services": ("BI_PASSWORD", "GRAFANA_PASSWORD", "POSTGRES_PASSWORD", "REDIS_PASSWORD"),
 }
-"""Variables without which a Secret cannot be made."""
+"""Variables that the Secrets require."""
 
 KINDS = (
     "deployment,statefulset,job,pod,service,configmap,secret,networkpolicy,role,rolebinding,serviceaccount"
 )
-"""What `down` deletes: neither volumes nor the namespace."""
+"""The kinds of resources that `down` deletes; volumes and the namespace stay."""
 
 PATIENCE = "20m"
-"""How long the images may take to be fetched, and the services to start."""
+"""The longest time for fetching the images and starting the services."""
 
 
 @click.group()
@@ -57,7 +57,7 @@ def main() -> None:
 
 @main.command()
 def up() -> None:
-    """Bring the stack up, or up to date."""
+    """Start the stack, or update it."""
     variables = environment.settings()
     masking.learn(variables)
     environment.check(variables)
@@ -68,7 +68,7 @@ def up() -> None:
         _run("/bin/sh", "-e", "-c", load)
     with _written(secrets):
         made = _output("kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(FOLDER))
-    # On the server's side, so that no annotation has a copy of the secrets.
+    # The server applies the manifests, so that no annotation contains a copy of the secrets.
     _run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename=-", text=made)
     for kind in ("statefulset", "deployment"):
         _run(
@@ -81,7 +81,7 @@ def up() -> None:
 
 @main.command()
 def down() -> None:
-    """Take the stack down; its volumes stay."""
+    """Remove the stack; its volumes stay."""
     _loader()
     _run("kubectl", "delete", KINDS, f"--namespace={NAMESPACE}", PART_OF, "--ignore-not-found")
     say(f"The volumes are kept. This deletes them, with all data: kubectl delete namespace {NAMESPACE}")
@@ -91,7 +91,7 @@ def _loader() -> str:
     """Return the command that loads an image into the present cluster, or nothing if none is needed.
 
     Raises:
-        RunError: kubectl is missing, or its context is none of a cluster on this machine.
+        RunError: kubectl is missing, or its context is not a cluster on this machine.
     """
     if shutil.which("kubectl") is None:
         raise RunError("kubectl is not installed: https://kubernetes.io/docs/tasks/tools has it.")
@@ -100,13 +100,13 @@ def _loader() -> str:
         if context == beginning or (beginning.endswith("-") and context.startswith(beginning)):
             return command.replace("NAME", context.removeprefix(beginning))
     raise RunError(
-        f"The context {context} of kubectl is no cluster on this machine ({', '.join(LOADERS)}): choose one with "
-        "`kubectl config use-context`, or start one, as with `minikube start --cpus=4 --memory=8g`."
+        f"The context {context} of kubectl is not a cluster on this machine ({', '.join(LOADERS)}): choose one "
+        "with `kubectl config use-context`, or start one, as with `minikube start --cpus=4 --memory=8g`."
     )
 
 
 def _secrets(variables: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return what each Secret gets of the variables.
+    """Return the content of each Secret from the variables.
 
     Raises:
         RunError: Variables are not set, or have several lines.
@@ -133,7 +133,7 @@ def _secrets(variables: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _settings_of_models() -> set[str]:
-    """Return the variables that dbt reads, but for those of its role, which have other names here."""
+    """Return the variables that dbt reads, except those of its role, which have other names here."""
     utilities = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
     (dbt,) = [each for each in utilities if each["name"] == "dbt-postgres"]
     return {each["env"] for each in dbt["settings"] if "env_aliases" in each} - {
@@ -144,7 +144,7 @@ def _settings_of_models() -> set[str]:
 
 @contextmanager
 def _written(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
-    """Have the files that become Secrets, readable to this user only, for as long as the block lasts."""
+    """Write the files that become Secrets, readable to this user only, and remove them after the block."""
     files = {FOLDER / f"{name}.secret.env": values for name, values in secrets.items()}
     try:
         for file, values in files.items():
@@ -158,20 +158,20 @@ def _written(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
 
 
 def _run(*command: str, text: str | None = None) -> None:
-    """Run a command that prints for itself.
+    """Run a command that prints its own output.
 
     Raises:
-        RunError: It failed.
+        RunError: The command failed.
     """
     if subprocess.run(command, cwd=ROOT, input=text, text=True, check=False).returncode:
-        raise RunError(f"This failed, and has said why above: {_words(command)}")
+        raise RunError(f"This command failed, and printed the reason above: {_words(command)}")
 
 
 def _output(*command: str) -> str:
-    """Return what a command prints.
+    """Return the output of a command.
 
     Raises:
-        RunError: It failed.
+        RunError: The command failed.
     """
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:

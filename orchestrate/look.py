@@ -20,7 +20,7 @@ PAGE = RUN / "report" / "index.html"
 
 
 @click.command()
-@click.option("--open", "opens", is_flag=True, help="Open the page that is there, and write none.")
+@click.option("--open", "opens", is_flag=True, help="Open the existing page without writing it.")
 def main(opens: bool) -> None:
     """Write the page of the dashboards, or open it."""
     end_by_exception()
@@ -37,7 +37,7 @@ def main(opens: bool) -> None:
 
 
 def write(connection: psycopg.Connection, variables: Mapping[str, str]) -> None:
-    """Write the page. Raises RunError when the marts are not there, or cannot be read."""
+    """Write the page. Raises RunError if the marts are missing or cannot be read."""
     currency = variables.get("REPORTING_CURRENCY") or "USD"
     try:
         write_report(connection, PAGE, reporting_currency=currency)
@@ -49,7 +49,7 @@ def write(connection: psycopg.Connection, variables: Mapping[str, str]) -> None:
 
 
 def show() -> None:
-    """Open the page in the user's browser. Raises RunError when there is none."""
+    """Open the page in the user's browser. Raises RunError if there is no page."""
     if not PAGE.exists():
         raise RunError("There is no page yet: `make report` writes it.")
     if not webbrowser.open(PAGE.as_uri()):

@@ -1,4 +1,4 @@
-"""Secrets are masked in every message, whoever wrote it: tap, target, dbt, Meltano or `make run`."""
+"""Masks secrets in every message of tap, target, dbt, Meltano or `make run`."""
 
 import json
 import logging
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlsplit
 
 SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|_URL|_URI)$")
-"""Variables that hold a secret, or a URL with one in it."""
+"""A pattern of variables that contain a secret, or a URL with one."""
 
 SHORTEST = 4
-"""A shorter value is no secret, and masking it would make messages unreadable."""
+"""The shortest secret; masking shorter values would make messages unreadable."""
 
 MASK = "***"
 
 _secrets: list[str] = []
-"""What is masked, the longest first."""
+"""The texts to mask, the longest first."""
 
 
 def learn(environment: Mapping[str, str]) -> None:
@@ -32,12 +32,12 @@ def _secret_of(name: str, value: str) -> str:
         return value
     try:
         return urlsplit(value).password or ""
-    except ValueError:  # an address in brackets that is none
+    except ValueError:  # an invalid address in brackets
         return value
 
 
 def _spellings(secret: str) -> Iterable[str]:
-    """Return a secret as it is, and as it looks in JSON and in a URL."""
+    """Return a secret as it is, and as it appears in JSON and in a URL."""
     return secret, json.dumps(secret)[1:-1], quote(secret, safe="")
 
 
@@ -49,7 +49,7 @@ def mask(text: str) -> str:
 
 
 class MaskingFormatter(logging.Formatter):
-    """Masks what another formatter writes."""
+    """Masks secrets in the lines of another formatter."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()

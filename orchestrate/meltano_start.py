@@ -1,14 +1,14 @@
-"""What every Meltano process of this project does first, whoever started it: `make run`, cron or a person.
+"""The start of every Meltano process of this project, whether by `make run`, cron or a person.
 
 Meltano has no hook for the start of a process, but it builds the handlers of `logging.yaml` before it does
-anything in a project. They are built here, and with them:
+anything in a project. This module builds them, and does the following at the same time:
 
-- Its files are private: its run folder holds tokens and passwords, its logs hold people's names.
-- What a killed process left behind there is removed.
-- Two processes never use one plugin at a time: they would overwrite each other's catalog.
-- SIGHUP, as from a closed terminal, stops it as cleanly as SIGTERM.
-- The warehouse is checked before the first token is spent.
-- Every secret in its messages is masked, and all of them are kept in a file in `.run/logs`.
+- It makes files private: Meltano's run folder holds tokens and passwords, its logs hold people's names.
+- It removes what a killed process left there.
+- It prevents two processes from using one plugin at a time: they would overwrite each other's catalog.
+- It makes SIGHUP, as from a closed terminal, stop the process as cleanly as SIGTERM.
+- It checks the warehouse before the first token is spent.
+- It masks every secret in messages, and keeps all messages in a file in `.run/logs`.
 """
 
 import fcntl
@@ -44,17 +44,19 @@ INSTALLING = frozenset(("install", "add", "lock", "init", "upgrade"))
 
 LOG_BYTES = 50_000_000
 LOG_FILES = 60
-"""How much of the logs is kept: files, each with one older part at most."""
+"""The number of log files to keep, each with at most one older part, and their size in bytes."""
 
 _locks: list[int] = []
-"""Descriptors whose locks last as long as this process."""
+"""File descriptors whose locks last as long as this process."""
 
 
 def console_handler() -> logging.Handler:
-    """Return Meltano's own console handler, with masked secrets, once the process is fit to go on."""
+    """Return Meltano's own console handler with masked secrets, after preparing the process as described
+    above.
+    """
     project = Project.find()
     masking.learn({**project.dotenv_env, **os.environ})
-    metrics_handler()  # first of all, so that a run that must not go on is counted as failed
+    metrics_handler()  # first of all, so that a run that must not continue counts as failed
     try:
         _begin(project)
     except RunError as error:
@@ -68,9 +70,9 @@ def console_handler() -> logging.Handler:
 
 
 def file_handler() -> logging.Handler:
-    """Return the handler that keeps the messages of a plugin's process in `.run/logs`, as lines of JSON.
+    """Return the handler that keeps the messages of a plugin's process in `.run/logs` as lines of JSON.
 
-    They are kept nowhere if that folder cannot be written to, as in a container, or if no plugin is started.
+    They are not kept if that folder cannot be written to, as in a container, or if no plugin is started.
     """
     if _command() not in WORKING:
         return logging.NullHandler()
@@ -91,7 +93,7 @@ def file_handler() -> logging.Handler:
 
 
 def metrics_handler() -> logging.Handler:
-    """Return the handler that turns the messages of `meltano run` into metrics, see `observe`."""
+    """Return the handler that turns the messages of `meltano run` into metrics; see `observe`."""
     runs = _command() == "run" and not {"--help", "--dry-run"}.intersection(sys.argv)
     return observe.metrics_handler(_state_ids() if runs else ())
 
@@ -104,7 +106,7 @@ def _state_ids() -> tuple[str, ...]:
 
 
 def _formatter(log_format: LogFormat) -> logging.Formatter:
-    """Return Meltano's own formatter, with masked secrets, and with what is known of the run if it writes JSON."""
+    """Return Meltano's own formatter with masked secrets; lines of JSON also describe the run."""
     if log_format == LogFormat.json:
         ids = _state_ids() if _command() else ()
         return masking.MaskingFormatter(observe.json_formatter(observe.Context(ids)))
@@ -113,21 +115,21 @@ def _formatter(log_format: LogFormat) -> logging.Formatter:
 
 
 def _command() -> str:
-    """Return which of Meltano's commands that start a plugin this is, or nothing.
+    """Return which of Meltano's plugin-starting commands this process is, or nothing.
 
-    `meltano schedule run` is none: it starts a `meltano run`.
+    `meltano schedule run` is not one: it starts a `meltano run`.
     """
     command = next((word for word in sys.argv[1:] if word in (*WORKING, "schedule")), "")
     return command if command in WORKING else ""
 
 
 def _begin(project: Project) -> None:
-    """Do what is listed above.
+    """Do what the module's docstring lists.
 
     Raises:
         RunError: Another process uses one of the plugins, or the warehouse cannot be used.
     """
-    if not INSTALLING.intersection(sys.argv):  # what is installed may be for other users, too
+    if not INSTALLING.intersection(sys.argv):  # other users may need what is installed
         os.umask(os.umask(0o077) | 0o077)
     command = _command()
     if not command:
@@ -155,14 +157,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _make_private(*folders: Path) -> None:
     for folder in folders:
-        with suppress(OSError):  # the folder is read-only, or somebody else's, as in a container
+        with suppress(OSError):  # the folder is read-only or belongs to another user, as in a container
             folder.chmod(0o700)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the configuration files, which hold secrets, of processes that were killed.
+    """Remove the configuration files, which contain secrets, of processes that were killed.
 
-    All processes share a lock; who holds it alone knows that nobody else is at work.
+    All processes share a lock; a process that gets it exclusively knows that no other one is running.
     """
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -175,7 +177,9 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _plugins(project: Project) -> Iterator[str]:
-    """Yield the plugins on the command line, those of jobs included, without their commands as in `dbt:build`."""
+    """Yield the plugins on the command line, including those of jobs, without their commands as in
+    `dbt:build`.
+    """
     jobs = {job.name: job for job in TaskSetsService(project).list_task_sets()}
     for word in sys.argv[1:]:
         words = jobs[word].flat_args if word in jobs else [word]
@@ -189,7 +193,7 @@ def _check_writable(*folders: Path) -> None:
 
 
 def _claim(folder: Path, plugin: str) -> None:
-    """Keep other processes from using an extractor, whose catalog and state Meltano keeps in one place.
+    """Prevent other processes from using an extractor, whose catalog and state Meltano keeps in one place.
 
     Raises:
         RunError: Another process uses it.
@@ -215,7 +219,7 @@ def _claim(folder: Path, plugin: str) -> None:
 
 
 def _check_warehouse(project: Project, plugins: list[str]) -> None:
-    """Check the warehouse that the environment names; meltano.yml may name another, which is not known here."""
+    """Check the warehouse in the environment; one that only meltano.yml names is not known here."""
     variables = {**project.dotenv_env, **os.environ}
     raw_schemas = [crm.raw_schema(variables) for crm in CRMS.values() if crm.loader in plugins]
     has_models = "dbt-postgres" in plugins

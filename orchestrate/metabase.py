@@ -1,4 +1,4 @@
-"""`make metabase`: a running Metabase gets the database and the dashboards."""
+"""`make metabase` connects a running Metabase to the database, and creates the dashboards there."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -27,12 +27,12 @@ VARIABLES = (
     "METABASE_DATABASE_PASSWORD",
     "METABASE_DATABASE_SSL_MODE",
 )
-"""What this command reads of `.env` and the environment."""
+"""The variables that this command reads from `.env` and the environment."""
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 NAME = "Pipedrive"
-"""What Metabase calls the database."""
+"""The database's name in Metabase."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def account_of(variables: Mapping[str, str]) -> Account:
-    """Return who provisions. Raises RunError when a setting is missing."""
+    """Return the account of Metabase to use. Raises RunError if a setting is missing."""
     if not variables.get("METABASE_URL"):
         raise RunError("METABASE_URL is not set: put Metabase's address in .env, as http://localhost:3000.")
     api_key, email, password = (
@@ -74,10 +74,10 @@ def account_of(variables: Mapping[str, str]) -> Account:
 
 
 def connection_details(variables: Mapping[str, str]) -> Json:
-    """Return how Metabase connects to the warehouse, as Metabase spells it.
+    """Return Metabase's connection settings for the warehouse under Metabase's names.
 
-    Host, port and name are those of the load, unless Metabase sees them elsewhere. The role never is, as it has to
-    be one that may only read.
+    Host, port and name are those of the load, unless Metabase reaches the database under others. The role
+    never is, because it has to be one that may only read.
 
     Raises:
         RunError: A setting is missing or wrong.
@@ -97,7 +97,7 @@ def connection_details(variables: Mapping[str, str]) -> Json:
         raise RunError(f"METABASE_DATABASE_SSL_MODE is {mode}: take one of {', '.join(SSL_MODES)}.")
     port = _of_database(variables, "PORT", "PORT") or "5432"
     if not port.isdecimal():
-        raise RunError(f"METABASE_DATABASE_PORT is {port}, which is no number.")
+        raise RunError(f"METABASE_DATABASE_PORT is {port}, which is not a number.")
     return {
         "host": _of_database(variables, "HOST", "HOST"),
         "port": int(port),
@@ -114,11 +114,11 @@ def _of_database(variables: Mapping[str, str], name: str, name_of_load: str) -> 
 
 
 def fill(metabase: Metabase, connection: psycopg.Connection, details: Json, reporting_currency: str) -> None:
-    """Provision Metabase with what the warehouse has.
+    """Create the dashboards for the content of the warehouse in Metabase.
 
     Raises:
-        MetabaseError: Metabase refuses something.
-        RunError: The marts are not there, or the role may not read them.
+        MetabaseError: Metabase refuses a request.
+        RunError: The marts are missing, or the role may not read them.
     """
     try:
         marts = _marts(connection, details["user"])
@@ -138,8 +138,8 @@ def _marts(connection: psycopg.Connection, role: str) -> dict[str, set[str]]:
     """Return the marts with their columns.
 
     Raises:
-        RunError: There are none, or the role may not read them. Who is no role here, as a user of a pooler may be,
-            is not checked.
+        RunError: There are no marts, or the role may not read them. A name that is not a role here, such as a
+            pooler's user, is not checked.
     """
     found = connection.execute(
         """

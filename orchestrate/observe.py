@@ -1,4 +1,4 @@
-"""What is known of a run from outside: its metrics, and logs of which each line says whose it is."""
+"""Observability of a run: its metrics, and logs whose lines name their run."""
 
 import logging
 import os
@@ -21,17 +21,17 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 NOISE = ("_logger", "_name", "app_name", "cmd_type", "consumer", "job_name", "producer", "stdio", "string_id",
          "thread_name")  # fmt: skip
-"""Keys of Meltano's own entries that say nothing, or the same as another."""
+"""Keys of Meltano's own entries that are empty or redundant."""
 
 COMPANY = ("company_id", "company_name")
 
 GATEWAY, FOLDER = VARIABLES = ("PUSHGATEWAY_URL", "METRICS_FOLDER")
-"""Variables that say where metrics go."""
+"""Variables with the destinations of metrics."""
 
 
 @cache
 def metrics_handler(state_ids: tuple[str, ...]) -> logging.Handler:
-    """Return the handler of a run's metrics; one that does nothing unless a variable says where they go."""
+    """Return the handler of a run's metrics, which does nothing unless a destination is set."""
     variables = {**Project.find().dotenv_env, **os.environ}
     gateway, folder = variables.get(GATEWAY), variables.get(FOLDER)
     if not state_ids or not (gateway or folder):
@@ -47,11 +47,11 @@ def metrics_handler(state_ids: tuple[str, ...]) -> logging.Handler:
 
 
 def state_ids(project: Project, plugins: Sequence[str]) -> tuple[str, ...]:
-    """Return Meltano's names for the states of a run's blocks; of one without an extractor, a name like them.
+    """Return Meltano's state IDs of a run's blocks; a block without an extractor gets a similar name.
 
     Args:
-        project: the project, whose environment need not be active yet.
-        plugins: names of the run's plugins, in order.
+        project: the project, whose environment may still be inactive.
+        plugins: names of the run's plugins in order.
     """
     environment = _environment(project)
     suffix = re.search(r"--state-id-suffix[= ](\S+)", " ".join(sys.argv))
@@ -65,7 +65,7 @@ def state_ids(project: Project, plugins: Sequence[str]) -> tuple[str, ...]:
 
 
 def _environment(project: Project) -> str:
-    """Return the environment that Meltano is about to activate, by its own order of precedence."""
+    """Return the environment that Meltano is about to activate, by Meltano's order of precedence."""
     context = click.get_current_context(silent=True)
     chosen = context.find_root().params.get("environment") if context else None
     variables = {**project.dotenv_env, **os.environ}
@@ -73,7 +73,7 @@ def _environment(project: Project) -> str:
 
 
 class Context:
-    """Adds to each entry of a log whose it is: state ID, run ID, company, stream."""
+    """Adds state ID, run ID, company and stream to each log entry."""
 
     def __init__(self, state_ids: Sequence[str]) -> None:
         self._known: dict[str, Any] = {"state_id": state_ids[0]} if state_ids else {}
@@ -91,7 +91,7 @@ class Context:
 
 
 def _stream(entry: Mapping[str, Any]) -> str:
-    """Return the stream that an entry is about; nothing if it is about none, or several."""
+    """Return the stream that an entry is about, or nothing if there is none or several."""
     info = entry.get("metric_info")
     tags = info.get("tags") if isinstance(info, dict) else None
     if isinstance(tags, dict) and "stream" in tags:
@@ -101,7 +101,7 @@ def _stream(entry: Mapping[str, Any]) -> str:
 
 
 def json_formatter(context: Context) -> logging.Formatter:
-    """Return Meltano's formatter for lines of JSON, with what is known of the run."""
+    """Return Meltano's formatter for lines of JSON, extended by the description of the run."""
     return structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.processors.ExceptionRenderer(

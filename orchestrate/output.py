@@ -1,4 +1,4 @@
-"""What users see."""
+"""Output for users."""
 
 import sys
 
@@ -8,7 +8,7 @@ from orchestrate.masking import mask
 
 
 def say(text: str = "") -> None:
-    """Print a line at once, also into a pipe, without any secret."""
+    """Print a line at once, even into a pipe, without any secret."""
     clear()
     click.echo(mask(text))
 
@@ -19,7 +19,7 @@ def warn(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """Show a line that the next one replaces; only on a terminal, where that can be seen."""
+    """Show a line that the next one replaces, on a terminal only."""
     if sys.stdout.isatty():
         click.echo(f"\r\033[K{mask(text)}", nl=False)
 

@@ -1,4 +1,4 @@
-"""Installing Meltano's plugins, once for each version and place."""
+"""Installs Meltano's plugins once for each version and location of the clone."""
 
 import hashlib
 import subprocess
@@ -11,11 +11,12 @@ from orchestrate.paths import BIN, ROOT, RUN
 from orchestrate.relative_paths import make_relative
 
 SOURCES = ("meltano.yml", "tap-pipedrive/pyproject.toml", "plugins/constraints/*", "plugins/*/pyproject.toml")
-"""What decides what is installed; the code of the tap and the plugins is linked, not copied."""
+"""Files that determine what is installed; the code of the tap and the plugins is linked, not copied."""
 
 
 def install(variables: Mapping[str, str], plugins: Iterable[str]) -> None:
-    """Install the plugins of which that was not done since their versions or the clone's place changed.
+    """Install the plugins that are missing or were installed before their versions or the clone's location
+    changed.
 
     Raises:
         RunError: Meltano could not install them.
@@ -44,7 +45,7 @@ def install(variables: Mapping[str, str], plugins: Iterable[str]) -> None:
 
 
 def _fingerprint() -> str:
-    """Return a digest of the versions, and of the clone's place, which the plugins' programs hold."""
+    """Return a digest of the versions and of the clone's path, which the plugins' programs contain."""
     digest = hashlib.sha256(bytes(ROOT))
     for pattern in SOURCES:
         for path in sorted(ROOT.glob(pattern)):

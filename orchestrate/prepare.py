@@ -1,8 +1,9 @@
 """Prepare what runs on several machines share, before the first of them and after each upgrade.
 
-That is Meltano's system database in Postgres, with the states and the run lock. Each Meltano process would make
-it, or bring it up to date, at its start; two of them at once would disturb each other. The warehouse is checked as
-well. Run it as `python -m orchestrate.prepare`; to run it again, or in several places at once, does no harm.
+This is Meltano's system database in Postgres, with the states and the run lock. Each Meltano process would
+create or upgrade it at its start, and two of them at once would disturb each other. The warehouse is checked
+as well. Run it as `python -m orchestrate.prepare`; running it again, or in several places at once, does no
+harm.
 """
 
 import os
@@ -21,10 +22,10 @@ from orchestrate.output import say
 from orchestrate.paths import BIN, ROOT
 
 DRIVER = "postgresql+psycopg"
-"""How the address of a Postgres begins in MELTANO_DATABASE_URI."""
+"""The driver in MELTANO_DATABASE_URI for a Postgres."""
 
 LOCK = "pipedrive-warehouse prepare"
-"""The advisory lock that makes one preparation wait for another; Postgres takes a hash of it."""
+"""The name of the advisory lock that makes one preparation wait for another; Postgres uses its hash."""
 
 
 @click.command()
@@ -44,14 +45,14 @@ def main() -> None:
 
 @contextmanager
 def _turn(address: str) -> Iterator[str]:
-    """Hold the lock in the system database; yield its place in words.
+    """Hold the lock in the system database, and yield a description of its location.
 
     Raises:
-        RunError: The address is none of a Postgres, or nothing answers there.
+        RunError: The address is not that of a Postgres, or nothing answers there.
     """
     if not address.startswith(f"{DRIVER}://"):
         raise RunError(
-            "MELTANO_DATABASE_URI names no Postgres: set it to "
+            "MELTANO_DATABASE_URI is not the address of a Postgres: set it to "
             f"{DRIVER}://user:password@host:5432/meltano, as docs/operate.md says."
         )
     try:
@@ -66,10 +67,10 @@ def _turn(address: str) -> Iterator[str]:
 
 
 def _migrate(variables: Mapping[str, str]) -> None:
-    """Have Meltano make or upgrade its tables, as any of its commands does that looks at states.
+    """Let Meltano create or upgrade its tables, as any of its commands that reads states does.
 
     Raises:
-        RunError: Meltano could not.
+        RunError: Meltano could not do it.
     """
     result = subprocess.run(
         [BIN / "meltano", "state", "list"],

@@ -1,8 +1,9 @@
 """Processes that end with the one that started them, however that one ends.
 
-Clean-up code does not run after a `kill -9`. So a watcher holds the read end of a pipe whose only write end is
-here: when this process is gone, the pipe is at its end, and the watcher does the clean-up. It has a session of its
-own, where neither Ctrl-C nor the end of a terminal reaches it. The clean-up after a good end is the same code.
+Clean-up code does not run after a `kill -9`. Therefore a watcher holds the read end of a pipe whose only
+write end is in this process: when this process is gone, the pipe is closed, and the watcher does the
+clean-up. The watcher has its own session, where neither Ctrl-C nor the end of a terminal reaches it. The
+clean-up after a normal end is the same code.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ from typing import Any
 import psutil
 
 STOPPING_SECONDS = 10
-"""How long a process may take to stop after SIGTERM before it is killed."""
+"""Seconds that a process may take to stop after SIGTERM before it is killed."""
 
 WATCHER = 'trap "" INT TERM HUP; cat > /dev/null; exec "$@"'
 
@@ -31,7 +32,7 @@ def at_the_end(*command: str | Path) -> Iterator[Callable[[], None]]:
     """Run a command when this block ends, or when this process ends without leaving it.
 
     Yields:
-        A function that calls the command off.
+        A function that cancels the command.
     """
     called_off = False
 
@@ -67,12 +68,12 @@ def owned(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.
         try:
             yield process
         finally:
-            if process.stderr:  # a full pipe would keep it from stopping
+            if process.stderr:  # a full pipe would prevent it from stopping
                 threading.Thread(target=process.stderr.read, daemon=True).start()
 
 
 def end_group(group: int) -> None:
-    """End all processes of a group: ask them to, and kill those that have not ended after `STOPPING_SECONDS`."""
+    """Send SIGTERM to all processes of a group, and kill those that have not ended after `STOPPING_SECONDS`."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not _members(group):
             return
@@ -84,7 +85,7 @@ def end_group(group: int) -> None:
 
 
 def _members(group: int) -> list[int]:
-    """Process ids of a group; a zombie is no member, as nobody but its parent can end it."""
+    """Return the process ids of a group without zombies, which only their parent can remove."""
     found = []
     for process in psutil.process_iter(["status"]):
         with suppress(ProcessLookupError, PermissionError):
@@ -94,7 +95,7 @@ def _members(group: int) -> list[int]:
 
 
 def end_by_exception() -> None:
-    """Leave by KeyboardInterrupt when asked to end, so that everything that was started is stopped.
+    """Raise KeyboardInterrupt when asked to end, so that everything that was started is stopped.
 
     That is on SIGINT, SIGTERM and SIGHUP, and when the parent is `make` and ends.
     """
@@ -117,9 +118,9 @@ def _follow(parent: int) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Try to hold a lock that goes with this process; tell whether it is held.
+    """Try to hold a lock that ends with this process, and yield whether it is held.
 
-    The file names the process that holds it.
+    The file contains the id of the process that holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:

@@ -1,4 +1,4 @@
-"""What a run shows of Meltano's log, which has thousands of lines."""
+"""The part of Meltano's log, which has thousands of lines, that a run shows."""
 
 import json
 import re
@@ -15,16 +15,16 @@ DBT_COUNT = re.compile(r"(\d+) of (\d+) (OK|PASS|WARN|ERROR|FAIL|SKIP|NO-OP) ?(.
 DBT_SUMMARY = re.compile(r"Done\. PASS=(\d+) WARN=(\d+) ERROR=(\d+) SKIP=(\d+)")
 
 NO_STATE = "No state was found"
-"""Meltano's words when the run begins from nothing."""
+"""Meltano's words for a run without a state."""
 
 WAITING = ("waits for a lock", "did not get its lock", "Another dbt writes to this database")
-"""What the target and dbt say while somebody else's work holds them up."""
+"""Messages of target and dbt while they wait for other sessions."""
 
 UNCHANGED = "Nothing has changed since the build"
-"""What dbt says when it has nothing to do."""
+"""dbt's message if it has nothing to do."""
 
 NOT_FOR_USERS = ("Run invocation could not be completed", "Force option is enabled")
-"""Warnings on which users cannot act."""
+"""Warnings that need no action by users."""
 
 
 class Line(NamedTuple):
@@ -36,11 +36,11 @@ class Line(NamedTuple):
 
 
 class Progress:
-    """Shows what matters of a run, and remembers how it ended.
+    """Shows the important lines of a run, and remembers how it ended.
 
     Attributes:
         tokens: The API tokens that the tap counted, as text; empty if it counted none.
-        problem: The tap's last error, as a sentence; empty if there was none.
+        problem: The tap's last error as a sentence; empty if there was none.
         last_lines: The end of the log.
     """
 
@@ -52,12 +52,12 @@ class Progress:
         self._has_said_how = is_first
 
     def read(self, text: str) -> None:
-        """Take in one line of the log."""
+        """Process one line of the log."""
         line = parse(text)
         if line.event.startswith("METRIC"):
             return
         self.last_lines.append(line.event[:500])
-        if line.event.startswith("Error: "):  # a check at the start of Meltano, or the target's last words
+        if line.event.startswith("Error: "):  # a check at the start of Meltano, or the target's last message
             self.problem = line.event.removeprefix("Error: ")
         elif any(mark in line.event for mark in (*WAITING, UNCHANGED)):
             say(f"  {line.event}")
@@ -86,7 +86,7 @@ class Progress:
             warn(line.event.partition("\n")[0])
 
     def _say_how(self, sentence: str) -> None:
-        """Say once how much is loaded, as soon as it is known."""
+        """Print once how much is loaded, as soon as it is known."""
         if not self._has_said_how:
             say(sentence)
             self._has_said_how = True
@@ -113,7 +113,7 @@ class Progress:
 
 
 def parse(text: str) -> Line:
-    """Read a line of Meltano's log, which is JSON unless something else wrote it."""
+    """Parse a line of Meltano's log, which is JSON unless another program wrote it."""
     try:
         entry = json.loads(text)
         return Line(
@@ -128,12 +128,12 @@ def _is_alarm(line: Line) -> bool:
 
 
 MEANINGS = {
-    "unique": "{n} values stand in several rows",
+    "unique": "{n} values are in several rows",
     "not_null": "{n} rows have none",
     "accepted_values": "{n} values are not documented",
     "relationships": "{n} rows name a record that was deleted, or that the token's user may not see",
 }
-"""What a test of a column says that is not passed, by the test's name."""
+"""The sentences for failed column tests by the test's name."""
 
 
 def explained_results() -> list[str]:
@@ -157,7 +157,6 @@ def _explained(node: dict[str, Any], result: dict[str, Any]) -> str:
         model = str(node["attached_node"]).split(".")[2]  # a version may follow
         sentence = f"{model}.{node.get('column_name')}: {meaning.format(n=n)}"
     else:
-        sentence = (
-            f"{str(node.get('description') or 'a test of the data').strip().rstrip('.')}: {n} rows are not so"
-        )
+        description = str(node.get("description") or "a test of the data").strip().rstrip(".")
+        sentence = f"{description}: {n} rows violate this"
     return f"{result['status'].upper()} {sentence} ({node['name']})"

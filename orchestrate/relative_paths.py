@@ -1,7 +1,7 @@
-"""Make the paths of linked packages relative in virtual environments.
+"""Makes the paths of linked packages in virtual environments relative.
 
-A package that is linked, not copied, stands in a .pth file with the place of the clone. Without a locale, as under
-cron, Python reads these files as ASCII, and does not start when that place has another letter in its name.
+A linked package is listed with the clone's path in a .pth file. Without a locale, as under cron, Python reads
+these files as ASCII, and does not start if the path has other characters.
 """
 
 import os
@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def make_relative(environment: Path) -> None:
-    """Replace the .pth files of a virtual environment: uv's cache and other environments link to the old ones."""
+    """Replace the .pth files of a virtual environment, because uv's cache and other environments link to the
+    old ones.
+    """
     for path in environment.glob("lib/python*/site-packages/_*.pth"):
         lines = [
             os.path.relpath(line, path.parent) if line.startswith("/") else line

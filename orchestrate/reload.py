@@ -1,7 +1,7 @@
-"""`make reload`: the next run reads everything again, and each custom field goes on in the column that it has.
+"""`make reload`: the next run reads everything again, and each custom field keeps its column.
 
-Without a state, the tap names columns anew, by the names that fields have now: the values of a field that was
-renamed would go on in a new column. The table `field_columns` says which columns there are.
+Without a state, the tap names columns by the present names of fields, so that the values of a renamed field
+would go to a new column. The table `field_columns` knows the existing columns.
 """
 
 import json
@@ -39,7 +39,7 @@ QUERY = """
 @click.command()
 @click.option("--state-id", default=f"dev:{CRM.tap}-to-{CRM.loader}", show_default=True)
 def main(state_id: str) -> None:
-    """Replace the state of a pipeline, its name in `meltano state list`, by one that has only the columns."""
+    """Replace the state of a pipeline, named as in `meltano state list`, by one that has only the columns."""
     end_by_exception()
     variables = environment.settings()
     with ExitStack() as cleanup:
@@ -63,12 +63,12 @@ def main(state_id: str) -> None:
 
 
 def state_of(connection: psycopg.Connection, schema: str) -> dict[str, Any]:
-    """Return a state of the tap that has nothing but the columns of custom fields.
+    """Return a state of the tap that contains only the columns of custom fields.
 
-    A field that has two columns of its present type, as after a run without a state, goes on in the older one.
+    A field that has two columns of its present type, as after a run without a state, keeps the older one.
 
     Raises:
-        RunError: The database does not say which columns there are.
+        RunError: The database does not know the columns.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         try:

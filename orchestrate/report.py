@@ -1,4 +1,4 @@
-"""What a run has loaded, and what the data say."""
+"""The output at the end of a run: what was loaded, and the headline figures."""
 
 import shlex
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def show_figures(connection: psycopg.Connection, mart: str) -> None:
 
 
 def completeness(connection: psycopg.Connection, model: str) -> str:
-    """Return in words how complete the tables are; empty where that model has never been built."""
+    """Return in words how complete the tables are; empty if that model has never been built."""
     try:
         row = connection.execute(SQL("select sentence from marts.{}").format(Identifier(model))).fetchone()
     except (UndefinedTable, InsufficientPrivilege):
@@ -49,7 +49,7 @@ def completeness(connection: psycopg.Connection, model: str) -> str:
 
 
 def show_next_steps(environment: Mapping[str, str], crm: Crm, *, is_embedded: bool) -> None:
-    """Print commands that can be pasted."""
+    """Print commands that can be copied."""
     query = f"select * from marts.{crm.example} limit 5"
     say("See the dashboards:  .run/report/index.html, or: make open")
     if is_embedded:

@@ -1,4 +1,4 @@
-"""`make review`: the Monday review as a page, and as a message to whoever `.env` names."""
+"""`make review` writes the Monday review as a page, and sends it to the receivers in `.env`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ VARIABLES = (
     "REVIEW_EMAIL_FROM",
     "REVIEW_EMAIL_TO",
 )
-"""What this command reads of `.env` and the environment."""
+"""The variables that this command reads from `.env` and the environment."""
 
 PAGE = RUN / "review" / "index.html"
 
@@ -45,7 +45,7 @@ FORMATS: dict[str, Callable[[Review, Texts], dict[str, Any]]] = {
 
 @click.command()
 def main() -> None:
-    """Write the review of last week, and send it where that is set."""
+    """Write the review of last week, and send it to the configured receivers."""
     end_by_exception()
     variables = environment.settings()
     masking.learn(variables)
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def texts_of(variables: Mapping[str, str]) -> Texts:
-    """Return the language and the links of the review. Raises RunError when a setting is wrong."""
+    """Return the language and the links of the review. Raises RunError if a setting is wrong."""
     language = variables.get("REVIEW_LANGUAGE", "en")
     if language not in get_args(Language):
         raise RunError(f"REVIEW_LANGUAGE is {language}: take {' or '.join(get_args(Language))}.")
@@ -77,11 +77,11 @@ def texts_of(variables: Mapping[str, str]) -> Texts:
 
 
 def _company_domain(variables: Mapping[str, str]) -> str:
-    """Return the name before `.pipedrive.com`, where it is known."""
+    """Return the company's name before `.pipedrive.com`, if it is known."""
     if domain := variables.get("PIPEDRIVE_COMPANY_DOMAIN", ""):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", domain):
             raise RunError(
-                f"PIPEDRIVE_COMPANY_DOMAIN is {domain}: take what stands before .pipedrive.com, such as acme."
+                f"PIPEDRIVE_COMPANY_DOMAIN is {domain}: use the part before .pipedrive.com, such as acme."
             )
         return domain
     host = urlsplit(variables.get("TAP_PIPEDRIVE_API_URL", "")).hostname or ""
@@ -98,10 +98,10 @@ def _gather(connection: psycopg.Connection, timezone: str) -> Review:
 
 
 def send(review: Review, texts: Texts, variables: Mapping[str, str]) -> None:
-    """Send the review to the webhook and the e-mail addresses that are set; nothing is sent otherwise.
+    """Send the review to the configured webhook and e-mail addresses, if there are any.
 
     Raises:
-        RunError: One of them did not take it; the other was tried all the same.
+        RunError: One of them did not accept it; the other was tried nevertheless.
     """
     problems = []
     if url := variables.get("REVIEW_WEBHOOK_URL"):
@@ -117,7 +117,7 @@ def send(review: Review, texts: Texts, variables: Mapping[str, str]) -> None:
             mail(url, messages.email(review, texts, sender, receivers))
             say(f"Sent to {receivers}")
         except ValueError as error:
-            problems.append(f"REVIEW_EMAIL_FROM or REVIEW_EMAIL_TO is no e-mail address: {error}.")
+            problems.append(f"REVIEW_EMAIL_FROM or REVIEW_EMAIL_TO is not an e-mail address: {error}.")
         except SendError as error:
             problems.append(str(error))
     if problems:

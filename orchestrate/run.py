@@ -1,8 +1,9 @@
-"""`make run`: from a fresh clone to modelled tables, and what they say.
+"""`make run`: from a fresh clone to modelled tables and a summary.
 
-It reads from the account in .env, of Pipedrive or HubSpot, or from the sandbox when .env names none, and writes to
-the database in .env, or to the embedded Postgres. The work itself is one Meltano job; this program starts what is
-missing around it, shows what is worth seeing of its log (all of it is kept in .run/logs), and prints the result.
+It reads from the account in .env, of Pipedrive or HubSpot, or from the sandbox if .env has none, and writes
+to the database in .env, or to the embedded Postgres. The work itself is one Meltano job. This program starts
+the services that are missing, shows the important part of the log (all of it is kept in .run/logs), and
+prints the result.
 """
 
 import os
@@ -42,13 +43,13 @@ MOST_DEALS = 1_000_000
 @click.option("--demo", is_flag=True, help="Load invented data, also into the database of .env.")
 def main(deals: int, chosen: str, demo: bool) -> None:
     """Run the pipeline once, and print what it loaded."""
-    os.umask(os.umask(0o077) | 0o077)  # logs have people's names, Meltano's run folder has the token
+    os.umask(os.umask(0o077) | 0o077)  # logs have people's names, and Meltano's run folder has the token
     end_by_exception()
     try:
         with _only_run():
             _run(CRMS[chosen], deals, wants_demo=demo)
     except KeyboardInterrupt:
-        say("Interrupted. What was committed is kept; the next `make run` goes on from there.")
+        say("Interrupted. What was committed is kept; the next `make run` continues from there.")
         raise SystemExit(130) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -107,10 +108,13 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
 
 
 def _run_job(crm: Crm, job: str, variables: Mapping[str, str], *, is_first: bool) -> str:
-    """Run the Meltano job, show what matters of its log, and return the API tokens that the tap counted."""
+    """Run the Meltano job, show the important part of its log, and return the API tokens that the tap
+    counted.
+    """
     command = ["run", *(["--full-refresh"] if is_first else []), job]
     if not variables.get("MELTANO_DATABASE_URI"):
-        # Meltano holds a state for five minutes after a kill -9, but here a lock tells that nobody is at work.
+        # After a kill -9, Meltano locks a state for five minutes, but the lock here proves that no run is
+        # active.
         command.insert(1, "--force")
     say(f"{'The warehouse is empty: everything is loaded' if is_first else 'Loading'} (meltano run {job})")
     progress = Progress(crm, is_first=is_first)

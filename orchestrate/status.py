@@ -1,4 +1,4 @@
-"""`make status`: what is up, when the last runs were, how they ended, and what they cost.
+"""`make status` shows what is running, when the last runs were, how they ended, and what they cost.
 
 The runs are read from the logs that each Meltano process of this project keeps, whoever started it.
 """
@@ -36,14 +36,14 @@ PARTS = {
     "bin/target-": "target",
     "bin/dbt": "dbt",
 }
-"""What a process is, by what its command line has."""
+"""The kind of a process by a part of its command line."""
 
 PLUGINS = ("tap", "target", "dbt")
 
 
 @click.command()
 def main() -> None:
-    """Print how things stand."""
+    """Print the present status."""
     warehouse = Warehouse(HOME)
     where = f"up on port {warehouse.port}; `make stop` stops it" if warehouse.is_up else "not up"
     say(f"Embedded Postgres: {where}")
@@ -87,7 +87,7 @@ def _completeness(warehouse: Warehouse) -> str:
 
 
 def _processes() -> Iterator[tuple[str, psutil.Process]]:
-    """Yield the processes of this clone that are at work."""
+    """Yield the running processes of this clone."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             command = " ".join(process.cmdline())
@@ -99,7 +99,7 @@ def _processes() -> Iterator[tuple[str, psutil.Process]]:
 
 
 def _is_orphan(part: str, process: psutil.Process) -> bool:
-    """Tell whether the Meltano process that started a plugin's process is gone."""
+    """Return whether the Meltano process that started a plugin's process is gone."""
     if part not in PLUGINS:
         return False
     try:
@@ -110,7 +110,7 @@ def _is_orphan(part: str, process: psutil.Process) -> bool:
 
 
 class Run(NamedTuple):
-    """A run of Meltano, as its log tells it."""
+    """A run of Meltano, read from its log."""
 
     command: str
     began: datetime
@@ -121,7 +121,7 @@ class Run(NamedTuple):
 
 
 def read_run(path: Path) -> Run | None:
-    """Read a run from its log, or nothing if the log is of a process that loads nothing."""
+    """Read a run from its log, or return nothing if the log is of a process that loads nothing."""
     name = re.fullmatch(rf"(\d+T\d+)-(\d+){LOG_SUFFIX}", path.name)
     with path.open(errors="replace") as log:
         command = parse(log.readline()).event

@@ -17,9 +17,10 @@ HOME = RUN / "warehouse"
 
 @contextmanager
 def embedded_postgres() -> Iterator[dict[str, str]]:
-    """Start the embedded Postgres unless it is up, and give its connection as variables.
+    """Start the embedded Postgres unless it is running, and yield its connection as variables.
 
-    After a good end it stays up, to look at the tables. After another one it is stopped, if it was started here.
+    After a success it keeps running, so that users can look at the tables. After a failure it is stopped if
+    it was started here.
     """
     warehouse = Warehouse(HOME)
     if warehouse.is_up:

@@ -340,7 +340,7 @@ def project() -> str:
         lines.append(f"    - {one_line(short)}")
     lines.append("    settings_group_validation:")
     lines += [f"    - {one_line(group)}" for group in found["settings_group_validation"]]
-    lines.append("    select:                    # more: `meltano select tap-pipedrive files '*'`")
+    lines.append("    select:                    # add one: `meltano select tap-pipedrive files '*'`")
     lines += [f"    - {name}" for name in found["select"]]
     start, end = text.index("    settings:"), text.index("\n\n  - name: tap-pipedrive-reconcile")
     return text[:start] + "\n".join(lines) + text[end:]

@@ -59,7 +59,7 @@ def contract(text: str, streams: Iterable[type[PipedriveStream]]) -> str:
     """Return the contract of the tests with an entry for each stream that has none, to be checked by hand."""
     for stream in streams:
         name = str(vars(stream)["name"])
-        entries, _, _ = text.partition('"""The same of those')
+        entries, _, _ = text.partition('"""The same for the tables')
         if f'\n    "{name}": ' in entries:
             continue
         kinds: dict[str, list[str]] = {}
@@ -70,7 +70,7 @@ def contract(text: str, streams: Iterable[type[PipedriveStream]]) -> str:
             *(f'        {each}: "{" ".join(them)}",' for each, them in kinds.items()),
             "    },",
         ]
-        mark = '"""Built-in columns' if stream.selected_by_default else '"""The same of those'
+        mark = '"""Built-in columns' if stream.selected_by_default else '"""The same for the tables'
         text = text.replace("}\n" + mark, "\n".join(lines) + "\n}\n" + mark)
         keys = tuple(stream.primary_keys)
         (child,) = [each for each in stream.listings if isinstance(each, ChildListing)] or [None]

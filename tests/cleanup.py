@@ -1,4 +1,4 @@
-"""What is done when a test run has ended, however it ended: `python tests/cleanup.py FOLDER`."""
+"""Cleans up after a test run, however it ended: `python tests/cleanup.py FOLDER`."""
 
 import shutil
 import sys

@@ -1,6 +1,6 @@
-"""What several test folders share: a Postgres, the plugins, empty databases, and a sandbox per test.
+"""Fixtures that several test folders share: Postgres, plugins, empty databases, and a sandbox per test.
 
-The processes of one test run share a folder, in which each thing that all of them need is made once.
+The processes of one test run share a folder, in which everything that all of them need is made once.
 """
 
 import gc
@@ -32,7 +32,7 @@ from .postgres import TlsServer, tls_server
 ROOT = Path(__file__).parents[1]
 
 SHARED_FOLDER = "PYTEST_SHARED_FOLDER"
-"""Variable with the folder of the test run; it reaches the processes that pytest-xdist starts."""
+"""The variable with the folder of the test run; pytest-xdist's processes inherit it."""
 
 LONGEST_FIRST = (
     "service/test_image",
@@ -58,35 +58,35 @@ LONGEST_FIRST = (
     "tap/test_budget",
     "tap/test_children",
 )
-"""Beginnings of the paths of tests that take minutes: no process works alone at the end if these begin."""
+"""Path prefixes of tests that take minutes; they start first, to balance the processes."""
 
 SHARE_NOTHING = ("project/test_commands", "project/test_run", "transform/test_data_quality", "chaos")
-"""Tests that may run in different processes although they are in one file."""
+"""Tests of one file that may run in different processes."""
 
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("patient")  # no property is wrong because the machine is busy
+hypothesis.settings.load_profile("patient")  # a busy machine must not fail a property test
 
 _numbers = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder of the test run, once for all of its processes."""
+    """Make the folder of the test run once for all of its processes."""
     for layer in PROGRAMS:
         config.addinivalue_line("markers", f"{layer}: runs where the layer's programs are installed")
-    # Else each of the hundreds of programs that the tests start compiles its libraries again.
+    # Otherwise each of the hundreds of programs that the tests start would compile its libraries again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="pipedrive-tests-"))
         os.environ[SHARED_FOLDER] = str(folder)
-        cleanup = ExitStack()  # also of a run that is killed
+        cleanup = ExitStack()  # this also works for a run that is killed
         cleanup.enter_context(at_the_end(sys.executable, ROOT / "tests" / "cleanup.py", folder))
         config.add_cleanup(cleanup.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first, and skip those of layers whose programs are missing."""
+    """Put the longest tests first, and skip tests of layers whose programs are missing."""
 
     def rank(item: pytest.Item) -> int:
         path = str(item.path.relative_to(ROOT / "tests"))
@@ -99,13 +99,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let no collection of garbage look at what stays until the end: a tenth of the time of the tap's tests."""
+    """Exclude everything loaded so far from garbage collection, which saves a tenth of the time of the tap's
+    tests.
+    """
     gc.collect()
     gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how long the tests of each folder or layer took, in all processes together."""
+    """Print how long the tests of each folder or layer took in all processes together."""
     seconds: dict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -119,7 +121,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Gives the tests of a file to one process, for what they share, but for those that share nothing."""
+    """Runs all tests of a file in one process, so that they share fixtures, except tests that share nothing."""
 
     def _split_scope(self, nodeid: str) -> str:
         is_alone = nodeid.removeprefix("tests/").startswith(SHARE_NOTHING)
@@ -127,7 +129,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: many tests wait, for a process, an answer or a lock."""
+    """Use one process more than there are cores, because many tests wait for a process, an answer or a lock."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -144,7 +146,9 @@ def run_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def installed() -> Callable[[str, str], Path]:
-    """Installs a plugin of meltano.yml, unless that was done as it is now, and tells where its programs are."""
+    """A function that installs a plugin of meltano.yml unless it is up to date, and returns the folder of its
+    programs.
+    """
     sources = [ROOT / "meltano.yml", ROOT / "tap-pipedrive" / "pyproject.toml"]
     sources += [path for path in sorted((ROOT / "plugins").rglob("*.*")) if path.suffix != ".pyc"]
     contents = b"".join(path.read_bytes() for path in sources if path.is_file())
@@ -171,7 +175,7 @@ def warehouse(run_folder: Path) -> Warehouse:
 
 
 def started(run_folder: Path, name: str) -> Warehouse:
-    """Start a Postgres that need not keep anything if the machine stops; it ends with the test run."""
+    """Start a Postgres that may lose data if the machine stops; it ends with the test run."""
     warehouse = Warehouse(run_folder / "warehouses" / name)
     with psycopg.connect(warehouse.up(), autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
@@ -181,7 +185,7 @@ def started(run_folder: Path, name: str) -> Warehouse:
 
 @pytest.fixture
 def database(warehouse: Warehouse, worker_id: str) -> Iterator[str]:
-    """URL of an empty database."""
+    """The URL of an empty database."""
     name = f"test_{worker_id}_{next(_numbers)}"
     yield warehouse.create_database(name)
     warehouse.drop_database(name)
@@ -196,6 +200,6 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A small account of the test's own, with all troubles on."""
+    """A small account for one test, with all kinds of bad data."""
     with Sandbox(deals=60) as sandbox:
         yield sandbox

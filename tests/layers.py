@@ -1,4 +1,4 @@
-"""Layers: tests that need programs of their own. `make test` runs those whose programs are installed."""
+"""Layers are tests that need additional programs. `make test` runs those whose programs are installed."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 OWN = Path(__file__).parents[1] / ".run/uv/bin"
-"""Where the Makefile installs uv."""
+"""The folder in which the Makefile installs uv."""
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "airflow": ("redis-server",),
@@ -25,15 +25,15 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
         "prometheus-postgres-exporter",
     ),
 }
-"""Programs that the tests of each layer need, by the layer's marker."""
+"""The programs that each layer needs, by the layer's marker."""
 
 
 def missing_programs(markers: Iterable[str]) -> list[str]:
-    """Programs that tests with these markers need, and that are not installed."""
+    """Return the programs that tests with these markers need and that are not installed."""
     needed = {program for marker in markers for program in PROGRAMS.get(marker, ())}
     return sorted(program for program in needed if find(program) is None)
 
 
 def find(program: str) -> str | None:
-    """Path of a program: one of the system, or one that the project has installed."""
+    """Return the path of a program of the system or of the project, or None."""
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(OWN)]))

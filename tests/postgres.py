@@ -1,6 +1,6 @@
-"""A Postgres that speaks TLS, with a certificate authority of its own.
+"""A Postgres with TLS and its own certificate authority.
 
-The embedded one is built without TLS: this one is Debian's package postgresql.
+The embedded Postgres is built without TLS, so this one comes from Debian's package postgresql.
 """
 
 import os
@@ -24,11 +24,11 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 """Debian's and Ubuntu's."""
 
 CERTIFIED_USER = "certified"
-"""The role that signs in with a certificate in place of a password."""
+"""The role that signs in with a certificate instead of a password."""
 
 
 OWNER = "owner"
-"""The superuser, who has a password."""
+"""The superuser, which signs in with a password."""
 
 RULES = f"""
 hostssl all {CERTIFIED_USER} {HOST}/32 cert
@@ -48,25 +48,25 @@ ssl_ca_file = 'ca.crt'
 
 
 class TlsServer(NamedTuple):
-    """What a client needs to know."""
+    """The addresses and files that a client needs."""
 
     url: str
-    """By the host name that the certificate is for."""
+    """The URL with the host name of the certificate."""
     other_name: str
-    """An address of the same server that the certificate is not for."""
+    """Another host name of the same server, which the certificate does not include."""
     authority: Path
     """The certificate of the authority that signed the server's."""
     other_authority: Path
-    """The certificate of an authority that signed nothing here."""
+    """The certificate of an authority that signed none of these."""
     certificate: Path
     """The client certificate of CERTIFIED_USER."""
     key: Path
-    """And its private key."""
+    """The private key of the client certificate."""
 
 
 @contextmanager
 def tls_server(folder: Path) -> Iterator[TlsServer]:
-    """Run one, with the clients' files in the folder."""
+    """Start a server, and put the clients' files into the folder."""
     if not PROGRAMS:
         pytest.skip("Debian's package postgresql is not installed")
     authority, other = trustme.CA(), trustme.CA()
@@ -82,7 +82,7 @@ def tls_server(folder: Path) -> Iterator[TlsServer]:
         content.write_to_path(folder / name)
     (folder / "client.key").chmod(0o600)
     user = server_user(folder)
-    home = Path(tempfile.mkdtemp(prefix="postgres-tls-"))  # where the server's user can come
+    home = Path(tempfile.mkdtemp(prefix="postgres-tls-"))  # a folder that the server's user can read
     if user:
         os.chown(home, user.uid, user.gid)
     identity: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
@@ -129,7 +129,7 @@ def tls_server(folder: Path) -> Iterator[TlsServer]:
             "300",
             **identity,
         )
-        # whose process id is in the first line of a file
+        # the process id is in the first line of a file
         stop = 'kill -QUIT "$(head -n 1 "$0")"'
         with at_the_end("/bin/sh", "-c", stop, data / "postmaster.pid"):
             url = f"postgresql://{OWNER}:{password}@localhost:{port}/postgres"
@@ -137,11 +137,11 @@ def tls_server(folder: Path) -> Iterator[TlsServer]:
                 connection.execute(f"create role {CERTIFIED_USER} login superuser")
             yield TlsServer(url, HOST, *(folder / name for name in files))
     finally:
-        shutil.rmtree(home, ignore_errors=True)  # the server may still be about to end
+        shutil.rmtree(home, ignore_errors=True)  # the server may still be shutting down
 
 
 def free_port() -> int:
-    """A port that nobody uses now."""
+    """Return a port that is not in use now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

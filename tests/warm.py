@@ -1,8 +1,8 @@
-"""Programs that are started over and over: each is imported once, and a copy of that process runs for each start.
+"""Keeps programs imported that are started often, and forks a copy of that process for each start.
 
-Importing its libraries takes most of the time of a short run of the tap, the target or dbt. Everything else is as
-ever: a process of its own, with its arguments, environment, pipes and exit code. Tests of how programs begin
-or end start them for real.
+Importing its libraries takes most of the time of a short run of the tap, the target or dbt. Everything else
+is as usual: each start has its own process, arguments, environment, pipes and exit code. Tests of how
+programs begin or end start them normally.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PRELOADED = {
     "target-postgres": ("target_postgres.target",),
     "dbt": ("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build"),
 }
-"""Modules by the program that is long about importing them."""
+"""The modules to import in advance, by program."""
 
 
 class WarmProcess:
-    """A process that was started so, with what tests use of `subprocess.Popen`."""
+    """A process that was started in this way, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, answer: int, stdin: int | None, stdout: int | None) -> None:
         self._answer = os.fdopen(answer, "rb", buffering=0)
@@ -40,7 +40,7 @@ class WarmProcess:
         self.stdout: IO[bytes] | None = None if stdout is None else os.fdopen(stdout, "rb")
         self.returncode: int | None = None
         started = self._answer.readline()
-        assert started, "the process that copies itself is dead; what it said is in the test's output"
+        assert started, "the forking process has died; its output is in the output of the test"
         self.pid = int(started)
 
     def __enter__(self) -> WarmProcess:
@@ -52,14 +52,16 @@ class WarmProcess:
         self.communicate()
 
     def poll(self) -> int | None:
-        """Return the exit code, or None as long as it runs."""
+        """Return the exit code, or None while the process runs."""
         try:
             return self.wait(timeout=0)
         except TimeoutExpired:
             return None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, and return the exit code. Raises TimeoutExpired after so many seconds."""
+        """Wait for the end of the process, and return its exit code. Raises TimeoutExpired after that many
+        seconds.
+        """
         if self.returncode is None:
             if not select.select([self._answer], [], [], timeout)[0]:
                 raise TimeoutExpired(str(self.pid), timeout or 0)
@@ -68,19 +70,19 @@ class WarmProcess:
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self) -> tuple[bytes, None]:
-        """End its input, read its output to the end, wait for it, and return the output."""
+        """Close its input, read its output to the end, wait for it, and return the output."""
         output = b""
         if self.stdin and not self.stdin.closed:
-            with suppress(BrokenPipeError):  # it has ended already
+            with suppress(BrokenPipeError):  # the process has ended already
                 self.stdin.close()
         if self.stdout and not self.stdout.closed:
             output = self.stdout.read()

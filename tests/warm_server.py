@@ -1,4 +1,6 @@
-"""The other side of `warm.py`, in the program's own environment: imports it once, and forks for each start."""
+"""The server of `warm.py` in the program's own environment: it imports the program once, and forks for each
+start.
+"""
 
 import gc
 import importlib
@@ -13,8 +15,8 @@ from typing import Any
 
 
 def serve(channel: socket.socket, program: str) -> None:
-    """Start the program at each request, until the test run that asks is at its end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    """Start the program at each request, until the requesting test run ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keeper processes
     while True:
         message, files, _, _ = socket.recv_fds(channel, 1 << 20, 4)
         if not message:
@@ -27,7 +29,7 @@ def serve(channel: socket.socket, program: str) -> None:
 
 
 def keep(program: str, request: dict[str, Any], stdin: int, stdout: int, stderr: int, answer: int) -> None:
-    """Start the program, and answer with its process id, and with its exit code when it has ended."""
+    """Start the program, and answer with its process id and, when it has ended, with its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     process = os.fork()
     if process == 0:
@@ -50,7 +52,7 @@ def keep(program: str, request: dict[str, Any], stdin: int, stdout: int, stderr:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the test run, and that ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the test run, which ends this process
     _, number, chosen, *modules = sys.argv
     for module in modules:
         importlib.import_module(module)

@@ -1,4 +1,5 @@
-"""A running Metabase gets the database, the columns' types and the dashboards through its free REST API.
+"""Gives a running Metabase the database, the columns' types and the dashboards through its free REST API.
 
-Built on what Metabase's repository says of its API (`resources/openapi`); it has not met a running Metabase.
+It follows the API's description in Metabase's repository (`resources/openapi`), and has not been used with a
+running Metabase yet.
 """

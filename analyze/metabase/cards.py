@@ -1,4 +1,4 @@
-"""Charts as cards of Metabase, and where a dashboard has them."""
+"""Charts as cards of Metabase, and their places on a dashboard."""
 
 import hashlib
 import re
@@ -10,10 +10,10 @@ from analyze.metabase.client import Json
 from analyze.sql import statement
 
 COLUMNS, COLUMNS_OF = 24, {"third": 8, "half": 12, "full": 24}
-"""Columns of Metabase's grid, and how many of them a chart takes."""
+"""The number of columns of Metabase's grid, and of a chart."""
 
 HEIGHT_OF = {"number": 4, "table": 10, "chart": 9}
-"""Rows of the grid that a chart takes."""
+"""The number of rows of a chart in the grid."""
 
 FILTERS = {
     "pipeline": ("string/=", "text", {"en": "Pipeline", "pt": "Funil"}),
@@ -22,17 +22,17 @@ FILTERS = {
     "from": ("date/single", "date", {"en": "From", "pt": "De"}),
     "to": ("date/single", "date", {"en": "To", "pt": "Até"}),
 }
-"""Filters of a dashboard: type of the parameter, type of the variable in SQL, and name."""
+"""The filters of a dashboard: type of the parameter, type of the variable in SQL, and name."""
 
 NAMESPACE = uuid.UUID("6d0f3c52-9b0a-5a3e-8f0e-2f4b8f6c1d77")
-"""Makes ids of names, so that a thing has the same id whoever makes it."""
+"""The namespace of ids computed from names, which are the same in every run."""
 
 MARK = re.compile(r"-- `make metabase` keeps this statement up to date unless you change it: (\w{16})\n")
-"""First line of a card's statement, with the digest of what follows."""
+"""A pattern of the first line of a card's statement, with the digest of the rest."""
 
 
 def entity_id(database_id: int, chart: Chart, language: str) -> str:
-    """Return the id of 21 characters that a card has whatever its name is, and wherever it is moved."""
+    """Return the 21-character id of a card, which does not depend on its name and place."""
     return uuid.uuid5(NAMESPACE, f"card {database_id} {chart.name} {language}").hex[:21]
 
 
@@ -48,10 +48,10 @@ def card(
     """Return a chart as a card.
 
     Args:
-        database_id: The database that it asks.
-        collection_id: Where it goes; None: the top.
+        database_id: The database to query.
+        collection_id: The collection of the card; None means the root.
         chart: The chart.
-        rows: Its rows.
+        rows: The rows of the chart.
         columns: Names of the columns of its rows.
         currency: The currency that is shown unless the reader chooses another.
         language: `en` or `pt`.
@@ -68,7 +68,7 @@ def card(
 
 
 def is_untouched(native: Mapping[str, str]) -> bool:
-    """Return whether a statement is as `make metabase` once wrote it."""
+    """Return whether a statement is unchanged since `make metabase` wrote it."""
     mark = MARK.match(native["query"])
     return mark is not None and _digest(native["query"][mark.end() :]) == mark[1]
 
@@ -85,7 +85,7 @@ def _query(
         values,
         condition="[[and {}]]",
         language=language,
-        has_closing=False,  # Metabase adds it up itself
+        has_closing=False,  # Metabase sums these columns itself
     )
     mark = f"-- `make metabase` keeps this statement up to date unless you change it: {_digest(text)}\n"
     return {
@@ -100,7 +100,7 @@ def _digest(text: str) -> str:
 
 
 def _tags(database_id: int, chart: Chart, columns: set[str], currency: str, language: str) -> dict[str, Json]:
-    """Return the variables of a chart's statement, as Metabase describes them."""
+    """Return the variables of a chart's statement in Metabase's format."""
     found: dict[str, Json] = {
         name: {
             "id": str(uuid.uuid5(NAMESPACE, f"tag {database_id} {chart.name} {language} {name}")),
@@ -110,13 +110,13 @@ def _tags(database_id: int, chart: Chart, columns: set[str], currency: str, lang
         }
         for name in filters_of(chart, columns)
     }
-    if "currency" in found:  # amounts are never summed over currencies
+    if "currency" in found:  # amounts of different currencies are never summed
         found["currency"] |= {"required": True, "default": currency}
     return found
 
 
 def filters_of(chart: Chart, columns: set[str]) -> list[str]:
-    """Return the names of the filters that a chart obeys."""
+    """Return the names of the filters that apply to a chart."""
     names: list[str] = [name for name in ("pipeline", "owner") if name in columns]
     names += ["currency"] if chart.money == "chosen" else []
     return [*names, *(["from", "to"] if chart.period else [])]
@@ -159,7 +159,7 @@ def _settings(chart: Chart, language: str) -> Json:
 
 
 def parameters(dashboard: Dashboard, database_id: int, currency: str, language: str) -> list[Json]:
-    """Return the filters of a dashboard. Their ids tell whose they are, whatever a user calls the dashboard."""
+    """Return the filters of a dashboard. Their ids identify the dashboard, whatever a user calls it."""
     found: list[Json] = []
     for slug, (kind, _, label) in FILTERS.items():
         found.append(
@@ -183,14 +183,15 @@ def placed(
     shown: Json,
     filters: Sequence[Json],
 ) -> list[Json]:
-    """Return charts as cards on a dashboard, below what is there: from left to right, then further down.
+    """Return charts as cards on a dashboard, below the existing ones, from left to right and from top to
+    bottom.
 
     Args:
         charts: The charts to place.
         card_ids: Their cards.
         columns: Names of the columns of each set of rows.
-        shown: The dashboard as it is. Where it has tabs, the cards go on the first.
-        filters: The dashboard's filters that the cards obey.
+        shown: The dashboard in its present form. If it has tabs, the cards go on the first.
+        filters: The dashboard's filters that apply to the cards.
     """
     ids = {each["slug"]: each["id"] for each in filters}
     tab = {"dashboard_tab_id": shown["tabs"][0]["id"]} if shown.get("tabs") else {}

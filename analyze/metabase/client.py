@@ -7,18 +7,18 @@ import requests
 Json = dict[str, Any]
 
 SECONDS = 60
-"""How long an answer may take."""
+"""The longest time in seconds to wait for an answer."""
 
 LONGEST_QUOTE = 300
-"""Characters of Metabase's own words in an error."""
+"""The number of characters of Metabase's own message in an error."""
 
 
 class MetabaseError(Exception):
-    """What Metabase refused, in one sentence."""
+    """A refusal by Metabase, in one sentence."""
 
 
 class Account(NamedTuple):
-    """Who provisions: an API key, or the e-mail address and password of an admin."""
+    """The credentials: an API key, or the e-mail address and password of an admin."""
 
     api_key: str = ""
     email: str = ""
@@ -26,20 +26,20 @@ class Account(NamedTuple):
 
 
 class Metabase:
-    """A session with a running Metabase. All methods raise MetabaseError when it refuses or does not answer."""
+    """A session with a running Metabase. All methods raise MetabaseError if it refuses or does not answer."""
 
     def __init__(self, url: str, account: Account) -> None:
         self._url = url.rstrip("/")
         self._http = requests.Session()
         self.done: list[str] = []
-        """What was made or changed, in words."""
+        """Sentences about what was created or changed."""
         if account.api_key:
             self._http.headers["x-api-key"] = account.api_key
         else:
             self._sign_in(account)
 
     def _sign_in(self, account: Account) -> None:
-        """Start a session. A Metabase that nobody has set up yet gets this account as its first user."""
+        """Start a session. A Metabase without a user yet gets this account as its first one."""
         properties = self.get("session/properties")
         token = properties.get("setup-token")
         if token and not properties.get("has-user-setup"):
@@ -54,7 +54,7 @@ class Metabase:
         return self._answer("GET", path)
 
     def find(self, path: str) -> Any:
-        """Return the answer to a GET; None if there is no such thing."""
+        """Return the answer to a GET, or None if it is 404."""
         return self._answer("GET", path, may_be_missing=True)
 
     def post(self, path: str, body: Json) -> Any:

@@ -1,6 +1,6 @@
-"""What Metabase is told of the marts' columns: their semantic types, and which of them are technical.
+"""The description of the marts' columns for Metabase: their semantic types, and which of them are technical.
 
-Descriptions and foreign keys it reads from the database itself, where dbt has written them.
+Metabase reads descriptions and foreign keys from the database itself, where dbt has written them.
 """
 
 import re
@@ -34,10 +34,10 @@ Amounts are no `type/Currency`: Metabase would write one currency's sign before 
 """
 
 OF_ONE_CURRENCY = re.compile(r"reporting_(?!currency)\w+")
-"""Names of amounts that are all in the reporting currency."""
+"""A pattern of amounts that are all in the reporting currency."""
 
 TECHNICAL = re.compile(r"(\w+_)?ids|\w+_key|_sdc_\w+")
-"""Names of columns for joins and tools, which readers do not look for."""
+"""A pattern of columns for joins and tools, which readers do not need."""
 
 KEYS = ("type/PK", "type/FK")
 
@@ -47,14 +47,15 @@ VALUE_TYPES = {
     TIME: ("type/DateTime", "type/DateTimeWithTZ", "type/DateTimeWithLocalTZ", "type/DateTimeWithZoneOffset"),
     DAY: ("type/Date",),
 }
-"""Metabase's types of values, by what they have in common."""
+"""Metabase's types of values by their group."""
 
 
 def describe(metabase: Metabase, tables: Iterable[Json], reporting_currency: str) -> None:
-    """Set types where Metabase knows none, and move technical columns out of sight where nobody chose otherwise.
+    """Set types of columns that have none in Metabase, and hide technical columns unless a user has chosen
+    otherwise.
 
     Args:
-        metabase: Where the tables are.
+        metabase: The session.
         tables: The marts with their fields, as Metabase lists them.
         reporting_currency: Code of the currency of converted amounts.
     """
@@ -69,10 +70,11 @@ def describe(metabase: Metabase, tables: Iterable[Json], reporting_currency: str
 
 
 def change_of(field: Mapping[str, object], reporting_currency: str) -> Json:
-    """Return what has to be changed of a field; nothing where Metabase or a user has decided already.
+    """Return the changes of a field; empty if Metabase or a user has decided already.
 
     Args:
-        field: A field as Metabase lists it: `name`, `base_type`, `semantic_type`, `visibility_type`, `settings`.
+        field: A field as Metabase lists it: `name`, `base_type`, `semantic_type`, `visibility_type`,
+    `settings`.
         reporting_currency: Code of the currency of converted amounts.
     """
     name, base_type = str(field["name"]), str(field["base_type"])

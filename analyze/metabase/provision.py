@@ -1,7 +1,8 @@
-"""Give a running Metabase what it lacks. Running it again changes nothing, and what users changed stays.
+"""Adds the missing parts to a running Metabase. Running it again changes nothing, and users' changes are
+kept.
 
-A card is known by an id of its own, a dashboard by the ids of its filters: both may be renamed and moved. What a
-user takes off a dashboard or throws away does not come back.
+Cards have fixed ids, and dashboards are identified by the ids of their filters, so that both may be renamed
+and moved. Cards that a user removes from a dashboard or deletes are not added again.
 """
 
 import time
@@ -15,18 +16,18 @@ from analyze.metabase.columns import describe
 
 SCHEMA = "marts"
 MINUTES = 10
-"""How long Metabase may take to read the tables."""
+"""The longest time that Metabase may take to read the tables."""
 
 PAUSE = 2.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 COLLECTIONS = {"en": "Pipedrive", "pt": "Pipedrive (português)"}
 
 Tables = Mapping[str, set[str]]
-"""Names of the columns of tables."""
+"""The names of columns by table."""
 
 RowsOf = Mapping[str, tuple[Rows, set[str]]]
-"""Sets of rows by name, each with the names of its columns."""
+"""The sets of rows by name, each with the names of its columns."""
 
 
 def provision(
@@ -39,19 +40,19 @@ def provision(
     currency: str,
     reporting_currency: str,
 ) -> None:
-    """Make the database, the types of columns, the cards and the dashboards, in English and Portuguese.
+    """Create the database, the types of columns, the cards and the dashboards, in English and Portuguese.
 
     Args:
-        metabase: Where they go; its `done` says what was made or changed.
-        name: What Metabase calls the database.
-        details: How Metabase connects: host, port, dbname, user and password of a role that may only read.
+        metabase: The session; its `done` lists what was created or changed.
+        name: The name of the database in Metabase.
+        details: Metabase's connection: host, port, dbname, user and password of a role that may only read.
         marts: The marts with their columns, as that role has to see them.
         rows: The sets of rows behind the charts, with their columns.
         currency: The currency that dashboards show first.
         reporting_currency: The currency of converted amounts.
 
     Raises:
-        MetabaseError: Metabase refuses something, or does not see the marts.
+        MetabaseError: Metabase refuses a request, or does not see the marts.
     """
     database_id = _database(metabase, name, details)
     describe(metabase, _tables(metabase, database_id, marts), reporting_currency)
@@ -63,7 +64,9 @@ def provision(
 
 
 def _database(metabase: Metabase, name: str, details: Json) -> int:
-    """Return the id of the database, which is made unless it is there, and mended where it is another's."""
+    """Return the id of the database, which is created if it is missing and corrected if its connection
+    differs.
+    """
     known = {each["name"]: each["id"] for each in listed(metabase.get("database"))}
     if name not in known:
         body = {
@@ -87,7 +90,7 @@ def _database(metabase: Metabase, name: str, details: Json) -> int:
 
 
 def _tables(metabase: Metabase, database_id: int, marts: Tables) -> list[Json]:
-    """Return the marts with their fields, once Metabase has read them."""
+    """Return the marts with their fields, after waiting until Metabase has read them."""
     is_asked = False
     for _ in range(int(MINUTES * 60 / PAUSE)):
         tables = metabase.get(f"database/{database_id}/metadata?include_hidden=true")["tables"]
@@ -107,7 +110,7 @@ def _tables(metabase: Metabase, database_id: int, marts: Tables) -> list[Json]:
 
 
 class _Publisher:
-    """Makes dashboards of one language."""
+    """Creates dashboards of one language."""
 
     def __init__(
         self, metabase: Metabase, database_id: int, rows: RowsOf, currency: str, language: str
@@ -119,7 +122,7 @@ class _Publisher:
         self._language = language
 
     def publish(self, dashboard: Dashboard, charts: list[Chart]) -> None:
-        """Make a dashboard with its cards, or bring the cards up to date that it has."""
+        """Create a dashboard with its cards, or update its existing cards."""
         known = {chart.name: found for chart in charts if (found := self._known_card(chart))}
         shown = self._dashboard(dashboard, list(known.values()))
         if shown is None:
@@ -134,13 +137,13 @@ class _Publisher:
         self._fill(dashboard, charts, ids, shown, new=ids.keys() - known.keys())
 
     def _known_card(self, chart: Chart) -> Json | None:
-        """Return the card of a chart, also one that was thrown away."""
+        """Return the card of a chart, including a deleted one."""
         path = f"card/{entity_id(self._database_id, chart, self._language)}?legacy-mbql=true"
         found: Json | None = self._metabase.find(path)
         return found
 
     def _dashboard(self, dashboard: Dashboard, known: list[Json]) -> Json | None:
-        """Return the dashboard, which is made with its first card; None if a user threw it away."""
+        """Return the dashboard, which is created with its first card; None if a user deleted it."""
         own = {each["id"] for each in self._parameters(dashboard)}
         for each in known:
             for place in self._metabase.get(f"card/{each['id']}/dashboards"):
@@ -163,7 +166,7 @@ class _Publisher:
         return made
 
     def _collection(self) -> int | None:
-        """Return the id of the collection of the language, if it is there."""
+        """Return the id of the collection of the language, if it exists."""
         found = (each for each in listed(self._metabase.get("collection")) if not each.get("archived"))
         return next((each["id"] for each in found if each["name"] == COLLECTIONS[self._language]), None)
 
@@ -195,7 +198,7 @@ class _Publisher:
         return card_id
 
     def _update(self, chart: Chart, found: Json) -> None:
-        """Bring the statement of a card up to date, unless a user has changed it."""
+        """Update the statement of a card, unless a user has changed it."""
         native = found["dataset_query"].get("native")
         query = self._card(chart, None)["dataset_query"]
         if not native or not is_untouched(native) or native["query"] == query["native"]["query"]:
@@ -208,7 +211,7 @@ class _Publisher:
     def _fill(
         self, dashboard: Dashboard, charts: list[Chart], ids: Mapping[str, int], shown: Json, new: set[str]
     ) -> None:
-        """Put cards on a dashboard: all of them the first time, then those that are new."""
+        """Put cards on a dashboard: all of them the first time, and later the new ones."""
         filters = shown.get("parameters") or []
         own = self._parameters(dashboard)
         there = {each["id"] for each in filters}

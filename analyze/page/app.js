@@ -33,7 +33,7 @@ async function start() {
   await draw();
 }
 
-/** A part of the page that is packed. */
+/** Unpack a part of the page. */
 function unpacked(id) {
   const packed = Uint8Array.from(atob(element(id).textContent.trim()), (char) => char.charCodeAt(0));
   return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
@@ -119,7 +119,7 @@ function drawFilters() {
   element("filters").hidden = used.length === 0;
 }
 
-/** Whether a filter means something to a chart. */
+/** Return whether a filter applies to a chart. */
 function obeys(chart, name) {
   if (name === "currency") return chart.money === "chosen";
   return ["from", "to"].includes(name) ? chart.period !== null : name in tables[chart.rows].columns;
@@ -149,7 +149,7 @@ function notes(chart) {
   return [text(chart.note), ...said].filter(Boolean).join(" ");
 }
 
-/** Whether a chart has something to show for some choice. */
+/** Return whether a chart has data for any choice of filters. */
 function hasRows(chart) {
   return Figures.chosen({...chart, period: null, money: null}, tables[chart.rows], {}).length > 0;
 }

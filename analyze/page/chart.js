@@ -1,6 +1,6 @@
 "use strict";
 
-// A chart as Vega-Lite: the definition's marks and encoding, with what makes them readable here.
+// A chart as Vega-Lite: the definition's marks and encoding, with additions that make them readable on this page.
 
 const THEMES = {
   light: {
@@ -17,12 +17,12 @@ const THEMES = {
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 const AXIS = 48; // pixels for the numbers of an axis
-const LONGEST = 190; // pixels of a label beside its bar; longer ones stand above it
-const NARROW = 480; // pixels of a chart that has no room beside its bars
+const LONGEST = 190; // pixels of a label beside its bar; longer labels are above it
+const NARROW = 480; // pixels of a chart without room beside its bars
 
 const pen = document.createElement("canvas").getContext("2d");
 
-/** How wide the longest of some texts is, in pixels. */
+/** Return the width of the longest of some texts in pixels. */
 function widest(texts) {
   pen.font = `12px ${FONT}`;
   return Math.ceil(Math.max(0, ...texts.map((each) => pen.measureText(each).width)));
@@ -74,7 +74,7 @@ function spec(chart, figures, width) {
 
 const kindOf = (column, chart, short = false) => `${column.format} ${(column.format === "money" && currencyOf(chart)) || "-"}${short ? " short" : ""}`;
 
-/** Bars from left to right, each with its figure at its end, in the place of an axis. */
+/** Bars from left to right, each with its figure at its end instead of an axis. */
 function sideways(chart, values, encoding, width) {
   const {y, x, row, yOffset, color, tooltip} = encoding;
   const kind = kindOf(chart.measures[x.field], chart, true);
@@ -119,14 +119,14 @@ function sideways(chart, values, encoding, width) {
   return {vconcat: parts, spacing: 20, title: {...caption, frame: "bounds", offset: 12}};
 }
 
-/** What the parts of each bar add up to. */
+/** Return the sum of the parts of each bar. */
 function totals(values, place, measure, kind) {
   const sums = new Map();
   for (const value of values) sums.set(value[place], (sums.get(value[place]) || 0) + (value[measure] || 0));
   return [...sums].map(([name, sum]) => ({[place]: name, [measure]: sum, said: shown(sum, kind)}));
 }
 
-/** The steps of a bridge that move something, each with the place where it begins and ends. */
+/** Return the steps of a bridge with a movement, each with its start and end. */
 function addUp(chart, values, measure) {
   const totals = ["opening", "closing"].map((name) => named(name, chart.by[chart.bridge]));
   const moves = values.filter((value) => totals.includes(value[chart.bridge]) || Math.abs(value[measure]) >= 0.005);
@@ -175,7 +175,7 @@ function upright(chart, values, encoding, width) {
   return {mark, encoding, width: inner, height: 220};
 }
 
-/** The first moments of all months from that of one moment to that of another. */
+/** Return the beginnings of all months from one moment to another. */
 function monthsFrom(first, last) {
   const months = [];
   const month = new Date(first);
@@ -184,10 +184,10 @@ function monthsFrom(first, last) {
   return months;
 }
 
-/** A month as Vega-Lite takes it for an axis. */
+/** Return a month in Vega-Lite's format for an axis. */
 const utc = (time) => ({utc: true, year: new Date(time).getUTCFullYear(), month: new Date(time).getUTCMonth() + 1, date: 1});
 
-/** One sentence for those who do not see the chart: its first measure, largest and smallest. */
+/** Describe the chart in one sentence for screen readers: the largest and smallest value of its first measure. */
 function description(chart, figures) {
   const [name, measure] = Object.entries(chart.measures)[0];
   const known = figures.filter((figure) => figure[name] !== null);

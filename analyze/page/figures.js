@@ -1,9 +1,9 @@
 "use strict";
 
-// The figures of a chart: what analyze/sql.py has Postgres compute, for the rows that the page carries.
+// The figures of a chart, computed from the page's rows as analyze/sql.py computes them in Postgres.
 
 const Figures = {
-  /** Words that readers see instead of values, by set and value. */
+  /** Words shown instead of values, by set and value. */
   words: {},
 
   /** Unpack the rows: each column is an array of values, or of positions in a list of values. */
@@ -19,7 +19,7 @@ const Figures = {
     return tables;
   },
 
-  /** Positions of the rows of a chart that the filters let through. */
+  /** Return the positions of a chart's rows that pass the filters. */
   chosen(chart, table, filters) {
     const {columns, size} = table;
     const equal = ["pipeline", "owner"].filter((name) => filters[name] && columns[name]);
@@ -38,7 +38,7 @@ const Figures = {
     return found;
   },
 
-  /** The rows of a bridge: those of the period, with all before it as `opening` and all to its end as `closing`. */
+  /** Return the rows of a bridge: those of the period, with all before it as `opening` and all up to its end as `closing`. */
   bridged(chart, table, filters) {
     const day = table.columns[chart.period];
     const {from, to} = filters;
@@ -57,7 +57,7 @@ const Figures = {
     return {size: found.length, columns: {...columns, [chart.bridge]: steps}};
   },
 
-  /** The figures of a chart: an array of objects with its groups and measures, in its order. */
+  /** Return the figures of a chart: an ordered array of objects with groups and measures. */
   of(chart, table, filters) {
     if (chart.bridge) {
       const bridged = Figures.bridged(chart, table, filters);
@@ -120,13 +120,13 @@ const Figures = {
     return 0;
   },
 
-  /** The place of a value among the words of its group, if it has one. */
+  /** Return the position of a value among the words of its group, if it has one. */
   place(value, group) {
     const place = group && group.words ? Object.keys(Figures.words[group.words]).indexOf(value) : -1;
     return place < 0 ? null : place;
   },
 
-  /** How many of the rows of a chart have an amount that has no rate, and so no part in its sums. */
+  /** Return the number of a chart's rows whose amount has no rate, and is therefore missing in sums. */
   unconverted(chart, table, filters) {
     if (chart.money !== "chosen" || filters.currency) return 0;
     const {columns} = table;

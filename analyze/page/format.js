@@ -30,7 +30,7 @@ const NUMBERS = {
 
 const NOTHING = "–";
 
-/** From here on numbers may be shortened: 12K and 12 mil say more than 12,345. */
+/** The smallest number that may be shortened: 12K or 12 mil is easier to read than 12,345. */
 const LARGE = 10000;
 
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
@@ -39,20 +39,20 @@ const text = (both) => (both ? fill(both[state.language], values()) : "");
 const locale = () => (state.language === "pt" ? "pt-BR" : "en-US");
 const capital = (label) => label.charAt(0).toLocaleUpperCase(locale()) + label.slice(1);
 
-/** What stands for the words in braces, from the account. */
+/** Replace the words in braces by values of the account. */
 function values() {
   const found = Object.entries(definitions.values);
   return Object.fromEntries(found.map(([name, [value, kind]]) => [name, kind === "words" ? value[state.language] : format(value, kind)]));
 }
 
-/** A value of a group as readers see it. */
+/** Return a value of a group as readers see it. */
 function named(value, group) {
   const words = group.words ? Figures.words[group.words] : {};
   if (Object.hasOwn(words, value)) return words[value][state.language];
   return value === null && group.format === "text" && !group.words ? word("nobody") : format(value, group.format);
 }
 
-/** A figure or a date. An amount of a currency has its sign; a short one is for axes and headlines. */
+/** Format a figure or a date. Amounts have the sign of their currency; short ones are for axes and headlines. */
 function format(value, kind, {currency = "", short = false} = {}) {
   if (value === null || value === undefined) return NOTHING;
   if (kind === "text") return String(value);
@@ -69,11 +69,11 @@ function format(value, kind, {currency = "", short = false} = {}) {
     return new Intl.NumberFormat(locale(), {...options, style: "currency", currency, minimumFractionDigits: 0}).format(value);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return `${currency} ${new Intl.NumberFormat(locale(), options).format(value)}`; // a currency of the account's own
+    return `${currency} ${new Intl.NumberFormat(locale(), options).format(value)}`; // a custom currency of the account
   }
 }
 
-/** The currency of a chart's amounts, or of one figure that has its own. */
+/** Return the currency of a chart's amounts, or of one figure that has its own. */
 function currencyOf(chart, figure = {}) {
   if (figure.currency) return figure.currency;
   if (chart.money === "reporting") return definitions.reporting_currency;

@@ -1,4 +1,4 @@
-"""What the review says, from the marts."""
+"""Reads the content of the review from the marts."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,7 +16,7 @@ from analyze import as_of
 from analyze.definitions import Strict, Text
 
 STREAMS = ("deals", "deal_changes", "activities", "organizations", "persons", "users")
-"""Streams of Pipedrive that the review counts."""
+"""Streams of Pipedrive behind the review's figures."""
 
 Record = Mapping[str, Any]
 Language = Literal["en", "pt"]
@@ -30,7 +30,7 @@ class Column(Strict):
 
 
 class Section(Strict):
-    """A kind of thing to do."""
+    """A kind of action to take."""
 
     name: str
     title: Text
@@ -49,7 +49,7 @@ class StepKind(Strict):
 
 
 class Definitions(Strict):
-    """What `review.yml` holds."""
+    """The content of `review.yml`."""
 
     movement: str
     steps: tuple[StepKind, ...]
@@ -59,46 +59,46 @@ class Definitions(Strict):
 
 @cache
 def definitions() -> Definitions:
-    """Return the questions and texts of the review. Raises pydantic.ValidationError, which names what is wrong."""
+    """Return the questions and texts of the review. Raises pydantic.ValidationError, which names the mistake."""
     return Definitions.model_validate(yaml.safe_load(Path(__file__).with_name("review.yml").read_text()))
 
 
 class Week(NamedTuple):
-    """The last whole week before a day."""
+    """The last complete week before a day."""
 
     first: date
     """A Monday."""
     last: date
-    """The Sunday after it."""
+    """The Sunday at the end of the week."""
     today: date
     timezone: str
     """Where days begin."""
 
 
 def week_before(now: datetime, timezone: str) -> Week:
-    """Return the last week that is over, from Monday to Sunday, where the company reports."""
+    """Return the last complete week from Monday to Sunday in the company's time zone."""
     today = now.astimezone(ZoneInfo(timezone)).date()
     last = today - timedelta(days=today.weekday() + 1)
     return Week(last - timedelta(days=6), last, today, timezone)
 
 
 class Step(NamedTuple):
-    """A step of the bridge from the value before the week to that after it."""
+    """A step of the bridge from the pipeline's value before the week to that after it."""
 
     name: str
     label: Text
     deals: int
-    """Deals that came in, less those that left; deals that changed where none came or left."""
+    """The deals added minus those removed; for a step without either, the deals that changed."""
     value: Decimal
     start: Decimal
-    """Value of the pipeline before the step; 0 for the first and the last."""
+    """The value of the pipeline before the step; 0 for the first and the last."""
     is_total: bool = False
     is_revaluation: bool = False
-    """Whether deals changed their value, and none came or left."""
+    """Whether deals changed their value, and none were added or removed."""
 
 
 class Bridge(NamedTuple):
-    """What moved in one currency."""
+    """The movements in one currency."""
 
     currency: str | None
     steps: tuple[Step, ...]
@@ -106,50 +106,50 @@ class Bridge(NamedTuple):
 
 
 class Todo(NamedTuple):
-    """A section with its records, by owner; None: nobody's."""
+    """A section with its records by owner; None stands for records without an owner."""
 
     section: Section
     by_owner: dict[str | None, list[Record]]
 
     @property
     def size(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         return sum(map(len, self.by_owner.values()))
 
 
 class Review(NamedTuple):
-    """All that the review says."""
+    """The content of the review."""
 
     week: Week
     completeness: Text
-    """As of when the data are complete, in words."""
+    """The sentence on how complete the data are."""
     complete_as_of: datetime | None
-    """The same moment; None: nobody knows."""
+    """The time as of which the data are complete; None if it is unknown."""
     bridges: tuple[Bridge, ...]
     todos: tuple[Todo, ...]
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the data are complete as of a moment before the week ended."""
+        """Return whether the data are complete as of a moment before the end of the week only."""
         end = datetime.combine(self.week.last, time(), ZoneInfo(self.week.timezone)) + timedelta(days=1)
         return self.complete_as_of is not None and self.complete_as_of < end
 
     @property
     def owners(self) -> list[str | None]:
-        """Who has something to do, by name, nobody last."""
+        """Return the owners with something to do by name, records without an owner last."""
         found = {owner for todo in self.todos for owner in todo.by_owner}
         return sorted(found, key=lambda owner: (owner is None, (owner or "").casefold(), owner or ""))
 
 
 def gather(connection: psycopg.Connection, week: Week) -> Review:
-    """Ask the marts.
+    """Read the content from the marts.
 
     Args:
         connection: A connection to the warehouse.
-        week: The week that is looked back at.
+        week: The week to review.
 
     Raises:
-        psycopg.Error: A mart is missing, or the database cannot be asked.
+        psycopg.Error: A mart is missing, or a query fails.
     """
     (said,) = _rows(connection, as_of.rows_of(STREAMS).sql, week)
     moment = said["complete_as_of"]

@@ -11,34 +11,34 @@ from analyze.review.page import page, week_of
 from analyze.review.texts import Texts
 
 MOST = 3
-"""Records of an owner that a message names of each kind."""
+"""The number of records of an owner that a message names for each kind."""
 
 LONGEST_NAME = 80
-"""Characters of a record's name in a message."""
+"""The number of characters of a record's name in a message."""
 
 SLACK_BLOCKS, SLACK_TEXT = 45, 2900
-"""Blocks of a message, and characters of a block's text: Slack allows 50 and 3,000."""
+"""The most blocks of a message, and characters of a block's text; Slack allows 50 and 3,000."""
 
 TEAMS_BYTES = 24_000
-"""Bytes of a message: Teams allows 28 KB."""
+"""The most bytes of a message; Teams allows 28 KB."""
 
 
 class Span(NamedTuple):
-    """A piece of text, with where it leads."""
+    """A piece of text with an optional link."""
 
     text: str
     link: str = ""
 
 
 class Paragraph(NamedTuple):
-    """A heading, and lines under it."""
+    """A heading with lines under it."""
 
     heading: str
     lines: tuple[tuple[Span, ...], ...]
 
 
 def paragraphs(review: Review, texts: Texts) -> list[Paragraph]:
-    """Return what the message says: how fresh the data are, what moved, and a paragraph for each owner."""
+    """Return the content of the message: the completeness, the movements, and a paragraph for each owner."""
     fresh = [texts.text(review.completeness), *([texts.word("too_old")] if review.is_outdated else [])]
     found = [Paragraph(week_of(review, texts), tuple((Span(each),) for each in fresh))]
     found.append(Paragraph(texts.word("movement"), tuple(_movement(review, texts))))
@@ -78,7 +78,7 @@ def _owner(review: Review, texts: Texts, owner: str | None) -> Paragraph:
 
 
 def plain(review: Review, texts: Texts) -> str:
-    """Return the message as plain text, with the address of a record in parentheses behind it."""
+    """Return the message as plain text, with the address of each record in parentheses after it."""
     return _plain(review, texts, lambda text: text)
 
 
@@ -94,16 +94,16 @@ def _plain(review: Review, texts: Texts, escape: Callable[[str], str]) -> str:
 
 
 def text(review: Review, texts: Texts) -> dict[str, Any]:
-    """Return the message for a webhook that takes a plain text, as those of Mattermost and Google Chat do.
+    """Return the message for a webhook that takes plain text, such as those of Mattermost and Google Chat.
 
-    No name in it calls anybody: these programs read `@all` and `<users/all>` in a text.
+    Names cannot notify anybody, although these programs interpret `@all` and `<users/all>` in a text.
     """
     calls = str.maketrans({"@": "@\u200b", "<": "‹", ">": "›"})
     return {"text": _plain(review, texts, lambda text: text.translate(calls))}
 
 
 def slack(review: Review, texts: Texts) -> dict[str, Any]:
-    """Return the message as Slack's Block Kit, with a plain text for notifications."""
+    """Return the message in Slack's Block Kit, with a plain text for notifications."""
 
     def write(span: Span) -> str:
         shown = span.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -125,7 +125,7 @@ def slack(review: Review, texts: Texts) -> dict[str, Any]:
 
 
 def teams(review: Review, texts: Texts) -> dict[str, Any]:
-    """Return the message as an Adaptive Card, as workflows of Teams take it from a webhook."""
+    """Return the message as an Adaptive Card for a webhook of a Teams workflow."""
 
     def write(span: Span) -> str:
         shown = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~])", r"\\\1", span.text)
@@ -139,7 +139,8 @@ def teams(review: Review, texts: Texts) -> dict[str, Any]:
     for position, paragraph in enumerate(said):
         lines = ["- " + "".join(map(write, line)) for line in paragraph.lines]
         added = [block(write(Span(paragraph.heading)), weight="Bolder"), block("\n".join(lines))]
-        size += len(json.dumps(added))  # as it is sent, where a letter with an accent takes six bytes
+        # measured as it is sent, where a letter with an accent takes six bytes
+        size += len(json.dumps(added))
         if size > TEAMS_BYTES:
             body.append(block(texts.word("more_owners", count=texts.number(len(said) - position))))
             break
@@ -160,13 +161,13 @@ def email(review: Review, texts: Texts, sender: str, receivers: str) -> EmailMes
     """Return the message as an e-mail, with the page as its HTML.
 
     Args:
-        review: What it says.
-        texts: Its language and links.
-        sender: Who sends it.
-        receivers: Who gets it: addresses with commas between them.
+        review: The content.
+        texts: The texts of its language, with links.
+        sender: The address of the sender.
+        receivers: The addresses of the receivers, separated by commas.
 
     Raises:
-        ValueError: An address has a character that no address has.
+        ValueError: An address contains an invalid character.
     """
     message = EmailMessage()
     message["Subject"] = f"{texts.word('title')}: {week_of(review, texts)}"
@@ -178,7 +179,7 @@ def email(review: Review, texts: Texts, sender: str, receivers: str) -> EmailMes
 
 
 def _fitted(lines: list[str], longest: int) -> list[str]:
-    """Return as many lines as fit, and a mark where some do not."""
+    """Return as many lines as fit, with a mark if some do not."""
     found: list[str] = []
     length = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""The review as one page that needs no server and no script, and can be printed."""
+"""The review as one page, which needs no server and no script, and can be printed."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,18 +11,18 @@ from analyze.review.gather import Bridge, Review, Step
 from analyze.review.texts import Texts
 
 MOST = 25
-"""Records of an owner that a section shows."""
+"""The number of records of an owner that a section shows."""
 
 FIGURES = ("integer", "money", "date")
-"""Formats of columns that stand at the right."""
+"""Formats of columns that are aligned to the right."""
 
 
 def page(review: Review, texts: Texts) -> str:
-    """Return the page. What comes from Pipedrive is escaped, as all values are.
+    """Return the page. All values are escaped, including those from Pipedrive.
 
     Args:
-        review: What it says.
-        texts: Its language and links.
+        review: The content.
+        texts: The texts of its language, with links.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -50,13 +50,13 @@ def page(review: Review, texts: Texts) -> str:
 
 
 def week_of(review: Review, texts: Texts) -> str:
-    """Return which week it is."""
+    """Return the week as text."""
     first, last = texts.day(review.week.first), texts.day(review.week.last)
     return texts.word("week", first=first, last=last)
 
 
 def bars(bridge: Bridge) -> Iterator[tuple[Step, float, float]]:
-    """Yield each step with where its bar begins and how wide it is, in percent of the picture."""
+    """Yield each step with the start and the width of its bar, in percent of the chart."""
     ends = [Decimal(0), *(edge for step in bridge.steps for edge in (step.start, step.start + step.value))]
     lowest, scale = min(ends), max(ends) - min(ends) or 1
     for step in bridge.steps:

@@ -9,13 +9,13 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 SECONDS = 60
-"""How long a receiver may take."""
+"""The longest time in seconds that a receiver may take."""
 
 PORTS = {"smtp": 587, "smtps": 465}
 
 
 class SendError(Exception):
-    """Why a message did not arrive, in one sentence without the secret in an address."""
+    """The reason why a message did not arrive, in one sentence without the secrets in an address."""
 
 
 def post(url: str, message: dict[str, Any]) -> None:
@@ -23,10 +23,10 @@ def post(url: str, message: dict[str, Any]) -> None:
 
     Args:
         url: The webhook; its path is a secret.
-        message: What it takes.
+        message: The body of the request.
 
     Raises:
-        SendError: It does not answer, or refuses.
+        SendError: The webhook does not answer, or refuses.
     """
     try:
         answer = requests.post(url, json=message, timeout=SECONDS, allow_redirects=False)
@@ -46,8 +46,9 @@ def mail(url: str, message: EmailMessage) -> None:
     """Send an e-mail.
 
     Args:
-        url: `smtps://user:password@host:465`, or `smtp://…:587` for STARTTLS, which has to be offered where there
-            is a password to protect.
+        url: `smtps://user:password@host:465`, or `smtp://…:587` for STARTTLS, which the server has to offer
+    if there
+            is a password.
         message: The e-mail.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How the review writes figures, days and names in each language, and where it links to."""
+"""The review's formats of figures, days and names in each language, and its links."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,7 +9,7 @@ from analyze.definitions import Text
 from analyze.review.gather import Language, Step, definitions
 
 PATHS = {"deal": "deal", "person": "person", "organization": "organization"}
-"""Where Pipedrive shows a record of a kind: https://<company>.pipedrive.com/deal/<id>."""
+"""The part of Pipedrive's web address by kind of record: https://<company>.pipedrive.com/deal/<id>."""
 
 
 class Texts:
@@ -24,7 +24,7 @@ class Texts:
         return str(getattr(text, self.language))
 
     def word(self, name: str, **values: object) -> str:
-        """Return one of the words of `review.yml`, with values in the place of what is in braces."""
+        """Return one of the words of `review.yml`, with values in place of the names in braces."""
         return self.text(definitions().words[name]).format(**values)
 
     def number(self, value: Decimal | float | int, decimals: int = 0) -> str:
@@ -37,35 +37,35 @@ class Texts:
         return ("+" if value > 0 else "") + self.number(value, decimals)
 
     def money(self, value: Decimal | None, currency: str | None) -> str:
-        """Return an amount with its currency; nothing where there is none."""
+        """Return an amount with its currency, or nothing if there is none."""
         return "" if value is None else f"{self.number(value, 2)} {self.currency(currency)}"
 
     def currency(self, currency: str | None) -> str:
-        """Return a currency's code, or that there is none."""
+        """Return a currency's code, or a text that there is none."""
         return currency or self.word("no_currency")
 
     def day(self, day: date | None) -> str:
-        """Return a day; nothing where there is none."""
+        """Return a day, or nothing if there is none."""
         return "" if day is None else f"{day:%d/%m/%Y}" if self.language == "pt" else f"{day:%Y-%m-%d}"
 
     def owner(self, owner: str | None) -> str:
-        """Return an owner's name, or that nobody is one."""
+        """Return an owner's name, or a text that there is none."""
         return " ".join((owner or "").split()) or self.word("no_owner")
 
     def deals(self, step: Step) -> str:
-        """Return the deals of a step, with a sign where they came or left."""
+        """Return the deals of a step, with a sign if deals were added or removed."""
         return self.number(step.deals) if step.is_total or step.is_revaluation else self.signed(step.deals)
 
     def amount(self, step: Step) -> str:
-        """Return the value of a step, with a sign where it is a change."""
+        """Return the value of a step, with a sign if it is a change."""
         return self.number(step.value, 2) if step.is_total else self.signed(step.value, 2)
 
     def name(self, record: Mapping[str, Any], longest: int | None = None) -> str:
-        """Return the name of a record with its id, as some have none and others the same.
+        """Return the name of a record with its id, because names may be missing or equal.
 
         Args:
             record: The record, with `name` and `id`.
-            longest: Characters of the name that are shown; None: all of them.
+            longest: The number of characters of the name to show; None means all of them.
         """
         name = " ".join(str(record["name"] or "").split())
         if longest is not None and len(name) > longest:
@@ -73,13 +73,13 @@ class Texts:
         return f"{name or self.word('unnamed')} (#{record['id']})"
 
     def link(self, kind: str, record_id: object) -> str:
-        """Return where Pipedrive shows a record; nothing where the company's domain is not known."""
+        """Return the address of a record in Pipedrive, or nothing if the company's domain is unknown."""
         if not self._company_domain:
             return ""
         return f"https://{self._company_domain}.pipedrive.com/{PATHS[kind]}/{record_id}"
 
     def cell(self, kind: str, record: Mapping[str, Any], column: str) -> str:
-        """Return a value as a column of this format shows it."""
+        """Return a value in the format of a column."""
         value = record[column]
         if value is None:
             return ""

@@ -1,7 +1,8 @@
-"""Writes the Grafana dashboards in `grafana/dashboards`: `make generate`.
+"""Writes the Grafana dashboards in `grafana/dashboards`, for `make generate`.
 
-Counters are shown by their increase over the time range, so that no restart and no new group distorts a figure.
-Gauges of state IDs that have not run for two days are left out. Tests run every query on a real Prometheus.
+Counters are shown by their increase over the time range, so that no restart and no new group distorts a
+figure. Gauges of state IDs without a run for two days are left out. Tests run every query on a real
+Prometheus.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 FOLDER = Path(__file__).resolve().parent / "grafana" / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
-"""Its uid is that of grafana/provisioning/datasources/prometheus.yml."""
+"""The data source; its uid is that in grafana/provisioning/datasources/prometheus.yml."""
 
 BUILDERS: dict[str, Any] = {
     "stat": stat,
@@ -49,14 +50,14 @@ GREEN, ORANGE, RED = "green", "orange", "red"
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel: what it shows, as which picture, in which unit, from which queries with which legends."""
+    """A panel: title, type of chart, unit, queries and legends."""
 
     title: str
     kind: str
     unit: str
     queries: Sequence[tuple[str, str]]
     steps: Sequence[tuple[float, str]] = ()
-    """Colours from a value on; below the first one it is green."""
+    """Colours by their lowest values; values below the first one are green."""
     base: str = GREEN
     width: int = 6
     description: str = ""
@@ -73,13 +74,13 @@ def alive(metric: str, labels: str = "") -> str:
 
 
 def latest(metric: str) -> str:
-    """Return the series of each company that was published last: what an earlier one says no longer holds."""
+    """Return the most recently published series of each company; earlier ones are outdated."""
     asked = f"max by (company_name) (etl_heartbeat and on (state_id) {metric})"
     return f"({of(metric)} and on (state_id) (etl_heartbeat == on (company_name) group_left () {asked}))"
 
 
 def grown(metric: str, by: str, labels: str = "", during: str = "$__range") -> str:
-    """Return by how much a counter has grown."""
+    """Return the increase of a counter."""
     return f"sum by ({by}) (increase({of(metric, labels)}[{during}]))"
 
 
@@ -90,7 +91,7 @@ def mean(metric: str, by: str, labels: str = "") -> str:
 
 
 def quantile(share: float, metric: str, labels: str = "") -> str:
-    """Return a quantile of the observations of the last six hours, which hold at least one run."""
+    """Return a quantile of the observations of the last six hours, which contain at least one run."""
     return f"histogram_quantile({share}, {grown(f'{metric}_bucket', 'le', labels, '6h')})"
 
 
@@ -276,7 +277,7 @@ VARIABLES = {
 
 
 def built(panel: Panel, number: int) -> Any:
-    """Return a panel as Grafana's builder has it."""
+    """Return a panel in the format of Grafana's builder."""
     found = BUILDERS[panel.kind].Panel().id(number).title(panel.title).unit(panel.unit).datasource(SOURCE)
     found = found.span(panel.width).height(8).description(panel.description)
     steps = [Threshold(value, colour) for value, colour in ((None, panel.base), *panel.steps)]
@@ -318,7 +319,7 @@ def document(name: str) -> str:
 
 
 def outputs() -> dict[Path, str]:
-    """Return the text of each file that this writes."""
+    """Return the text of each generated file."""
     return {FOLDER / f"{name}.json": document(name) for name in DASHBOARDS}
 
 

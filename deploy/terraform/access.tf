@@ -1,4 +1,4 @@
-# Who may do what. A run itself has no role, so that what runs in it may do nothing in AWS.
+# The roles and their rights. A run itself has no role, so that its programs have no rights in AWS.
 locals {
   services = {
     monitoring = ["monitoring.rds.amazonaws.com"]
@@ -8,7 +8,7 @@ locals {
     backup     = ["ecs-tasks.amazonaws.com"]
     schedules  = ["scheduler.amazonaws.com"]
   }
-  start = [ # what ECS does before a task's first program begins
+  start = [ # the steps of ECS before a task's first program starts
     { actions = ["ecr:GetAuthorizationToken"], resources = ["*"] },
     {
       actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]

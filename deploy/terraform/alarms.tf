@@ -1,4 +1,4 @@
-# Mail for what needs somebody: a run that failed, that could not be started, that has not come, and a disk that fills up.
+# Mail about problems: a run that failed, could not be started, or did not take place, and a disk that fills up.
 resource "aws_sns_topic" "alarms" {
   name              = "${var.name}-alarms"
   kms_master_key_id = aws_kms_key.this.id
@@ -27,7 +27,7 @@ resource "aws_sns_topic_policy" "alarms" {
 
 resource "aws_cloudwatch_event_rule" "failed" {
   name        = "${var.name}-failed"
-  description = "A task that ended badly, or did not begin"
+  description = "A task that failed, or did not start"
   event_pattern = jsonencode({
     source        = ["aws.ecs"]
     "detail-type" = ["ECS Task State Change"]
@@ -76,7 +76,7 @@ locals {
     }
     }, contains(keys(local.schedules), "sync-every-4-hours") ? {
     stale = { # more than two runs of a schedule of four hours are missing
-      description = "No run has ended well for nine hours"
+      description = "No run has succeeded for nine hours"
       namespace   = var.name, metric = "GoodRuns", dimensions = {}
       statistic   = "Sum", comparison = "LessThanThreshold", threshold = 1, period = 3600, periods = 9, missing = "breaching"
     }

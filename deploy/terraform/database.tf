@@ -1,5 +1,5 @@
-# The warehouse, and in the same server Meltano's states and run lock. Amazon's own parameters for Postgres 15 and newer
-# insist on TLS.
+# The warehouse and, in the same server, Meltano's states and run lock. Amazon's default parameters for Postgres 15 and
+# newer require TLS.
 resource "aws_db_subnet_group" "this" {
   name       = var.name
   subnet_ids = aws_subnet.private[*].id

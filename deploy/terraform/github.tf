@@ -1,5 +1,6 @@
-# What the workflows of GitHub may do, without a stored key: plan on pull requests and before they deploy, and roll out an image from the environment
-# `production`. They may not change the network, the database, the key or rights: that is applied by a person.
+# The rights of GitHub's workflows, without a stored key: they plan on pull requests and before a deployment, and deploy
+# an image from the environment `production`. They may not change the network, the database, the key or rights; a person
+# applies such changes.
 locals {
   github = var.github_repository == null ? {} : {
     plan   = ["repo:${var.github_repository}:pull_request", "repo:${var.github_repository}:ref:refs/heads/main"]
@@ -15,7 +16,7 @@ locals {
       ]
       resources = [aws_ecr_repository.this.arn]
     },
-    # ECS takes no resource for these two.
+    # ECS does not support resources for these two actions.
     { actions = ["ecs:DeregisterTaskDefinition", "ecs:RegisterTaskDefinition"], resources = ["*"] },
     { actions = ["ecs:TagResource"], resources = ["${local.aws}:ecs:${local.region}:${local.account}:task-definition/${var.name}-*"] },
     {
@@ -29,7 +30,7 @@ locals {
     { actions = ["s3:DeleteObject", "s3:PutObject"], resources = ["${aws_s3_bucket.this["documents"].arn}/*"] },
     { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [aws_kms_key.this.arn] },
   ]
-  # The state of Terraform, which both read, and only the second writes; its bucket is that of the backend.
+  # The state of Terraform, which both roles read and only the second one writes; its bucket is that of the backend.
   state = { for name in keys(local.github) : name => {
     actions   = name == "deploy" ? ["s3:DeleteObject", "s3:PutObject"] : ["s3:GetObject"]
     resources = ["${local.aws}:s3:::*/pipedrive-warehouse.tfstate", "${local.aws}:s3:::*/pipedrive-warehouse.tfstate.tflock"]
@@ -57,7 +58,7 @@ resource "aws_iam_role" "github" {
   })
 }
 
-# Reading is needed to plan; the values of secrets are not part of it.
+# Planning needs the right to read, but not the values of secrets.
 resource "aws_iam_role_policy_attachment" "github" {
   for_each   = local.github
   role       = aws_iam_role.github[each.key].name

@@ -82,7 +82,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private.id
 }
 
-# Layers of images and backups go to S3 without passing, and paying for, the gateway.
+# Layers of images and backups go to S3 without using, and paying for, the gateway.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id          = aws_vpc.this.id
   service_name    = "com.amazonaws.${local.region}.s3"

@@ -1,10 +1,10 @@
 output "repository" {
-  description = "Where images are pushed to."
+  description = "The registry to which images are pushed."
   value       = aws_ecr_repository.this.repository_url
 }
 
 output "image_digest" {
-  description = "The image that runs; the workflows keep it unless they get another."
+  description = "The deployed image; the workflows keep it unless they get another one."
   value       = var.image_digest
 }
 

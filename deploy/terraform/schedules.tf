@@ -1,9 +1,9 @@
-# EventBridge starts the tasks. A start that fails is tried again; what could not be started within the hour is put into a
-# queue, and an alarm says so.
+# EventBridge starts the tasks. A failing start is retried; after an hour the event is put into a queue, which raises an
+# alarm.
 locals {
   weekdays = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
   fields   = { for name, each in local.schedules : name => [for field in split(" ", each.interval) : replace(field, "*/", "0/")] }
-  # Amazon's form has a sixth field for the year, names for weekdays, and ? for the one of both days that is not given.
+  # Amazon's format has a sixth field for the year, names for weekdays, and ? for whichever of the two days is not given.
   crons = { for name, field in local.fields : name => format(
     "cron(%s %s %s %s %s *)",
     field[0], field[1], field[4] == "*" ? field[2] : "?", field[3],

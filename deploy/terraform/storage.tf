@@ -1,4 +1,4 @@
-# What is kept: the key that everything is encrypted with, images, secrets, the states' backups, the documents' site, logs.
+# Persistent resources: the encryption key, images, secrets, backups of states, the site of the documents, logs.
 resource "aws_kms_key" "this" {
   description             = "Everything of ${var.name}"
   enable_key_rotation     = true
@@ -69,14 +69,14 @@ resource "aws_ecr_lifecycle_policy" "this" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "Keep the last twenty, for a way back"
+      description  = "Keep the last twenty images for a rollback"
       selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
       action       = { type = "expire" }
     }]
   })
 }
 
-# The values are put in by `new-secrets`, so that no state and no log of Terraform has them.
+# `new-secrets` stores the values, so that no state and no log of Terraform contains them.
 resource "aws_secretsmanager_secret" "this" {
   name                    = var.name
   description             = "Tokens and passwords of the pipeline"

@@ -8,7 +8,7 @@ locals {
   schedules = { for each in local.project.schedules : each.name => each if local.has_image && contains(var.schedules, each.name) }
   hubspot   = anytrue([for name in var.schedules : strcontains(name, "hubspot")])
 
-  # Names of the environment, and under which name the secret has the value.
+  # Environment variables, with the keys of their values in the secret.
   secrets = merge(
     {
       TARGET_POSTGRES_PASSWORD = "LOADER_PASSWORD"
@@ -43,10 +43,10 @@ locals {
       }
     }
   }
-  meltano = merge(local.common, { # of every container of the image
+  meltano = merge(local.common, { # settings of every container of the image
     image       = local.image
     user        = "10001:10001"
-    stopTimeout = 60 # a run that is told to stop commits what it has
+    stopTimeout = 60 # a run that receives SIGTERM commits the rows that it has
     secrets     = [for name, key in local.secrets : { name = name, valueFrom = "${aws_secretsmanager_secret.this.arn}:${key}::" }]
     linuxParameters = {
       initProcessEnabled = true
@@ -56,7 +56,7 @@ locals {
       ]
     }
   })
-  prepare = merge(local.meltano, { # Meltano's database is there and of this version, and the warehouse can be used
+  prepare = merge(local.meltano, { # checks that Meltano's database has this version, and that the warehouse can be used
     name        = "prepare"
     essential   = false
     entryPoint  = ["/opt/meltano/venv/bin/python"]
@@ -105,7 +105,7 @@ resource "aws_ecs_task_definition" "backup" {
     name = "backup"
   }
   container_definitions = jsonencode([
-    merge(local.common, { # a volume belongs to root: the exporting user has to be let in
+    merge(local.common, { # a volume belongs to root: this gives the exporting user access
       name        = "folder"
       image       = local.aws_cli
       essential   = false

@@ -1,12 +1,12 @@
 variable "region" {
   type        = string
-  description = "Where everything is."
+  description = "The AWS region of all resources."
 }
 
 variable "name" {
   type        = string
   default     = "pipedrive-warehouse"
-  description = "How everything is named."
+  description = "The prefix of all names."
 }
 
 variable "image_digest" {
@@ -45,18 +45,18 @@ variable "database" {
     multi_az       = optional(bool, false)
   })
   default     = {}
-  description = "The size of Postgres, and whether a second one stands by."
+  description = "The size of Postgres, and whether it has a standby."
 }
 
 variable "task" {
   type        = object({ cpu = optional(number, 1024), memory = optional(number, 2048) })
   default     = {}
-  description = "The size of a run: 1024 is one processor; MiB."
+  description = "The size of a run: CPU units, of which 1024 are one processor, and memory in MiB."
 }
 
 variable "alarm_email" {
   type        = string
-  description = "Who is told of runs that fail or do not come."
+  description = "The e-mail address for alarms."
 }
 
 variable "github_repository" {

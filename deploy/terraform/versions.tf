@@ -1,10 +1,10 @@
-# The pipeline in Amazon's cloud: docs/clouds.md says what is made, what it costs, and in which order to begin.
+# The pipeline on AWS: docs/clouds.md describes the resources, their costs, and the first steps.
 terraform {
   required_version = ">= 1.10"
   required_providers {
     aws = { source = "hashicorp/aws", version = "~> 5.100" }
   }
-  # Which bucket has the state is said by `terraform init -backend-config=…`.
+  # `terraform init -backend-config=…` sets the bucket of the state.
   backend "s3" {
     key          = "pipedrive-warehouse.tfstate"
     encrypt      = true

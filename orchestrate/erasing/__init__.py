@@ -1,1 +1,1 @@
-"""The right to be forgotten: a person leaves the warehouse, and the figures stay."""
+"""The right to be forgotten: a person is removed from the warehouse, and the figures stay."""

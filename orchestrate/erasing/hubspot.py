@@ -1,4 +1,4 @@
-"""What leaves the raw tables of HubSpot: a contact becomes one of nobody under another id."""
+"""Erasure in the raw tables of HubSpot: a contact becomes an anonymous one with another id."""
 
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -6,18 +6,18 @@ from orchestrate.erasing.person import Forgotten
 from orchestrate.erasing.tables import ERASED, Tables
 
 KEPT = ("lifecyclestage", "hs_analytics_source", "createdate")
-"""Properties of contacts that say nothing of a person."""
+"""Properties of contacts that are not personal data."""
 
 IDS = "erased_contacts"
 
 
 def forget(tables: Tables, person: Forgotten, address: str) -> None:
-    """Take a person out of the raw tables.
+    """Remove a person from the raw tables.
 
     Args:
-        tables: The schema.
-        person: Who is to be forgotten.
-        address: An e-mail address that was made up, by which deals still find their contact.
+        tables: The tables of the schema.
+        person: The person to erase.
+        address: An invented e-mail address by which deals still find their contact.
     """
     if "contacts" not in tables.columns:
         return
@@ -39,7 +39,7 @@ def forget(tables: Tables, person: Forgotten, address: str) -> None:
 
 
 def _forget_in_deals(tables: Tables, person: Forgotten, address: str) -> None:
-    """Change names and addresses in the deals of the contact, and to whom they belong."""
+    """Replace names, addresses and the contact's id in the contact's deals."""
     emails = Literal(sorted(person.emails - person.shared))
     of_contact = SQL("lower(t.properties ->> 'contact_email') = any({}::text[])").format(emails)
     by_id = SQL(

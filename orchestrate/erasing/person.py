@@ -1,4 +1,4 @@
-"""Who is to be forgotten, and by what they can be found: ids, addresses, numbers and names."""
+"""The person to erase, with everything by which they can be found: ids, addresses, numbers and names."""
 
 import re
 import unicodedata
@@ -13,10 +13,10 @@ from psycopg.sql import SQL, Composed, Identifier
 from orchestrate.errors import RunError
 
 FEWEST_DIGITS = 8
-"""Fewer digits are no number that tells somebody apart: an extension, a year."""
+"""The shortest number that identifies a person; shorter ones are extensions or years."""
 
 FEWEST_LETTERS = 3
-"""A shorter part of a name is a particle, such as `de`."""
+"""The shortest part of a name that counts; shorter ones are particles such as `de`."""
 
 Row = dict[str, Any]
 
@@ -30,16 +30,16 @@ class Forgotten:
     contacts: list[str] = field(default_factory=list)
     """Contacts in HubSpot."""
     emails: set[str] = field(default_factory=set)
-    """Of theirs, in lower case."""
+    """E-mail addresses in lower case."""
     numbers: set[str] = field(default_factory=set)
-    """Telephone numbers and tax ids, without what stands between letters and digits."""
+    """Telephone numbers and tax ids without separators."""
     names: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
-    """What of these somebody else has, too: it stays in what is theirs."""
+    """The part of these that other people have as well; it stays in their records."""
 
     @property
     def any_pattern(self) -> str | None:
-        """All of it, as a regular expression of Postgres."""
+        """Return a regular expression of Postgres for all of it."""
         parts = [email_pattern(each) for each in sorted(self.emails)]
         parts += [number_pattern(each) for each in sorted(self.numbers)]
         parts += [name_pattern(each) for each in sorted(self.names)]
@@ -47,7 +47,7 @@ class Forgotten:
 
     @property
     def own_pattern(self) -> str | None:
-        """What is this person's alone, wherever it stands, as a regular expression of Postgres."""
+        """Return a regular expression of Postgres for what belongs to this person only, wherever it occurs."""
         parts = [email_pattern(each) for each in sorted(self.emails - self.shared)]
         parts += [number_pattern(each) for each in sorted(self.numbers - self.shared)]
         parts += [name_pattern(each) for each in sorted(self.names - self.shared) if len(each.split()) > 1]
@@ -55,13 +55,13 @@ class Forgotten:
 
     @property
     def named_pattern(self) -> str | None:
-        """The same, and whole names that others have too."""
+        """Return the same with whole names that other people have as well."""
         names = [name_pattern(each) for each in sorted(self.names & self.shared) if len(each.split()) > 1]
         return "|".join([*filter(None, [self.own_pattern]), *names]) or None
 
     @property
     def near_pattern(self) -> str | None:
-        """All of this, and each part of the names: for what is about this person."""
+        """Return a pattern of all of it and of each part of the names, for rows that are about this person."""
         words = {word for name in self.names for word in [name, *name.split()] if len(word) >= FEWEST_LETTERS}
         parts = [
             self.own_pattern or "",
@@ -72,12 +72,12 @@ class Forgotten:
 
 
 def email_pattern(email: str) -> str:
-    """Return a pattern of an address that is not a part of another one."""
+    """Return a pattern of an address that is not part of a longer one."""
     return rf"(?<![\w.+-]){_escaped(email)}(?![\w-])"
 
 
 def number_pattern(digits: str) -> str:
-    """Return a pattern of a number, however it is written, with or without what is in front of its last digits."""
+    """Return a pattern of a number in any format, with or without a prefix before its last digits."""
     between = r"[\s()./+-]{0,3}"
     tail = digits[-FEWEST_DIGITS:] if digits.isdigit() and len(digits) > FEWEST_DIGITS else digits
     before = rf"(?:[0-9]{between}){{0,7}}" if tail != digits else ""
@@ -85,14 +85,14 @@ def number_pattern(digits: str) -> str:
 
 
 def name_pattern(name: str) -> str:
-    """Return a pattern of a name as a whole word, with other accents, spaces and quotation marks as well."""
+    """Return a pattern of a name as whole words, with any accents, spaces and quotation marks."""
     return rf"(?<!\w){''.join(map(_any_accent, name))}(?!\w)"
 
 
 def _any_accent(letter: str) -> str:
     if letter.isspace():
         return r"\s+"
-    if letter in '"\\':  # doubled or escaped in the text of a row or of JSON
+    if letter in '"\\':  # doubled or escaped in the text of a row or in JSON
         return r"[\"\\]+"
     accented = [each for each in _ACCENTED if plain(each) == plain(letter)] if letter.isalpha() else []
     return f"[{letter}{''.join(accented)}]" if accented else _escaped(letter)
@@ -108,13 +108,13 @@ def _escaped(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text without accents, case and needless spaces."""
+    """Return a text without accents, case and superfluous spaces."""
     letters = unicodedata.normalize("NFKD", text.lower())
     return " ".join("".join(each for each in letters if not unicodedata.combining(each)).split())
 
 
 def number_of(text: str) -> str | None:
-    """Return the digits and letters of a number, unless they are too few to tell anybody apart."""
+    """Return the digits and letters of a number, unless they are too few to identify a person."""
     found = re.sub(r"[^0-9A-Za-z]", "", text)
     return found if len(re.sub(r"\D", "", found)) >= FEWEST_DIGITS else None
 
@@ -122,17 +122,17 @@ def number_of(text: str) -> str | None:
 def find(
     connection: psycopg.Connection, schema: str, hubspot: str, wanted: str, tax_ids: Iterable[str]
 ) -> Forgotten:
-    """Find a person by id or e-mail, and the duplicates of that person.
+    """Find a person by id or e-mail address, with the duplicates of that person.
 
     Args:
-        connection: One that may read the raw tables and the models.
-        schema: Where the raw tables of Pipedrive are.
-        hubspot: Where those of HubSpot are, if there are any.
+        connection: A connection that may read the raw tables and the models.
+        schema: The schema of Pipedrive's raw tables.
+        hubspot: The schema of HubSpot's raw tables, if there is one.
         wanted: Pipedrive's id, or an e-mail address.
-        tax_ids: Columns of persons that hold numbers by which people are told apart.
+        tax_ids: Columns of persons with numbers that identify people.
 
     Raises:
-        RunError: It is neither.
+        RunError: `wanted` is neither an id nor an address.
     """
     wanted = wanted.strip()
     found = Forgotten()
@@ -189,7 +189,7 @@ def _is_deleted(row: Row) -> bool:
 
 
 def _learn(found: Forgotten, row: Mapping[str, Any], tax_ids: Iterable[str]) -> None:
-    """Add what a record says of its person."""
+    """Add the data of a record to its person."""
     found.emails.update(emails_of(row))
     phones = [each.get("value") for each in _list(row.get("phones"))]
     written = [row.get("primary_phone"), row.get("phone"), *phones, *(row.get(name) for name in tax_ids)]
@@ -201,11 +201,11 @@ def _learn(found: Forgotten, row: Mapping[str, Any], tax_ids: Iterable[str]) -> 
 
 
 NAMES = (("first_name", "firstname", "firstName"), ("last_name", "lastname", "lastName"))
-"""What the parts of a name are called, in Pipedrive and in HubSpot."""
+"""The keys of the parts of a name in Pipedrive and HubSpot."""
 
 
 def emails_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the addresses of a record, in lower case."""
+    """Return the addresses of a record in lower case."""
     written = [
         row.get("primary_email"),
         row.get("email"),
@@ -219,7 +219,7 @@ def _list(value: Any) -> list[Row]:
 
 
 def _duplicates(connection: psycopg.Connection, chosen: Iterable[int]) -> list[int]:
-    """Return the persons that are the same, as far as the models have found out."""
+    """Return the persons that are the same according to the models."""
     if not has_table(connection, "intermediate", "int_persons_deduplicated"):
         return []
     found = connection.execute(
@@ -232,7 +232,7 @@ def _duplicates(connection: psycopg.Connection, chosen: Iterable[int]) -> list[i
 
 
 class Table:
-    """A raw table, perhaps one that is not there."""
+    """A raw table, which may be missing."""
 
     def __init__(
         self, connection: psycopg.Connection, schema: str, name: str, columns: Iterable[str] | None = None
@@ -248,7 +248,7 @@ class Table:
         return self._select(SQL("{} = any(%s)").format(Identifier(column)), list(values)) if values else []
 
     def like(self, person: Forgotten) -> list[Row]:
-        """Return the rows in which anything of a person stands, or might."""
+        """Return the rows that contain, or may contain, something of a person."""
         pattern = person.any_pattern
         return (
             self._select(SQL("concat_ws(' ', {}) ~* %s").format(self._listed()), pattern) if pattern else []
@@ -260,7 +260,7 @@ class Table:
         query = SQL("select {} from {} where {}").format(self._listed(), self._table, condition)
         with self._connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(query, [value]).fetchall()
-        # HubSpot's rows keep their values one step further down
+        # HubSpot's rows have their values one level deeper
         return [row | (row.get("properties") or {}) for row in rows]
 
     def _listed(self) -> Composed:
@@ -279,7 +279,7 @@ def columns_of(connection: psycopg.Connection, schema: str, table: str) -> dict[
 
 
 def has_table(connection: psycopg.Connection, schema: str, table: str) -> bool:
-    """Return whether there is a table or view of that name."""
+    """Return whether a table or view of that name exists."""
     found = connection.execute("select to_regclass(format('%%I.%%I', %s::text, %s::text))", [schema, table])
     (name,) = found.fetchone() or (None,)
     return name is not None

@@ -1,7 +1,7 @@
-"""What leaves the raw tables of Pipedrive: each row keeps its place, so that figures stay, and says nobody's name.
+"""Erasure in the raw tables of Pipedrive: each row stays, so that figures stay, but names nobody.
 
-A person becomes a record of nobody under another id, with an address that was made up. Its duplicates have the
-same address, so that they go on being one customer.
+A person becomes an anonymous record with another id and an invented address. Duplicates get the same address,
+so that they still are one customer.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ KEPT = (
     *("owner_id", "org_id", "add_time", "update_time", "is_deleted", "visible_to"),
     *("next_activity_id", "last_activity_id", "last_incoming_mail_time", "last_outgoing_mail_time"),
 )
-"""Columns of persons that say nothing of a person; counters and the loader's own columns stay as well."""
+"""Columns of persons that are not personal data; counters and the loader's own columns stay as well."""
 
 EMPTIED = {
     "notes": ("content",),
@@ -35,24 +35,24 @@ EMPTIED = {
         *("from_parties", "to_parties", "cc_parties", "bcc_parties"),
     ),
 }
-"""What people wrote in rows that are about the person: nobody can tell which of it is."""
+"""Free text in rows about the person, which is emptied because personal data in it cannot be recognized."""
 
 TITLES = ("title", "subject", "description")
-"""Columns of such rows in which the parts of the person's name are replaced, and the rest stays."""
+"""Columns of such rows in which only the parts of the person's name are replaced."""
 
 BESIDE = ("rejected_values", "source_samples")
-"""Tables that keep values of rows by `stream` and `record_id`."""
+"""Tables that keep values of other tables' rows by `stream` and `record_id`."""
 
 IDS = "erased_persons"
 
 
 def forget(tables: Tables, person: Forgotten, address: str) -> None:
-    """Take a person out of the raw tables.
+    """Remove a person from the raw tables.
 
     Args:
-        tables: The schema.
-        person: Who is to be forgotten.
-        address: An e-mail address that was made up, for all records of the person.
+        tables: The tables of the schema.
+        person: The person to erase.
+        address: An invented e-mail address for all records of the person.
     """
     if "persons" not in tables.columns:
         return
@@ -63,7 +63,7 @@ def forget(tables: Tables, person: Forgotten, address: str) -> None:
             "from unnest({}::bigint[]) with ordinality as persons (number, place)"
         ).format(Identifier(IDS), tables.name("persons"), Literal(person.ids))
     )
-    # Comments before notes, messages before threads: those say what these are about.
+    # Comments precede notes, and messages precede threads, because the latter tell what the former are about.
     for table in sorted(tables.columns):
         _forget_rows_about(tables, table, person)
     _forget_history(tables, person)
@@ -72,7 +72,7 @@ def forget(tables: Tables, person: Forgotten, address: str) -> None:
 
 
 def _about(tables: Tables, table: str, person: Forgotten) -> Composable | None:
-    """Return the condition for rows that are about the person; None for tables that cannot be."""
+    """Return the condition for rows that are about the person, or None for tables without such rows."""
     columns = tables.columns[table]
     conditions: list[Composable] = []
     if table == "persons":
@@ -107,14 +107,14 @@ def _is_one_of(column: str, person: Forgotten) -> Composable:
 
 
 def _reference(person: Forgotten) -> str:
-    """Return the pattern of what names the person within a document."""
+    """Return the pattern of a reference to the person within a document."""
     ids = "|".join(map(str, person.ids)) or "none"
     emails = [email_pattern(each) for each in sorted(person.emails - person.shared)]
     return "|".join([rf'"(linked_)?person_id": ?({ids})(?![0-9])', *emails])
 
 
 def _forget_rows_about(tables: Tables, table: str, person: Forgotten) -> None:
-    """Empty what people wrote about the person, replace names, and delete what is kept beside such rows."""
+    """Empty free text about the person, replace names, and delete copies of values of such rows."""
     condition = _about(tables, table, person)
     if condition is None or table.endswith("_changes"):
         return
@@ -149,7 +149,7 @@ def _forget_beside(tables: Tables, stream: str, record_ids: Composable) -> None:
 
 
 def _forget_history(tables: Tables, person: Forgotten) -> None:
-    """Delete the person's own change log, and change what others say."""
+    """Delete the person's own change log, and replace the person in others."""
     ids = Literal(list(map(str, person.ids)))
     if "person_changes" in tables.columns:
         tables.delete("person_changes", _is_one_of("person_id", person))
@@ -178,7 +178,7 @@ def _forget_history(tables: Tables, person: Forgotten) -> None:
 
 
 def _point_elsewhere(tables: Tables) -> None:
-    """Have all that pointed to the person point to nobody."""
+    """Make all references to the person point to an anonymous record."""
     codes, fields = _fields_of_persons(tables)
     for table, columns in tables.columns.items():
         for name in ("person_id", *fields.get(table, ())):
@@ -215,7 +215,7 @@ def _point_elsewhere(tables: Tables) -> None:
 
 
 def _fields_of_persons(tables: Tables) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the keys of custom fields that hold a person, and their columns by table."""
+    """Return the keys of custom fields that refer to a person, and their columns by table."""
     codes: set[str] = set()
     columns: dict[str, list[str]] = {}
     if "fields" in tables.columns:
@@ -230,7 +230,7 @@ def _fields_of_persons(tables: Tables) -> tuple[list[str], dict[str, list[str]]]
 
 
 def _make_nobody(tables: Tables, address: str) -> None:
-    """Leave of the person's own row what says nothing of a person."""
+    """Keep only the columns of the person's own row that are not personal data."""
     values: dict[str, Composable] = {
         "id": SQL("new_id"),
         "name": Literal(ERASED),
@@ -254,6 +254,6 @@ def _says_nothing(column: str) -> bool:
 
 
 def ids_in_documents(ids: Iterable[int]) -> str:
-    """Return the pattern of persons' ids where a text or a document names them as such."""
+    """Return the pattern of references to persons' ids in a text or document."""
     listed = "|".join(map(str, ids)) or "none"
     return rf'"(linked_)?person_id": ?({listed})(?![0-9])|pipedrive-person-({listed})(?![0-9])'

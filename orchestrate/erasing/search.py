@@ -1,4 +1,4 @@
-"""A search of the whole database for a person: every column of every table, and what Postgres keeps of columns."""
+"""A search of the whole database for a person, in every column of every table and in Postgres' statistics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ class Search:
     tables: int = 0
     rows: int = 0
     found: dict[str, int] = field(default_factory=dict)
-    """Number of rows by place: schema, table and column."""
+    """The number of rows by schema, table and column."""
     unread: list[str] = field(default_factory=list)
     """Tables that the role may not read."""
 
 
 def search(connection: psycopg.Connection, person: Forgotten) -> Search:
-    """Look for a person in all tables of the database; views are made of these.
+    """Search all tables of the database for a person; views are made from these.
 
     Args:
-        connection: One that may read as much as possible.
-        person: The ids, and what is this person's alone.
+        connection: A connection that may read as much as possible.
+        person: The person's ids, and what belongs to this person only.
     """
     result = Search()
     for schema, table, may_read in _tables(connection):
@@ -48,7 +48,7 @@ def search(connection: psycopg.Connection, person: Forgotten) -> Search:
 def _places(
     connection: psycopg.Connection, person: Forgotten, table: tuple[str, str], columns: dict[str, str]
 ) -> dict[str, int]:
-    """Return how many rows of a table have what was looked for, by column."""
+    """Return how many rows of a table match, by column."""
     found = {}
     for name, kind in columns.items():
         condition = _condition(person, {name: kind}, SQL("t.{}::text").format(Identifier(name)))
@@ -70,7 +70,7 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[str, str, bool]]:
 
 
 def _condition(person: Forgotten, columns: dict[str, str], text: Composable) -> Composable:
-    """Return the condition for rows that hold anything of the person."""
+    """Return the condition for rows that contain anything of the person."""
     patterns = [ids_in_documents(person.ids)] if person.ids else []
     patterns += [person.own_pattern] if person.own_pattern else []
     conditions: list[Composable] = (
@@ -90,7 +90,7 @@ def _condition(person: Forgotten, columns: dict[str, str], text: Composable) -> 
 
 
 def _statistics(connection: psycopg.Connection, person: Forgotten) -> Iterator[tuple[str, int]]:
-    """Look at the samples of values that Postgres keeps to plan statements."""
+    """Search the sampled values that Postgres keeps for planning statements."""
     if person.own_pattern:
         for place in connection.execute(
             "select distinct format('%%s.%%s.%%s (statistics)', schemaname, tablename, attname) from pg_stats "

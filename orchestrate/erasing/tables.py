@@ -1,4 +1,4 @@
-"""The tables of one schema, and how rows of them are changed so that nothing of a person is left."""
+"""The tables of one schema, with changes of their rows that remove a person."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from orchestrate.erasing.person import columns_of
 ERASED = "(erased)"
 
 TEXTS = ("text", "character varying", "jsonb", "json")
-"""Types of columns in which words can stand."""
+"""Types of columns that can contain words."""
 
 SCRUBBED = """
 create or replace function pg_temp.scrubbed(document jsonb, pattern text) returns jsonb
@@ -34,35 +34,35 @@ begin
 end
 $function$
 """
-"""Replaces within the texts of a document, which stays one."""
+"""An expression that replaces text within a JSON document, which stays valid."""
 
 
 EVERYWHERE = SQL("true")
 
 
 class Tables:
-    """The tables of a schema that a connection may change. Rows are called t in conditions and changes."""
+    """The tables of a schema that a connection may change. The alias of rows in conditions and changes is t."""
 
     def __init__(self, connection: psycopg.Connection, schema: str) -> None:
         self.connection = connection
         self.schema = schema
         self.changed: Counter[str] = Counter()
-        """Rows that were changed or deleted, by table."""
+        """The number of changed or deleted rows by table."""
         found = connection.execute(
             "select relname from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace "
             "where nspname = %s and relkind in ('r', 'p') order by relname",
             [schema],
         )
         self.columns = {name: columns_of(connection, schema, name) for (name,) in found.fetchall()}
-        """Columns with their types, by table."""
+        """Columns with their types by table."""
         connection.execute(SCRUBBED)
 
     def texts(self, table: str) -> list[str]:
-        """Return the columns of a table in which words can stand."""
+        """Return the columns of a table that can contain words."""
         return [name for name, kind in self.columns[table].items() if kind in TEXTS]
 
     def name(self, table: str) -> Identifier:
-        """Return a table's name in statements."""
+        """Return a table's name for use in statements."""
         return Identifier(self.schema, table)
 
     def update(self, table: str, changes: Sequence[Composable], condition: Composable) -> None:
@@ -83,7 +83,7 @@ class Tables:
         value: Composable,
         condition: Composable = EVERYWHERE,
     ) -> None:
-        """Change the rows in which a value is an `old_id` of a table of ids; changes may name its `new_id`."""
+        """Change the rows in which a value is an `old_id` in a table of ids; changes may use its `new_id`."""
         self._count(
             table,
             SQL("update {} as t set {} from {} where ({})::text = old_id::text and {}").format(
@@ -92,7 +92,7 @@ class Tables:
         )
 
     def update_list(self, table: str, column: str, ids: str, key: str | None) -> None:
-        """Change the ids in a column that is a list of ids, or of objects in which one stands under a key."""
+        """Change the ids in a column that is a list of ids, or of objects that have one under a key."""
         found: Composable = SQL("item #>> '{{}}'").format()
         new: Composable = SQL("to_jsonb(new_id)")
         if key:
@@ -125,7 +125,7 @@ class Tables:
             self.changed[f"{self.schema}.{table}"] += done
 
     def scrubbing(self, table: str, columns: Iterable[str], pattern: str | None) -> list[Composable]:
-        """Return the changes that replace all that fits a pattern."""
+        """Return the changes that replace all matches of a pattern."""
         if not pattern:
             return []
         changes: list[Composable] = []
@@ -140,7 +140,7 @@ class Tables:
         return changes
 
     def scrub(self, pattern: str | None) -> None:
-        """Replace all that fits a pattern, in all tables."""
+        """Replace all matches of a pattern in all tables."""
         for table in self.columns if pattern else ():
             whole = SQL("t::text ~* {}").format(Literal(pattern))
             self.update(table, self.scrubbing(table, self.texts(table), pattern), whole)

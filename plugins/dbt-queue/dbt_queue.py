@@ -1,8 +1,8 @@
 """`dbt-queue`: dbt, with all its arguments, in a database that others use at the same time.
 
 A command that writes waits until no other dbt of this project writes to the same database, wherever it was
-started. dbt's connections are those of `psycopg2_sessions`. SIGTERM, Ctrl-C and the death of the process that
-started this one end dbt's queries and then dbt.
+started. dbt's connections are those of `psycopg2_sessions`. SIGTERM, Ctrl-C and the end of the parent process
+cancel dbt's queries and then end dbt.
 """
 
 import ctypes
@@ -30,10 +30,10 @@ from postgres_sessions import (
 from psycopg2_sessions import say
 
 WRITING = ("build", "clone", "retry", "run", "run-operation", "seed", "snapshot", "test")
-"""Commands that write, and the one whose tables must not be swapped while it reads them."""
+"""Commands that wait: those that write, and `test`, whose tables must not be replaced while it reads them."""
 
 KEY = (zlib.crc32(PROJECT.encode()) - 2**31, zlib.crc32(b"dbt") - 2**31)
-"""The advisory lock of this project's dbt runs. Postgres keeps such locks apart by database."""
+"""The advisory lock of this project's dbt runs. Postgres has such locks for each database separately."""
 
 HOLDER = """
     select pid, usename, application_name, host(client_addr),
@@ -49,29 +49,27 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end dbt."""
 
 IF_CHANGED = "--if-changed"
-"""An argument of our own: build only if rows, models or settings have changed, or on a new day."""
+"""An additional argument: build only if rows, models or settings have changed, or on a new day."""
 
 REMINDER = 60
-"""Seconds after which a run that waits says so again."""
+"""Seconds after which a waiting run repeats its message."""
 
 GRACE = 20
-"""Seconds that dbt has to end by itself."""
+"""Seconds that dbt may take to end by itself."""
 
 PR_SET_PDEATHSIG = 1
 """The number of this operation of prctl(2)."""
 
 
 class Stopped(KeyboardInterrupt, DbtBaseException):
-    """Ends dbt as Ctrl-C does, but with a sentence in place of a traceback."""
+    """Ends dbt as Ctrl-C does, but with a sentence instead of a traceback."""
 
 
 def main() -> None:
     """Run dbt; the exit code is dbt's."""
     end_with_parent()
     for number in ENDINGS:
-        if (
-            signal.getsignal(number) != signal.SIG_IGN
-        ):  # as nohup has it, or a shell for what runs in the background
+        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup, or in a background process of a shell
             signal.signal(number, interrupt)
     is_build_needed_only = IF_CHANGED in sys.argv
     sys.argv = [word for word in sys.argv if word != IF_CHANGED]
@@ -94,7 +92,7 @@ def main() -> None:
 
 
 def build_if_changed(connection: Any) -> None:
-    """Run dbt unless the last good build was made of the same; write down what this one was made of.
+    """Run dbt unless the last successful build had the same input; record the input of this build.
 
     Raises:
         SystemExit: dbt has run; the exit code is dbt's.
@@ -116,7 +114,7 @@ def build_if_changed(connection: Any) -> None:
 
 
 def end_with_parent() -> None:
-    """Have Linux send SIGTERM when the process that started this one dies, even by kill -9."""
+    """Ask Linux to send SIGTERM when the parent process ends, even by kill -9."""
     parent = os.getppid()
     with suppress(OSError, AttributeError):  # other systems have no prctl
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -125,7 +123,7 @@ def end_with_parent() -> None:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop as after Ctrl-C: dbt cancels its queries. What hangs after that is ended by the alarm."""
+    """Stop as after Ctrl-C: dbt cancels its queries. If it hangs after that, the alarm ends it."""
     for each in ENDINGS:
         signal.signal(each, signal.SIG_IGN)
     signal.alarm(GRACE)
@@ -134,7 +132,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def as_variables(arguments: dict[str, str]) -> dict[str, str]:
-    """What profiles.yml reads, with paths as libpq can use them."""
+    """Return the variables that profiles.yml reads, with paths that libpq can use."""
     names = {
         "SSL_MODE": "sslmode",
         "SSL_CERTIFICATE_AUTHORITY": "sslrootcert",
@@ -145,9 +143,9 @@ def as_variables(arguments: dict[str, str]) -> dict[str, str]:
 
 
 def wait_for_turn(arguments: dict[str, str]) -> Any:
-    """Return a connection that holds the lock, once no other has it.
+    """Return a connection that holds the lock, once no other session has it.
 
-    Asking again and again, instead of waiting within Postgres, keeps no snapshot open for hours.
+    It asks repeatedly instead of waiting within Postgres, which would keep a snapshot open for hours.
     """
     connection: Any = psycopg2_sessions.connect(**arguments, application_name=f"{PROJECT} dbt queue")
     connection.autocommit = True
@@ -165,7 +163,7 @@ def wait_for_turn(arguments: dict[str, str]) -> Any:
 
 
 def holder(session: tuple[Any, ...] | None) -> str:
-    """Who holds the lock, in words; nobody if it was freed meanwhile."""
+    """Describe the session that holds the lock; empty if it was released meanwhile."""
     if not session:
         return ""
     parts = ["process {}", "user {}", "application {}", "address {}", "since {} UTC"]

@@ -1,9 +1,10 @@
-"""Whether a build would make anything else than the last one did, so that it need not be made.
+"""Decides whether a build can be skipped because its result would equal that of the last one.
 
-A good build writes down what it was made of, in the table `intermediate.builds`: a digest of each raw table's
-rows, and one of the dbt project, its settings and the command. For the digest of a table, Postgres reads each row
-once; a build does so several times. Columns of the load itself are left out, as each run loads some rows again
-that have not changed. What a build makes of the present day goes stale, so each day has one at least.
+A successful build records its input in the table `intermediate.builds`: a digest of each raw table's rows,
+and one of the dbt project, its settings and the command. For the digest of a table, Postgres reads each row
+once; a build reads it several times. Columns of the load itself are left out, because each run loads some
+unchanged rows again. Models that depend on the present day become outdated, so there is at least one build
+per day.
 """
 
 import hashlib
@@ -27,10 +28,10 @@ LOADED_BY = (
     "_sdc_sequence",
     "_sdc_sync_started_at",
 )
-"""Columns that say when and how a row was loaded, not what it is."""
+"""Columns about when and how a row was loaded, which are not part of its content."""
 
 LOADED_WITH = "_sdc_table_version"
-"""The number of a complete pass, which is another one in each."""
+"""The column with the version of a complete pass, which changes with each pass."""
 
 RAW_COLUMNS = """
     select nspname, relname, array_agg(attname::text order by attname)
@@ -43,13 +44,13 @@ RAW_COLUMNS = """
 """
 
 STATEMENTS = ("run_statements", "source_counts", "source_samples")
-"""Tables in which each run says what it did: only what is made of them is built where nothing else has changed."""
+"""Tables that each run writes about itself; if nothing else has changed, only the models of these are built."""
 
 READ = re.compile(rb"env_var\(\s*['\"](\w+)")
-"""Where the project reads a variable."""
+"""A pattern of the project's reads of variables."""
 
 INDIFFERENT = ("DBT_THREADS", "DBT_POSTGRES_", "DBT_TARGET_PATH", "DBT_LOG_PATH", "TARGET_POSTGRES_")
-"""Beginnings of the variables that change nothing in the models."""
+"""Prefixes of variables that do not affect the models."""
 
 
 def schemas() -> list[str]:
@@ -61,7 +62,7 @@ def schemas() -> list[str]:
 
 
 def ingredients(connection: Any) -> dict[str, str]:
-    """Return what a build would be made of: digests by the name of each raw table, one of the project, the day."""
+    """Return the input of a build: digests by the name of each raw table, one of the project, and the day."""
     found = {"project": _project(), "day": f"{_today():%Y-%m-%d}"}
     with connection.cursor() as cursor:
         cursor.execute(RAW_COLUMNS, [schemas(), [*LOADED_BY, LOADED_WITH]])
@@ -77,7 +78,7 @@ def ingredients(connection: Any) -> dict[str, str]:
 
 
 def last(connection: Any) -> tuple[dict[str, str], datetime] | None:
-    """Return what the last good build was made of, and when it ended; None if none is known."""
+    """Return the input of the last successful build, and when it ended; None if there is none."""
     with connection.cursor() as cursor:
         cursor.execute("select to_regclass('intermediate.builds')")
         if cursor.fetchone()[0] is None:
@@ -88,7 +89,7 @@ def last(connection: Any) -> tuple[dict[str, str], datetime] | None:
 
 
 def selection(before: dict[str, str], now: dict[str, str]) -> list[str] | None:
-    """Return the arguments that restrict dbt to what has to be built; None if nothing has."""
+    """Return the arguments that restrict dbt to the models to build; None if there are none."""
     changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
     if not changed:
         return None
@@ -98,13 +99,13 @@ def selection(before: dict[str, str], now: dict[str, str]) -> list[str] | None:
 
 
 def forget(connection: Any) -> None:
-    """Forget the last good build, as the one that begins may leave only a part of the models new."""
+    """Forget the last successful build, because the build that begins may update only some of the models."""
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("delete from {}").format(TABLE))
 
 
 def write_down(connection: Any, made_of: dict[str, str]) -> None:
-    """Write down a good build; nothing where it made no schema for that."""
+    """Record a successful build, if the schema for that exists."""
     with connection.cursor() as cursor:
         cursor.execute("select to_regnamespace('intermediate')")
         if cursor.fetchone()[0] is None:

@@ -13,16 +13,16 @@ from postgres_sessions import ENCODING, IN_TRANSACTION, patiently, prepare, with
 TRANSACTION_ENDS = ("COMMIT", "ROLLBACK")
 
 KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
-"""Seconds, and a number, so that no router forgets a connection that waits for hours."""
+"""Keepalive settings in seconds, and a count, so that no router drops a connection that waits for hours."""
 
 _stock_connect = psycopg2.connect
 
 
 class Cursor(psycopg2.extensions.cursor):
-    """A cursor whose statements are patient, and whose errors have no data."""
+    """A cursor whose statements retry on locks, and whose errors contain no data."""
 
     def execute(self, query: Any, vars: Any = None) -> None:
-        """Run a statement, once it gets its locks."""
+        """Run a statement, retrying until it gets its locks."""
         statement = query if isinstance(query, str) else ""
         run = super().execute
         if statement.strip().rstrip(";").upper() in TRANSACTION_ENDS:
@@ -42,7 +42,7 @@ class Cursor(psycopg2.extensions.cursor):
 
 
 def connect(dsn: str | None = None, **options: Any) -> Any:
-    """Open a connection as psycopg2 does, with our settings and cursors."""
+    """Open a connection as psycopg2 does, with the settings and cursors of this project."""
     with discreet():
         connection = _stock_connect(
             dsn, **{**KEEP_ALIVE, "client_encoding": ENCODING, "connect_timeout": 10, **options}
@@ -54,7 +54,7 @@ def connect(dsn: str | None = None, **options: Any) -> Any:
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Take the content of rows out of psycopg2's errors."""
+    """Remove the content of rows from psycopg2's errors."""
     try:
         yield
     except psycopg2.Error as error:
@@ -63,5 +63,5 @@ def discreet() -> Iterator[None]:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence between the lines of dbt, which begin with the time as well."""
+    """Print a sentence between the lines of dbt, with the time at its beginning as they have."""
     print(f"{datetime.now(UTC):%H:%M:%S}  {sentence}", file=sys.stderr, flush=True)  # noqa: T201 (a command line)

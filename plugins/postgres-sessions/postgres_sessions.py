@@ -1,8 +1,8 @@
-"""How the target and dbt behave in a Postgres that they share with others; for psycopg and psycopg2 alike.
+"""Rules for target and dbt in a Postgres that they share with others, for both psycopg and psycopg2.
 
-Their connections take the same variables (`connection_arguments`), ask the server for the same settings
-(`SETTINGS`), never wait long for a lock with others waiting behind them (`patiently`), and put no content of a
-row into a message (`describe`).
+Their connections read the same variables (`connection_arguments`), use the same server settings (`SETTINGS`),
+never wait long for a lock while others wait behind them (`patiently`), and show no content of a row in a
+message (`describe`).
 """
 
 import os
@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 PROJECT = "pipedrive-warehouse"
-"""With this, application names begin: in pg_stat_activity, the sessions of this project can be recognised."""
+"""The prefix of application names, which identifies the sessions of this project in pg_stat_activity."""
 
 LOCK_TIMEOUT = 4
-"""Seconds that a statement waits for a lock: who comes later, if only to read, waits behind it."""
+"""Seconds that a statement waits for a lock; later sessions, even readers, wait behind it."""
 
 LOCK_WAIT = 300
-"""Seconds for which a statement tries to get its lock, unless LOCK_WAIT_SECONDS says otherwise."""
+"""Seconds for which a statement is retried until it gets its lock, if LOCK_WAIT_SECONDS is not set."""
 
 PAUSES = (1, 2, 4, 8, 15)
-"""Seconds between two tries, in which the sessions that wait behind them get their turn; the last one repeats."""
+"""Seconds between two attempts, in which waiting sessions get their turn; the last value repeats."""
 
 ENCODING = "UTF8"
-"""Asked for when a connection starts, as psycopg2 looks then only."""
+"""Settings at the start of a connection, because psycopg2 reads them only then."""
 
 SETTINGS = {
     "standard_conforming_strings": "on",
@@ -55,10 +55,10 @@ SET = """
     from unnest(%s::text[], %s::text[]) as asked (name, wanted)
     join pg_catalog.pg_settings using (name)
 """
-"""Makes settings, given their names and values, as far as this version of Postgres knows them."""
+"""A statement that makes settings, given names and values, if this version of Postgres knows them."""
 
 CHECKS_CLIENT = "client_connection_check_interval"
-"""Not every system that Postgres runs on has this one: it is asked for alone."""
+"""A setting that some systems lack; therefore it is made in a separate statement."""
 
 BLOCKERS = """
     select pid, usename, application_name, host(client_addr),
@@ -69,21 +69,21 @@ BLOCKERS = """
     order by wait_event_type is not distinct from 'Lock', coalesce(xact_start, backend_start)
     limit 1
 """
-"""Who keeps a process waiting: first of all those who wait for nothing themselves."""
+"""A query for the sessions that block a process, beginning with those that do not wait themselves."""
 
 SAFE_CLASSES = ("08", "0A", "25", "28", "2B", "3D", "3F", "42", "53", "55", "57", "58")
-"""Classes of SQLSTATE whose messages speak of objects, rights and the server, never of a row's content."""
+"""Classes of SQLSTATE whose messages are about objects, rights and the server, never a row's content."""
 
 DATA_CLASSES = ("22", "23")
-"""Classes of which the first line at least is Postgres' own, but for what it quotes (22) or adds below (23)."""
+"""Classes whose first line is safe except for quoted values (22), or without the lines after it (23)."""
 
 QUOTED = re.compile(r"[\"“„«»].*[\"”“»«]", re.DOTALL)
-"""From the first quotation mark to the last, in the languages in which Postgres speaks."""
+"""A pattern from the first quotation mark to the last, in the languages of Postgres' messages."""
 
 COPY_COLUMN = re.compile(r"^COPY .*?, line \d+, column (\w+)", re.MULTILINE)
 
 UNTRANSLATABLE = "22P05"
-"""A character that the database's encoding does not have; Postgres shows the bytes of that one only."""
+"""The SQLSTATE of a character that the database's encoding lacks; Postgres shows only its bytes."""
 
 TOO_MANY = re.compile(r"too many (?:connections|clients)|remaining connection slots")
 
@@ -91,7 +91,7 @@ IDLE, IN_TRANSACTION, IN_ERROR = 0, 2, 3
 """Values of `info.transaction_status` in both drivers."""
 
 stopping = threading.Event()
-"""Set when this process is to end: then no statement is tried again."""
+"""Set when this process has to end; then no statement is retried."""
 
 T = TypeVar("T")
 
@@ -101,21 +101,22 @@ TARGET_DEFAULTS = {
     "SSL_CLIENT_CERTIFICATE": "~/.postgresql/postgresql.crt",
     "SSL_CLIENT_PRIVATE_KEY": "~/.postgresql/postgresql.key",
 }
-"""target-postgres' own, which Meltano sets where nothing else is said; the first is a slip, and means nothing."""
+"""Defaults of target-postgres, which Meltano sets for unset variables; the first is a mistake, and ignored."""
 
 
 class SettingsError(Exception):
-    """A variable that cannot be meant as it is, in one sentence."""
+    """An invalid value of a variable, in one sentence."""
 
 
 def connection_arguments(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the variables TARGET_POSTGRES_* say of the connection, by the keywords of libpq.
+    """Return the connection settings of TARGET_POSTGRES_* by libpq's keywords.
 
-    TLS is used where the server offers it; with SSL_ENABLE, or with an authority, it must prove who it is, unless
-    SSL_MODE says otherwise. Paths may begin with ~, and are else relative to the project.
+    TLS is used if the server offers it. With SSL_ENABLE or a certificate authority, the server's certificate
+    is verified unless SSL_MODE says otherwise. Paths may begin with ~, and are otherwise relative to the
+    project.
 
     Raises:
-        SettingsError: a file that is named does not exist, or LOCK_WAIT_SECONDS is no number.
+        SettingsError: a file does not exist, or LOCK_WAIT_SECONDS is not a number.
     """
     lock_wait(environment)
 
@@ -143,9 +144,9 @@ def connection_arguments(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def as_transformer(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with the role that builds the models in place of the one that loads.
+    """Return the variables with the role that builds the models instead of the one that loads.
 
-    It is DBT_POSTGRES_USER, with DBT_POSTGRES_PASSWORD; where that is not set, one role does both.
+    It is DBT_POSTGRES_USER with DBT_POSTGRES_PASSWORD; if that is not set, one role does both.
     """
     user = environment.get("DBT_POSTGRES_USER")
     if not user:
@@ -155,25 +156,25 @@ def as_transformer(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def lock_wait(environment: Mapping[str, str]) -> float:
-    """Seconds for which a statement tries to get its lock.
+    """Return the seconds for which a statement is retried until it gets its lock.
 
     Raises:
-        SettingsError: LOCK_WAIT_SECONDS is no number.
+        SettingsError: LOCK_WAIT_SECONDS is not a number.
     """
     said = environment.get("LOCK_WAIT_SECONDS") or str(LOCK_WAIT)
     try:
         return float(said)
     except ValueError:
-        raise SettingsError(f"LOCK_WAIT_SECONDS is no number of seconds: {said}.") from None
+        raise SettingsError(f"LOCK_WAIT_SECONDS is not a number of seconds: {said}.") from None
 
 
 def is_true(value: str) -> bool:
-    """Whether a variable says yes."""
+    """Return whether a variable means yes."""
     return value.strip().lower() in ("true", "1", "yes", "on")
 
 
 def prepare(connection: Any) -> None:
-    """Make the settings of a new connection of psycopg or psycopg2, and commit them."""
+    """Apply the settings to a new connection of psycopg or psycopg2, and commit them."""
     asked = {name: value for name, value in SETTINGS.items() if name != CHECKS_CLIENT}
     cursor = connection.cursor()
     cursor.execute(SET, (list(asked), list(asked.values())))
@@ -188,14 +189,14 @@ def prepare(connection: Any) -> None:
 
 
 def sqlstate(error: BaseException) -> str:
-    """The five characters by which Postgres tells errors apart; none if the error is not the server's."""
+    """Return the SQLSTATE of an error; empty if the error is not the server's."""
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
 
 
 def describe(error: BaseException) -> str:
-    """What a driver's error says, without the content of any row.
+    """Return the text of a driver's error without the content of any row.
 
-    Postgres quotes values in the first line of some errors, and whole rows in what it adds to others.
+    Postgres quotes values in the first line of some errors, and adds whole rows to others.
     """
     code = sqlstate(error)
     if TOO_MANY.search(str(error)):
@@ -208,7 +209,7 @@ def describe(error: BaseException) -> str:
     if not code or code.startswith(SAFE_CLASSES):
         return str(error).strip()
     details = error.diag  # type: ignore[attr-defined]
-    said = "an error whose words are not repeated here, as they may hold a row's content"
+    said = "an error whose text is not repeated here, because it may contain a row's content"
     if code.startswith(DATA_CLASSES):
         said = (
             QUOTED.sub('"…"', details.message_primary) if code.startswith("22") else details.message_primary
@@ -224,7 +225,7 @@ def describe(error: BaseException) -> str:
 
 
 def without_data(error: BaseException) -> None:
-    """Change a driver's error so that its text is what `describe` makes of it."""
+    """Change a driver's error so that its text is the result of `describe`."""
     error.args = (describe(error),)
 
 
@@ -238,21 +239,23 @@ def patiently(
     connect: Callable[[], Any],
     say: Callable[[str], object],
 ) -> T:
-    """Run a statement; while others hold a lock that it needs, name them, pause, and try again.
+    """Run a statement; while other sessions hold a lock that it needs, report them, pause, and retry.
 
-    Between two tries the transaction holds no more than before the statement, so that everybody else gets on.
+    Between two attempts the transaction holds no more locks than before the statement, so that others can
+    continue.
 
     Args:
-        connection: of psycopg or psycopg2.
-        statement: its text, of which messages show the beginning.
+        connection: a connection of psycopg or psycopg2.
+        statement: its text; messages show the beginning.
         run: runs the statement.
-        plainly: runs a statement on the same connection, without all this.
-        needs_savepoint: whether the transaction has done something already that has to stay.
-        connect: opens one more connection, in which to look who holds the lock.
-        say: takes a sentence for the user.
+        plainly: runs a statement on the same connection without retries.
+        needs_savepoint: whether the transaction has made changes that must be kept.
+        connect: opens another connection for finding the session that holds the lock.
+        say: receives a sentence for the user.
 
     Raises:
-        The driver's error, with a sentence that names who held the lock, after LOCK_WAIT_SECONDS.
+        The driver's error, with a sentence that names the session that held the lock, after
+    LOCK_WAIT_SECONDS.
     """
     beginning = time.monotonic()
     patience = lock_wait(os.environ)
@@ -288,14 +291,14 @@ def patiently(
 
 
 class Watch:
-    """Looks, while a statement waits for a lock, who holds it, and says so once for each.
+    """While a statement waits for a lock, finds the sessions that hold it, and reports each of them once.
 
     Args:
-        process: number of the server's process that waits.
-        connect: opens one more connection.
-        say: takes a sentence for the user.
+        process: process id of the server that waits.
+        connect: opens another connection.
+        say: receives a sentence for the user.
         what: the beginning of the statement.
-        patience: seconds for which it is tried again.
+        patience: seconds for which it is retried.
     """
 
     def __init__(
@@ -317,20 +320,20 @@ class Watch:
         self._over = threading.Event()
 
     def look(self) -> None:
-        """Begin to look."""
+        """Begin to watch."""
         self._over.clear()
         self._thread = threading.Thread(target=self._find, daemon=True)
         self._thread.start()
 
     def pause(self) -> None:
-        """Look no longer."""
+        """Stop watching."""
         self._over.set()
         if self._thread:
             self._thread.join()
             self._thread = None
 
     def last_words(self) -> str:
-        """The sentence after which nothing is tried any more."""
+        """Return the sentence of the final error."""
         ending = f" (select pg_terminate_backend({self._pid}))" if self._pid else ""
         return (
             f"“{self._what}” did not get its lock within {self._patience:g} seconds, which {self._blocker} "
@@ -338,7 +341,8 @@ class Watch:
         )
 
     def _find(self) -> None:
-        with suppress(Exception):  # without a connection more, or with that one cut, nobody is named
+        # without another connection, or if that one breaks, the session stays unknown
+        with suppress(Exception):
             connection = self._connect()
             try:
                 self._ask(connection)
@@ -368,7 +372,7 @@ def _session(
     since: str | None,
     word: str | None,
 ) -> str:
-    """One session in words; the server hides some of it from users without pg_read_all_stats."""
+    """Describe a session; the server hides parts of it from users without pg_read_all_stats."""
     if not pid:
         return "a prepared transaction"
     parts = [f"process {pid}", f"user {user}", f"application {application}" if application else ""]
@@ -378,7 +382,7 @@ def _session(
 
 
 def _shown(statement: str) -> str:
-    """The first words of a statement, which name what it is about, but no value."""
+    """Return the first words of a statement, which name its object but contain no value."""
     bare = _one_line(re.sub(r"/\*.*?\*/|--[^\n]*", " ", statement, flags=re.DOTALL))
     return textwrap.shorten(re.split(r"['$(]", bare)[0], 80, placeholder=" …")
 

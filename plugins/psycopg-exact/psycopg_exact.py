@@ -1,8 +1,8 @@
-"""The dialect `postgresql+psycopg_exact`, which lets target-postgres load numbers with COPY as they are.
+"""The dialect `postgresql+psycopg_exact`, with which target-postgres loads numbers exactly by COPY.
 
-For its COPY, target-postgres asks the generic column types how to write a value, and SQLAlchemy's generic
-decimal goes through a float, so that of 17 digits the last ones change, unless the dialect takes decimals
-itself. psycopg does; SQLAlchemy's own dialect only says so in its PostgreSQL types, which COPY does not ask.
+For its COPY, target-postgres asks the generic column types how to write a value. SQLAlchemy's generic decimal
+converts to a float, which changes the last of 17 digits, unless the dialect accepts decimals itself. psycopg
+does, but SQLAlchemy's own dialect declares that only in its PostgreSQL types, which COPY does not ask.
 
 Its connections are those of `psycopg_sessions`.
 """
@@ -17,22 +17,24 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from target_end import end_in_time
 from target_log import be_discreet
 
-# Before any record: the target asks for the dialect when it has read the first schema.
+# The target imports the dialect when it has read the first schema, before any record.
 be_discreet()
 end_in_time()
 
 
 class ExactDialect(PGDialect_psycopg):
-    """SQLAlchemy's psycopg dialect, saying that it takes decimals."""
+    """SQLAlchemy's psycopg dialect, which declares that it accepts decimals."""
 
     supports_native_decimal = True
-    supports_statement_cache = True  # SQLAlchemy does not inherit it
+    supports_statement_cache = True  # SQLAlchemy does not inherit this attribute
 
     poolclass = NullPool
-    """Each engine asks `pool` for every connection that it needs, and gives it back."""
+    """Each engine takes every connection from `pool` and returns it."""
 
     def create_connect_args(self, url: URL) -> tuple[Any, dict[str, Any]]:
-        """Take from TARGET_POSTGRES_* what the URL leaves out: a URL would need their characters escaped."""
+        """Read the settings that the URL lacks from TARGET_POSTGRES_*; in a URL their characters would need
+        escaping.
+        """
         positional, named = super().create_connect_args(url)
         try:
             return positional, {**connection_arguments(os.environ), **named}
@@ -40,14 +42,14 @@ class ExactDialect(PGDialect_psycopg):
             raise LoadError(str(error)) from None
 
     def connect(self, *positional: Any, **named: Any) -> Connection:
-        """Return a connection that asks for what it needs, does not block others, and is discreet."""
+        """Return a connection with the settings and rules of this project."""
         return pool.take(*positional, **named)
 
     def do_close(self, dbapi_connection: Any) -> None:
-        """Keep the connection for the next that needs one."""
+        """Keep the connection for the next use."""
         pool.give_back(dbapi_connection)
 
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
-        """Let every error end the program with one sentence."""
+        """Make every error end the program with one sentence."""
         event.listen(engine, "handle_error", explain)

@@ -1,7 +1,9 @@
-"""Connections of psycopg for the target, by the rules of `postgres_sessions`; an error ends it in a sentence.
+"""Connections of psycopg for the target, by the rules of `postgres_sessions`; an error ends it with a
+sentence.
 
-Several targets may load into one database at a time, and share some tables. What one of them looks for in vain
-another one may be about to make: so they make schemas, tables and columns one at a time, unless they are there.
+Several targets may load into one database at a time, and share some tables. An object that one target finds
+missing may be about to be created by another. Therefore they create schemas, tables and columns one at a
+time, if missing.
 """
 
 import atexit
@@ -22,28 +24,28 @@ from sqlalchemy import ExceptionContext
 logger = logging.getLogger("target-postgres")
 
 MAKING = re.compile(r"\s*(?:CREATE SCHEMA|CREATE TABLE|ALTER TABLE .*?ADD COLUMN)\b", re.DOTALL)
-"""The beginning of a statement that makes what other targets may need as well."""
+"""A pattern of statements that create objects that other targets may need as well."""
 
 KEY = (zlib.crc32(PROJECT.encode()) - 2**31, zlib.crc32(b"target") - 2**31)
-"""The advisory lock of the transactions that make something."""
+"""The advisory lock of transactions that create objects."""
 
 T = TypeVar("T")
 
 
 class LoadError(click.ClickException):
-    """Why nothing more is loaded, in one sentence; the command line prints it and exits with 1."""
+    """The reason why loading ends, in one sentence; the command line prints it and exits with 1."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()).rstrip(".") + ".")
 
 
 class Cursor(psycopg.Cursor[Any]):
-    """A cursor whose statements are patient, and whose errors have no data."""
+    """A cursor whose statements retry on locks, and whose errors contain no data."""
 
     connection: "Connection"
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        """Run a statement, once it gets its locks."""
+        """Run a statement, retrying until it gets its locks."""
         statement = query if isinstance(query, str) else ""
         making = MAKING.match(statement)
         if making:
@@ -58,13 +60,13 @@ class Cursor(psycopg.Cursor[Any]):
             return self.connection.patiently(statement, run)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-        """Run a statement for each row; the target does so into its own temporary tables only."""
+        """Run a statement for each row; the target uses this only for its own temporary tables."""
         with _discreet():
             super().executemany(query, params_seq, **options)
 
     @contextmanager
     def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[psycopg.Copy]:
-        """Copy rows; SQLAlchemy does not see what comes of it, so that the error ends the program from here."""
+        """Copy rows; SQLAlchemy does not see errors of COPY, so they end the program here."""
         try:
             with _discreet(), super().copy(statement, params, **options) as copy:
                 yield copy
@@ -73,19 +75,19 @@ class Cursor(psycopg.Cursor[Any]):
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection with our settings."""
+    """A connection with the settings of this project."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.cursor_factory = Cursor
         self.has_written = False
-        """Whether the transaction has done more than read."""
+        """Whether the transaction has made changes."""
         self.thread = 0
-        """The thread that uses it."""
+        """The thread that uses the connection."""
 
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> Self:
-        """Open a connection, and make the settings."""
+        """Open a connection, and apply the settings."""
         options.setdefault("application_name", f"{PROJECT} target")
         options.setdefault("client_encoding", ENCODING)
         options.setdefault("connect_timeout", 10)
@@ -104,7 +106,7 @@ class Connection(psycopg.Connection[Any]):
         self.has_written = False
 
     def rollback(self) -> None:
-        """Undo the transaction."""
+        """Roll back the transaction."""
         super().rollback()
         self.has_written = False
 
@@ -127,10 +129,10 @@ class Connection(psycopg.Connection[Any]):
 
 
 class Pool:
-    """The connections of all of the target's engines: it has one for each stream, and up to eight threads.
+    """The connections of all of the target's engines: it has one engine per stream, and up to eight threads.
 
-    A thread of the target needs one connection, and a second one for a moment; so many may be open at once as
-    `THREADS` threads need, and the others wait.
+    A thread of the target needs one connection, and a second one for a short time. As many connections may be
+    open as `THREADS` threads need; further threads wait.
     """
 
     THREADS = 2
@@ -142,7 +144,7 @@ class Pool:
         self._lock = threading.Lock()
 
     def take(self, *arguments: Any, **options: Any) -> Connection:
-        """Return an unused connection that still lives, or a new one."""
+        """Return an unused connection that still works, or a new one."""
         thread = threading.get_ident()
         if not self._held[thread]:
             self._slots.acquire()
@@ -156,7 +158,7 @@ class Pool:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for `take`, if it is as good as new."""
+        """Keep a connection for `take`, if it can be reused."""
         if connection.closed or connection.info.transaction_status != IDLE:
             connection.close()
         else:
@@ -164,7 +166,7 @@ class Pool:
         self._count(connection.thread, -1)
 
     def close(self) -> None:
-        """Close what is unused."""
+        """Close unused connections."""
         while self._unused:
             self._unused.pop().close()
 
@@ -194,10 +196,10 @@ atexit.register(pool.close)
 
 
 def explain(context: ExceptionContext) -> None:
-    """End the program with what the database says, but let SQLAlchemy's pool try whether a connection lives.
+    """End the program with the database's error, but let SQLAlchemy's pool check whether a connection works.
 
     Raises:
-        LoadError: what the database says.
+        LoadError: the text of the error.
     """
     if not context.is_pre_ping and isinstance(context.original_exception, psycopg.Error):
         raise LoadError(f"The database says: {context.original_exception}")

@@ -1,8 +1,8 @@
-"""The target ends soon after it is asked to.
+"""Makes the target end soon after SIGTERM or SIGINT.
 
-On SIGTERM and SIGINT, the SDK's target writes what it has buffered, in threads. That may never end: when the
-signal comes in the middle of a log line, the threads wait for the log, which waits for them. What is not committed
-then is read again by the next run.
+On these signals, the SDK's target writes its buffers in threads. That may never end: if the signal arrives
+while a log line is written, the threads wait for the log, which waits for them. The next run reads
+uncommitted rows again.
 """
 
 import signal
@@ -12,11 +12,11 @@ from types import FrameType
 from typing import Any
 
 GRACE = 20
-"""Seconds for which the target may go on."""
+"""Seconds for which the target may continue."""
 
 
 def end_in_time() -> None:
-    """Have the system end this process, whatever it waits for, `GRACE` seconds after it was asked to end."""
+    """Make the system end this process, whatever it waits for, `GRACE` seconds after a signal to end."""
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "alarm"):
         for number in (signal.SIGTERM, signal.SIGINT):
             if callable(handler := signal.getsignal(number)):

@@ -1,4 +1,4 @@
-"""No content of a row in what target-postgres logs of lines that it cannot read."""
+"""Removes the content of rows from log messages of target-postgres about lines that it cannot read."""
 
 import logging
 import re
@@ -9,17 +9,17 @@ NO_VALUE = re.compile(r"Could not parse value .* for field ('\w+')", re.DOTALL)
 
 
 class Discreet(logging.Filter):
-    """Takes the content of rows out of the SDK's messages about bad input."""
+    """Removes the content of rows from the SDK's messages about invalid input."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record; return that it is logged."""
+        """Change the record, and return that it is logged."""
         message = record.getMessage()
         if message.startswith("Unable to parse"):
             record.msg = (
-                "A line of the input is no JSON, as when the tap ended within it; nothing of it is loaded."
+                "A line of the input is not JSON, such as an incomplete last line; nothing of it is loaded."
             )
         elif found := NO_VALUE.search(message):
-            record.msg = f"A value of the field {found[1]} is no date or time."
+            record.msg = f"A value of the field {found[1]} is not a date or time."
         else:
             return True
         record.args, record.exc_info = (), None
@@ -27,6 +27,6 @@ class Discreet(logging.Filter):
 
 
 def be_discreet() -> None:
-    """Filter what the target logs from now on."""
+    """Filter the target's log from now on."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(Discreet())

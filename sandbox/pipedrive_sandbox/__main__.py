@@ -58,14 +58,14 @@ def main() -> None:
     "--unset-fields",
     type=click.Choice(["null", "absent"]),
     default=DEFAULTS.unset_fields,
-    help="What v2 shows of custom fields without value.",
+    help="How v2 shows custom fields without a value.",
 )
 @click.option(
     "--without-feature",
     "without_features",
     type=click.Choice(sorted(FEATURES)),
     multiple=True,
-    help="What the company has not bought; repeatable.",
+    help="A feature that the company's plan lacks; repeatable.",
 )
 @click.option(
     "--limited-token",
@@ -81,8 +81,12 @@ def main() -> None:
 )
 @click.option("--client-id", default=DEFAULTS.app.client_id, help="The OAuth app's.")
 @click.option("--client-secret", default=DEFAULTS.app.client_secret, help="The OAuth app's.")
-@click.option("--refresh-token", default=DEFAULTS.app.refresh_token, help="The OAuth app's first one.")
-@click.option("--access-seconds", default=DEFAULTS.app.token_seconds, help="Life of OAuth access tokens.")
+@click.option(
+    "--refresh-token", default=DEFAULTS.app.refresh_token, help="The first refresh token of the OAuth app."
+)
+@click.option(
+    "--access-seconds", default=DEFAULTS.app.token_seconds, help="Lifetime of OAuth access tokens in seconds."
+)
 @click.option(
     "--fault",
     "faults",
@@ -92,9 +96,12 @@ def main() -> None:
     help="A fault as POST /sandbox/faults takes it; repeatable.",
 )
 @click.option(
-    "--now", type=parse, metavar="ISO", help="Moment up to which the account has lived; default: now."
+    "--now",
+    type=parse,
+    metavar="ISO",
+    help="Time up to which the account's history is generated; default: now.",
 )
-@click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of that.")
+@click.option("--clock-offset", default=0.0, help="Seconds by which the account's clock is ahead of --now.")
 @click.option(
     "--live-at",
     "lived",
@@ -104,7 +111,7 @@ def main() -> None:
     help="Moment, after --now, when 1 % of everything changed; repeatable.",
 )
 @click.option("--troubles", type=TROUBLES, multiple=True, help="Only these injected troubles.")
-@click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
+@click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles except these.")
 @click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
 @click.option(
     "--figures",
@@ -142,8 +149,8 @@ def serve_command(  # noqa: PLR0913, PLR0917  (the command line is the table of 
 ) -> None:
     """Serve a generated account until interrupted.
 
-    The same --deals, --seed, --now and troubles give the same account, and the same --live-at
-    the same life after that.
+    The same --deals, --seed, --now and troubles give the same account, and the same --live-at gives the same
+    changes after that.
     """
     anchor = now or datetime.now(UTC).replace(microsecond=0)
     chosen = set(troubles or ALL_TROUBLES) - set(without_trouble)

@@ -1,4 +1,4 @@
-"""A sandbox inside a test: `with Sandbox(deals=50) as sandbox: ... sandbox.url ...`."""
+"""A sandbox for tests: `with Sandbox(deals=50) as sandbox: ... sandbox.url ...`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TOKEN = "sandbox-token"  # noqa: S105  (not a secret: the sandbox's own)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-"""One moment for all sandboxes: tests see the same account every day, and equal data are generated once."""
+"""The time of all sandboxes: tests see the same account every day, and equal data are generated once."""
 
 
 @lru_cache(maxsize=4)
@@ -41,7 +41,7 @@ def _dataset(deals: int, seed: int, now: datetime, troubles: frozenset[str] | No
 
 
 class Reply(NamedTuple):
-    """What came back: the status, the headers (any case), the text."""
+    """An answer: the status, the headers (any case), the text."""
 
     status: int
     headers: Message
@@ -60,22 +60,22 @@ class Reply(NamedTuple):
 
 @dataclass
 class Trap(Fault):
-    """No trouble, but a function of the test that waits for a request."""
+    """A fault that calls a function of the test instead of changing an answer."""
 
     spring: Callable[[], object] = bool
 
     def strikes(self, target: str) -> bool:
-        """Count a request, and call the function at its own."""
+        """Count a request, and call the function at the chosen number."""
         if super().strikes(target):
             self.spring()
         return False
 
 
 class Sandbox:
-    """A sandbox that serves from a thread of this process, on a free port.
+    """A sandbox served by a thread of this process on a free port.
 
-    The account has lived until `now`, from where its clock goes on. `settings` are those of
-    `server.Settings`, but without burst limit unless one is given. Limited tokens see a share.
+    The account's history ends at `now`, where its clock starts. `settings` are those of `server.Settings`,
+    but without burst limit unless one is given. Limited tokens see a share of the rows.
     """
 
     def __init__(
@@ -166,14 +166,15 @@ class Sandbox:
         return self.send("DELETE", path).granted()
 
     def at_request(self, number: int, call: Callable[[], object]) -> None:
-        """Have a function called, in the server's thread, when so many requests to the API have come from now on.
+        """Call a function in the server's thread at the request of that number to the API, counted from now
+        on.
 
-        It waits among the faults, and goes with them.
+        It is one of the faults, and is removed with them.
         """
         self._server.state.faults.append(Trap("trap", at=frozenset([number]), spring=call))
 
     def truth(self, entity: str) -> list[dict[str, Any]]:
-        """Return all rows of an entity that some list would show an all-seeing user."""
+        """Return all rows of an entity that a list would show to a user with all rights."""
         rows: list[dict[str, Any]] = self.get(f"/sandbox/truth/{entity}")
         return rows
 

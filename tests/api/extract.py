@@ -1,10 +1,10 @@
-"""Writes endpoints.json: what the tests have to know of Pipedrive's API.
+"""Writes endpoints.json, the part of Pipedrive's API documentation that the tests use.
 
     PIPEDRIVE_DOCS=<folder> .venv/bin/python tests/api/extract.py
 
-The folder holds Pipedrive's own documents, `openapi-v1.yaml` and `openapi-v2.yaml`, as its developers' site offers
-them. The table has a line for each endpoint that can be read: its price in API tokens, the values of its parameter
-`include_fields`, and the schema of its answer without any prose.
+The folder contains Pipedrive's own documents, `openapi-v1.yaml` and `openapi-v2.yaml`, from its developers'
+site. The table has a line for each endpoint that can be read: its price in API tokens, the values of its
+parameter `include_fields`, and the schema of its answer without texts.
 """
 
 import json
@@ -29,7 +29,7 @@ PLAIN = (
     "required",
     "type",
 )
-"""Keywords that say what an answer may hold, beside those that hold further schemas."""
+"""Keywords that restrict an answer, besides those that contain further schemas."""
 
 
 def extract(folder: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _endpoint(document: dict[str, Any], get: dict[str, Any]) -> dict[str, Any]:
 
 
 def _followed(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """Return what a reference stands for."""
+    """Return the target of a reference."""
     while "$ref" in value:
         reference, value = value["$ref"], document
         for part in reference.split("/")[1:]:
@@ -85,7 +85,7 @@ def _bare(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(table: dict[str, Any]) -> str:
-    """Return the table as it is written, with a line for each endpoint."""
+    """Return the table as text, with a line for each endpoint."""
     lines = (f"{json.dumps(path)}: {json.dumps(row, separators=(',', ':'))}" for path, row in table.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

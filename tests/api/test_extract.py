@@ -1,4 +1,4 @@
-"""The table of Pipedrive's API is complete, and what the documents say where these are there."""
+"""The table of Pipedrive's API is complete, and equals the documents if these are available."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from .documented import ENDPOINTS, is_list, row_keys
 from .extract import TABLE, extract, text
 
 
-def test_table_has_the_price_and_the_rows_of_each_endpoint_that_the_tap_reads() -> None:
+def test_the_table_has_price_and_rows_of_each_endpoint_that_the_tap_reads() -> None:
     assert PRICES.keys() <= ENDPOINTS.keys()
     for path in PRICES.keys() - {"/api/v1/users/me"}:
         assert ENDPOINTS[path]["tokens"] > 0
@@ -20,5 +20,5 @@ FOLDER = os.environ.get("PIPEDRIVE_DOCS", "")
 
 if FOLDER:
 
-    def test_table_is_what_the_documents_say() -> None:
+    def test_the_table_equals_the_documents() -> None:
         assert TABLE.read_text() == text(extract(Path(FOLDER)))

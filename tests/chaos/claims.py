@@ -1,4 +1,4 @@
-"""Whether what `load_completeness` claims of a warehouse is so, by the account's truth."""
+"""Compares what `load_completeness` claims of a warehouse with the account."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..pipeline.verdicts import Verdict
 from .truth import Moment, Names, changed_at, is_unasked, wrong_in_row
 
 CHECKED = ("deals", "persons", "organizations", "activities", "products")
-"""Tables about which Pipedrive is asked once more."""
+"""Tables whose counts and samples are checked against Pipedrive."""
 
 MOST = 20
-"""Complaints that are worth reading."""
+"""The largest number of complaints to report."""
 
 
 class Warehouse:
-    """The raw tables after a run, what is said of them, and what is so."""
+    """The raw tables after a run, what is claimed about them, and what is true."""
 
     def __init__(self, database: str, verdicts: Mapping[str, Verdict], moments: Sequence[Moment]) -> None:
-        """`moments`: of the account, from its first to its present one."""
+        """`moments` are those of the account, from its first to its present one."""
         self.verdicts = verdicts
         self._tables = read(database)
         self._moments = moments
@@ -44,7 +44,9 @@ class Warehouse:
             self._unread = {(run, stream): set(ids or ()) for run, stream, ids in unread}
 
     def false_claims(self, names: Names, lied_about: Collection[str]) -> list[str]:
-        """Say which rows are wrong although they had changed before the moment up to which they are complete."""
+        """Describe rows that are wrong although they had changed before the moment up to which they are
+        claimed complete.
+        """
         versions = [moment.tables(names) for moment in self._moments]
         return [
             f"{stream} is {said.verdict} as of {said.complete_as_of}, and row {key} {what}"
@@ -59,13 +61,13 @@ class Warehouse:
         *earlier, now = versions
         stored = self._tables[stream]
         is_whole = stream not in (*INCREMENTAL, *CHILDREN, "files")
-        # The last look before that moment, and all that came later.
+        # the last recorded moment before that time, and all later ones
         first = max([i for i, each in enumerate(self._moments) if each.clock <= complete_as_of], default=0)
         unread = self._unread.get((said.last_run_id, stream), set())
         for key, row in now[stream].rows.items():
             if stream in CHILDREN and row[CHILDREN[stream][1]] in unread:
                 continue
-            # What changes during a run may be read in a state that no look has seen.
+            # a row that changes during a run may be read in a state that was never recorded
             changed = row.get("update_time") if is_whole else changed_at(now, stream, row)
             if isinstance(changed, datetime) and changed.replace(tzinfo=UTC) >= complete_as_of:
                 continue
@@ -81,9 +83,10 @@ class Warehouse:
                 yield key, what
 
     def missed(self, run: Run, *, is_quiet: bool) -> Iterator[str]:
-        """Say what is called complete although Pipedrive's answers in a run showed that it is not.
+        """Describe tables that are called complete although Pipedrive's answers during a run showed that they
+        are not.
 
-        `is_quiet`: whether nothing changed during that run.
+        `is_quiet` says whether nothing changed during that run.
         """
         asked = {
             (stream, figure): (value, moment)
@@ -118,7 +121,9 @@ class Warehouse:
         )
 
     def undue_doubts(self, names: Names) -> Iterator[str]:
-        """Say which tables are doubted although they equal the truth, after a run in which nothing went wrong."""
+        """Describe tables that are called incomplete although they equal the account after a run without
+        faults.
+        """
         now = self._moments[-1].tables(names)
         for stream, said in self.verdicts.items():
             if said.verdict == "complete":

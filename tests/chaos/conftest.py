@@ -1,4 +1,4 @@
-"""Hard days come from numbers: `make chaos` has more of them than `make test`."""
+"""Hard days are drawn from numbers; `make chaos` has more of them than `make test`."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ __all__ = ["judge", "target"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """As many days as CHAOS_RUNS says, from CHAOS_SEED on."""
+    """Make CHAOS_RUNS days, numbered from CHAOS_SEED."""
     if "seed" in metafunc.fixturenames:
         first, runs = int(os.environ.get("CHAOS_SEED", "1")), int(os.environ.get("CHAOS_RUNS", "5"))
         metafunc.parametrize("seed", range(first, first + runs))
@@ -22,12 +22,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def warehouse(run_folder: Path, worker_id: str) -> Warehouse:
-    """A Postgres of this process alone, as it is killed."""
+    """A Postgres for this process alone, because the tests kill it."""
     return started(run_folder, f"chaos_{worker_id}")
 
 
 @pytest.fixture
 def database(warehouse: Warehouse) -> Iterator[str]:
-    """URL of an empty database; it always has the same name, for which dbt has parsed the models."""
+    """The URL of an empty database; its name is always the same, because dbt's parsed models depend on it."""
     yield warehouse.create_database("chaos")
     warehouse.drop_database("chaos")

@@ -1,4 +1,4 @@
-"""A hard day, drawn from a number: an account, runs that go wrong, and what happens to the account meanwhile."""
+"""A hard day drawn from a number: an account, runs that fail, and changes of the account between them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PASSING: tuple[dict[str, Any], ...] = (
     *({"kind": kind} for kind in ("reset", "truncate", "html", "null", "empty", "burst429")),
     {"kind": "slow", "seconds": 0.05},
 )
-"""Troubles that the tap tries again, and that end its run when they last."""
+"""Faults that the tap retries, and that end its run if they last."""
 
 LASTING: tuple[dict[str, Any], ...] = (
     *PASSING[:-1],
@@ -45,20 +45,20 @@ LIES: tuple[dict[str, Any], ...] = (
     *({"kind": "omit", "rows": rows} for rows in (1, 5, 25)),
     {"kind": "patch", "json": {"additional_data": {"next_cursor": None}}},
 )
-"""Answers that look good, and leave rows out."""
+"""Answers that look valid but leave rows out."""
 
 LIED_ABOUT = ("organizations", "persons", "products", "deals", "activities")
 
 ROWS_PER_PAGE = (5, 10, 25)
 
 HARMLESS = ("update", "move", "close", "create", "archive", "resize")
-"""Changes after which every row is still in some list."""
+"""Changes after which every row is still in a list."""
 
 FIELDS_OF = ("deal", "person", "organization", "product")
 
 
 class Strike(NamedTuple):
-    """A kill -9, between two lines of the tap's, within one, or when so many requests have come."""
+    """A kill -9 between or within lines of the tap's output, or at a certain number of requests."""
 
     what: str
     unit: str
@@ -66,7 +66,7 @@ class Strike(NamedTuple):
 
 
 class WildPipe(Pipe):
-    """A pipe of which parts are killed at any line or request."""
+    """A pipe whose parts are killed at any line or request."""
 
     def __init__(self, sandbox: Sandbox, warehouse: Warehouse, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -76,7 +76,7 @@ class WildPipe(Pipe):
         self._warehouse = warehouse
 
     def select_everything(self) -> None:
-        """Load all streams from now on; the catalog is looked up once, before there are troubles."""
+        """Load all streams from now on; the catalog is read once, before faults begin."""
         self.everything = True
         self._tap_command()
 
@@ -85,7 +85,7 @@ class WildPipe(Pipe):
         return self._catalog
 
     def forward(self, tap: Process, target: Process, _: Break | None) -> list[bytes]:
-        """Hand on the tap's lines until it, or the target, is at its end."""
+        """Pass on the tap's lines until the tap or the target ends."""
         assert tap.stdout
         assert target.stdin
         what, unit, number = self.strike or Strike("nothing", "", 0)
@@ -114,7 +114,7 @@ class WildPipe(Pipe):
 
 
 class Day:
-    """One day, from its number."""
+    """One day, drawn from its number."""
 
     def __init__(
         self, seed: int, target: Path, folder: Path, warehouse: Warehouse, database: str, judge: Judge
@@ -149,7 +149,7 @@ class Day:
         self._tell("settings", settings | pages)
         self._lasting = [self._lasting_fault(rng)] if rng.random() < 0.4 else []
         self._lies = [self._lie(rng)] if rng.random() < 0.3 else []
-        # What a lie has left out comes with a reading from beginning to end.
+        # rows that a lie left out are loaded by a complete reading
         self._ends_with_reconcile = bool(self._lies) or rng.random() < 0.3
 
     def _tell(self, what: str, details: Any) -> None:
@@ -157,11 +157,11 @@ class Day:
 
     @property
     def story(self) -> str:
-        """How to live it again, and what happened so far."""
+        """Return how to repeat the day, and what has happened so far."""
         return "\n".join(self._story)
 
     def live(self) -> list[str]:
-        """Some bad runs, then a good one; return what is wrong in the warehouse, or in what is said of it."""
+        """Do some bad runs, then a good one; return what is wrong in the warehouse or in its claims."""
         with self._sandbox as sandbox:
             self._pipe.api["api_url"] = sandbox.url
             if self._everything:
@@ -187,7 +187,7 @@ class Day:
             reconciled=self._ends_with_reconcile,
             former_columns=self._columns,
         )
-        # Nobody asks for the history of a record that no list has shown when it changed.
+        # the history of a record is not read if no list showed the record when it changed
         self._lied_about &= {name for name in CHILDREN if name.endswith("_changes")}
         found = [each for each in found if not each.startswith(tuple(self._lied_about))]
         return found or self._claims(run, is_good=True)
@@ -196,7 +196,7 @@ class Day:
         self._moments.append(Moment(self._sandbox, everything=self._everything, history=self._history))
 
     def _names(self) -> Names:
-        """The names that the state knows."""
+        """Return the column names in the state."""
         streams = (self._pipe.state or {}).get("bookmarks", {})
         return {
             stream: {
@@ -206,7 +206,7 @@ class Day:
         }
 
     def _claims(self, run: Run, *, is_good: bool = False) -> list[str]:
-        """What is said of the warehouse after a run although it is not so."""
+        """Return the false claims about the warehouse after a run."""
         verdicts = self._judge.verdicts(self._database, self._pipe.loader)
         self._tell("verdicts", {
             stream: said.verdict for stream, said in verdicts.items() if said.verdict != "complete"
@@ -219,10 +219,10 @@ class Day:
         found += judged.missed(run, is_quiet=self._is_quiet)
         return found + (list(judged.undue_doubts(names)) if is_good else [])
 
-    # A bad run
+    # Bad runs
 
     def _run_badly(self, rng: Random) -> list[str]:
-        """Return what is said of the warehouse then although it is not so."""
+        """Do a bad run, and return the false claims about the warehouse after it."""
         self._is_quiet = True
         self._look()
         for fault in self._faults(rng):
@@ -251,11 +251,13 @@ class Day:
         return self._claims(run)
 
     def _check_manners(self, run: Run) -> None:
-        """However the tap ends, it says why in one sentence; in two when it waits while its reader is dead."""
+        """Check that the tap gives its reason in one sentence, or in two if it was waiting when its reader
+        died.
+        """
         assert "Traceback" not in run.tap_log, run.tap_log[-3000:]
         without_reader = 128 + signal.SIGTERM
         assert run.tap_exit in (0, 1, without_reader, -signal.SIGKILL)
-        most = 1 if self._pipe.api["missing"] == "note" else 0  # the gaps of a run that ends well
+        most = 1 if self._pipe.api["missing"] == "note" else 0  # the gaps reported by a run that succeeds
         assert len(run.errors) <= most or len(run.errors) == {1: 1, without_reader: 2}.get(run.tap_exit, 0)
 
     def _faults(self, rng: Random) -> Iterator[dict[str, Any]]:
@@ -273,7 +275,7 @@ class Day:
             yield {"kind": "change", "at": rng.sample(range(7, 150), 4), "call": _call("change", change)}
 
     def _lasting_fault(self, rng: Random) -> dict[str, Any]:
-        """Return a trouble of one list, of one page of it or of one parent, in all bad runs of the day."""
+        """Return a fault of one list, page or parent that lasts for all bad runs of the day."""
         trouble = rng.choice(LASTING)
         paths = LISTS if trouble.get("status") in (400, 402) else LISTS + DEFINITIONS
         where = rng.choice(("list", "page", "parent"))
@@ -283,7 +285,9 @@ class Day:
         return trouble | {"path": f"/api/{rng.choice(paths)}{page}"}
 
     def _lie(self, rng: Random) -> tuple[dict[str, Any], str]:
-        """Return a lie of one list in all bad runs of the day, and the stream; what is asked to check is true."""
+        """Return a lie about one list that lasts for all bad runs of the day, and its stream; the checks get
+        true answers.
+        """
         stream = rng.choice(LIED_ABOUT)
         pages = "|".join(map(str, ROWS_PER_PAGE))
         return rng.choice(LIES) | {"path": f"/api/v2/{stream}\\?.*limit=({pages})(&|$)"}, stream
@@ -295,7 +299,7 @@ class Day:
         number = round(math.exp(rng.uniform(0, math.log(most))))
         return None if what == "nothing" else Strike(what, unit, number)
 
-    # What happens to the account between two runs
+    # Changes of the account between two runs
 
     def _change(self, rng: Random) -> None:
         self._post("clock", {"advance_seconds": rng.choice((0, 1, 60, 3600, 3600, 40 * 86400))})
@@ -318,7 +322,8 @@ class Day:
     def _rename(self, rng: Random) -> None:
         one, other = self._field(rng), self._field(rng)
         name = f"Novo nome {rng.randrange(10)}"
-        if self._pipe.state and rng.random() < 0.5:  # else nobody remembers whose column of this name it was
+        # otherwise nobody could tell which field the column of this name belonged to
+        if self._pipe.state and rng.random() < 0.5:
             name = other["field_name"]
         self._tell("renamed", (one["entity"], one["field_code"], one["field_name"], name))
         self._sandbox.patch(f"/sandbox/fields/{one['entity']}/{one['field_code']}", {"field_name": name})

@@ -1,6 +1,6 @@
-"""After any day, however hard, one good run makes the warehouse equal the truth.
+"""After any hard day, one good run makes the warehouse equal the account.
 
-After each run, also the bad ones, nothing is called complete that is not.
+After each run, including the bad ones, nothing incomplete is called complete.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the warehouse may hold after a hard day: the truth, and what no incremental run could know better."""
+"""What the warehouse may contain after a hard day: the account, except what no incremental run could know."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..pipeline.raw import LOADER_COLUMNS, read
 KEPT = {"fields", "field_columns", "field_options", "rejected_values", *OF_THE_RUN} | {
     name for name in CHILDREN if name.endswith("_changes")
 }
-"""Tables whose rows stay as they were when Pipedrive has them no more, unmarked."""
+"""Tables whose rows stay unchanged and unmarked when Pipedrive no longer has them."""
 
 Names = Mapping[str, Mapping[str, str]]
-"""Columns of custom fields, by table and key."""
+"""Columns of custom fields by table and key."""
 
 
 class Moment:
-    """An account as it was when this was made, for `expected`, which reads no more of a sandbox than this."""
+    """A copy of the account at one moment, with the part of a sandbox's interface that `expected` reads."""
 
     def __init__(self, sandbox: Sandbox, *, everything: bool, history: str) -> None:
         self._options = {"everything": everything, "history": history}
@@ -32,26 +32,26 @@ class Moment:
         tables |= {"project_fields", "project_field_options"} if everything else set()
         self._rows = {table: sandbox.truth(table) for table in tables}
         self.clock = datetime.fromisoformat(sandbox.get("/sandbox/clock")["now"])
-        """What Pipedrive's clock said then."""
+        """The time on Pipedrive's clock at that moment."""
         self._me = sandbox.api("/api/v1/users/me")
         self._made: dict[str, Expected] = {}
 
     @property
     def listed_deals(self) -> int:
-        """How many deals Pipedrive counts in its summary."""
+        """Return the number of deals in Pipedrive's summary."""
         deals = self._rows["deals"]
         return sum(row["status"] in ("open", "won", "lost") and not row["is_archived"] for row in deals)
 
     def truth(self, table: str) -> list[Row]:
-        """The rows of a table."""
+        """Return the rows of a table."""
         return self._rows[table]
 
     def api(self, _: str) -> Reply:
-        """Who the token's user is."""
+        """Return the token's user."""
         return self._me
 
     def tables(self, names: Names) -> Expected:
-        """The tables that a load at that moment would have made, if the columns had these names."""
+        """Return the tables of a load at that moment, if the columns had these names."""
         known = {table: dict(names.get(table, {})) for table in FIELDS_OF}
         kept = str(known)
         if kept not in self._made:
@@ -68,10 +68,10 @@ def complaints(
     reconciled: bool,
     former_columns: Iterable[tuple[str, str]],
 ) -> list[str]:
-    """What is wrong in the warehouse after a good run at the last of these moments, in words; the first 20.
+    """Describe the first 20 errors in the warehouse after a good run at the last of these moments.
 
-    `names`: those that the state knew before that run. `former_columns`: what earlier runs may have added, by
-    table.
+    `names` are those that the state had before that run. `former_columns` are columns that earlier runs may
+    have added, by table.
     """
     actual = read(database)
     *earlier, now = [moment.tables(names) for moment in moments]
@@ -100,7 +100,9 @@ def complaints(
 def _wrong_rows(
     name: str, stored: Mapping[Key, Row], earlier: Sequence[Expected], now: Expected
 ) -> Iterator[tuple[Key, str]]:
-    """Rows that are neither as they are now nor as they were when they, or what they hang on, last changed."""
+    """Return rows that equal neither their present version nor one from when they or their parent last
+    changed.
+    """
     for key, row in now[name].rows.items():
         known = [
             moment[name].rows.get(key)
@@ -114,8 +116,9 @@ def _wrong_rows(
 def wrong_in_row(
     stored: Row | None, row: Row, known: Sequence[Row | None], *, may_lack: bool
 ) -> Iterator[str]:
-    """Say what is wrong in a row of the warehouse, which may also be as it is in a `known` version; None is one in
-    which there was no such row."""
+    """Describe errors in a row of the warehouse, which may also equal a `known` version; None stands for a
+    version without this row.
+    """
     if stored is None:
         if None not in known and not may_lack:
             yield "is missing"
@@ -129,20 +132,20 @@ def wrong_in_row(
 
 
 def is_unasked(moment: Expected, name: str, row: Row) -> bool:
-    """Whether nobody asks for a row, by what the lists tell of the record on which it hangs."""
+    """Return whether a row is not read, judging by the times of its parent in the lists."""
     if name not in CHILDREN:
         return False
     parents, reference, _ = CHILDREN[name]
     parent = moment[parents].rows.get((row[reference],))
     if parent is None:
         return True
-    if name.endswith("_changes"):  # within the second of its creation, a record looks unchanged
+    if name.endswith("_changes"):  # a record that changes within the second of its creation looks unchanged
         return bool(parent["add_time"] == row["time"])
     return name in ("deal_installments", "deal_discounts") and not parent["products_count"]
 
 
 def changed_at(moment: Expected, name: str, row: Row) -> Any:
-    """When a row, or the one it hangs on, had last changed then."""
+    """Return when a row, or its parent, had last changed at that moment."""
     key: Any
     if name in CHILDREN:
         name, reference, column = CHILDREN[name]

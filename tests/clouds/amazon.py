@@ -1,4 +1,4 @@
-"""Terraform, and an Amazon of this machine: moto answers as Amazon's services do, and keeps what it is told."""
+"""Terraform with a local AWS: moto answers as Amazon's services do, and stores what it receives."""
 
 import json
 import os
@@ -26,7 +26,7 @@ SERVICES = (
     *("secretsmanager", "sns", "sqs", "sts"),
 )
 MIRRORS = ("/opt", "/usr/local/share/terraform", "/usr/share/terraform", "~/.terraform.d")
-"""Folders beneath which Terraform's providers are sought, before their registry is asked."""
+"""Folders that are searched for Terraform's providers before their registry is asked."""
 
 OVERRIDE = """
 terraform {{
@@ -64,11 +64,11 @@ def ask(service, method, arguments):
 for line in sys.stdin:
     print(json.dumps([ask(*call) for call in json.loads(line)], default=str), flush=True)
 """
-"""Answers lines of calls with lines of answers."""
+"""A script that reads a line of calls and writes a line of answers."""
 
 
 class Terraform:
-    """A copy of the plan, with a state of its own."""
+    """A copy of the configuration with its own state."""
 
     def __init__(self, folder: Path, address: str, boto: subprocess.Popen[str]) -> None:
         self.folder = folder / "deploy" / "terraform"
@@ -106,13 +106,13 @@ class Terraform:
         )
 
     def __call__(self, *words: str) -> str:
-        """Run a command of Terraform to a good end, and return what it printed."""
+        """Run a Terraform command, check that it succeeds, and return its output."""
         done = self.run(*words)
         assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
         return done.stdout
 
     def ask(self, *calls: tuple[str, str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Ask Amazon's services with boto3: each call is a service, a method and its arguments."""
+        """Call Amazon's services with boto3: each call is a service, a method and its arguments."""
         assert self._boto.stdin
         assert self._boto.stdout
         self._boto.stdin.write(f"{json.dumps(calls)}\n")
@@ -129,7 +129,7 @@ def _mirrors() -> Iterator[Path]:
 
 @contextmanager
 def amazon(folder: Path) -> Iterator[Terraform]:
-    """Run moto, and yield a plan for the account that it is."""
+    """Run moto, and yield a configuration for its account."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with (

@@ -1,7 +1,8 @@
-"""The part of Kubernetes' API that Airflow's executor uses: pods, which run as processes, and the rights to them.
+"""The part of the Kubernetes API that Airflow's executor uses: pods, which run as processes, and access
+rights.
 
-A token belongs to a ServiceAccount, and a request is refused unless a Role of the manifests that is bound to this
-account allows it. So the Roles are tested with it.
+A token belongs to a ServiceAccount, and a request is refused unless a Role of the manifests that is bound to
+this account allows it. In this way the Roles are tested as well.
 """
 
 import json
@@ -48,7 +49,7 @@ class ApiServer:
     """Pods of one namespace.
 
     Attributes:
-        seen: All pods that were ever made, by name, as they were asked for.
+        seen: All pods that were created, by name, as requested.
         refused: Requests that no Role allows, as account, verb and resource.
     """
 
@@ -63,7 +64,7 @@ class ApiServer:
         self._rules = dict(_rules(pods.documents))
 
     def allows(self, account: str, verb: str, resource: str) -> bool:
-        """Whether an account may do something; it is noted if it may not."""
+        """Return whether an account has a right; a missing right is recorded."""
         for rule in self._rules.get(account, []):
             if resource in rule["resources"] and verb in rule["verbs"]:
                 return True
@@ -71,7 +72,7 @@ class ApiServer:
         return False
 
     def create(self, pod: Document) -> Document:
-        """Make a pod, and start it."""
+        """Create a pod, and start it."""
         name = pod["metadata"]["name"]
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         pod["metadata"] |= {"namespace": NAMESPACE, "uid": name, "creationTimestamp": now}
@@ -83,11 +84,11 @@ class ApiServer:
         return pod
 
     def get(self, name: str) -> Document | None:
-        """Return a pod, or nothing if there is none of that name."""
+        """Return a pod, or nothing if no pod has that name."""
         return self._present.get(name)
 
     def change(self, name: str, patch: Document) -> Document:
-        """Give a pod labels and annotations."""
+        """Change a pod's labels and annotations."""
         with self._lock:
             pod = self._present[name]
             for kind in ("labels", "annotations"):
@@ -96,7 +97,7 @@ class ApiServer:
             return pod
 
     def delete(self, name: str) -> Document:
-        """Take a pod away, whatever it does."""
+        """Delete a pod, whatever its state."""
         with self._lock:
             pod = self._present.pop(name)
             pod["metadata"]["deletionTimestamp"] = pod["metadata"]["creationTimestamp"]
@@ -106,7 +107,7 @@ class ApiServer:
         return pod
 
     def list(self, selector: str) -> Document:
-        """Return the pods whose labels a selector wants."""
+        """Return the pods that match a label selector."""
         with self._lock:
             items = [each for each in self._present.values() if matches(selector, each)]
             version = str(next(self._versions))
@@ -119,7 +120,7 @@ class ApiServer:
 
     @contextmanager
     def watched(self) -> Iterator["Queue[Document]"]:
-        """Yield a queue of what happens to pods, beginning with those that there are."""
+        """Yield a queue of events, beginning with the existing pods."""
         queue: Queue[Document] = Queue()
         with self._lock:
             for pod in self._present.values():
@@ -155,7 +156,7 @@ def _rules(documents: list[Document]) -> Iterator[tuple[str, list[Document]]]:
 
 
 def matches(selector: str, pod: Document) -> bool:
-    """Whether a pod has the labels of a selector, whose parts are `a=b` or `a!=b`."""
+    """Return whether a pod matches a label selector, whose parts are `a=b` or `a!=b`."""
     labels = pod["metadata"].get("labels") or {}
     for part in filter(None, selector.split(",")):
         name, _, value = part.replace("==", "=").partition("=")
@@ -169,13 +170,13 @@ def matches(selector: str, pod: Document) -> bool:
 
 @contextmanager
 def served(api: ApiServer, authority: trustme.CA) -> Iterator[None]:
-    """Serve the API to those who have the token of an account, over TLS."""
+    """Serve the API over TLS to clients with the token of an account."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Write no log."""
 
         def _answer(self, body: Any, status: int = 200) -> None:
             content = json.dumps(body).encode()
@@ -196,7 +197,7 @@ def served(api: ApiServer, authority: trustme.CA) -> Iterator[None]:
             name, _, part = address.path.removeprefix(PATH).strip("/").partition("/")
             is_watch = query.get("watch", "").lower() == "true"
             verb = VERBS.get(self.command, "get" if name else "watch" if is_watch else "list")
-            account = (self.headers.get("Authorization") or "").rpartition(" ")[2]  # Bearer, or bearer
+            account = (self.headers.get("Authorization") or "").rpartition(" ")[2]  # Bearer or bearer
             resource = f"pods/{part}" if part else "pods"
             if not address.path.startswith(PATH) or not api.allows(account, verb, resource):
                 self._answer({"kind": "Status", "status": "Failure", "code": 403}, 403)

@@ -1,4 +1,4 @@
-"""What several of these tests share: the stack of the overlay `local`, as processes."""
+"""Fixtures that several of these tests share: the stack of the overlay `local`, as processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from .pods import Pods
 
 @pytest.fixture
 def stack(installed: Callable[[str, str], Path], tmp_path: Path) -> Callable[[int], Pods]:
-    """Make the whole stack, with Postgres at a port, before any part of it is up."""
+    """A function that prepares the whole stack, with Postgres on the given port, without starting it."""
     for kind, name in (
         ("extractor", "tap-pipedrive"),
         ("loader", "target-postgres"),

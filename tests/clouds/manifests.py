@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes as kustomize makes them."""
+"""The manifests of deploy/kubernetes as kustomize renders them."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from tests.service.programs import cloud_program, kubectl
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("base", "airflow", "local", "yours", "yours-airflow")
 YOURS = {"kustomization.yaml": "yours", "airflow/kustomization.yaml": "yours-airflow"}
-"""The folders of the overlays in the documents, by the marks that these have there."""
+"""The folders of the overlays in the documents, by their marks there."""
 WORKLOADS = ("CronJob", "Deployment", "StatefulSet", "Pod")
 
 Document = dict[str, Any]
@@ -41,11 +41,13 @@ SECRETS: Mapping[str, Mapping[str, str]] = {
         "REDIS_PASSWORD": "rediss",
     },
 }
-"""What `make kubernetes` takes from .env, by the Secret that gets it."""
+"""The variables that `make kubernetes` reads from .env, by the Secret that receives them."""
 
 
 def copy_of_deploy(folder: Path) -> Path:
-    """Copy the manifests and what they refer to, with secrets, and with the overlays that the documents have."""
+    """Copy the manifests and the files that they refer to, with secrets and with the overlays of the
+    documents.
+    """
     shutil.copytree(ROOT / "deploy", folder)
     kubernetes = folder / "kubernetes"
     for name, values in SECRETS.items():
@@ -61,13 +63,13 @@ def copy_of_deploy(folder: Path) -> Path:
 
 
 def move_postgres(kubernetes: Path, port: int) -> None:
-    """Give Postgres another port, in the one place where it stands."""
+    """Change the port of Postgres in the one place that defines it."""
     file = kubernetes / "base/kustomization.yaml"
     file.write_text(file.read_text().replace("TARGET_POSTGRES_PORT=5432", f"TARGET_POSTGRES_PORT={port}"))
 
 
 def rendered(folder: Path, program: str | Path = "") -> str:
-    """Return what kustomize makes of a folder, in a program of this name or in the pinned kubectl."""
+    """Render a folder with the kustomize of this program, or of the pinned kubectl."""
     return subprocess.run(
         [program or kubectl(), "kustomize", "--load-restrictor=LoadRestrictionsNone", folder],
         stdout=subprocess.PIPE,
@@ -77,7 +79,7 @@ def rendered(folder: Path, program: str | Path = "") -> str:
 
 
 def parsed(text: str) -> list[Document]:
-    """Return the documents, and with them the pod that Airflow makes those of its tasks from."""
+    """Return the documents, including the pod template of Airflow's tasks."""
     found: list[Document] = list(yaml.safe_load_all(text))
     for each in list(found):
         if each["kind"] == "ConfigMap" and "pod-template.yaml" in each["data"]:
@@ -86,7 +88,7 @@ def parsed(text: str) -> list[Document]:
 
 
 def pod_of(document: Document) -> Document:
-    """The pod of a workload."""
+    """Return the pod of a workload."""
     spec: Document = document["spec"]
     if document["kind"] == "CronJob":
         spec = spec["jobTemplate"]["spec"]
@@ -94,25 +96,27 @@ def pod_of(document: Document) -> Document:
 
 
 def containers_of(document: Document) -> Iterator[Document]:
-    """Containers of a workload, those that come first first."""
+    """Return the containers of a workload in the order of their start."""
     spec = pod_of(document)["spec"]
     yield from spec.get("initContainers", [])
     yield from spec["containers"]
 
 
 def of_kind(documents: list[Document], *kinds: str) -> dict[str, Document]:
-    """Documents of some kinds by their names."""
+    """Return the documents of some kinds by name."""
     return {each["metadata"]["name"]: each for each in documents if each["kind"] in kinds}
 
 
 def strictly_valid(file: Path) -> subprocess.CompletedProcess[str]:
-    """Check a file against the schemas of Kubernetes; the code is not 0 if something is wrong or unknown."""
+    """Validate a file against the schemas of Kubernetes; the exit code is not 0 if something is wrong or
+    unknown.
+    """
     command = str(cloud_program("kubernetes-validate"))
     return subprocess.run([command, "--strict", "--quiet", file], capture_output=True, text=True, check=False)
 
 
 def checkov(target: Path, configuration: Path) -> list[str]:
-    """Scan a file or folder without a network, and return what is wrong, as check and resource."""
+    """Scan a file or folder without a network, and return the findings as check and resource."""
     what = ["--file" if target.is_file() else "--directory", str(target), "--config-file", str(configuration)]
     options = ["--output=json", "--quiet", "--soft-fail", "--skip-download"]
     done = subprocess.run(
@@ -120,13 +124,15 @@ def checkov(target: Path, configuration: Path) -> list[str]:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout)
-    assert report["summary"]["passed"] + report["summary"]["failed"] > 20, "next to nothing was checked"
+    assert report["summary"]["passed"] + report["summary"]["failed"] > 20, (
+        "the scanner has to check many resources"
+    )
     assert report["summary"]["parsing_errors"] == 0
     return [f"{each['check_id']} {each['resource']}" for each in report["results"]["failed_checks"]]
 
 
 @cache
 def schedules() -> dict[str, Document]:
-    """The schedules of meltano.yml by their names."""
+    """Return the schedules in meltano.yml by name."""
     listed = yaml.safe_load((ROOT / "meltano.yml").read_text())["schedules"]
     return {each["name"]: each for each in listed}

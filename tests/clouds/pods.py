@@ -1,7 +1,8 @@
-"""Pods as processes: the command, environment, mounts, user and probe of each container are those of the manifest.
+"""Runs pods as processes with command, environment, mounts, user and probe of the manifest's containers.
 
-What a node and the cluster's DNS would do is done here. Variables are filled in, volumes are made with the group
-of the pod, names are those of the Services, and a container's command is the first process of its own namespace.
+This module does the work of a node and of the cluster's DNS: it fills in variables, creates volumes with the
+pod's group, resolves the names of Services, and runs a container's command as the first process of its own
+namespace.
 """
 
 import base64
@@ -31,16 +32,18 @@ if test "$1" = postgres; then
     set -- "$@" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql
 fi
 """
-"""What the entry point of the image of Postgres does, if it is not root."""
+"""The steps of the entry point of the Postgres image for a user other than root."""
 
 GET = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
 
 
 @dataclass
 class Pods(Containers):
-    """The workloads of an overlay; `file` is its folder, and `variables` are added to those of our own containers.
+    """The workloads of an overlay; `file` is its folder, and `variables` are added to those of the project's
+    containers.
 
-    A workload has the name of its document, and each of its init containers that name, a hyphen and its own.
+    A workload is named after its document, and an init container after its workload, a hyphen and its own
+    name.
     """
 
     unshare: ClassVar[tuple[str, ...]] = (
@@ -53,13 +56,13 @@ class Pods(Containers):
     }
 
     names: tuple[str, ...] = ()
-    """More names in the network of the pods, beside those of the Services."""
+    """Host names in the network of the pods besides those of the Services."""
     authority: bytes = b""
-    """The certificate of who signed that of the cluster's API; pods with a token get it."""
+    """The certificate of the authority of the cluster's API; pods with a token get it."""
 
     @property
     def host_names(self) -> Iterable[str]:
-        """Names in the network of the services."""
+        """Return the host names in the network of the pods."""
         return (*self.names, *of_kind(self.documents, "Service"))
 
     def _services(self) -> dict[str, Any]:
@@ -70,7 +73,9 @@ class Pods(Containers):
         return found
 
     def services_of(self, name: str, workload: Document) -> dict[str, Any]:
-        """Return the containers of a workload as services of a compose file, each after the one before it."""
+        """Return the containers of a workload as services of a compose file, each started after the one
+        before it.
+        """
         spec = pod_of(workload)["spec"]
         first = {
             container["name"]: f"{name}-{container['name']}" for container in spec.get("initContainers", [])
@@ -92,12 +97,12 @@ class Pods(Containers):
         return found
 
     def start_pod(self, name: str, pod: Document) -> subprocess.Popen[bytes]:
-        """Start a pod that no manifest has, and do not wait for its end."""
+        """Start a pod that no manifest has, without waiting for its end."""
         self.services |= self.services_of(name, pod)
         return self.start(name)
 
     def _token(self, spec: Document) -> Iterator[str]:
-        """Make what a container gets to talk to the cluster's API, unless its pod does without."""
+        """Create the files with which a container can reach the cluster's API, unless its pod has no token."""
         if spec.get("automountServiceAccountToken") and self.authority:
             account = spec["serviceAccountName"]
             folder = self._made(f"token-{account}", 0)
@@ -116,7 +121,7 @@ class Pods(Containers):
         return parts | {"command": [filled_in(each, variables) for each in container.get("args", [])]}
 
     def _environment(self, container: Document) -> dict[str, str]:
-        """Fill in the variables as the kubelet does: a reference to what is not known stays as it is."""
+        """Fill in variables as the kubelet does: a reference to an unknown variable is not replaced."""
         maps, secrets = of_kind(self.documents, "ConfigMap"), of_kind(self.documents, "Secret")
         values: dict[str, str] = {}
         for source in container.get("envFrom", []):
@@ -157,7 +162,9 @@ class Pods(Containers):
             yield f"{label}:{mount['mountPath']}"
 
     def _made(self, label: str, group: int) -> Path:
-        """Make the folder of a volume as the kubelet does: of root, and of the pod's group if one is given."""
+        """Create the folder of a volume as the kubelet does: owned by root, and by the pod's group if there
+        is one.
+        """
         folder = self.folder / "volumes" / label
         folder.mkdir(parents=True, exist_ok=True)
         os.chown(folder, 0, group)
@@ -175,15 +182,15 @@ class Pods(Containers):
 
 
 def is_own(container: Document) -> bool:
-    """Whether the image is the project's."""
+    """Return whether the image is the project's own."""
     return bool(re.search(r"(^|/)pipedrive-warehouse[:@]", container["image"]))
 
 
 def secret_values(secret: Document) -> dict[str, str]:
-    """The values of a Secret in clear."""
+    """Return the decoded values of a Secret."""
     return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
 
 def filled_in(text: str, values: Mapping[str, str]) -> str:
-    """Put the values of variables in the place of `$(NAME)`."""
+    """Replace `$(NAME)` by the values of variables."""
     return re.sub(r"\$\((\w+)\)", lambda match: values.get(match[1], match[0]), text)

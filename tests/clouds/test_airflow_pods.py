@@ -1,4 +1,4 @@
-"""The overlay with Airflow works: each task of a scheduled run is a pod that is made from the template."""
+"""The overlay with Airflow: each task of a scheduled run is a pod made from the template."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ SCHEDULER, *OTHERS = (f"airflow-{name}" for name in ("scheduler", "api-server", 
 SCHEDULE = "sync-every-4-hours"
 
 
-def test_tasks_are_pods(pods: Pods, tmp_path: Path) -> None:
+def test_each_task_runs_as_a_pod(pods: Pods, tmp_path: Path) -> None:
     with_schedules(tmp_path / "project")
     authority = trustme.CA()
     airflow = replace(
@@ -52,27 +52,25 @@ def run_a_schedule(pods: Pods, authority: trustme.CA) -> None:
         with replace(pods, variables=variables) as airflow:
             api = ApiServer(airflow)
             with served(api, authority):
-                airflow.up(
-                    "postgres", "redis", SCHEDULER
-                )  # which makes the database that the others wait for
+                airflow.up("postgres", "redis", SCHEDULER)  # it creates the database that the others wait for
                 with ThreadPoolExecutor() as executor:
                     list(executor.map(airflow.up, OTHERS))
                 url = address("ORCHESTRATOR", "orchestrator", "airflow")
                 wait_for_runs(airflow, url, "dag", {"models", "history", SCHEDULE})
                 airflow.run(
                     SCHEDULER, "airflow", "dags", "unpause", "--yes", SCHEDULE
-                )  # which is due at once
+                )  # this schedule is due at once
                 assert wait_for_runs(airflow, url, "dag_run", {SCHEDULE, "models"}) == {"success"}
                 assert differences(address("POSTGRES", "postgres"), expected(sandbox)) == []
                 with psycopg.connect(address("BI", "bi")) as bi:
                     assert bi.execute("select count(*) > 0 from marts.main_bi").fetchone() == (True,)
-                assert_pods_were_made_from_the_template(api, airflow.folder)
+                check_that_pods_were_made_from_the_template(api, airflow.folder)
                 assert api.refused == [], "the Roles have too few rights"
                 wait_until(lambda: not api.list("")["items"])
 
 
-def assert_pods_were_made_from_the_template(api: ApiServer, folder: Path) -> None:
-    made = dict(api.seen)  # one more may be made meanwhile
+def check_that_pods_were_made_from_the_template(api: ApiServer, folder: Path) -> None:
+    made = dict(api.seen)  # another pod may be created meanwhile
     tasks = {pod["metadata"]["annotations"]["task_id"] for pod in made.values()}
     assert {"tap-pipedrive", "build", "require_completeness"} <= tasks
     for name, pod in made.items():
@@ -85,8 +83,8 @@ def assert_pods_were_made_from_the_template(api: ApiServer, folder: Path) -> Non
         assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "run"
 
 
-def test_rights_are_checked(pods: Pods) -> None:
-    """What the other test relies on: an account may do what its Role says, and nothing else."""
+def test_rights_are_enforced(pods: Pods) -> None:
+    """The other test relies on this: an account has exactly the rights of its Role."""
     api = ApiServer(pods)
     assert api.allows("airflow-scheduler", "create", "pods")
     assert api.allows("airflow-api-server", "get", "pods/log")

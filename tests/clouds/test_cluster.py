@@ -1,7 +1,7 @@
-"""`make kubernetes` and `make kubernetes-down`: on a cluster of this machine only, with the secrets of .env.
+"""`make kubernetes` and `make kubernetes-down` use a cluster of this machine only, with the secrets of .env.
 
-No cluster can run here. In place of minikube, docker and kubectl's commands that talk to a cluster, a program
-writes down how it was called. `kubectl kustomize` is the real one.
+No cluster can run here. A program records the calls of minikube, docker, and kubectl's commands for a
+cluster. `kubectl kustomize` is the real one.
 """
 
 import base64
@@ -37,7 +37,7 @@ PASSWORDS = {name: value for values in SECRETS.values() for name, value in value
 
 
 class Machine:
-    """A machine whose programs write down how they are called."""
+    """A machine whose programs record their calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,12 +70,12 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     if environment.DOTENV.exists():
-        pytest.skip("a .env stands in this clone, whose variables would be read")
+        pytest.skip("this clone has a .env, whose variables would be read")
     yield Machine(tmp_path)
-    assert list((KUBERNETES / "local").glob("*.secret.env")) == [], "secrets stayed on the disk"
+    assert list((KUBERNETES / "local").glob("*.secret.env")) == [], "secrets were left on the disk"
 
 
-def test_stack_comes_up_with_the_secrets_of_the_environment(machine: Machine) -> None:
+def test_the_stack_starts_with_the_secrets_of_the_environment(machine: Machine) -> None:
     settings = {
         "TAP_PIPEDRIVE_HISTORY": "all",
         "GROSS_MARGIN": "0.7",
@@ -117,20 +117,20 @@ def test_stack_comes_up_with_the_secrets_of_the_environment(machine: Machine) ->
         ("default", "sudo k3s ctr images import -"),
     ],
 )
-def test_image_gets_into_each_kind_of_cluster(machine: Machine, context: str, call: str) -> None:
+def test_the_image_is_loaded_into_each_kind_of_cluster(machine: Machine, context: str, call: str) -> None:
     assert machine("up", context, **PASSWORDS).returncode == 0
     assert call in machine.calls
 
 
 @pytest.mark.parametrize("verb", ["up", "down"])
-def test_cluster_of_another_machine_is_left_alone(machine: Machine, verb: str) -> None:
+def test_a_remote_cluster_is_not_changed(machine: Machine, verb: str) -> None:
     done = machine(verb, "arn:aws:eks:eu-west-1:1234:cluster/production", **PASSWORDS)
     assert done.returncode == 1
-    assert "is no cluster on this machine" in done.stderr
+    assert "is not a cluster on this machine" in done.stderr
     assert machine.calls == []
 
 
-def test_missing_passwords_are_named_before_anything_happens(machine: Machine) -> None:
+def test_missing_passwords_are_reported_before_anything_happens(machine: Machine) -> None:
     given = {
         name: value for name, value in PASSWORDS.items() if name not in ("BI_PASSWORD", "LOADER_PASSWORD")
     }
@@ -140,13 +140,13 @@ def test_missing_passwords_are_named_before_anything_happens(machine: Machine) -
     assert machine.calls == []
 
 
-def test_value_of_several_lines_is_refused(machine: Machine) -> None:
+def test_a_value_of_several_lines_is_refused(machine: Machine) -> None:
     done = machine("up", "minikube", **PASSWORDS, TAP_PIPEDRIVE_STREAM_MAPS='{\n"persons": {}}')
     assert "TAP_PIPEDRIVE_STREAM_MAPS has several lines" in done.stderr
     assert machine.calls == []
 
 
-def test_volumes_stay_when_the_stack_goes(machine: Machine) -> None:
+def test_volumes_are_kept_when_the_stack_is_removed(machine: Machine) -> None:
     assert machine("down", "minikube").returncode == 0
     ((_, _, kinds, namespace, selector, _),) = [each.split() for each in machine.calls]
     assert namespace == "--namespace=pipedrive-warehouse"
@@ -156,7 +156,7 @@ def test_volumes_stay_when_the_stack_goes(machine: Machine) -> None:
     assert deleted >= {each.lower() for each in WORKLOADS} - {"cronjob"} | {"secret", "configmap", "service"}
 
 
-def test_needed_variables_are_those_of_the_manifests() -> None:
+def test_the_required_variables_are_those_of_the_manifests() -> None:
     assert {name: set(values) - {"TAP_PIPEDRIVE_API_TOKEN"} for name, values in SECRETS.items()} == {
         name: set(names) for name, names in kubernetes.NEEDED.items()
     }

@@ -1,4 +1,4 @@
-"""`deploy/kubernetes`: what kustomize makes of it is valid, closed, and says what the rest of the project says."""
+"""`deploy/kubernetes`: rendered manifests are valid, have few rights, and agree with the rest of the project."""
 
 import re
 import shutil
@@ -35,7 +35,7 @@ COMPOSE = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A file with the manifests of each overlay."""
+    """A file with the rendered manifests of each overlay."""
     folder = tmp_path_factory.mktemp("kubernetes")
     kubernetes = copy_of_deploy(folder / "deploy")
     files = {name: folder / f"{name}.yaml" for name in OVERLAYS}
@@ -64,7 +64,7 @@ def test_manifests_are_valid(made: dict[str, Path], overlay: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_pod_of_tasks_is_valid(documents: dict[str, list[Document]], tmp_path: Path) -> None:
+def test_the_pod_template_of_tasks_is_valid(documents: dict[str, list[Document]], tmp_path: Path) -> None:
     (pod,) = of_kind(documents["airflow"], "Pod").values()
     (tmp_path / "pod.yaml").write_text(yaml.safe_dump(pod))
     assert strictly_valid(tmp_path / "pod.yaml").returncode == 0
@@ -78,27 +78,27 @@ def test_pod_of_tasks_is_valid(documents: dict[str, list[Document]], tmp_path: P
         ("mountPath: /tmp", "mountPoint: /tmp"),
     ],
 )
-def test_broken_key_is_caught(made: dict[str, Path], tmp_path: Path, right: str, wrong: str) -> None:
+def test_an_invalid_key_is_detected(made: dict[str, Path], tmp_path: Path, right: str, wrong: str) -> None:
     text = made["base"].read_text()
     assert right in text
     (tmp_path / "broken.yaml").write_text(text.replace(right, wrong))
     assert strictly_valid(tmp_path / "broken.yaml").returncode != 0
 
 
-def test_scanner_finds_nothing(made: dict[str, Path], tmp_path: Path) -> None:
+def test_the_scanner_finds_no_problem(made: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "all.yaml").write_text(made["base"].read_text() + "---\n" + made["local"].read_text())
     assert checkov(tmp_path / "all.yaml", KUBERNETES / "checkov.yaml") == []
 
 
-def test_scanner_would_find_something(made: dict[str, Path], tmp_path: Path) -> None:
+def test_the_scanner_finds_an_inserted_problem(made: dict[str, Path], tmp_path: Path) -> None:
     text = made["base"].read_text().replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
     (tmp_path / "worse.yaml").write_text(text.replace("drop:\n", "add:\n"))
     found = {each.partition(" ")[0] for each in checkov(tmp_path / "worse.yaml", KUBERNETES / "checkov.yaml")}
     assert {"CKV_K8S_22", "CKV_K8S_25"} <= found
 
 
-def test_no_manifest_needs_more_than_the_restricted_profile(documents: dict[str, list[Document]]) -> None:
-    """What Kubernetes' pod security standards say of `restricted`."""
+def test_every_pod_meets_the_restricted_profile(documents: dict[str, list[Document]]) -> None:
+    """The profile `restricted` is part of Kubernetes' pod security standards."""
     for name, each in workloads(documents).items():
         spec = pod_of(each)["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True, name
@@ -119,7 +119,7 @@ def test_no_manifest_needs_more_than_the_restricted_profile(documents: dict[str,
         assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_each_schedule_of_meltano_is_a_cronjob(documents: dict[str, list[Document]]) -> None:
+def test_each_schedule_in_meltano_is_a_cronjob(documents: dict[str, list[Document]]) -> None:
     jobs = of_kind(documents["base"], "CronJob")
     assert jobs.keys() == schedules().keys()
     for name, schedule in schedules().items():
@@ -140,7 +140,7 @@ def test_runs_are_bounded_and_keep_no_secret_on_a_disk(documents: dict[str, list
         assert spec["startingDeadlineSeconds"] >= 600
         assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] <= 12 * 3600
         waits = sum(min(10 * 2**i, 360) for i in range(spec["jobTemplate"]["spec"]["backoffLimit"]))
-        assert waits > 300, "Meltano's lock outlives a run that was killed by five minutes"
+        assert waits > 300, "Meltano's lock stays for five minutes after a run is killed"
     runs = [each for each in workloads(documents).values() if each["kind"] in ("CronJob", "Pod")]
     assert len(runs) > 4
     for run in runs:
@@ -153,7 +153,7 @@ def test_runs_are_bounded_and_keep_no_secret_on_a_disk(documents: dict[str, list
         assert spec["automountServiceAccountToken"] is False
 
 
-def test_account_of_runs_has_no_rights(documents: dict[str, list[Document]]) -> None:
+def test_the_account_of_runs_has_no_rights(documents: dict[str, list[Document]]) -> None:
     for overlay in OVERLAYS:
         bindings = of_kind(documents[overlay], "RoleBinding", "ClusterRoleBinding").values()
         bound = {subject["name"] for each in bindings for subject in each["subjects"]}
@@ -168,8 +168,8 @@ def test_account_of_runs_has_no_rights(documents: dict[str, list[Document]]) -> 
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids="overlay {}".format)
-def test_what_is_named_exists(documents: dict[str, list[Document]], overlay: str) -> None:
-    """Each ConfigMap, Secret and key, account, volume, port and label that something names."""
+def test_every_reference_has_a_target(documents: dict[str, list[Document]], overlay: str) -> None:
+    """References are to ConfigMaps, Secrets and their keys, accounts, volumes, ports and labels."""
     everything = documents[overlay]
     maps, secrets = of_kind(everything, "ConfigMap"), of_kind(everything, "Secret")
     claims = of_kind(everything, "PersistentVolumeClaim")
@@ -209,7 +209,7 @@ def test_what_is_named_exists(documents: dict[str, list[Document]], overlay: str
         assert any(selected.items() <= each.items() for each in labels), name
 
 
-def test_only_what_is_needed_may_be_reached(documents: dict[str, list[Document]]) -> None:
+def test_only_required_connections_are_allowed(documents: dict[str, list[Document]]) -> None:
     policies = of_kind(documents["base"], "NetworkPolicy")
     assert policies["nothing-else"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     rules = policies["run"]["spec"]["egress"]
@@ -221,7 +221,7 @@ def test_only_what_is_needed_may_be_reached(documents: dict[str, list[Document]]
         assert document["kind"] != "Ingress"
 
 
-def test_port_of_postgres_stands_once(tmp_path: Path) -> None:
+def test_the_port_of_postgres_is_defined_once(tmp_path: Path) -> None:
     kubernetes = copy_of_deploy(tmp_path / "deploy")
     stated = [path for path in kubernetes.rglob("*.yaml") if "TARGET_POSTGRES_PORT=" in path.read_text()]
     assert stated == [kubernetes / "base/kustomization.yaml"]
@@ -242,8 +242,8 @@ def images(document: Document) -> set[str]:
     return {each["image"] for each in containers_of(document)}
 
 
-def test_stack_is_that_of_the_compose_file(documents: dict[str, list[Document]]) -> None:
-    """The same services with the same images and, but for Airflow's executor, the same commands."""
+def test_the_stack_equals_that_of_the_compose_file(documents: dict[str, list[Document]]) -> None:
+    """It has the same services with the same images and, except for Airflow's executor, the same commands."""
     stack = of_kind(documents["local"], "Deployment", "StatefulSet")
     ended = {"roles", "prepare", "airflow-prepare"}
     assert stack.keys() == COMPOSE.keys() - ended - {"airflow-worker"}
@@ -259,7 +259,7 @@ def test_stack_is_that_of_the_compose_file(documents: dict[str, list[Document]])
         ], name
 
 
-def test_everything_that_stays_up_is_watched(documents: dict[str, list[Document]]) -> None:
+def test_every_long_running_container_has_a_probe(documents: dict[str, list[Document]]) -> None:
     for name, workload in of_kind(documents["local"], "Deployment", "StatefulSet").items():
         container = pod_of(workload)["spec"]["containers"][0]
         assert {"startupProbe", "livenessProbe", "readinessProbe"} - container.keys() <= (
@@ -267,7 +267,7 @@ def test_everything_that_stays_up_is_watched(documents: dict[str, list[Document]
         )
 
 
-def test_airflow_and_its_tasks_have_one_image(documents: dict[str, list[Document]]) -> None:
+def test_airflow_and_its_tasks_use_one_image(documents: dict[str, list[Document]]) -> None:
     image = {"airflow": "pipedrive-warehouse:airflow", "local": "pipedrive-warehouse:airflow"}
     image["yours-airflow"] = "ghcr.io/example/pipedrive-warehouse:v0.1.0-airflow"
     for overlay, wanted in image.items():
@@ -288,7 +288,7 @@ def test_airflow_and_its_tasks_have_one_image(documents: dict[str, list[Document
     ("repository", "tag"),
     [("registry.example.com:5000/warehouse", "v1"), ("example.com/warehouse@sha256", "0" * 64)],
 )
-def test_image_may_have_a_port_or_a_digest(tmp_path: Path, repository: str, tag: str) -> None:
+def test_an_image_may_have_a_port_or_a_digest(tmp_path: Path, repository: str, tag: str) -> None:
     kubernetes = copy_of_deploy(tmp_path / "deploy")
     file = kubernetes / "yours-airflow" / "kustomization.yaml"
     text = file.read_text().replace("ghcr.io/example/pipedrive-warehouse", repository)
@@ -306,7 +306,7 @@ def test_tasks_have_the_environment_of_the_runs(documents: dict[str, list[Docume
     assert not of_kind(documents["airflow"], "CronJob"), "a schedule would run twice"
 
 
-def test_secrets_are_empty_until_they_are_given(documents: dict[str, list[Document]]) -> None:
+def test_secrets_are_empty_by_default(documents: dict[str, list[Document]]) -> None:
     for overlay in ("base", "airflow"):
         for name, secret in of_kind(documents[overlay], "Secret").items():
             assert set(secret["data"].values()) == {""}, name
@@ -319,8 +319,8 @@ def test_secrets_are_empty_until_they_are_given(documents: dict[str, list[Docume
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="not installed: kubectl")
-def test_kubectl_of_this_machine_makes_the_same(tmp_path: Path) -> None:
-    """Kustomize's versions differ in what they take: what is new in one is silently left out by another."""
+def test_other_versions_of_kubectl_render_the_same(tmp_path: Path) -> None:
+    """Kustomize's versions support different keys, and silently ignore unknown ones."""
     kubernetes = copy_of_deploy(tmp_path / "deploy")
     for overlay in OVERLAYS:
         assert rendered(kubernetes / overlay, "kubectl") == rendered(kubernetes / overlay), overlay

@@ -1,4 +1,4 @@
-"""The pods of `deploy/kubernetes` work: the schedule loads everything, even if it is told to stop on its way."""
+"""The pods of `deploy/kubernetes`: the schedule loads everything, even if it is told to stop during the load."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def pods(stack: Callable[[int], Pods]) -> Pods:
     return stack(PORT)
 
 
-def test_schedule_loads_everything(pods: Pods) -> None:
+def test_the_schedule_loads_everything(pods: Pods) -> None:
     in_own_network(lambda: run_the_schedule(pods))
 
 
@@ -54,8 +54,8 @@ def run_the_schedule(pods: Pods) -> None:
             tell_it_to_stop(sandbox, runs)
             assert differences(address("POSTGRES", "postgres", port=PORT), expected(sandbox)) != []
             runs.up("sync-every-4-hours")
-            assert_nothing_is_left(runs)
-            assert_the_filter_finds(runs.log("sync-every-4-hours"))
+            check_that_nothing_is_left(runs)
+            check_that_the_filter_matches(runs.log("sync-every-4-hours"))
         assert differences(address("POSTGRES", "postgres", port=PORT), expected(sandbox)) == []
         with psycopg.connect(address("BI", "bi", port=PORT)) as bi:
             assert bi.execute("select count(*) > 0 from marts.main_bi").fetchone() == (True,)
@@ -65,7 +65,7 @@ def run_the_schedule(pods: Pods) -> None:
 
 
 def tell_it_to_stop(sandbox: Sandbox, runs: Pods) -> None:
-    """Tell the first process of a run, and nobody else, to stop, as the kubelet does: it ends, and says why."""
+    """Send SIGTERM to the first process of a run only, as the kubelet does; the run ends, and says why."""
     run = runs.start("sync-every-4-hours")
     stopped: list[int] = []
 
@@ -81,16 +81,16 @@ def tell_it_to_stop(sandbox: Sandbox, runs: Pods) -> None:
     sandbox.post("/sandbox/latency", {"seconds": 0})
 
 
-def assert_nothing_is_left(runs: Pods) -> None:
-    """A run leaves no file with secrets, and has written nowhere but into its volumes."""
+def check_that_nothing_is_left(runs: Pods) -> None:
+    """Check that a run leaves no file with secrets, and wrote only into its volumes."""
     folder = runs.folder / "sync-every-4-hours" / "changes"
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert written == {"etc/hosts", "etc/passwd"}
     assert list((runs.folder / "volumes/sync-every-4-hours-run").glob("*/*.config.json")) == []
 
 
-def assert_the_filter_finds(log: str) -> None:
-    """The filter of deploy/terraform, whose alarm misses good runs, finds the one run that ended well."""
+def check_that_the_filter_matches(log: str) -> None:
+    """Check that the log filter of deploy/terraform, which counts good runs, matches the one successful run."""
     pattern = next(
         line for line in (ROOT / "deploy/terraform/alarms.tf").read_text().splitlines() if "&&" in line
     )
@@ -101,12 +101,12 @@ def assert_the_filter_finds(log: str) -> None:
 
 
 def address(password: str, user: str, database: str = "warehouse", port: int = 5432) -> str:
-    """URL of a database, from within the network of the pods."""
+    """Return the URL of a database within the network of the pods."""
     return f"postgresql://{user}:{SECRETS_OF_ALL[password + '_PASSWORD']}@127.0.0.1:{port}/{database}"
 
 
 def scraped() -> dict[str, str]:
-    """What Prometheus scrapes, and whether it answers."""
+    """Return the targets that Prometheus scrapes, and whether they answer."""
     with urllib.request.urlopen("http://127.0.0.1:9090/api/v1/targets", timeout=60) as answer:
         found = json.load(answer)["data"]["activeTargets"]
     return {each["labels"]["job"]: each["health"] for each in found}

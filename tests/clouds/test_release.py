@@ -1,4 +1,4 @@
-"""What belongs to a release: versions, the changelog, licences, and packages that can be installed."""
+"""A release: versions, the changelog, licences, and packages that can be installed."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ def release() -> ModuleType:
 
 @pytest.fixture
 def project(release: ModuleType, tmp_path: Path) -> Path:
-    """The files of this version that a release is checked by, with nothing under Unreleased."""
+    """The files of this version that are checked for a release, with nothing under Unreleased."""
     for name in (*(f"{folder}/pyproject.toml" for folder in release.PROJECTS), "Dockerfile", "CHANGELOG.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -55,7 +55,7 @@ def test_this_version_can_be_released(release: ModuleType, project: Path) -> Non
         ("CHANGELOG.md", "## [Unreleased]\n", "## [Unreleased]\n\n- More.\n", "under Unreleased"),
     ],
 )
-def test_what_keeps_a_tag_back_is_named(
+def test_reasons_against_a_release_are_reported(
     release: ModuleType, project: Path, file: str, right: str, wrong: str, said: str
 ) -> None:
     text = (project / file).read_text()
@@ -66,12 +66,12 @@ def test_what_keeps_a_tag_back_is_named(
 
 
 @pytest.mark.parametrize("tag", ["0.1.0", "v0.1", "v0.1.0rc1", "v0.1.0\n"])
-def test_tag_of_another_form_is_refused(release: ModuleType, project: Path, tag: str) -> None:
+def test_a_malformed_tag_is_refused(release: ModuleType, project: Path, tag: str) -> None:
     (problem,) = release.problems(project, tag)
     assert "is not of the form v1.2.3" in problem
 
 
-def test_licences_bind_nobody_who_ships_the_image(installed: Callable[[str, str], Path]) -> None:
+def test_no_licence_restricts_distributing_the_image(installed: Callable[[str, str], Path]) -> None:
     for kind, name in (
         ("extractor", "tap-pipedrive"),
         ("extractor", "tap-hubspot"),
@@ -108,13 +108,15 @@ def test_strong_copyleft_is_recognised(said: str, is_strong: bool) -> None:
     assert bool(licences.STRONG.search(said)) is is_strong
 
 
-def test_reasons_are_for_packages_that_are_there() -> None:
+def test_exceptions_are_for_installed_packages() -> None:
     licences = load(ROOT / ".ci/licences.py")
     assert set(licences.REASONS) <= {name for _, name, _ in licences.found()}
 
 
-def test_packages_are_whole_and_install_themselves(tmp_path: Path) -> None:
-    """As the workflow builds them: the licence is inside, and what is installed works without this clone."""
+def test_packages_are_complete_and_can_be_installed(tmp_path: Path) -> None:
+    """They are built as in the workflow: they contain the licence, and the installed programs work without
+    this clone.
+    """
     uv = find("uv")
     assert uv
     for name in ("tap-pipedrive-warehouse", "pipedrive-sandbox"):
@@ -141,6 +143,6 @@ def test_packages_are_whole_and_install_themselves(tmp_path: Path) -> None:
 
 
 def test_documented_commands_are_targets() -> None:
-    """The first of them says what is missing until the day of the release; the others are run above."""
+    """The first one reports what is missing until the day of the release; other tests run the rest."""
     (found,) = [each for each in blocks(PUBLISH) if each.language == "sh"]
     assert found.text.splitlines() == [f"make release-check TAG=v{VERSION}", "make licences", "make packages"]

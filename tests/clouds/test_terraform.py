@@ -1,4 +1,4 @@
-"""`deploy/terraform`: what it makes in an Amazon of this machine is what the project says, and it can all go."""
+"""`deploy/terraform`: its resources in a local AWS match the project, and all of them can be destroyed."""
 
 import json
 import os
@@ -35,12 +35,12 @@ SECRETS = {
     "TAP_PIPEDRIVE_API_TOKEN": "TAP_PIPEDRIVE_API_TOKEN",
     "TAP_HUBSPOT_ACCESS_TOKEN": "TAP_HUBSPOT_ACCESS_TOKEN",
 }
-"""The variables of a run, and where the secret has their values."""
+"""The variables of a run, and the keys of their values in the secret."""
 
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
-    """An account in which everything was made. Before, the plan without an image is checked to have no run."""
+    """An account in which everything was created. Without an image, the plan is checked to have no runs."""
     folder = tmp_path_factory.mktemp("amazon")
     with amazon(folder) as terraform:
         (terraform.folder / "terraform.tfvars").write_text(GIVEN)
@@ -55,7 +55,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
         yield terraform
 
 
-def test_plan_is_formatted_and_valid(applied: Terraform) -> None:
+def test_the_configuration_is_formatted_and_valid(applied: Terraform) -> None:
     applied("validate")
     done = subprocess.run(
         ["terraform", "fmt", "-check", "-diff"], cwd=SOURCE, capture_output=True, check=False
@@ -63,11 +63,11 @@ def test_plan_is_formatted_and_valid(applied: Terraform) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_scanner_finds_nothing() -> None:
+def test_the_scanner_finds_no_problem() -> None:
     assert checkov(SOURCE, SOURCE / "checkov.yaml") == []
 
 
-def test_scanner_would_find_something(tmp_path: Path) -> None:
+def test_the_scanner_finds_an_inserted_problem(tmp_path: Path) -> None:
     for path in SOURCE.glob("*.tf"):
         text = path.read_text().replace(
             "publicly_accessible                 = false", "publicly_accessible = true"
@@ -77,13 +77,13 @@ def test_scanner_would_find_something(tmp_path: Path) -> None:
     assert "CKV_AWS_17" in found
 
 
-def test_second_plan_changes_nothing(applied: Terraform) -> None:
+def test_a_second_plan_changes_nothing(applied: Terraform) -> None:
     done = applied.run("plan", "-detailed-exitcode", "-input=false")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
 def test_each_schedule_starts_its_command_with_the_image(applied: Terraform) -> None:
-    """Schedule, task definition, image, command, secrets, log group: as read back from Amazon."""
+    """Schedule, task definition, image, command, secrets and log group are read back from AWS."""
     (listed,) = applied.ask(("scheduler", "list_schedules", {"GroupName": NAME}))
     names = [each["Name"] for each in listed["Schedules"]]
     assert sorted(names) == sorted([*schedules(), "backup"])
@@ -144,7 +144,7 @@ def queue_url(applied: Terraform) -> str:
     return str(url)
 
 
-def test_times_are_those_of_meltano(applied: Terraform) -> None:
+def test_times_equal_those_in_meltano(applied: Terraform) -> None:
     calls = [("scheduler", "get_schedule", {"GroupName": NAME, "Name": name}) for name in schedules()]
     start = datetime(2026, 1, 1, tzinfo=UTC)
     minutes = [start + timedelta(minutes=i) for i in range(9 * 24 * 60)]
@@ -156,10 +156,10 @@ def test_times_are_those_of_meltano(applied: Terraform) -> None:
 
 
 def starts(expression: str, moment: datetime) -> bool:
-    """Whether an expression of EventBridge names a minute."""
+    """Return whether an EventBridge expression matches a minute."""
     found = re.fullmatch(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) \*\)", expression)
     assert found
-    assert (found[3] == "?") != (found[5] == "?"), "Amazon wants one ? for day or weekday"
+    assert (found[3] == "?") != (found[5] == "?"), "Amazon requires one ? for day or weekday"
     weekday = moment.strftime("%a").upper()
     values = (moment.minute, moment.hour, moment.day, moment.month)
     *parts, last = found.groups()
@@ -169,18 +169,18 @@ def starts(expression: str, moment: datetime) -> bool:
     )
 
 
-def test_roles_of_the_database_are_those_of_the_file(applied: Terraform) -> None:
+def test_database_roles_equal_those_of_the_file(applied: Terraform) -> None:
     (answer,) = applied.ask(("ecs", "describe_task_definition", {"taskDefinition": f"{NAME}-roles"}))
     (container,) = answer["taskDefinition"]["containerDefinitions"]
     variables = {each["name"]: each["value"] for each in container["environment"]}
     assert variables["ROLES_SQL"] == (SOURCE.parent / "roles.sql").read_text()
-    assert len(json.dumps(answer["taskDefinition"])) < 64_000, "ECS takes no more than 64 KiB"
+    assert len(json.dumps(answer["taskDefinition"])) < 64_000, "ECS accepts at most 64 KiB"
     wanted = set(re.findall(r"getenv \w+ (\w+_PASSWORD)", variables["ROLES_SQL"]))
     assert {each["name"] for each in container["secrets"]} == wanted | {"PGUSER", "PGPASSWORD"}
     assert container["image"] == "public.ecr.aws/docker/library/postgres:17.6-bookworm"
 
 
-def test_secrets_are_made_for_every_task_and_stay_out_of_the_state(applied: Terraform) -> None:
+def test_secrets_are_created_for_every_task_and_not_stored_in_the_state(applied: Terraform) -> None:
     address = applied("output", "-raw", "database")
     made = subprocess.run(
         [applied.folder / "new-secrets", address],
@@ -216,7 +216,7 @@ def test_secrets_are_made_for_every_task_and_stay_out_of_the_state(applied: Terr
     assert not {each for each in kept if "secret_version" in each or "password" in each}
 
 
-def test_rights_are_few(applied: Terraform) -> None:
+def test_rights_are_limited(applied: Terraform) -> None:
     (roles,) = applied.ask(("iam", "list_roles", {}))
     names = [each["RoleName"] for each in roles["Roles"] if each["RoleName"].startswith(NAME)]
     services = {
@@ -272,7 +272,7 @@ def test_workflows_get_their_roles_without_a_key(applied: Terraform) -> None:
     assert deploy[subject] == [f"repo:example/{NAME}:environment:production"]
 
 
-def test_everything_is_closed_encrypted_and_watched(applied: Terraform) -> None:
+def test_resources_are_private_encrypted_and_monitored(applied: Terraform) -> None:
     buckets, databases, groups, alarms, queue, rules = applied.ask(
         ("s3", "list_buckets", {}),
         ("rds", "describe_db_instances", {}),

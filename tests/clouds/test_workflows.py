@@ -1,4 +1,4 @@
-"""`.github`: workflows and updates that keep to their schemas and to good practice, and run what runs here."""
+"""`.github`: workflows and updates match their schemas and good practice, and run commands that work here."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def commands(job: dict[str, Any]) -> Iterator[str]:
-    """The commands of a job, once for each value of its matrix."""
+    """Return the commands of a job, once for each value of its matrix."""
     matrix = job.get("strategy", {}).get("matrix", {})
     for step in job["steps"]:
         command = step.get("run", "")
@@ -49,7 +49,7 @@ def commands(job: dict[str, Any]) -> Iterator[str]:
                 yield command.replace(f"${{{{ matrix.{name} }}}}", value)
 
 
-def test_files_keep_to_their_schemas() -> None:
+def test_files_match_their_schemas() -> None:
     check = deploy_program("check-jsonschema")
     subprocess.run([check, "--builtin-schema", "vendor.github-workflows", *FILES], check=True)
     subprocess.run([check, "--builtin-schema", "vendor.dependabot", GITHUB / "dependabot.yml"], check=True)
@@ -64,12 +64,12 @@ def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([command, "--offline", folder], capture_output=True, text=True, check=False)
 
 
-def test_scanner_finds_nothing() -> None:
+def test_the_scanner_finds_no_problem() -> None:
     done = zizmor(GITHUB)
     assert done.returncode == 0, done.stdout
 
 
-def test_scanner_would_find_something(tmp_path: Path) -> None:
+def test_the_scanner_finds_an_inserted_problem(tmp_path: Path) -> None:
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     for path in FILES:
@@ -81,7 +81,7 @@ def test_scanner_would_find_something(tmp_path: Path) -> None:
     assert "template-injection" in done.stdout
 
 
-def test_commands_are_targets_that_exist() -> None:
+def test_commands_are_existing_targets() -> None:
     """Each of them can be run on any machine."""
     found = [(place, command) for place, job in JOBS.items() for command in commands(job)]
     assert len(found) > 20
@@ -104,18 +104,18 @@ def test_ci_runs_every_layer_and_every_folder_of_tests() -> None:
         assert f"tests/{folder}" in run or (all(f"-m {marker}" in run for marker in markers) and markers), (
             folder
         )
-    apart = {"next_dbt", "terraform"}  # weekly; part of the layer clouds
+    apart = {"next_dbt", "terraform"}  # weekly, as part of the layer clouds
     assert all(f"-m {layer}" in run or f"tests/{layer}" in run for layer in PROGRAMS.keys() - apart)
 
 
-def test_pythons_are_those_of_the_packages() -> None:
+def test_python_versions_equal_those_of_the_packages() -> None:
     tap = (ROOT / "tap-pipedrive/pyproject.toml").read_text()
     supported = set(re.findall(r"Python :: (3\.\d+)", tap))
     matrix = {name: set(JOBS["ci", name]["strategy"]["matrix"]["python"]) for name in ("tap", "tap-alone")}
     assert matrix["tap"] | matrix["tap-alone"] == supported
 
 
-def test_actions_are_pinned_and_rights_are_few() -> None:
+def test_actions_are_pinned_and_have_few_rights() -> None:
     text = "\n".join(path.read_text() for path in FILES)
     for used in re.findall(r"uses: (.*)", text):
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", used), used
@@ -139,7 +139,7 @@ def test_actions_are_pinned_and_rights_are_few() -> None:
     assert set(re.findall(r"secrets\.\w+", text)) == set(), "no key is stored"
 
 
-def test_what_leaves_the_repository_waits_for_an_environment() -> None:
+def test_jobs_that_publish_need_the_approval_of_an_environment() -> None:
     assert JOBS["release", "publish"]["environment"] == "pypi"
     assert JOBS["deploy", "apply"]["environment"] == "production"
     assert JOBS["deploy", "apply"]["needs"] == "plan"
@@ -152,7 +152,7 @@ def test_what_leaves_the_repository_waits_for_an_environment() -> None:
     assert (image["provenance"], image["sbom"]) == ("mode=max", True)
 
 
-def test_updates_come_grouped_and_monthly_from_everywhere() -> None:
+def test_updates_are_grouped_and_monthly_for_all_ecosystems() -> None:
     updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
     assert all(each["schedule"] == {"interval": "monthly"} for each in updates)
     assert all(list(each["groups"].values()) == [{"patterns": ["*"]}] for each in updates)

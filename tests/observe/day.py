@@ -1,7 +1,7 @@
-"""A day of runs of the pipeline, watched by the real Prometheus, Pushgateway, Alertmanager and exporter.
+"""A day of pipeline runs, monitored by the real Prometheus, Pushgateway, Alertmanager and exporter.
 
-A good run; the gateway forgets everything; a run whose token is refused, which reaches the pager; a good run,
-which resolves it; a run of the other CRM. Prometheus also has a day of history before that.
+A good run; a restart of the gateway without its data; a run with a refused token, which alerts the pager; a
+good run, which resolves the alert; a run of the other CRM. Prometheus also has a day of history before that.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ MODELS = {
             unique, {accepted_values: {arguments: {values: [0]}, config: {severity: warn}}}]}]}]}
     """,
 }
-"""A dbt project that is built in seconds: what the statement has for a mart, and a test that warns."""
+"""A dbt project that builds in seconds: a mart made from the statement, and a test that warns."""
 
 
 @dataclass
 class Day:
-    """What happened, and where it can be seen."""
+    """The events of the day, and where their results can be read."""
 
     prometheus: Service
     gateway: Service
@@ -71,24 +71,24 @@ class Day:
     published: list[Published] = field(default_factory=list)
     """After each run."""
     hubspot_output: str = ""
-    """What the run of HubSpot printed."""
+    """The output of the HubSpot run."""
     hubspot_published: Published = field(default_factory=Published)
     hubspot_private: set[str] = field(default_factory=set)
-    """Its token, and what contacts are called."""
+    """The HubSpot token and the names of contacts."""
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Ask Prometheus for the present."""
+        """Query Prometheus for present values."""
         found: list[dict[str, Any]] = self.prometheus.get("/api/v1/query", query=expression)["data"]["result"]
         return found
 
     def value(self, expression: str) -> float:
-        """Ask for one number, of the state ID of Pipedrive if there are several."""
+        """Query one number, for the state ID of Pipedrive if there are several."""
         answer = self.query(expression)
         (found,) = [each for each in answer if each["metric"].get("state_id", STATE_ID) == STATE_ID]
         return float(found["value"][1])
 
     def told(self, status: str, alert: str) -> list[str]:
-        """Receivers that were told of an alert."""
+        """Return the receivers that were notified of an alert."""
         return [
             path
             for path, content in self.alerts
@@ -98,7 +98,7 @@ class Day:
 
 
 def project(folder: Path) -> None:
-    """Make a copy of the project with plugins of the original and a small dbt project."""
+    """Copy the project with the original's plugins and a small dbt project."""
     (folder / ".meltano").mkdir(parents=True)
     (folder / "transform" / "models").mkdir(parents=True)
     for name in ("meltano.yml", "logging.yaml"):
@@ -114,7 +114,7 @@ def project(folder: Path) -> None:
 
 
 def run(day: Day, system: str, *options: str, **settings: str) -> int:
-    """Run the pipeline as a schedule does; remember what it printed, cost and published."""
+    """Run the pipeline as a schedule does; record its output, cost and metrics."""
     done = meltano(day, system, *options, "sync", **settings)
     day.outputs.append(done.stderr)
     day.spent.append(day.sandbox.stats()["tokens"])
@@ -123,7 +123,9 @@ def run(day: Day, system: str, *options: str, **settings: str) -> int:
 
 
 def run_hubspot(day: Day, system: str) -> int:
-    """Run the pipeline of the other CRM; remember what it printed and published, and what it must not print."""
+    """Run the pipeline of the other CRM; record its output and metrics, and the values that it must not
+    print.
+    """
     with HubspotSandbox(deals=40) as hubspot:
         settings = {"TAP_HUBSPOT_ACCESS_TOKEN": hubspot.token, "TAP_HUBSPOT_API_URL": hubspot.url}
         done = meltano(day, system, "sync-hubspot", **settings)
@@ -139,7 +141,7 @@ def run_hubspot(day: Day, system: str) -> int:
 
 
 def published(day: Day, state_id: str) -> Published:
-    """What the gateway has of a state ID."""
+    """Return the gateway's metrics of a state ID."""
     return Published.read(requests.get(f"{day.gateway.url}/metrics", timeout=60).text, state_id)
 
 
@@ -171,7 +173,7 @@ def meltano(day: Day, system: str, *words: str, **settings: str) -> subprocess.C
 
 
 def a_day_of_history(day: Day) -> None:
-    """Give Prometheus samples of the last day, in which the totals grow to what they are now."""
+    """Give Prometheus samples of the last day in which the totals grow to their present values."""
     now = time.time() - 600
     text = day.published[0].text(STATE_ID)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -190,7 +192,7 @@ def a_day_of_history(day: Day) -> None:
 
 
 def configured(day: Day, exporter: Service, alertmanager: Service, receivers: str) -> None:
-    """Copy the configuration of deploy/observe, with the addresses of this test and no patience."""
+    """Copy the configuration of deploy/observe, with the addresses of this test and without waiting times."""
     addresses = {
         "pushgateway:9091": day.gateway,
         "postgres-exporter:9187": exporter,
@@ -213,7 +215,7 @@ def configured(day: Day, exporter: Service, alertmanager: Service, receivers: st
 
 @contextmanager
 def lived(warehouse: Warehouse, folder: Path) -> Iterator[Day]:
-    """Live the day, in a folder that does not exist yet; at the end, the services are still up."""
+    """Run the whole day in a folder that does not exist yet; the services still run afterwards."""
     project(folder)
     databases = [f"observe_{os.getpid()}", f"observe_system_{os.getpid()}"]
     url, system = (warehouse.create_database(name) for name in databases)
@@ -258,7 +260,7 @@ def lived(warehouse: Warehouse, folder: Path) -> Iterator[Day]:
         prometheus.start()
         wait_until(lambda: day.query("etl_last_run_success == 1"), "the good run is scraped")
         gateway.stop()
-        gateway.start()  # it has forgotten everything
+        gateway.start()  # the gateway has lost everything
         assert run(day, system, TAP_PIPEDRIVE_API_TOKEN="0" * 40) != 0
         wait_until(lambda: day.told("firing", "RunFailed"), "the pager is told")
         sandbox.post("/sandbox/faults", {"kind": "status", "path": "/stages", "at": [1]})

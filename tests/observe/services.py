@@ -1,4 +1,4 @@
-"""The real programs of deploy/observe on ports of their own, and a receiver of alerts."""
+"""The real programs of deploy/observe on their own ports, and a receiver of alerts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import requests
 from ..postgres import free_port
 
 PATIENCE = 300
-"""Seconds that a busy machine may take for anything here."""
+"""The longest time in seconds that any step here may take on a busy machine."""
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "observe"
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until something is so, and return what the condition returned."""
+    """Wait until a condition is true, and return its value."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Service:
-    """A program that answers over HTTP. It can be stopped, and started again at the same address."""
+    """A program that answers over HTTP; it can be stopped and started again at the same address."""
 
     def __init__(self, folder: Path, *command: str | Path, is_up: str = "/-/ready") -> None:
         self.port = free_port()
@@ -43,7 +43,7 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **variables: str) -> None:
-        """Start it, and wait until it answers."""
+        """Start the program, and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, cwd=self._log.parent, env=variables or None
@@ -51,13 +51,13 @@ class Service:
         wait_until(self._answers, f"{self._command[0]}: {self._log.read_text()[-1000:]}")
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the program."""
         if self._process:
             self._process.kill()
             self._process.wait()
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return the JSON that it answers."""
+        """Return the JSON of an answer."""
         answer = requests.get(self.url + path, params=query, timeout=60)
         assert answer.ok, f"{path} {query}: {answer.text}"
         return answer.json()
@@ -72,7 +72,7 @@ class Service:
 
 
 def pushgateway(folder: Path) -> Service:
-    """A Pushgateway that keeps nothing when it stops."""
+    """A Pushgateway that loses its data when it stops."""
     return Service(
         folder, "prometheus-pushgateway", "--web.listen-address=127.0.0.1:PORT", "--persistence.file="
     )
@@ -80,7 +80,7 @@ def pushgateway(folder: Path) -> Service:
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Receive alerts over HTTP; gives the address, and the paths and contents of what came."""
+    """Receive alerts over HTTP; yields the address, and the paths and contents of the requests."""
     came: list[tuple[str, dict[str, Any]]] = []
 
     class Handler(BaseHTTPRequestHandler):

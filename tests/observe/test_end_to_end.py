@@ -1,4 +1,4 @@
-"""What a day of runs leaves in Prometheus, at the pager, in Meltano's database and in the logs, see `day`."""
+"""The results of a day of runs in Prometheus, at the pager, in Meltano's database and in the logs; see `day`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def day(
         yield day
 
 
-def test_failed_run_reaches_the_pager_and_the_repair_resolves_it(day: Day) -> None:
+def test_a_failed_run_alerts_the_pager_and_a_good_run_resolves_it(day: Day) -> None:
     assert set(day.told("firing", "RunFailed")) == {"/pager"}
     content = next(content for _, content in day.alerts if content["status"] == "firing")
     (alert,) = [each for each in content["alerts"] if each["labels"]["alertname"] == "RunFailed"]
@@ -53,7 +53,7 @@ def test_failed_run_reaches_the_pager_and_the_repair_resolves_it(day: Day) -> No
     assert others == {"RunFailed"}, "nothing else was wrong"
 
 
-def test_totals_survive_a_gateway_that_forgets(day: Day) -> None:
+def test_totals_survive_a_gateway_that_loses_its_data(day: Day) -> None:
     assert day.value("pipedrive_etl_runs_total") == 3
     assert day.value("pipedrive_etl_failures_total") == day.value("etl_extract_failures_total") == 1
     suffixes = {"counter": "_total", "histogram": "_count", "summary": "_count"}
@@ -65,7 +65,7 @@ def test_totals_survive_a_gateway_that_forgets(day: Day) -> None:
     assert all(second[name][key] >= spent for key, spent in first[name].items())
 
 
-def test_metrics_are_what_happened(day: Day) -> None:
+def test_metrics_equal_the_events_of_the_day(day: Day) -> None:
     first = day.published[0].values
     assert sum(first["pipedrive_api_token_cost"].values()) == day.spent[0]
     assert sum(first["pipedrive_api_call"].values()) == day.requests
@@ -95,7 +95,7 @@ def test_metrics_are_what_happened(day: Day) -> None:
     assert day.query("{run_id!=''}") == []
 
 
-def test_hubspot_has_metrics_and_logs_of_its_own(day: Day) -> None:
+def test_hubspot_has_its_own_metrics_and_logs(day: Day) -> None:
     values = day.hubspot_published.values
     written = values["pipedrive_etl_records_processed"]
     with psycopg.connect(day.warehouse) as connection:
@@ -121,8 +121,8 @@ def substituted(expression: str) -> str:
     return expression
 
 
-def test_every_query_of_every_panel_has_an_answer(day: Day) -> None:
-    """Grafana itself cannot run here: what it would ask is asked."""
+def test_every_query_of_every_panel_has_a_result(day: Day) -> None:
+    """Grafana cannot run here, so the test sends its queries to Prometheus."""
     empty, asked = [], 0
     for path in sorted((DEPLOY / "grafana" / "dashboards").glob("*.json")):
         for panel in json.loads(path.read_text())["panels"]:
@@ -160,7 +160,7 @@ def test_every_rule_is_evaluated_without_an_error(day: Day) -> None:
     ] == []
 
 
-def test_grafana_finds_the_dashboards_and_prometheus() -> None:
+def test_grafana_can_read_the_dashboards_and_the_address_of_prometheus() -> None:
     provisioning = DEPLOY / "grafana" / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
     for path in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
@@ -172,7 +172,7 @@ def test_grafana_finds_the_dashboards_and_prometheus() -> None:
                 assert target["datasource"] == {"type": source["type"], "uid": source["uid"]}
 
 
-def test_each_line_of_the_log_says_whose_it_is_and_nothing_private(day: Day) -> None:
+def test_each_log_line_names_its_run_and_contains_nothing_private(day: Day) -> None:
     private = {
         str(value)
         for entity in ("persons", "users")

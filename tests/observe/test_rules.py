@@ -1,4 +1,4 @@
-"""Rules, routes and configuration, by the programs that read them; and what the documents say of them."""
+"""Rules, routes and configuration, checked by the programs that read them and compared with the documents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def checked(*command: str | Path, stdin: str | None = None) -> str:
 
 
 @pytest.mark.observe
-def test_each_alert_fires_when_it_should_and_not_before() -> None:
+def test_each_alert_fires_when_it_should_and_not_earlier() -> None:
     checked("promtool", "check", "config", "prometheus.yml")
     files = ["rules_test.yml", "rules_costs_test.yml"]
     (commands,) = (block.text for block in blocks(OBSERVE) if "promtool" in block.text)
@@ -53,7 +53,7 @@ def test_each_alert_fires_when_it_should_and_not_before() -> None:
 @pytest.mark.parametrize(
     ("severity", "receiver"), [("critical", "pager"), ("warning", "chat"), ("unheard-of", "chat")]
 )
-def test_alerts_go_where_their_severity_says(severity: str, receiver: str) -> None:
+def test_alerts_are_routed_by_severity(severity: str, receiver: str) -> None:
     checked("amtool", "check-config", "alertmanager.yml")
     routed = checked(
         "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"severity={severity}",
@@ -76,7 +76,7 @@ def test_each_alert_has_a_severity_a_sentence_and_a_runbook() -> None:
         assert rule["annotations"]["runbook"] == f"docs/observe.md#{name.lower()}"
 
 
-def test_document_lists_every_metric_with_its_type_and_labels() -> None:
+def test_the_document_lists_every_metric_with_type_and_labels() -> None:
     theirs = {quoted(row[0])[0]: (row[1], quoted(row[2])) for row in table(OBSERVE, "metrics")}
     suffix = {"counter": "_total"}
     ours = {
@@ -86,7 +86,7 @@ def test_document_lists_every_metric_with_its_type_and_labels() -> None:
     assert theirs == ours
 
 
-def test_every_metric_that_a_rule_or_a_panel_reads_exists() -> None:
+def test_every_metric_in_a_rule_or_panel_exists() -> None:
     recorded = {rule["record"] for rule in RULES if "record" in rule}
     foreign = {"up", "pg_up", "pg_stat_activity_count", "pg_settings_max_connections"}
     queries = yaml.safe_load((DEPLOY / "postgres-exporter.yml").read_text())
@@ -114,8 +114,8 @@ def test_every_metric_that_a_rule_or_a_panel_reads_exists() -> None:
         assert set(words.findall(expression)) <= known, expression
 
 
-def test_old_metrics_and_panels_are_all_accounted_for() -> None:
-    """53 metrics, 27 panels of one dashboard and 11 of the other; each has something in its place or a reason."""
+def test_each_metric_and_panel_of_the_older_systems_is_replaced_or_has_a_reason() -> None:
+    """There are 53 metrics, and 27 and 11 panels of two dashboards."""
     dashboards = load(DEPLOY / "dashboards.py")
     titles = {
         panel.title for _, _, rows in dashboards.DASHBOARDS.values() for row in rows.values() for panel in row
@@ -135,12 +135,12 @@ def test_old_metrics_and_panels_are_all_accounted_for() -> None:
             assert new or why, f"{old} is gone for no reason"
 
 
-def test_dashboards_are_those_that_the_script_writes() -> None:
+def test_dashboards_equal_the_output_of_their_script() -> None:
     for path, text in load(DEPLOY / "dashboards.py").outputs().items():
         assert path.read_text() == text, "run make generate"
 
 
-def test_mart_of_completeness_has_what_the_metrics_read() -> None:
+def test_the_completeness_mart_has_the_columns_that_the_metrics_read() -> None:
     documents = list((ROOT / "transform" / "models").rglob("load_completeness.yml"))
     if not documents:
         pytest.skip("this version has no mart load_completeness")

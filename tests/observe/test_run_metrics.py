@@ -1,4 +1,4 @@
-"""The handler that makes metrics of a run's log: totals over runs, restarts, and nothing that fails a run."""
+"""The handler that turns a run's log into metrics: totals over runs, restarts, and errors that fail no run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPANY = {"company_id": 7, "company_name": 'Acme "Ltda"\\'}
 
 
 class Run:
-    """A run whose log is written by the test."""
+    """A run whose log the test writes."""
 
     def __init__(
         self, folder: Path, gateway: str | None = None, state_id: str = STATE_ID, **environment: str
@@ -53,7 +53,7 @@ class Run:
 
 
 def series(text: str) -> dict[tuple[str, ...], float]:
-    """Values by the name of the sample and the values of its labels but those of the run."""
+    """Return values by the sample's name and labels, without the labels of the run."""
 
     def value_of(name: str, value: str) -> str:
         return str(float(value)) if name == "le" else value
@@ -89,7 +89,7 @@ def in_gateway(gateway: Service) -> dict[tuple[str, ...], float]:
     return series(requests.get(f"{gateway.url}/metrics", timeout=60).text)
 
 
-def test_totals_grow_from_run_to_run_and_gauges_are_those_of_the_last(tmp_path: Path) -> None:
+def test_totals_grow_from_run_to_run_and_gauges_have_the_last_value(tmp_path: Path) -> None:
     for rows, rejected in ((3, {"deals": 2}), (4, {"notes": 1})):
         run = Run(tmp_path)
         run.log("Reading the account", **COMPANY)
@@ -124,7 +124,7 @@ def test_labels_name_the_company_and_never_the_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.log("Reading the account", **COMPANY)
     run.end()
-    Run(tmp_path).end("failure")  # before it could know the company
+    Run(tmp_path).end("failure")  # before the company is known
     (path,) = (tmp_path / "metrics").glob("*.prom")
     for family in text_string_to_metric_families(path.read_text()):
         for sample in family.samples:
@@ -134,7 +134,7 @@ def test_labels_name_the_company_and_never_the_run(tmp_path: Path) -> None:
             assert "run-1" not in sample.labels.values()
 
 
-def test_histogram_of_requests_is_added_up(tmp_path: Path) -> None:
+def test_histograms_of_requests_are_added_up(tmp_path: Path) -> None:
     bounds = ("0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "60", "+Inf")
     for _ in range(2):
         run = Run(tmp_path)
@@ -159,7 +159,9 @@ def test_histogram_of_requests_is_added_up(tmp_path: Path) -> None:
         ({"block_type": "InvokerCommand", "exit_codes": {"utilities": 1}}, "etl_transform_failures_total"),
     ],
 )
-def test_failure_is_counted_where_it_was(tmp_path: Path, entry: dict[str, Any], failed: str) -> None:
+def test_a_failure_is_counted_for_the_part_that_failed(
+    tmp_path: Path, entry: dict[str, Any], failed: str
+) -> None:
     run = Run(tmp_path)
     run.log("Block run completed", success=False, **entry)
     run.end("failure")
@@ -183,7 +185,7 @@ if sys.argv[3] == "killed":
 
 
 @pytest.mark.parametrize("how", ["killed", "ended without a word"])
-def test_run_that_is_killed_or_ends_early_is_a_failed_one(tmp_path: Path, how: str) -> None:
+def test_a_run_that_is_killed_or_ends_early_counts_as_failed(tmp_path: Path, how: str) -> None:
     subprocess.run([sys.executable, "-c", KILLED, tmp_path / "metrics", STATE_ID, how], check=False)
     found = in_file(tmp_path)
     assert found["etl_run_in_progress",] == (how == "killed")
@@ -194,7 +196,7 @@ def test_run_that_is_killed_or_ends_early_is_a_failed_one(tmp_path: Path, how: s
     assert found["etl_last_run_success",] == 1
 
 
-def test_second_run_at_the_same_time_is_counted_and_says_nothing_of_the_first(tmp_path: Path) -> None:
+def test_a_concurrent_run_is_counted_and_does_not_change_the_first(tmp_path: Path) -> None:
     first = Run(tmp_path)
     Run(tmp_path).end("failure")
     found = in_file(tmp_path)
@@ -207,14 +209,14 @@ def test_second_run_at_the_same_time_is_counted_and_says_nothing_of_the_first(tm
     assert found["pipedrive_etl_failures_total",] == 1
 
 
-def test_good_run_before_a_failed_one_is_remembered(tmp_path: Path) -> None:
+def test_the_last_good_run_before_a_failed_one_is_remembered(tmp_path: Path) -> None:
     Run(tmp_path).end()
     before = in_file(tmp_path)["etl_last_successful_run_timestamp",]
     Run(tmp_path).end("failure")
     assert in_file(tmp_path)["etl_last_successful_run_timestamp",] == before
 
 
-def test_processes_are_measured(tmp_path: Path) -> None:
+def test_memory_and_cpu_of_processes_are_measured(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.end()
     found = in_file(tmp_path)
@@ -240,7 +242,7 @@ def results(folder: Path, *, which: str = "build", **changes: Any) -> None:
     (folder / "run_results.json").write_text(json.dumps({**document, **changes}))
 
 
-def test_results_of_dbt_are_those_of_this_run(tmp_path: Path) -> None:
+def test_only_dbt_results_of_this_run_are_used(tmp_path: Path) -> None:
     run = Run(tmp_path)
     results(tmp_path)
     run.end()
@@ -258,22 +260,24 @@ def test_results_of_dbt_are_those_of_this_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"results": 5}', '{"metadata": null}'])
-def test_results_of_dbt_that_cannot_be_read_are_left_out(tmp_path: Path, content: str) -> None:
+def test_unreadable_dbt_results_are_left_out(tmp_path: Path, content: str) -> None:
     run = Run(tmp_path)
     (tmp_path / "run_results.json").write_text(content)
     run.end()
     assert not [name for name, *_ in in_file(tmp_path) if name.startswith("dbt_")]
 
 
-def test_documentation_of_dbt_is_no_build(tmp_path: Path) -> None:
+def test_dbt_docs_do_not_count_as_a_build(tmp_path: Path) -> None:
     run = Run(tmp_path)
     results(tmp_path, which="generate")
     run.end()
     assert not [name for name, *_ in in_file(tmp_path) if name.startswith("dbt_")]
 
 
-def test_trouble_is_one_warning_and_fails_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """No gateway, no warehouse, entries that nobody has seen."""
+def test_faults_of_the_handler_cause_one_warning_and_fail_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gateway and the warehouse are missing, and the log has unknown entries."""
     where = {"TARGET_POSTGRES_HOST": "127.0.0.1", "TARGET_POSTGRES_PORT": str(free_port())}
     run = Run(tmp_path, f"http://user:secret-of-the-gateway@127.0.0.1:{free_port()}", **where)
     run.log("METRIC", metric_info={"metric": "record_count"})
@@ -287,12 +291,12 @@ def test_trouble_is_one_warning_and_fails_nothing(tmp_path: Path, caplog: pytest
 
 
 @pytest.mark.observe
-def test_gateway_that_was_away_gets_all_totals_when_it_is_back(tmp_path: Path, gateway: Service) -> None:
+def test_a_gateway_that_was_away_gets_all_totals_later(tmp_path: Path, gateway: Service) -> None:
     for _ in range(2):
         Run(tmp_path, gateway.url).end()
     gateway.stop()
     Run(tmp_path, gateway.url).end("failure")
-    gateway.start()  # it remembers nothing
+    gateway.start()  # this gateway has no data
     assert in_gateway(gateway) == {}
     Run(tmp_path, gateway.url).end()
     assert in_gateway(gateway)["pipedrive_etl_runs_total",] == 4
@@ -301,7 +305,7 @@ def test_gateway_that_was_away_gets_all_totals_when_it_is_back(tmp_path: Path, g
 
 
 @pytest.mark.observe
-def test_gateway_remembers_the_totals_of_a_container(tmp_path: Path, gateway: Service) -> None:
+def test_the_gateway_keeps_the_totals_of_containers(tmp_path: Path, gateway: Service) -> None:
     """Each run has an empty folder, as on another machine; the last one cannot write at all."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -316,7 +320,7 @@ def test_gateway_remembers_the_totals_of_a_container(tmp_path: Path, gateway: Se
 
 
 @pytest.mark.observe
-def test_group_is_deleted_as_the_document_says(tmp_path: Path, gateway: Service) -> None:
+def test_a_group_can_be_deleted_as_documented(tmp_path: Path, gateway: Service) -> None:
     (command,) = (block.text for block in blocks(OBSERVE) if block.text.startswith("curl"))
     Run(tmp_path, gateway.url, "prod:tap-pipedrive-to-target-postgres").end()
     subprocess.run(["sh", "-c", command.replace("http://localhost:9091", gateway.url)], check=True)
@@ -324,7 +328,7 @@ def test_group_is_deleted_as_the_document_says(tmp_path: Path, gateway: Service)
 
 
 @pytest.mark.observe
-def test_state_ids_have_groups_of_their_own(tmp_path: Path, gateway: Service) -> None:
+def test_each_state_id_has_its_own_group(tmp_path: Path, gateway: Service) -> None:
     for state_id in ("dev:tap-a-to-target", "prod:tap/b-to-target:ção"):
         Run(tmp_path, gateway.url, state_id).end()
     answer = gateway.get("/api/v1/metrics")["data"]

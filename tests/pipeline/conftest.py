@@ -1,4 +1,4 @@
-"""The real path: a sandbox over HTTP, the tap, the target of meltano.yml, Postgres."""
+"""Fixtures of the whole path: a sandbox over HTTP, the tap, the target of meltano.yml, Postgres."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from .project import Project
 from .verdicts import Judge
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-"""Looks like a real one, and is easy to find in a log."""
+"""A token in Pipedrive's format that is easy to find in a log."""
 
 
 @pytest.fixture(scope="session")
@@ -38,19 +38,19 @@ def dbt_queue(installed: Callable[[str, str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def judge(installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    """What builds `load_completeness`."""
+    """A function that builds `load_completeness` in a database and reads it."""
     return Judge(installed("utility", "dbt-postgres") / "dbt", tmp_path_factory.mktemp("judge"))
 
 
 @pytest.fixture
 def new_plugins(target: Path, dbt_queue: Path, tmp_path: Path) -> Callable[[str], Plugins]:
-    """Makes what starts the target and dbt on the database with a URL."""
+    """A function that returns the starter of target and dbt for a database URL."""
     return lambda database: Plugins(target, dbt_queue, tmp_path, database)
 
 
 @pytest.fixture
 def plugins(new_plugins: Callable[[str], Plugins], database: str) -> Plugins:
-    """The target and dbt on the test's database."""
+    """The starter of target and dbt on the test's database."""
     return new_plugins(database)
 
 
@@ -62,7 +62,7 @@ def template(
     worker_id: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """Name of a database with a table of one row."""
+    """The name of a database that has a table with one row."""
     name = f"sessions_{worker_id}"
     plugins = Plugins(target, dbt_queue, tmp_path_factory.mktemp(name), warehouse.create_database(name))
     program = plugins.load(schema(), record(id=1, name=SECRET, age=3))
@@ -73,7 +73,7 @@ def template(
 
 @pytest.fixture
 def loaded(plugins: Plugins, warehouse: Warehouse, database: str, template: str) -> Plugins:
-    """The target and dbt on a copy of it."""
+    """The starter of target and dbt on a copy of the template database."""
     with psycopg.connect(warehouse.url, autocommit=True) as connection:
         name = sql.Identifier(plugins.connection["database"])
         connection.execute(sql.SQL("drop database {}").format(name))
@@ -83,7 +83,7 @@ def loaded(plugins: Plugins, warehouse: Warehouse, database: str, template: str)
 
 @pytest.fixture
 def tiny(plugins: Plugins) -> Plugins:
-    """The same, with a dbt project of one mart, which is read in no time."""
+    """The same, with a dbt project of a single mart, which dbt parses quickly."""
     plugins.project = plugins.folder / "tiny"
     (plugins.project / "models").mkdir(parents=True)
     (plugins.project / "dbt_project.yml").write_text("name: tiny\nprofile: pipedrive_warehouse\n")
@@ -94,27 +94,27 @@ def tiny(plugins: Plugins) -> Plugins:
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[Sandbox]:
-    """An account with several pages of everything, which no test changes."""
+    """An account with several pages of each list, which no test changes."""
     with Sandbox(deals=2000, tokens=[TOKEN]) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="session")
 def account_tables(account: Sandbox) -> Expected:
-    """What a load of it must give."""
+    """The tables that a load of the account must give."""
     return expected(account)
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A small account of the test's own, with all troubles on."""
+    """A small account for one test, with all kinds of bad data."""
     with Sandbox(deals=60, tokens=[TOKEN]) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def pipe_from(target: Path, tmp_path: Path, database: str) -> Callable[[Sandbox], Pipe]:
-    """Makes the pipe from a sandbox into the test's database."""
+    """A function that returns the pipe from a sandbox into the test's database."""
     return lambda sandbox: Pipe(
         target, tmp_path, database, {"api_token": sandbox.token, "api_url": sandbox.url}
     )
@@ -127,7 +127,7 @@ def pipe(pipe_from: Callable[[Sandbox], Pipe], sandbox: Sandbox) -> Pipe:
 
 
 def crowd(*update_times: str) -> Sandbox:
-    """An account in which each big list has as many rows, told apart by their ids and these times alone."""
+    """An account whose big lists have this many rows, which differ only in their ids and the given times."""
     data = generate(30, 1, NOW)
     records = data.records | {"deal_products": []}
     for entity in INCREMENTAL:
@@ -146,7 +146,7 @@ def crowd(*update_times: str) -> Sandbox:
 def new_project(
     installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Project]:
-    """Makes a project, as after `meltano install`."""
+    """A function that makes a project as it is after `meltano install`."""
     installed("extractor", "tap-pipedrive")
     installed("loader", "target-postgres")
 

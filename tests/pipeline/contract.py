@@ -1,5 +1,5 @@
-# Over 400 lines: it is a table of every column.
-"""What the raw tables look like: columns, kinds and keys, written down as a contract, without the tap's code."""
+# Over 400 lines: this file is a table of every column.
+"""The contract of the raw tables: columns, kinds and keys, written without the tap's code."""
 
 TIMESTAMP = "timestamp without time zone"
 CLOCK = "HH:MM:SS"
@@ -289,10 +289,10 @@ OPTIONAL: dict[str, dict[str, str]] = {
         TIMESTAMP: "seen_at",
     },
 }
-"""The same of those that are loaded when they are selected."""
+"""The same for the tables that are loaded only if they are selected."""
 
 OF_THE_RUN = {"run_statements", "source_counts", "source_samples", "schema_changes"}
-"""Tables in which the tap speaks of its own work, of which the account has no truth."""
+"""Tables in which the tap reports on its own runs; the account has no data to compare them with."""
 
 KEYS = {
     "fields": ("entity", "field_code"),
@@ -313,31 +313,32 @@ KEYS = {
     "field_columns": ("stream", "column_name"),
     "schema_changes": ("run_id", "stream", "field_code", "change"),
 }
-"""What tells rows apart, where it is not `id`. Changes have a hash for a key, of which only the tap knows how."""
+"""Primary keys other than `id`. Changes have a hash as their key, which only the tap can compute."""
 
 HASHED = {"change_id"}
-"""Columns whose values cannot be foretold."""
+"""Columns whose values cannot be predicted."""
 
 NOT_LOADED = {
-    "persons": {"marketing_status", "doi_status"},  # need an add-on
-    "fields": {"options", "ui_visibility", "important_fields", "required_fields"},  # options: own table
-    "field_options": {"id"},  # as text in option_id
-    "filters": {"conditions"},  # not in the list
-    "goals": {"type", "assignee", "duration", "expected_outcome"},  # columns for their parts
+    "persons": {"marketing_status", "doi_status"},  # these need an add-on
+    # the options have their own table
+    "fields": {"options", "ui_visibility", "important_fields", "required_fields"},
+    "field_options": {"id"},  # stored as text in option_id
+    "filters": {"conditions"},  # not sent in the list
+    "goals": {"type", "assignee", "duration", "expected_outcome"},  # their parts have columns
     "webhooks": {"company_id", "http_auth_user", "http_auth_password", "version"},
-    "lead_sources": {"id"},  # the sandbox's own, as for followers
+    "lead_sources": {"id"},  # keys of the sandbox itself, as for followers
     "deal_followers": {"id"},
     "person_followers": {"id"},
     "organization_followers": {"id", "org_id"},
     "organization_changes": {"org_id"},
     "note_comments": {"id"},
-    "mail_messages": {"from", "to", "cc", "bcc"},  # words of SQL
+    "mail_messages": {"from", "to", "cc", "bcc"},  # SQL keywords
     "mail_threads": {"version"},
 }
-"""Keys of the truth that have no column of their name."""
+"""Keys of the account that have no column of the same name."""
 
 INCREMENTAL = ("organizations", "persons", "products", "deals", "leads", "activities", "notes")
-"""Tables to which only what changed comes; so it is with the optional `files`."""
+"""Tables that are loaded incrementally; the optional `files` is one, too."""
 
 RENAMED = {
     "field_options": {"option_id": "id"},
@@ -348,7 +349,7 @@ RENAMED = {
     "mail_threads": {"thread_version": "version"},
     "mail_messages": {f"{role}_parties": role for role in ("from", "to", "cc", "bcc")},
 }
-"""Columns that hold a key of the truth under another name."""
+"""Columns that hold a key of the account under another name."""
 
 CHILDREN = {
     "deal_products": ("deals", "deal_id", "update_time"),
@@ -366,7 +367,7 @@ CHILDREN = {
     "mail_messages": ("mail_threads", "mail_thread_id", "update_time"),
     "deal_participant_changes": ("deals", "deal_id", "update_time"),
 }
-"""Tables whose rows come again when another table's row has changed: that table, the key, the time of change."""
+"""Tables whose rows are read again when another table's row changes: that table, the key, the time of change."""
 
 FIELDS_OF = {
     "organizations": "organization",

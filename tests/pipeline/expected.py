@@ -1,7 +1,7 @@
-"""What the raw tables must hold, worked out from the account's truth and the documentation alone.
+"""The expected raw tables, computed from the account and the documentation alone.
 
 Nothing here comes from the tap: the columns are those of the contract, the names of custom fields follow the
-documented rules, and the values are what Pipedrive knows, in the types of the warehouse.
+documented rules, and the values are those of the account, converted to the types of the warehouse.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Key = tuple[Any, ...]
 
 @dataclass
 class Table:
-    """A raw table, without the loader's own columns."""
+    """A raw table without the columns that the loader adds."""
 
     columns: dict[str, str]
     rows: dict[Key, Row]
@@ -64,9 +64,9 @@ class Expected:
 def expected(
     sandbox: Sandbox, before: Expected | None = None, *, everything: bool = False, history: str = "stage"
 ) -> Expected:
-    """The tables as a first load makes them; fields known `before` keep their column names.
+    """Return the tables as a first load makes them; fields known `before` keep their column names.
 
-    `everything`: with the tables that are loaded only when they are selected.
+    `everything` includes the tables that are loaded only if they are selected.
     """
     contract = CONTRACT | OPTIONAL if everything else CONTRACT
     definitions: dict[str, list[Row]] = {}
@@ -108,18 +108,18 @@ def expected(
 
 
 def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
-    """The tables after an incremental run that asks for what changed since a moment (UTC, without zone).
+    """Return the tables after an incremental run that reads changes since a moment (UTC, without zone).
 
-    Small tables are read whole; what hangs on a record comes again when the record has changed. Rows that no
-    listing shows any more stay as they were, and so do the columns of deleted fields, and rows that changed
-    without a new `update_time`.
+    Small tables are read whole, and child rows are read again when their record has changed. These stay as
+    they were: rows that no list contains any more, columns of deleted fields, and rows that changed without a
+    new `update_time`.
     """
 
     def comes_again(table: str, row: Row) -> bool:
         changed: datetime | None
         if table in CHILDREN:
             parents, reference, time_of_change = CHILDREN[table]
-            parent = now[parents].rows.get((row[reference],))  # None: it is listed no more
+            parent = now[parents].rows.get((row[reference],))  # None means that no list contains it any more
             changed = parent[time_of_change] if parent else None
         elif table in (*INCREMENTAL, "files"):
             changed = row["update_time"]
@@ -141,12 +141,12 @@ def after_run(before: Expected, now: Expected, since: datetime) -> Expected:
 
 
 def built_in(table: str) -> dict[str, str]:
-    """Kind by built-in column."""
+    """Return the kind of each built-in column."""
     return {name: kind for kind, listed in (CONTRACT | OPTIONAL)[table].items() for name in listed.split()}
 
 
 def custom_columns(fields: Iterable[Row], names: Mapping[str, str]) -> dict[str, str]:
-    """Kind by column of some custom fields."""
+    """Return the kind of each column of some custom fields."""
     return {
         names[field["field_code"]] + suffix: kind
         for field in fields
@@ -155,7 +155,7 @@ def custom_columns(fields: Iterable[Row], names: Mapping[str, str]) -> dict[str,
 
 
 def truth(sandbox: Sandbox, table: str, *, everything: bool) -> list[Row]:
-    """What Pipedrive knows and the token's user may read; fields of projects only where projects are read."""
+    """Return the account's rows that the token's user may read; fields of projects only if projects are read."""
     if table == "rejected_values" or table in OF_THE_RUN:
         return []
     if table == "field_columns":
@@ -169,7 +169,7 @@ def truth(sandbox: Sandbox, table: str, *, everything: bool) -> list[Row]:
 
 
 def me(sandbox: Sandbox) -> int:
-    """Id of the token's user."""
+    """Return the id of the token's user."""
     found: int = sandbox.api("/api/v1/users/me").granted()["data"]["id"]
     return found
 
@@ -177,7 +177,9 @@ def me(sandbox: Sandbox) -> int:
 def records(
     sandbox: Sandbox, table: str, names: Mapping[str, Mapping[str, str]], rows: Iterable[Row]
 ) -> Iterable[Row]:
-    """The truth about a table's rows, with what its columns hold beside the API's keys."""
+    """Return the account's records of a table, with the values of columns that have no key of their own in
+    the API.
+    """
     tables = {entity: table for table, entity in FIELDS_OF.items() if table != "leads"}
     if table.endswith("_changes") and table not in OF_THE_RUN:
         rows = numbered(rows, "org_id" if table == "organization_changes" else CHILDREN[table][1])
@@ -209,7 +211,7 @@ def records(
 
 
 def column_records(names: Mapping[str, Mapping[str, str]], fields: Iterable[Row]) -> Iterator[Row]:
-    """The columns of custom fields, by table."""
+    """Return the columns of custom fields by table."""
     for field in fields:
         for table, columns in names.items():
             if FIELDS_OF[table] == field["entity"]:
@@ -220,12 +222,14 @@ def column_records(names: Mapping[str, Mapping[str, str]], fields: Iterable[Row]
 
 
 def is_move(change: Row, moved: Container[int]) -> bool:
-    """Whether a change is one between stages, of a deal that was not moved in the second of its creation alone."""
+    """Return whether a change moves a deal between stages; moves only within the second of creation do not
+    count.
+    """
     return change["field_key"] == "stage_id" and change["deal_id"] in moved
 
 
 def numbered(changes: Iterable[Row], parent: str) -> Iterator[Row]:
-    """Changes with their place in their record's history, from the oldest on."""
+    """Number the changes within the history of their record, oldest first."""
     places: Counter[int] = Counter()
     for change in sorted(changes, key=lambda change: change["time"]):
         places[change[parent]] += 1
@@ -233,14 +237,14 @@ def numbered(changes: Iterable[Row], parent: str) -> Iterator[Row]:
 
 
 def primary(contacts: list[Row] | None) -> Any:
-    """The primary e-mail address or phone number of a person, else the first."""
+    """Return the primary e-mail address or phone number of a person, or else the first."""
     filled = [contact for contact in contacts or () if contact["value"]]
     marked = [contact for contact in filled if contact["primary"]]
     return (marked or filled or [{"value": None}])[0]["value"]
 
 
 def cells(field: Row, value: Any, *, is_v1: bool) -> Row:
-    """The values of a custom field's columns, by suffix."""
+    """Return the values of a custom field's columns by suffix."""
     labels = {option["id"]: option["label"] for option in field["options"] or ()}
     found = {"": value}
     match field["field_type"]:
@@ -255,20 +259,21 @@ def cells(field: Row, value: Any, *, is_v1: bool) -> Row:
         case "daterange":
             found = {"": value["value"], "_until": value["until"]}
         case "time" | "timerange":
-            zone = value["timezone_id" if is_v1 else "timezone_name"]  # v1 knows the number only
+            zone = value["timezone_id" if is_v1 else "timezone_name"]  # v1 sends only the number
             found = {"": value["value"], "_until": value.get("until"), "_timezone": zone}
         case "address":
             found = {"": value["value"], **{f"_{part}": value.get(part) for part in ADDRESS}}
     return found
 
 
-# Names of custom fields' columns
+# Names of custom-field columns
 
 
 def name_columns(fields: list[Row], taken: set[str], pinned: Mapping[str, str]) -> dict[str, str]:
-    """Column name by key: the one it had, else its slug; where that clashes, with six digits of the key.
+    """Return the column name of each key: its former name, or its slug; on a clash, with six digits of the
+    key.
 
-    The whole name, suffix included, is at most 63 bytes.
+    The whole name has at most 63 bytes, including the suffix.
     """
     taken = taken | {"custom_fields", "custom_fields_overflow", "version", "deletedate"}
     taken |= {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
@@ -294,7 +299,9 @@ def name_columns(fields: list[Row], taken: set[str], pinned: Mapping[str, str]) 
 
 
 def slug(field: Row, length: int) -> str:
-    """A field's name in snake_case ASCII, short enough for its longest column; a digit may not come first."""
+    """Return a field's name in snake_case ASCII that leaves room for the longest suffix and begins with no
+    digit.
+    """
     folded = anyascii(unicodedata.normalize("NFC", field["field_name"])).lower()
     words = "_".join(re.findall("[a-z0-9]+", folded))
     longest = max(map(len, CUSTOM[field["field_type"]]))
@@ -305,43 +312,43 @@ def slug(field: Row, length: int) -> str:
 
 
 def text(value: Any) -> str | None:
-    """Text; an empty one is nothing, and NUL, which Postgres cannot hold, becomes U+FFFD."""
+    """Convert a text; an empty one is null, and NUL, which Postgres cannot store, becomes U+FFFD."""
     return None if value in (None, "") else str(value).replace("\x00", "\ufffd")
 
 
 def whole(value: Any) -> int | None:
-    """A whole number; v1 gives some as text."""
+    """Convert a whole number; v1 sends some as text."""
     return None if value in (None, "") else int(value)
 
 
 def digits(value: Any) -> str | None:
-    """A number, digit by digit."""
+    """Convert a number with all its digits."""
     return None if value in (None, "") else format(Decimal(str(value)), "f")
 
 
 def flag(value: Any) -> bool | None:
-    """A truth value; v1 gives some as a number."""
+    """Convert a boolean; v1 sends some as numbers."""
     assert value in (None, True, False)
     return None if value is None else bool(value)
 
 
 def moment(value: str | None) -> datetime | None:
-    """A moment in UTC, without its zone, as target-postgres stores it."""
+    """Convert a time to UTC without zone, as target-postgres stores it."""
     return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None) if value else None
 
 
 def day(value: str | None) -> date | None:
-    """A date; a zero date is nothing."""
+    """Convert a date; a zero date is null."""
     return date.fromisoformat(value) if value and not value.startswith("0000") else None
 
 
 def clock(value: str | None) -> str | None:
-    """Hours, minutes and seconds; the API leaves out the seconds at times."""
+    """Format a time of day with seconds, which the API sometimes leaves out."""
     return str(time.fromisoformat(value)) if value else None
 
 
 def document(value: Any) -> str:
-    """JSON in one canonical text, in which 1, 1.0, "1" and true differ; nothing is JSON's null, not SQL's."""
+    """Return canonical JSON in which 1, 1.0, "1" and true differ; a missing value is JSON's null, not SQL's."""
     return json.dumps(
         value, ensure_ascii=False, sort_keys=True, default=lambda number: {"number": digits(number)}
     )
@@ -357,4 +364,4 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     CLOCK: clock,
     TIMESTAMP: moment,
 }
-"""From a value of the API to that of a column, by the column's kind."""
+"""Conversions from a value of the API to that of a column, by the column's kind."""

@@ -1,4 +1,6 @@
-"""`tap-pipedrive | target-postgres` as a runner pipes it: line by line, with the state that the target printed."""
+"""`tap-pipedrive | target-postgres` as a runner pipes it: line by line, with the state that the target
+emitted.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,10 @@ from .. import warm
 ROOT = Path(__file__).resolve().parents[2]
 TAP = Path(sys.executable).with_name("tap-pipedrive")
 HASTE = Path(__file__).with_name("haste")
-"""A folder whose `sitecustomize.py` lets a process wait only for an instant where it would wait for seconds."""
+"""A folder whose `sitecustomize.py` shortens every sleep of a process."""
 
 AT_ONCE: dict[str, Any] = {"reference_max_age": 0, "cache_seconds": 0}
-"""Settings with which each run asks for all lists, so that the warehouse equals the truth after each."""
+"""Settings with which each run reads all lists, so that the warehouse equals the account after each run."""
 
 RECORD, STATE = b'{"type":"RECORD","stream":"', b'{"type":"STATE"'
 
@@ -35,7 +37,7 @@ Process = subprocess.Popen[bytes] | warm.WarmProcess
 
 
 class Break(NamedTuple):
-    """A kill -9 when a page of a stream is written: of the tap, between two lines or within one, or the target."""
+    """A kill -9 when a page of a stream is written: of the tap, between or within lines, or of the target."""
 
     stream: str
     page: int
@@ -43,14 +45,14 @@ class Break(NamedTuple):
 
 
 def loader_config() -> dict[str, Any]:
-    """How meltano.yml configures the target."""
+    """Return the target's configuration in meltano.yml."""
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
     loader = next(each for each in project["plugins"]["loaders"] if each["name"] == "target-postgres")
     return dict(loader["config"])
 
 
 def connection_variables(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that say where to connect to, as Meltano sets them from settings of the target."""
+    """Return the connection variables that Meltano sets from the target's settings."""
     return {
         f"TARGET_POSTGRES_{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in settings.items()
@@ -59,7 +61,7 @@ def connection_variables(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def connection_settings(database: str) -> dict[str, Any]:
-    """The parts of a database URL, as target-postgres names them."""
+    """Return the parts of a database URL under the names that target-postgres uses."""
     url = urlsplit(database)
     return {
         "host": url.hostname,
@@ -72,14 +74,14 @@ def connection_settings(database: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind."""
+    """The output of one run."""
 
     tap_exit: int
     target_exit: int
     lines: list[bytes]
     """What the tap wrote."""
     states: list[dict[str, Any]]
-    """What the target printed: states of which all rows are committed."""
+    """What the target printed: states before which all rows are committed."""
     tap_log: str
     target_log: str
 
@@ -90,20 +92,20 @@ class Run:
 
     @property
     def id(self) -> str | None:
-        """The run's id, if it came to its statement."""
+        """The run's id, if the run wrote a statement."""
         return next((row["run_id"] for row in self.rows("run_statements")), None)
 
     @property
     def records(self) -> Counter[str]:
-        """Number of RECORD messages by stream."""
+        """Return the number of RECORD messages by stream."""
         return Counter(message["stream"] for message in self.messages if message["type"] == "RECORD")
 
     def ids(self, stream: str) -> set[Any]:
-        """Ids in the RECORD messages of a stream."""
+        """Return the ids in the RECORD messages of a stream."""
         return {row["id"] for row in self.rows(stream)}
 
     def rows(self, stream: str) -> list[Message]:
-        """What the RECORD messages of a stream hold."""
+        """Return the rows in the RECORD messages of a stream."""
         return [
             message["record"]
             for message in self.messages
@@ -112,11 +114,11 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """What the tap logged as an error."""
+        """Return the errors that the tap logged."""
         return re.findall(r"\| ERROR +\| \S+ +\| (.*)", self.tap_log)
 
     def succeeded(self) -> Run:
-        """This run, if all went well; else AssertionError with the end of the logs."""
+        """Return this run if it succeeded; otherwise AssertionError shows the end of the logs."""
         tap, target = self.tap_log[-3000:], self.target_log[-3000:]
         assert (self.tap_exit, self.target_exit) == (0, 0), f"{tap}\n---\n{target}"
         assert not self.errors, self.errors
@@ -124,7 +126,7 @@ class Run:
 
 
 class Pipe:
-    """Runs of the tap into one database; each goes on from the state that the last one's target printed."""
+    """Runs of the tap into one database; each continues from the last state that the target emitted."""
 
     def __init__(self, target: Path, folder: Path, database: str, api: Mapping[str, Any]) -> None:
         self.state: dict[str, Any] | None = None
@@ -133,18 +135,18 @@ class Pipe:
         self.loader = loader_config() | connection_settings(database)
         """The target's settings."""
         self.variables: dict[str, str] = {}
-        """More variables of the target's environment."""
+        """Additional environment variables of the target."""
         self.rows_per_page: int | None = None
-        """How many rows the tap asks for, where that is not the most; its runs are in haste then."""
+        """The page size, if it is not the largest; sleeps are shortened then."""
         self.everything = False
-        """Whether all streams that are off by default are loaded too."""
+        """Whether all streams that are off by default are loaded as well."""
         self.also: tuple[str, ...] = ()
-        """Those of them that are."""
+        """The streams off by default that are loaded."""
         self._target = target
         self._folder = folder
 
     def run(self, *, break_after: Break | None = None, in_haste: bool = False) -> Run:
-        """Run once, to the end or to a kill -9."""
+        """Run once, to the end or until the kill -9."""
         logs = self._folder / "tap.log", self._folder / "target.log"
         with (
             logs[0].open("wb") as tap_log,
@@ -180,7 +182,7 @@ class Pipe:
         return run
 
     def twin(self) -> Pipe:
-        """Another pipe into the same database, with the state that this one has now."""
+        """Return another pipe into the same database, which starts with this one's present state."""
         folder = self._folder / "twin"
         folder.mkdir()
         twin = Pipe(self._target, folder, "", self.api)
@@ -197,7 +199,7 @@ class Pipe:
         return warm.start(self._tap_command(), stdout=PIPE, stderr=log, environment=environment)
 
     def forward(self, tap: Process, target: Process, break_after: Break | None) -> list[bytes]:
-        """Hand on the tap's lines until it, or the target, is at its end."""
+        """Pass on the tap's lines until the tap or the target ends."""
         assert tap.stdout
         assert target.stdin
         lines, stream, pages = [], b"", 0

@@ -1,4 +1,4 @@
-"""The target and dbt as Meltano starts them, with messages of a test's own."""
+"""Starts target and dbt as Meltano does, with messages that a test chooses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ COLUMNS = {
 }
 
 SECRET = "Maria Secreta"
-"""A name in a row, which no log may show."""
+"""A name in a row that no log may show."""
 
 PATIENCE = 300
-"""Seconds that a busy machine may take for anything here."""
+"""The longest time in seconds that any step here may take on a busy machine."""
 
 
 def schema(columns: Mapping[str, Any] = COLUMNS, stream: str = "people") -> str:
@@ -46,28 +46,28 @@ def record(stream: str = "people", **row: Any) -> str:
 
 @dataclass
 class Program:
-    """A program that is running, and all that it writes."""
+    """A running program and its output."""
 
     process: Process
     log: Path
 
     @property
     def output(self) -> str:
-        """What it has written so far."""
+        """Return the output so far."""
         return self.log.read_text()
 
     def wait_for(self, words: str) -> None:
-        """Wait until it has written these words."""
+        """Wait until the output contains these words."""
         wait_until(lambda: words in self.output or self.process.poll() is not None, lambda: self.output)
         assert words in self.output, self.output
 
     def end(self) -> int:
-        """Wait for its end; return the exit code."""
+        """Wait until the program ends, and return its exit code."""
         return self.process.wait(timeout=PATIENCE)
 
 
 def wait_until(condition: Callable[[], object], explanation: Callable[[], str] = str) -> None:
-    """Wait until something is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, explanation()
@@ -75,12 +75,12 @@ def wait_until(condition: Callable[[], object], explanation: Callable[[], str] =
 
 
 class Plugins:
-    """Starts the target and dbt on one database.
+    """Starts target and dbt on one database.
 
     Args:
         target: the program of the target.
         dbt: the program of dbt.
-        folder: where configuration and logs go.
+        folder: the folder for configuration and logs.
         database: URL of the database.
     """
 
@@ -89,15 +89,15 @@ class Plugins:
         self._dbt = dbt
         self.folder = folder
         self.connection = connection_settings(database)
-        """Settings of the target that say where to connect to, and how."""
+        """The target's connection settings."""
         self.project = ROOT / "transform"
         """The folder of the dbt project."""
         self.dbt_command_prefix: list[str] = []
-        """What starts dbt, if not this process."""
+        """The command before dbt's own, if dbt is not started by this process directly."""
         self._started = 0
 
     def load(self, *messages: str, **variables: str) -> Program:
-        """Start the target on some messages."""
+        """Start the target with some messages as input."""
         settings = {**loader_config(), **self.connection}
         config = self.folder / "target.json"
         config.write_text(json.dumps(settings))

@@ -1,4 +1,4 @@
-"""A copy of the project, in which Meltano runs for real."""
+"""A copy of the project in which the real Meltano runs."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ MELTANO = Path(sys.executable).with_name("meltano")
 
 @dataclass
 class Project:
-    """A copy of the project with the plugins of the original, and runs, state and settings of its own."""
+    """A copy of the project with the original's plugins, and with its own runs, state and settings."""
 
     folder: Path
     blocks: tuple[str, ...] = ("tap-pipedrive", "target-postgres")
 
     def start(self, sandbox: Sandbox, database: str, *options: str, **settings: str) -> subprocess.Popen[str]:
-        """`meltano run`, with settings as in .env; its output has everything that the plugins log."""
+        """Start `meltano run` with settings as in .env; its output includes everything that the plugins log."""
         own = {
             "MELTANO_PROJECT_ROOT": str(self.folder),
             "MELTANO_CLI_LOG_LEVEL": "debug",
@@ -45,7 +45,7 @@ class Project:
         )
 
     def run(self, sandbox: Sandbox, database: str, **settings: str) -> str:
-        """Run to a good end; return the output."""
+        """Run Meltano, check that it succeeds, and return the output."""
         with self.start(sandbox, database, **settings) as meltano:
             output, _ = meltano.communicate()
         assert meltano.returncode == 0, output[-3000:]

@@ -1,4 +1,4 @@
-"""The raw schema as it is in the warehouse, and how it differs from what is expected."""
+"""Reads the raw schema of a warehouse, and describes how it differs from what is expected."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ LOADER_COLUMNS = {
     "_sdc_sync_started_at": "bigint",
     "_sdc_table_version": "bigint",
 }
-"""What target-postgres adds to every table."""
+"""Columns that target-postgres adds to every table."""
 
 
 def table_names(database: str) -> list[str]:
-    """Tables of the raw schema, by name."""
+    """Return the names of the tables in the raw schema."""
     query = "select table_name from information_schema.tables where table_schema = %s order by 1"
     with psycopg.connect(database) as connection:
         return [name for (name,) in connection.execute(query, [SCHEMA])]
 
 
 def read(database: str) -> dict[str, Table]:
-    """All tables: numbers as text, JSON as canonical text; of those in which the tap speaks, no rows."""
+    """Return all tables, with numbers as text and JSON as canonical text; tables about the tap's runs have no
+    rows.
+    """
     with psycopg.connect(database, row_factory=dict_row) as connection:
         connection.adapters.register_loader("numeric", TextLoader)
         connection.adapters.register_loader("jsonb", TextLoader)
@@ -66,8 +68,9 @@ def _read(connection: psycopg.Connection[dict[str, Any]], name: str) -> Table:
 
 
 def contents(database: str) -> dict[str, tuple[dict[str, str], dict[Key, Row]]]:
-    """Columns and rows of each table, to compare two databases; instead of what the loader adds to a row,
-    `is_marked` says whether it is marked as deleted."""
+    """Return columns and rows of each table, for comparing two databases; `is_marked` says whether a row is
+    marked as deleted, and replaces the columns that the loader adds.
+    """
     return {
         name: (
             table.columns,
@@ -82,7 +85,7 @@ def contents(database: str) -> dict[str, tuple[dict[str, str], dict[Key, Row]]]:
 
 
 def differences(database: str, expected: Expected) -> list[str]:
-    """Everything in which the raw schema differs from the expectation, in words; the first 20."""
+    """Describe the first 20 differences between the raw schema and the expectation."""
     found = []
     actual = read(database)
     for name in sorted(actual.keys() ^ expected.tables.keys()):

@@ -1,4 +1,4 @@
-"""Wrong settings through the pipe: one clear sentence, an exit code, and a warehouse as it was."""
+"""Invalid settings: one clear sentence, an exit code, and an unchanged warehouse."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from .expected import expected
 from .pipe import Pipe, Run
 from .raw import differences, table_names
 
-NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody serves
+NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, on which no server runs
 
 WRONG_TOKEN = "f" * 40
 
@@ -27,7 +27,7 @@ BAD_DATABASE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def assert_one_sentence(run: Run, words: str) -> None:
-    """The tap says what is wrong, once, without a traceback."""
+    """Check that the tap reports the problem once, without a traceback."""
     assert run.tap_exit == 1
     (sentence,) = run.errors
     assert words in sentence
@@ -35,7 +35,7 @@ def assert_one_sentence(run: Run, words: str) -> None:
 
 
 @pytest.mark.parametrize("case", BAD_API)
-def test_a_tap_that_cannot_begin_writes_nothing(pipe: Pipe, database: str, case: str) -> None:
+def test_a_tap_that_cannot_start_writes_nothing(pipe: Pipe, database: str, case: str) -> None:
     settings, words = BAD_API[case]
     pipe.api |= settings
     run = pipe.run(in_haste=True)
@@ -46,7 +46,7 @@ def test_a_tap_that_cannot_begin_writes_nothing(pipe: Pipe, database: str, case:
 
 
 @pytest.mark.parametrize("case", BAD_DATABASE)
-def test_a_target_that_cannot_begin_says_why(pipe: Pipe, database: str, case: str) -> None:
+def test_a_target_that_cannot_start_reports_why(pipe: Pipe, database: str, case: str) -> None:
     settings, words = BAD_DATABASE[case]
     pipe.loader |= settings
     run = pipe.run()
@@ -57,7 +57,7 @@ def test_a_target_that_cannot_begin_says_why(pipe: Pipe, database: str, case: st
     assert pipe.state is None
 
 
-def test_a_loaded_warehouse_and_its_state_stay_as_they_are(
+def test_a_failed_run_leaves_the_loaded_warehouse_and_its_state_unchanged(
     pipe_from: Callable[[Sandbox], Pipe], sandbox: Sandbox, database: str
 ) -> None:
     pipe, before = pipe_from(sandbox), expected(sandbox)

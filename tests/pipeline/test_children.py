@@ -1,4 +1,4 @@
-"""Line items and changes on the real path: in the tables as in Pipedrive, whatever happened in between."""
+"""Line items and changes through tap and target: the tables equal the account, whatever happened in between."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LIMITED = TOKEN[::-1]
 
 @pytest.fixture
 def two_tokens() -> Iterator[Sandbox]:
-    """An account with a token that sees a third of it."""
+    """An account with a second token that sees a third of it."""
     with Sandbox(deals=60, tokens=[TOKEN], limited_tokens=[LIMITED]) as sandbox:
         yield sandbox
 
 
 def rows(database: str, table: str, *, marked: bool) -> set[Any]:
-    """Keys of the rows that are marked as deleted, or of the others."""
+    """Return keys of the rows that are marked as deleted, or of the others."""
     key = "change_id" if table.endswith("changes") else "id"
     query = SQL("select {} from {} where (_sdc_deleted_at is not null) = %s").format(
         Identifier(key), Identifier("pipedrive", table)
@@ -36,7 +36,7 @@ def rows(database: str, table: str, *, marked: bool) -> set[Any]:
 
 
 def items(sandbox: Sandbox) -> set[int]:
-    """Line items as they are in the account."""
+    """Return the line items of the account."""
     return {row["id"] for row in sandbox.truth("deal_products")}
 
 
@@ -75,14 +75,14 @@ def test_line_items_equal_the_account_whatever_happened_to_its_deals(
     reconcile(pipe).succeeded()
     assert rows(database, "deal_products", marked=False) == items(sandbox)
     assert rows(database, "deal_products", marked=True) == everything - items(sandbox) >= set(removed)
-    assert rows(database, "deal_changes", marked=True) == set(), "what happened has happened"
+    assert rows(database, "deal_changes", marked=True) == set(), "the history of a deal stays"
     assert rows(database, "deal_changes", marked=False) >= changes
 
 
-def test_a_token_that_sees_a_third_marks_no_line_item_and_says_why(
+def test_a_token_that_sees_a_third_marks_no_line_item_and_logs_why(
     two_tokens: Sandbox, pipe_from: PipeFrom, database: str
 ) -> None:
-    """Though no run before it was a reconciling one."""
+    """No earlier run was a reconciling one."""
     pipe = pipe_from(two_tokens)
     pipe.run().succeeded()
     loaded = rows(database, "deal_products", marked=False)

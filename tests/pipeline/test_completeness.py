@@ -1,5 +1,4 @@
-"""What `load_completeness` says, from the tap over the real target to dbt: never "complete" when it is not, always
-when it is."""
+"""What `load_completeness` reports after tap, target and dbt: "complete" if and only if the load is complete."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ ONLY_CHANGES = r"persons\?.*updated_since"
 
 
 class Built(NamedTuple):
-    """What a build with its tests says."""
+    """The result of a build with its tests."""
 
     exit: int
     output: str
@@ -31,12 +30,12 @@ class Built(NamedTuple):
 
 
 class Losing(Pipe):
-    """A target that dies after it has committed some streams, and before it has committed all of another."""
+    """A target that dies after it committed some streams and half of another."""
 
     lost = b""
 
     def forward(self, tap: Process, target: Process, break_after: Break | None) -> list[bytes]:
-        """Hand on all but half of the rows of the lost stream, and no state."""
+        """Pass on all but half of the rows of the lost stream, and no state."""
         if not self.lost:
             return super().forward(tap, target, break_after)
         assert tap.stdout
@@ -61,7 +60,7 @@ def pipe(pipe_from: Callable[[Sandbox], Pipe], sandbox: Sandbox) -> Losing:
 
 @pytest.fixture
 def build(plugins: Plugins, database: str) -> Callable[[], Built]:
-    """Builds what `load_summary` needs, with the tests of it."""
+    """Builds `load_summary` and its parents, with the tests of `load_summary`."""
 
     def run() -> Built:
         program = plugins.dbt(
@@ -82,7 +81,9 @@ def build(plugins: Plugins, database: str) -> Callable[[], Built]:
 
 
 def later(sandbox: Sandbox, **changes: Any) -> None:
-    """An hour passes, with changes maybe; what is merged away stays in the table until a reconciling run."""
+    """Advance the clock by an hour, optionally with changes; merged records stay in the table until a
+    reconciling run.
+    """
     sandbox.post("/sandbox/clock", {"advance_seconds": 3600})
     if changes:
         kinds = [kind for kind in KNOWN_KINDS if kind not in ("delete", "merge")]
@@ -90,7 +91,7 @@ def later(sandbox: Sandbox, **changes: Any) -> None:
 
 
 class Scene(NamedTuple):
-    """One warehouse, as each first load costs some seconds, and each build with its tests ten."""
+    """One warehouse for all tests, because each first load takes some seconds and each build with tests ten."""
 
     pipe: Losing
     build: Callable[[], Built]
@@ -99,12 +100,12 @@ class Scene(NamedTuple):
     database: str
 
     def doubts(self) -> dict[str, Verdict]:
-        """What is said of streams that are not complete."""
+        """Return the report on each stream that is not complete."""
         verdicts = self.judge.verdicts(self.database, self.pipe.loader)
         return {stream: said for stream, said in verdicts.items() if said.verdict != "complete"}
 
     def execute(self, statement: str) -> None:
-        """Change something in the database."""
+        """Run a statement in the database."""
         with psycopg.connect(self.database) as connection:
             connection.execute(statement.encode())
 
@@ -114,7 +115,7 @@ def scene(pipe: Losing, build: Callable[[], Built], judge: Judge, sandbox: Sandb
     return Scene(pipe, build, judge, sandbox, database)
 
 
-def test_complete_is_said_when_and_only_when_it_is_so(scene: Scene) -> None:
+def test_complete_is_reported_if_and_only_if_the_load_is_complete(scene: Scene) -> None:
     first = a_first_load(scene)
     a_target_that_dies_within_the_deals_that_changed(scene, first)
     a_list_that_leaves_new_rows_out(scene)
@@ -142,8 +143,9 @@ def a_first_load(scene: Scene) -> datetime:
 
 
 def a_target_that_dies_within_the_deals_that_changed(scene: Scene, first: datetime) -> None:
-    """It has committed the statement. A run before is killed, and leaves none; in the first one, the clock of the
-    tap's machine was an hour ahead."""
+    """The target has committed the statement. An earlier run is killed and leaves no statement; during the
+    first run, the clock of the tap's machine was an hour fast.
+    """
     before = expected(scene.sandbox)
     for table in table_names(scene.database):
         scene.execute(
@@ -172,7 +174,7 @@ def a_target_that_dies_within_the_deals_that_changed(scene: Scene, first: dateti
 
 
 def a_list_that_leaves_new_rows_out(scene: Scene) -> None:
-    """The newest record gives it away, though the status is good."""
+    """The newest record reveals the gap, although the status is 200."""
     later(scene.sandbox)
     made = scene.sandbox.post("/sandbox/records/persons", {"name": "Nova"})["id"]
     scene.sandbox.post("/sandbox/clock", {"advance_seconds": 60})
@@ -185,7 +187,9 @@ def a_list_that_leaves_new_rows_out(scene: Scene) -> None:
 
 
 def counters_that_disagree(scene: Scene) -> None:
-    """While no deal changes. The person has come meanwhile: the bookmark stays before a page without rows."""
+    """The counters disagree while no deal changes. The person was added meanwhile, and the bookmark does not
+    pass a page without rows.
+    """
     lie = {"kind": "patch", "path": "deals/summary", "json": {"data": {"total_count": 7}}}
     scene.sandbox.post("/sandbox/faults", lie)
     later(scene.sandbox)
@@ -197,7 +201,7 @@ def counters_that_disagree(scene: Scene) -> None:
 
 
 def a_token_that_may_see_fewer_deals(scene: Scene) -> None:
-    """The table has what the token saw before."""
+    """The table has the rows that the token saw before."""
     open_deals = [
         row["id"]
         for row in scene.sandbox.truth("deals")
@@ -215,7 +219,7 @@ def a_token_that_may_see_fewer_deals(scene: Scene) -> None:
 
 
 def line_items_that_a_list_leaves_out(scene: Scene) -> None:
-    """The deal counts them."""
+    """The deal counts its line items."""
     later(scene.sandbox)
     deal = next(row["id"] for row in scene.sandbox.truth("deals") if row["status"] == "open")
     product = scene.sandbox.truth("products")[0]["id"]
@@ -231,7 +235,7 @@ def line_items_that_a_list_leaves_out(scene: Scene) -> None:
 
 
 def a_record_without_a_key(scene: Scene) -> None:
-    """It is remembered until everything has been read once more."""
+    """The record is reported until a complete reading."""
     later(scene.sandbox)
     nameless = {"kind": "patch", "path": "v1/notes", "json": {"data": [{"content": "?"}]}}
     scene.sandbox.post("/sandbox/faults", nameless)
@@ -253,7 +257,9 @@ def a_reading_from_beginning_to_end(scene: Scene) -> None:
 
 
 def two_runs_at_once(scene: Scene) -> None:
-    """Both begin with the same state; the database lets one of them insert a row. The next run has no doubts."""
+    """Both runs begin with the same state, and the database lets one of them insert a row. The next run is
+    complete.
+    """
     later(scene.sandbox, share=0.2, seed=7)
     changed = {row["id"]: row["update_time"] for row in scene.sandbox.truth("deals")}
     with ThreadPoolExecutor(2) as pool:
@@ -271,7 +277,9 @@ def two_runs_at_once(scene: Scene) -> None:
 
 
 def a_token_that_loses_its_rights_and_a_budget_that_ends(scene: Scene) -> None:
-    """What is read is loaded and built; what had rows is missing, what comes last is unfinished."""
+    """Streams that were read are loaded and built; a stream that had rows is missing, and the last one
+    unfinished.
+    """
     later(scene.sandbox, share=0.2, seed=5, entities=["deals", "organizations"])
     scene.sandbox.post("/sandbox/faults", {"kind": "status", "status": 402, "path": "/api/v2/persons"})
     scene.pipe.api["token_budget"] = 270
@@ -288,7 +296,7 @@ def a_token_that_loses_its_rights_and_a_budget_that_ends(scene: Scene) -> None:
 
 
 def test_values_that_differ_are_found_in_the_sample(scene: Scene) -> None:
-    """Whatever list has its turn; what the table has in a newer version is no difference."""
+    """This holds whichever list is sampled; a newer version in the table is no difference."""
     scene.pipe.run().succeeded()
     names = {"deals": "title", "activities": "subject"}
     with psycopg.connect(scene.database) as connection:

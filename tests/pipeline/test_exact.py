@@ -1,4 +1,4 @@
-"""The target's COPY, as meltano.yml sets it up: to the last digit and character what INSERT would write."""
+"""The target's COPY, as meltano.yml configures it, writes exactly what INSERT would write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from psycopg.types.string import TextLoader
 from .pipe import connection_settings, connection_variables, loader_config
 
 INSERT = {"sqlalchemy_url": None, "dialect+driver": "postgresql+psycopg", "use_copy": False}
-"""The slow way, which takes no part of ours."""
+"""The stock way to insert, which uses no code of this project."""
 
 SCHEMA = {
     "id": {"type": "integer"},
@@ -40,7 +40,7 @@ TEXTS = [
     "", " ", "null", "NULL", r"\N", r"\.", "\\", "a\tb", "a\nb\r\n", "\x01\x08\x0b\x7f", '"', "'", "{}",
     "é 🎉 \u2028", "a,b;c|d",
 ]  # fmt: skip
-MOMENTS = [  # in UTC, as the tap sends them: COPY would overlook another offset
+MOMENTS = [  # times are in UTC, as the tap sends them: COPY would ignore another offset
     "2026-11-22T01:02:03Z",
     "2026-11-22T01:02:03.456789Z",
     "0001-01-01T00:00:00Z",
@@ -52,7 +52,7 @@ DOCUMENTS: list[Any] = [
 
 
 def rows() -> list[dict[str, Any]]:
-    """Each odd value in a row of its own, and a row of nulls."""
+    """Return each odd value in its own row, and a row of nulls."""
     odd: list[dict[str, Any]] = [
         *({"number": Decimal(number)} for number in NUMBERS),
         *({"text": text} for text in TEXTS),
@@ -66,7 +66,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def line(**message: Any) -> str:
-    """A Singer message with exact numbers."""
+    """Return a Singer message with exact numbers."""
     numbers: list[str] = []
 
     def stand_in(number: Any) -> str:
@@ -95,7 +95,7 @@ def load(target: Path, folder: Path, database: str, messages: Sequence[str], **s
         input="".join(messages),
         env=os.environ
         | connection_variables(connection)
-        | {"PGTZ": "UTC"},  # the stock driver needs the last
+        | {"PGTZ": "UTC"},  # the stock driver needs the last setting
         text=True,
         check=True,
         capture_output=True,
@@ -111,14 +111,14 @@ def table(database: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def far_west(database: str) -> str:
-    """The URL of a database whose clock shows another time than UTC."""
+    """The URL of a database with another time zone than UTC."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"alter database {connection.info.dbname} set timezone to 'America/Sao_Paulo'")
     return database
 
 
 @pytest.mark.parametrize("settings", [{}, INSERT], ids=["COPY", "INSERT"])
-def test_odd_values_arrive_as_they_are(
+def test_odd_values_are_loaded_unchanged(
     target: Path, tmp_path: Path, far_west: str, settings: dict[str, Any]
 ) -> None:
     sent = rows()
@@ -132,11 +132,12 @@ def test_odd_values_arrive_as_they_are(
         moment = row["moment"] and datetime.fromisoformat(row["moment"]).astimezone(UTC).replace(tzinfo=None)
         assert stored["moment"] == moment
         for column in ("list", "object"):
-            assert json.loads(stored[column], parse_float=Decimal) == row[column]  # no value is a JSON null
+            # a missing value is a JSON null
+            assert json.loads(stored[column], parse_float=Decimal) == row[column]
         assert stored["_sdc_table_version"] == 2
 
 
-def test_what_is_marked_as_deleted_and_when(target: Path, tmp_path: Path, far_west: str) -> None:
+def test_rows_are_marked_as_deleted_with_the_right_time(target: Path, tmp_path: Path, far_west: str) -> None:
     load(target, tmp_path, far_west, [HEAD, *records(rows(), 1)])
     activate = line(type="ACTIVATE_VERSION", stream="odd", version=2)
     load(target, tmp_path, far_west, [HEAD, *records(rows()[:5], 2), activate])

@@ -1,4 +1,4 @@
-"""A bad day at the other end: troubles in passing are repaired, lasting ones end in one sentence."""
+"""Faults of the server: temporary ones leave no trace, and lasting ones end in one sentence."""
 
 import random
 from typing import Any
@@ -22,8 +22,8 @@ PASSING: tuple[dict[str, Any], ...] = (
 )
 
 
-def test_troubles_in_passing_leave_no_trace(pipe: Pipe, sandbox: Sandbox, database: str) -> None:
-    """Every other request of the run meets one, in random order; in turn, lest one request meets five."""
+def test_temporary_faults_leave_no_trace(pipe: Pipe, sandbox: Sandbox, database: str) -> None:
+    """Every other request fails in one of the ways; they take turns, so that no request fails five times."""
     pipe.api["concurrency"] = 1
     numbers = random.Random(1).sample(range(1, 4 * len(PASSING), 2), 2 * len(PASSING))
     for i, trouble in enumerate(PASSING):
@@ -34,7 +34,7 @@ def test_troubles_in_passing_leave_no_trace(pipe: Pipe, sandbox: Sandbox, databa
     assert differences(database, expected(sandbox)) == []
 
 
-def test_the_next_good_run_repairs_what_lasting_troubles_left(
+def test_the_next_good_run_repairs_what_lasting_faults_left(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     for path, trouble in (
@@ -47,16 +47,15 @@ def test_the_next_good_run_repairs_what_lasting_troubles_left(
         assert run.tap_exit == 1
         assert run.target_exit == 0
         (sentence,) = run.errors
-        assert (
-            " failed 5 times, at last with " in sentence
-        )  # in haste, another may meet the open breaker first
+        # because sleeps are shortened, another request may find the breaker open first
+        assert " failed 5 times, at last with " in sentence
         assert f"GET {path}: " in run.tap_log
         assert "Traceback" not in run.tap_log
     pipe.run().succeeded()
     assert differences(database, expected(sandbox)) == []
 
 
-def test_the_days_tokens_are_used_up_and_tomorrow_the_rest_comes(
+def test_a_load_stopped_by_the_daily_limit_is_completed_the_next_day(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     sandbox.post("/sandbox/faults", {"kind": "daily429", "path": "/api/v2/(deals|activities)|/api/v1/"})

@@ -1,4 +1,4 @@
-"""The job `sync-groups` loads what one extractor loads; an account that one has loaded goes on in groups."""
+"""The job `sync-groups` loads the same tables as a single extractor, and can continue its warehouse."""
 
 import os
 import subprocess
@@ -28,36 +28,40 @@ GROUPS = tuple(
     for word in task.split()
     if not word.startswith("dbt-")
 )
-"""Extractors and loaders of the job."""
+"""The extractors and loaders of the job."""
 
 pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture
 def name(database: str) -> str:
-    """Name of the test's database."""
+    """The name of the test's database."""
     with psycopg.connect(database) as connection:
         return connection.info.dbname
 
 
 def in_groups(tables: Expected) -> Expected:
-    """Leave out the one column that groups do not fill: a field does not know the columns of other extractors."""
+    """Remove the one column that groups leave empty: the field list does not know the columns of other
+    extractors.
+    """
     for row in tables.tables["fields"].rows.values():
         row.pop("column_name", None)
     return tables
 
 
-def test_groups_load_an_empty_warehouse(
+def test_groups_fill_an_empty_warehouse_as_a_single_run_does(
     new_project: Callable[[], Project], sandbox: Sandbox, database: str
 ) -> None:
     replace(new_project(), blocks=GROUPS).run(sandbox, database)
     assert differences(database, in_groups(expected(sandbox))) == []
 
 
-def test_groups_go_on_where_a_single_run_has_stopped(
+def test_groups_continue_a_warehouse_that_a_single_run_loaded(
     new_project: Callable[[], Project], sandbox: Sandbox, database: str, name: str, warehouse: Warehouse
 ) -> None:
-    """Fields are renamed, rows change and vanish; then groups and, in a copy, the single extractor read it all."""
+    """Fields are renamed, and rows change and vanish; then the groups read one copy and the single extractor
+    another.
+    """
     project, before = new_project(), expected(sandbox)
     project.run(sandbox, database)
     copy = f"{name}_single"
@@ -85,7 +89,7 @@ def test_groups_go_on_where_a_single_run_has_stopped(
 
 
 def copy_state(project: Project, extractor: str) -> None:
-    """Give an extractor of a group the bookmarks and column names of the single one, as the runbook says."""
+    """Copy bookmarks and column names of the single extractor to that of a group, as the runbook says."""
     states = (f"dev:{each}-to-target-postgres" for each in ("tap-pipedrive", extractor))
     subprocess.run(
         [MELTANO, "state", "copy", "--force", *states],
@@ -96,7 +100,9 @@ def copy_state(project: Project, extractor: str) -> None:
 
 
 def comparable(database: str) -> dict[str, tuple[dict[str, str], dict[object, dict[str, object]]]]:
-    """Columns and rows of each table; of what the loader adds only whether a row is marked as deleted."""
+    """Return columns and rows of each table; of the loader's columns, only whether a row is marked as
+    deleted.
+    """
     return {name: (table.columns, dict(rows_of(name, table))) for name, table in read(database).items()}
 
 

@@ -1,4 +1,4 @@
-"""Changes of deals on the real path: every one of them, once, whenever runs die."""
+"""Changes of deals through tap and target: each of them once, whenever runs die."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Change = tuple[Any, ...]
 
 
 def changes(database: str) -> list[Change]:
-    """What the table holds, deal by deal, oldest first."""
+    """Return the table's changes by deal, oldest first."""
     query = """
         select deal_id, field_key, old_value, new_value, actor_user_id, time
         from pipedrive.deal_changes where _sdc_deleted_at is null order by deal_id, sequence
@@ -24,7 +24,7 @@ def changes(database: str) -> list[Change]:
 
 
 def truth(sandbox: Sandbox, *, stages_only: bool) -> list[Change]:
-    """The same from the account; an empty text is no text."""
+    """Return the account's changes by deal; an empty text is null."""
     keys = ("deal_id", "field_key", "old_value", "new_value", "actor_user_id", "time")
     found = [
         tuple(None if row[key] == "" else row[key] for key in keys)
@@ -35,7 +35,7 @@ def truth(sandbox: Sandbox, *, stages_only: bool) -> list[Change]:
 
 
 def open_deal(sandbox: Sandbox) -> dict[str, Any]:
-    """A deal that may be moved."""
+    """Return a deal that can be moved."""
     return next(row for row in sandbox.truth("deals") if row["status"] == "open" and not row["is_archived"])
 
 
@@ -64,7 +64,7 @@ def test_history_equals_the_account_after_kills_and_changes(
     sandbox.post("/sandbox/clock", {"advance_seconds": 3600})
     move_about(sandbox, 5)
     run = pipe.run().succeeded()
-    assert 0 < run.records["deal_changes"] < 60, "one deal, not all of them"
+    assert 0 < run.records["deal_changes"] < 60, "only the deal that changed is read"
     everything = truth(sandbox, stages_only=False)
     assert changes(database) == everything
 

@@ -1,4 +1,4 @@
-"""HubSpot: `meltano run` with the project's own meltano.yml, on the sandbox; then the marts that come of it."""
+"""HubSpot: `meltano run` with the project's meltano.yml on the sandbox, and the marts built from it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ MELTANO = Path(sys.executable).with_name("meltano")
 OBJECTS = ("companies", "contacts", "deals")
 
 NO_NUMBERS = {"amount": "N/A", "amount_in_home_currency": "N/A", "closedate": "soon"}
-"""What people write into properties of numbers and times."""
+"""Invalid texts in properties of numbers and times."""
 
 Row = dict[str, Any]
 
 
 class Loaded(NamedTuple):
-    """A database that the tap and the target have filled, and what ran."""
+    """A database that tap and target have filled, with the requests of the run."""
 
     sandbox: HubspotSandbox
     database: str
     folder: Path
 
     def run(self) -> str:
-        """`meltano run`, to a good end; return the output."""
+        """Run Meltano, check that it succeeds, and return the output."""
         own = {
             "MELTANO_PROJECT_ROOT": str(self.folder),
             "TAP_HUBSPOT_DEMO_API_URL": self.sandbox.url,
@@ -67,19 +67,19 @@ class Loaded(NamedTuple):
         return run.stdout + run.stderr
 
     def query(self, statement: str) -> list[Row]:
-        """All rows of a statement."""
+        """Return all rows of a query."""
         with psycopg.connect(self.database, row_factory=dict_row) as connection:
             return connection.execute(statement.encode()).fetchall()
 
     def raw(self, table: str) -> dict[str, Row]:
-        """A raw table by id, without what the target adds."""
+        """Return a raw table by id, without the columns that the target adds."""
         return {
             row["id"]: {name: value for name, value in row.items() if not name.startswith("_sdc_")}
             for row in self.query(f"select * from hubspot.{table}")
         }
 
     def written_since(self, moment: datetime, table: str) -> set[str]:
-        """Ids of the rows that were written since then."""
+        """Return the ids of rows written since a moment."""
         since = moment.replace(tzinfo=None)
         return {
             row["id"]
@@ -91,7 +91,9 @@ class Loaded(NamedTuple):
 def loaded(
     installed: Callable[[str, str], Path], warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loaded]:
-    """After a first run, with several pages of everything, and more properties than a table may have columns."""
+    """The result of a first run, with several pages of each list and more properties than a table can have
+    columns.
+    """
     installed("extractor", "tap-hubspot")
     installed("loader", "target-postgres")
     folder = tmp_path_factory.mktemp("project")
@@ -108,14 +110,14 @@ def loaded(
 
 @cache
 def select() -> tuple[str, ...]:
-    """What meltano.yml selects."""
+    """Return the selection in meltano.yml."""
     taps = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
     (patterns,) = (tap["select"] for tap in taps if tap["name"] == "tap-hubspot")
     return tuple(patterns)
 
 
 def expected(sandbox: HubspotSandbox, kind: str, record: Record) -> Row:
-    """The row that a record has to be."""
+    """Return the expected row of a record."""
     portal = sandbox.portal
     names = list(portal.types[kind])
     if kind != "contacts":
@@ -141,7 +143,7 @@ def as_moment(text: str | None) -> datetime:
 
 
 @pytest.mark.parametrize("table", OBJECTS)
-def test_every_column_of_every_row_is_there(loaded: Loaded, table: str) -> None:
+def test_every_column_of_every_row_is_loaded(loaded: Loaded, table: str) -> None:
     wanted = {
         str(each.id): expected(loaded.sandbox, table, each) for each in loaded.sandbox.portal.listed(table)
     }
@@ -149,7 +151,7 @@ def test_every_column_of_every_row_is_there(loaded: Loaded, table: str) -> None:
     assert loaded.raw(table) == wanted
 
 
-def test_pipelines_and_owners_are_there(loaded: Loaded) -> None:
+def test_pipelines_and_owners_are_loaded(loaded: Loaded) -> None:
     pipelines = {each["id"]: each for each in loaded.sandbox.get("/crm/v3/pipelines/deals")["results"]}
     rows = loaded.raw("deal_pipelines")
     assert rows.keys() == pipelines.keys()
@@ -162,15 +164,15 @@ def owner_names() -> dict[str, str]:
     return {each.id: f"{each.first_name} {each.last_name}" for each in OWNERS}
 
 
-def test_lists_were_read_page_by_page_and_nothing_was_refused(loaded: Loaded) -> None:
+def test_lists_are_read_page_by_page_and_no_request_is_refused(loaded: Loaded) -> None:
     lists = [seen for seen in loaded.sandbox.requests("/crm/v3/objects/deals") if seen.method == "GET"]
     assert len([seen for seen in lists if seen.query["archived"] == "false"]) == 3
     assert {seen.status for seen in loaded.sandbox.requests()} <= {200, 207}
     assert max(seen.target_length for seen in loaded.sandbox.requests()) < 2000
 
 
-def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
-    """Runs before the marts are built, which have to see it all."""
+def test_the_second_run_writes_the_changes(loaded: Loaded) -> None:
+    """This test runs before the marts are built, because they have to include the changes."""
     portal = loaded.sandbox.portal
     newest = {
         kind: str(max(portal.listed(kind), key=lambda each, by=MODIFIED_BY[kind]: each.values[by]).id)  # type: ignore[misc]
@@ -181,7 +183,7 @@ def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
     with_deals = [each for each in portal.listed("companies") if len(each.associated.get("deals", ())) > 1]
     *_, closed, one, other = with_deals
     untied = {str(id_) for id_ in closed.associated["deals"]}
-    with portal.clock.held(portal.clock.now() + timedelta(minutes=10)):  # behind the look-back
+    with portal.clock.held(portal.clock.now() + timedelta(minutes=10)):  # beyond the lookback
         portal.update("companies", company, {"name": "Dra. Só Núñez"})
         portal.update("contacts", contact, {"email": ""})
         portal.update("deals", deal, {"dealstage": "1047102", "pipeline": "75312468", **NO_NUMBERS})
@@ -194,8 +196,8 @@ def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
     loaded.run()
 
     definitions = loaded.sandbox.requests("/crm/v3/properties/")
-    assert len(definitions) == 2 * len(OBJECTS), "each run has asked once: new properties can be selected"
-    # a run begins at the latest change that the one before has seen
+    assert len(definitions) == 2 * len(OBJECTS), "each run asks once, because new properties can be selected"
+    # a run begins at the latest change that the run before has read
     companies = {str(each.id) for each in (company, kept, closed)}
     assert loaded.written_since(before, "companies") == companies | {newest["companies"]}
     assert loaded.written_since(before, "contacts") == {str(contact.id), newest["contacts"]}
@@ -203,7 +205,7 @@ def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
     assert loaded.written_since(before, "deals") == changed | {newest["deals"]}
     deals = loaded.raw("deals")
     assert deals.pop(str(gone.id))["archived"]
-    # the deals of companies that are gone were not changed, and name what was there before
+    # deals of deleted companies were not changed, and still name these companies
     behind = untied | {str(id_) for id_ in kept.associated["deals"]}
     wanted = {str(each.id): expected(loaded.sandbox, "deals", each) for each in portal.listed("deals")}
     assert {id_: row for id_, row in deals.items() if id_ not in behind} == {
@@ -216,7 +218,7 @@ def test_the_second_run_writes_what_changed(loaded: Loaded) -> None:
 def modelled(
     loaded: Loaded, installed: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Loaded:
-    """After a build of HubSpot's marts, with their tests."""
+    """The database after a build of HubSpot's marts with their tests."""
     dbt = installed("utility", "dbt-postgres") / "dbt"
     target = connection_settings(loaded.database)
     transform, made = str(ROOT / "transform"), tmp_path_factory.mktemp("dbt")
@@ -235,7 +237,7 @@ def modelled(
 
 
 def companies_of_deals(sandbox: HubspotSandbox) -> dict[str, str]:
-    """Each deal's company: the one it is associated with, else the only one of its domain."""
+    """Return each deal's company: the associated one, or else the only one with its domain."""
     by_domain = defaultdict(list)
     for company in sandbox.truth("companies"):
         by_domain[company["properties"]["domain"]].append(company["id"])
@@ -249,13 +251,13 @@ def companies_of_deals(sandbox: HubspotSandbox) -> dict[str, str]:
     return found
 
 
-def test_mart_companies_is_what_the_deals_add_up_to(modelled: Loaded) -> None:
+def test_mart_companies_equals_the_sums_of_its_deals(modelled: Loaded) -> None:
     rows = modelled.query("select * from marts.mart_companies")
     assert {row["company_id"]: row for row in rows} == mart_companies(modelled.sandbox)
 
 
 def mart_companies(sandbox: HubspotSandbox) -> dict[str, Row]:
-    """The mart, from what HubSpot says."""
+    """Return the expected mart from the sandbox's data."""
     won = {stage.id for pipeline in PIPELINES for stage in pipeline.stages if stage.is_won}
     companies, owned = companies_of_deals(sandbox), defaultdict(list)
     for deal in sandbox.truth("deals"):

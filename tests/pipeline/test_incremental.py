@@ -1,4 +1,4 @@
-"""The second run asks for what changed, moves nothing else, and the tables equal the truth again."""
+"""The second run reads only changes, writes nothing else, and the tables equal the account again."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -22,17 +22,19 @@ V2_LISTINGS = (
 V1_LISTINGS = ("/api/v1/leads", "/api/v1/notes")
 
 KNOWN_KINDS = ("update", "move", "close", "create", "archive", "delete", "merge", "resize")
-"""All changes but renamed options, of which rows tell nothing; test_living_account.py has those."""
+"""All changes but renamed options, which change no row; test_living_account.py tests those."""
 
 
 def clock_moved_on(sandbox: Sandbox) -> datetime:
-    """An hour later by Pipedrive's clock: what changes from now on is apart from what was there before."""
+    """Advance Pipedrive's clock by an hour, which separates later changes from earlier ones."""
     now = moment(sandbox.post("/sandbox/clock", {"advance_seconds": 3600})["now"])
     assert now
     return now
 
 
-def test_one_percent_changed(pipe_from: Callable[[Sandbox], Pipe], database: str) -> None:
+def test_an_incremental_run_after_one_percent_of_changes_equals_the_account(
+    pipe_from: Callable[[Sandbox], Pipe], database: str
+) -> None:
     with Sandbox(deals=1000, tokens=[TOKEN]) as sandbox:
         pipe, before = pipe_from(sandbox), expected(sandbox)
         clock_moved_on(sandbox)
@@ -70,7 +72,7 @@ def test_one_percent_changed(pipe_from: Callable[[Sandbox], Pipe], database: str
 
 
 def before_an_hour_ago(asked: str, since: datetime) -> bool:
-    """Whether the bookmark is of the first run, give or take the look-back and the seconds it took."""
+    """Return whether the bookmark is that of the first run, allowing for the lookback and the run's duration."""
     moved = since - (moment(asked) or since)
     return 3600 <= moved.total_seconds() <= 3600 + 60 + 120
 
@@ -78,7 +80,7 @@ def before_an_hour_ago(asked: str, since: datetime) -> bool:
 def assert_only_a_reconcile_could_tell(
     before: Expected, now: Expected, since: datetime, changes: list[dict[str, str]]
 ) -> None:
-    """What an incremental run cannot know: rows that no list shows any more, and silent changes."""
+    """Check what an incremental run cannot see: rows that no list contains any more, and silent changes."""
     loaded = after_run(before, now, since)
     gone = {
         (change["entity"], change["id"])
@@ -86,7 +88,7 @@ def assert_only_a_reconcile_could_tell(
         if (change["kind"] == "merge" and change["into"] is not None)
         or (change["kind"] == "delete" and change["entity"] not in ("deals", "deal_products"))
     }
-    gone &= {  # what came and went between the two runs was never seen
+    gone &= {  # records added and removed between the two runs were never seen
         (table, key[0]) for table in INCREMENTAL for key in before[table].rows
     }
     stale = {
@@ -100,6 +102,5 @@ def assert_only_a_reconcile_could_tell(
         for column, value in row.items()
         if loaded[table].rows[key][column] != value
     }
-    assert silent <= {
-        ("activities", "participants")
-    }  # a merge of persons rewrites them without a new update_time
+    # a merge of persons changes them without a new update_time
+    assert silent <= {("activities", "participants")}

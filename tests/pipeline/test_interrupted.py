@@ -1,4 +1,4 @@
-"""kill -9 in the middle of the first load: the next run goes on there, and nothing is missing or twice."""
+"""kill -9 during the first load: the next run continues there, and no row is missing or duplicated."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ PipeFrom = Callable[[Sandbox], Pipe]
 
 @pytest.fixture(scope="module")
 def steady() -> Iterator[tuple[Sandbox, Expected]]:
-    """An account that nobody changes, with two pages of each big list."""
+    """An account without changes, with two pages of each big list."""
     with crowd(*["2026-01-01T00:00:00Z"] * 520) as sandbox:
         yield sandbox, expected(sandbox)
 
@@ -32,10 +32,10 @@ PLACES = {
 def test_a_killed_tap_is_resumed_page_by_page(
     steady: tuple[Sandbox, Expected], pipe_from: PipeFrom, database: str
 ) -> None:
-    """It dies after the first page of one list, goes on, dies in the next list, and so on, to the end."""
+    """The tap dies after the first page of one list, continues, dies in the next list, and so on."""
     sandbox, tables = steady
     pipe = pipe_from(sandbox)
-    pipe.api |= {"source_checks": "none"}  # which ask for the same lists
+    pipe.api |= {"source_checks": "none"}  # they read the same lists
     read: dict[str, set[int]] = {}
     complete: list[str] = []
     for stream in (*PLACES, None):
@@ -48,7 +48,7 @@ def test_a_killed_tap_is_resumed_page_by_page(
             assert len(run.ids(died_in)) == 20
             assert not run.ids(died_in) & read[died_in], f"{died_in}: pages were read again"
         for done in complete:
-            if done != "deals":  # these are looked through again for their children, which are not complete
+            if done != "deals":  # these are read again for their children, which are incomplete
                 assert all("updated_since" in seen["query"] for seen in requests(sandbox, PLACES[done]))
             assert not run.ids(done), f"{done} was complete"
         if stream:
@@ -61,14 +61,15 @@ def test_a_killed_tap_is_resumed_page_by_page(
 
 
 def requests(sandbox: Sandbox, path: str) -> list[Row]:
-    """The requests for a list."""
+    """Return the requests for a list."""
     return [seen for seen in sandbox.requests() if seen["path"] == path]
 
 
 def assert_it_went_on(sandbox: Sandbox, path: str) -> None:
-    """The first request for the list names the place where the last run stopped; others ask for changes since.
+    """Check that the first request for the list starts where the last run stopped, and the others ask for
+    changes.
 
-    If the tap came to the children of deals before it was killed, it also looked all deals through for them.
+    If the tap had reached the children of deals before it was killed, it also read all deals again for them.
     """
     first, *others = requests(sandbox, path)
     assert "updated_since" not in first["query"]
@@ -76,10 +77,12 @@ def assert_it_went_on(sandbox: Sandbox, path: str) -> None:
     assert path == PLACES["deals"] or all("updated_since" in seen["query"] for seen in others)
 
 
-def test_a_torn_line_and_a_killed_target_lose_nothing(
+def test_an_incomplete_line_and_a_killed_target_lose_nothing(
     steady: tuple[Sandbox, Expected], pipe_from: PipeFrom, database: str
 ) -> None:
-    """Then no state is printed, though batches may be there: they are written again, not twice."""
+    """No state is emitted then, although batches may be committed: they are written again, without
+    duplicates.
+    """
     sandbox, tables = steady
     pipe = pipe_from(sandbox)
     run = pipe.run(break_after=Break("deals", 1, "line"))

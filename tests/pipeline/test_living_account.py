@@ -1,4 +1,6 @@
-"""Between two runs, fields and options are renamed, added, deleted; deals and leads archived, merged, deleted."""
+"""Changes between two runs: fields and options renamed, added, deleted; deals and leads archived, merged,
+deleted.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from .test_incremental import clock_moved_on
 
 @dataclass
 class Lived:
-    """What happened, and what the warehouse says about it."""
+    """The changes, and the warehouse after them."""
 
     before: Expected
     now: Expected
@@ -26,23 +28,23 @@ class Lived:
     tables: dict[str, Table]
     run: Run
     fields: dict[str, str]
-    """Keys of fields, by what happened to them."""
+    """Keys of fields by the change made to them."""
     deals: dict[str, int]
-    """Ids of deals, by what happened to them."""
+    """Ids of deals by the change made to them."""
     leads: dict[str, str]
 
     def deal(self, what: str) -> Row:
-        """The warehouse's row of the deal to which it happened."""
+        """Return the warehouse's row of the deal with this change."""
         return self.tables["deals"].rows[(self.deals[what],)]
 
     def column(self, what: str) -> str:
-        """The column of the field to which it happened."""
+        """Return the column of the field with this change."""
         return (self.before.names["deals"] | self.now.names["deals"])[self.fields[what]]
 
 
 @pytest.fixture(scope="module")
 def lived(target: Path, tmp_path_factory: pytest.TempPathFactory, warehouse: Warehouse) -> Iterator[Lived]:
-    """An account loaded, changed in all these ways, and loaded again."""
+    """An account that was loaded, changed in all these ways, and loaded again."""
     database = warehouse.create_database("lived")
     with Sandbox(deals=60, tokens=[TOKEN]) as sandbox:
         api = {"api_token": sandbox.token, "api_url": sandbox.url}
@@ -62,7 +64,7 @@ def lived(target: Path, tmp_path_factory: pytest.TempPathFactory, warehouse: War
 
 
 class Changes:
-    """Picks fields, deals and leads, and changes them."""
+    """Chooses fields, deals and leads, and changes them."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -71,7 +73,9 @@ class Changes:
         self.leads: dict[str, str] = {}
 
     def change_fields(self) -> None:
-        """Rename one and give another its old name; delete one and make another of its name; rename an option."""
+        """Rename a field and give another its old name, delete one and create another of its name, rename an
+        option.
+        """
         custom = [row for row in self._truth("fields", entity="deal") if row["is_custom_field"]]
         filled = [
             row
@@ -111,7 +115,7 @@ class Changes:
         self.sandbox.patch(f"/sandbox/records/deals/{self.deals['filled']}", {"custom_fields": values})
 
     def change_deals(self) -> None:
-        """Archive, unarchive, merge and delete."""
+        """Archive, unarchive, merge and delete deals."""
         taken = set(self.deals.values())
         deals = [row for row in self._truth("deals", is_deleted=False) if row["id"] not in taken]
         live = [row["id"] for row in deals if not row["is_archived"]]
@@ -123,7 +127,7 @@ class Changes:
         self.sandbox.delete(f"/sandbox/records/deals/{self.deals['deleted']}")
 
     def change_leads(self) -> None:
-        """Archive, unarchive and delete: a deleted lead is gone at once."""
+        """Archive, unarchive and delete leads; a deleted lead vanishes at once."""
         live = [row["id"] for row in self._truth("leads", is_archived=False)]
         archived = [row["id"] for row in self._truth("leads", is_archived=True)]
         self.leads = {"archived": live[0], "deleted": live[1], "unarchived": archived[0]}
@@ -139,7 +143,7 @@ class Changes:
         ]
 
     def _with(self, key: str, value: Any = None) -> list[int]:
-        """Ids of the living deals that have a value, or this one, in a custom field."""
+        """Return ids of live deals that have any value, or this value, in a custom field."""
         return [
             row["id"]
             for row in self._truth("deals", is_deleted=False)
@@ -155,7 +159,7 @@ class Changes:
         return key
 
 
-def test_all_tables_equal_the_truth_as_far_as_a_run_can_know_it(lived: Lived) -> None:
+def test_all_tables_equal_the_account_as_far_as_an_incremental_run_can_see(lived: Lived) -> None:
     assert lived.differences == []
 
 
@@ -167,7 +171,7 @@ def test_a_renamed_field_keeps_its_column(lived: Lived) -> None:
     assert (named["field_name"], named["column_name"]) == ("Nome que ninguém mais reconhece", column)
 
 
-def test_a_new_field_of_an_old_name_gets_a_column_of_its_own(lived: Lived) -> None:
+def test_a_new_field_with_an_old_name_gets_its_own_column(lived: Lived) -> None:
     for what, value in (("namesake", "valor do homônimo"), ("successor", "valor do sucessor")):
         column = lived.column(what)
         assert column not in lived.before["deals"].columns
@@ -189,8 +193,8 @@ def test_a_deleted_field_keeps_its_column_and_old_values(lived: Lived) -> None:
     assert ("deal", lived.fields["deleted"]) in lived.tables["fields"].rows
 
 
-def test_rows_get_the_new_label_of_an_option_when_they_change(lived: Lived) -> None:
-    """The table of options has it at once."""
+def test_a_row_gets_the_new_label_of_an_option_when_it_changes(lived: Lived) -> None:
+    """The table of options has the new label at once."""
     column = lived.column("option")
     option = lived.deal("option, changed since")[column + "_id"]
     assert (
@@ -202,13 +206,13 @@ def test_rows_get_the_new_label_of_an_option_when_they_change(lived: Lived) -> N
     assert lived.deal("option, as before")[column] != "Rótulo novo"
 
 
-def test_deals_are_archived_and_brought_back_in_one_table(lived: Lived) -> None:
+def test_archived_and_unarchived_deals_are_in_one_table(lived: Lived) -> None:
     assert lived.deal("archived")["is_archived"] is True
     assert lived.deal("archived")["archive_time"] is not None
     assert lived.deal("unarchived")["is_archived"] is False
 
 
-def test_a_deleted_deal_says_so(lived: Lived) -> None:
+def test_a_deleted_deal_is_flagged(lived: Lived) -> None:
     row = lived.deal("deleted")
     assert (row["is_deleted"], row["status"]) == (True, "deleted")
 
@@ -220,13 +224,13 @@ def test_a_merged_deal_and_a_deleted_lead_stay_until_a_reconcile(lived: Lived) -
     assert gone == {(lived.leads["deleted"],)}
 
 
-def test_what_pointed_at_the_merged_deal_points_at_the_other(lived: Lived) -> None:
+def test_references_to_the_merged_deal_point_at_the_remaining_one(lived: Lived) -> None:
     pointing = {row["deal_id"] for row in lived.tables["activities"].rows.values()}
     assert lived.deals["merged"] not in pointing
     assert lived.deals["winner"] in pointing
 
 
-def test_leads_are_archived_and_brought_back_in_one_table(lived: Lived) -> None:
+def test_archived_and_unarchived_leads_are_in_one_table(lived: Lived) -> None:
     rows = lived.tables["leads"].rows
     assert rows[(lived.leads["archived"],)]["is_archived"] is True
     assert rows[(lived.leads["unarchived"],)]["is_archived"] is False

@@ -1,4 +1,4 @@
-"""Others hold locks, or the work is stopped: nobody waits for long or in silence, and nothing goes on unseen."""
+"""Locks and signals: nobody waits long or without a message, and no program keeps running unnoticed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEW_COLUMN = COLUMNS | {"city": {"type": ["string", "null"]}}
 
 @contextmanager
 def reader(database: str, table: str) -> Iterator[list[float]]:
-    """Reads a table over and over; the server cancels a read that takes five seconds. Yields the seconds."""
+    """Read a table repeatedly, with a statement timeout of five seconds; yields the seconds of each reading."""
     seconds: list[float] = []
     problems: list[Exception] = []
     over = threading.Event()
@@ -45,12 +45,12 @@ def reader(database: str, table: str) -> Iterator[list[float]]:
         over.set()
         thread.join()
     assert not problems
-    assert max(seconds) > 1, "nothing was ever in the reader's way: this has shown nothing"
+    assert max(seconds) > 1, "the reader never had to wait, so that this test has proved nothing"
 
 
 @contextmanager
 def busy(database: str, table: str) -> Iterator[psycopg.Connection]:
-    """A BI client that has read a table, and keeps its transaction open."""
+    """A BI client that has read a table and keeps its transaction open."""
     with psycopg.connect(database, application_name="Metabase") as connection:
         connection.execute(sql.SQL("select name from {}").format(sql.SQL(table)))
         yield connection
@@ -74,7 +74,7 @@ def test_the_target_waits_for_a_reader_and_lets_others_read(loaded: Plugins, dat
     assert "last statement SELECT" in sentence
 
 
-def test_the_target_gives_up_with_a_sentence(loaded: Plugins, database: str) -> None:
+def test_a_target_that_gets_no_lock_gives_up_with_one_sentence(loaded: Plugins, database: str) -> None:
     with busy(database, "pipedrive.people") as client:
         program = loaded.load(schema(NEW_COLUMN), record(id=2), LOCK_WAIT_SECONDS="6")
         assert program.end() == 1
@@ -84,17 +84,17 @@ def test_the_target_gives_up_with_a_sentence(loaded: Plugins, database: str) -> 
         assert "Traceback" not in program.output
 
 
-def test_a_patience_that_is_no_number_is_named(tiny: Plugins) -> None:
+def test_a_lock_timeout_that_is_not_a_number_is_reported(tiny: Plugins) -> None:
     for program in (
         tiny.load(schema(), LOCK_WAIT_SECONDS="long"),
         tiny.dbt("run", LOCK_WAIT_SECONDS="long"),
     ):
         assert program.end() == 1
-        assert "LOCK_WAIT_SECONDS is no number of seconds: long." in program.output.splitlines()[-1]
+        assert "LOCK_WAIT_SECONDS is not a number of seconds: long." in program.output.splitlines()[-1]
 
 
-def test_rows_wait_for_a_lock_too(loaded: Plugins, database: str) -> None:
-    """An index is being made, for example."""
+def test_inserting_rows_waits_for_a_lock(loaded: Plugins, database: str) -> None:
+    """An index creation can hold such a lock, for example."""
     with psycopg.connect(database, application_name="DBA") as client:
         client.execute("lock table pipedrive.people in share mode")
         program = loaded.load(schema(), record(id=1, name="Ana"), record(id=2, name="Bia"))
@@ -149,12 +149,12 @@ os.kill(os.getpid(), signal.SIGTERM)
 """
 
 
-def test_a_target_that_is_stuck_when_it_is_stopped_ends_all_the_same(target: Path) -> None:
+def test_a_target_that_does_not_react_to_sigterm_is_ended(target: Path) -> None:
     done = subprocess.run([target.with_name("python"), "-c", STUCK], check=False)
     assert done.returncode == -signal.SIGALRM
 
 
-def test_a_dbt_that_is_killed_lets_the_next_one_in(modelled: Plugins, database: str) -> None:
+def test_a_killed_dbt_releases_the_queue(modelled: Plugins, database: str) -> None:
     with busy(database, "marts.mart") as client:
         killed = modelled.dbt("run")
         killed.wait_for("application Metabase")
@@ -165,7 +165,7 @@ def test_a_dbt_that_is_killed_lets_the_next_one_in(modelled: Plugins, database: 
         assert program.end() == 0, program.output
 
 
-# The end
+# Ending dbt
 
 
 SLOW = "select pg_sleep(600)"
@@ -185,9 +185,7 @@ def dbt_sessions(database: str, condition: str = "true") -> int:
 def test_a_dbt_that_is_stopped_cancels_its_queries(
     tiny: Plugins, database: str, number: signal.Signals
 ) -> None:
-    before = signal.signal(
-        number, signal.default_int_handler
-    )  # what is started in the background ignores Ctrl-C
+    before = signal.signal(number, signal.default_int_handler)  # background processes ignore Ctrl-C
     program = tiny.dbt("show", "--inline", SLOW)
     signal.signal(number, before)
     wait_until(lambda: dbt_sessions(database, "wait_event = 'PgSleep'"), lambda: program.output)
@@ -198,8 +196,8 @@ def test_a_dbt_that_is_stopped_cancels_its_queries(
     assert "Traceback" not in program.output
 
 
-def test_dbt_ends_with_what_started_it(tiny: Plugins, database: str) -> None:
-    """With Meltano, for example, after kill -9."""
+def test_dbt_ends_when_its_parent_process_ends(tiny: Plugins, database: str) -> None:
+    """Meltano ends like this after kill -9, for example."""
     tiny.dbt_command_prefix = ["sh", "-c", '"$@" & wait', "sh"]
     program = tiny.dbt("show", "--inline", SLOW)
     wait_until(lambda: dbt_sessions(database, "wait_event = 'PgSleep'"), lambda: program.output)

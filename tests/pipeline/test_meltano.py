@@ -1,4 +1,4 @@
-"""The real thing: `meltano run tap-pipedrive target-postgres`, with the project's own meltano.yml."""
+"""`meltano run tap-pipedrive target-postgres` with the project's own meltano.yml."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from .test_bad_input import BAD_API, BAD_DATABASE, NOWHERE, WRONG_TOKEN
 from .test_incremental import KNOWN_KINDS, V1_LISTINGS, V2_LISTINGS
 
 
-def test_two_runs_the_second_incremental_and_one_with_nothing_new(
+def test_a_first_run_an_incremental_run_and_a_run_without_changes(
     new_project: Callable[[], Project], sandbox: Sandbox, database: str
 ) -> None:
     project, before = new_project(), expected(sandbox)
@@ -26,7 +26,7 @@ def test_two_runs_the_second_incremental_and_one_with_nothing_new(
     sandbox.post("/sandbox/clock", {"advance_seconds": 3600})
     harmless = [kind for kind in KNOWN_KINDS if kind not in ("delete", "merge")]
     sandbox.post("/sandbox/change", {"share": 0.01, "seed": 7, "kinds": harmless})
-    sandbox.post("/sandbox/clock", {"advance_seconds": 120})  # longer than the look-back
+    sandbox.post("/sandbox/clock", {"advance_seconds": 120})  # longer than the lookback
     sandbox.post("/sandbox/stats/reset")
     second = project.run(sandbox, database)
     assert differences(database, expected(sandbox, before)) == []
@@ -53,7 +53,7 @@ BAD = {
 
 
 class Failure(NamedTuple):
-    """How a run ended that cannot succeed."""
+    """The output of a run that cannot succeed."""
 
     exit: int
     output: str
@@ -62,7 +62,7 @@ class Failure(NamedTuple):
 
 @pytest.fixture(scope="module")
 def failures(new_project: Callable[[], Project], warehouse: Warehouse) -> Iterator[dict[str, Failure]]:
-    """All of BAD, side by side, as they mostly wait."""
+    """All runs of BAD in parallel, because they mostly wait."""
     databases = {case: f"bad_{i}" for i, case in enumerate(BAD)}
     urls = {case: warehouse.create_database(name) for case, name in databases.items()}
     with Sandbox(deals=30, tokens=[TOKEN]) as sandbox:
@@ -78,7 +78,7 @@ def failures(new_project: Callable[[], Project], warehouse: Warehouse) -> Iterat
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_explained_and_writes_nothing(failures: dict[str, Failure], case: str) -> None:
+def test_invalid_input_is_explained_and_writes_nothing(failures: dict[str, Failure], case: str) -> None:
     failure = failures[case]
     assert failure.exit != 0
     assert BAD[case][1] in re.sub(r"\s+", " ", failure.output)

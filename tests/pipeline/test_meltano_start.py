@@ -1,4 +1,4 @@
-"""What each Meltano process of the project does first, whoever started it."""
+"""What each Meltano process of the project does at its start, whoever started it."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from .project import MELTANO, Project
 from .raw import differences
 
 PATIENCE = 120.0
-"""Seconds after which something that has not happened will not happen, on the busiest of machines."""
+"""The longest time in seconds to wait for an event, on a very busy machine."""
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -40,7 +40,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 @contextmanager
 def held(sandbox: Sandbox, request: int) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Hold back the answer to a request; the first event tells that it has come, the second one releases it."""
+    """Hold back the answer to a request: the first event is set when it arrives, and the second releases it."""
     came, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -58,7 +58,9 @@ def held(sandbox: Sandbox, request: int) -> Iterator[tuple[threading.Event, thre
 def running(
     project: Project, sandbox: Sandbox, database: str
 ) -> Iterator[tuple[subprocess.Popen[str], threading.Event]]:
-    """Start a run that waits in the middle until the event; its output is read, lest it wait for that."""
+    """Start a run that waits until the event is set; a thread reads its output, so that the pipe never fills
+    up.
+    """
     with held(sandbox, 30) as (came, release), project.start(sandbox, database) as meltano:
         reader = threading.Thread(target=lambda: list(meltano.stdout or ()))
         reader.start()
@@ -74,14 +76,14 @@ def running(
 
 @pytest.fixture
 def project(new_project: Callable[[], Project]) -> Iterator[Project]:
-    """A project, started under the usual umask."""
+    """A project that is started under the usual umask."""
     before = os.umask(0o022)
     yield new_project()
     os.umask(before)
 
 
 def plugins_at_work(project: Project) -> list[str]:
-    """Command lines of the taps and targets of a project."""
+    """Return the command lines of the running taps and targets of a project."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -102,7 +104,9 @@ def readable_by_others(*folders: Path) -> list[Path]:
     return found
 
 
-def test_files_of_a_run_are_private_and_go_with_it(project: Project, sandbox: Sandbox, database: str) -> None:
+def test_files_of_a_run_are_private_and_removed_with_it(
+    project: Project, sandbox: Sandbox, database: str
+) -> None:
     run_folder, logs = project.folder / ".meltano" / "run", project.folder / ".run" / "logs"
     leftover = run_folder / "tap-pipedrive" / "tap.of-a-killed-run.config.json"
     leftover.parent.mkdir(parents=True)
@@ -118,7 +122,7 @@ def test_files_of_a_run_are_private_and_go_with_it(project: Project, sandbox: Sa
     assert list(run_folder.glob("*/*.config.json")) == []
 
 
-def test_second_run_of_an_extractor_is_refused_and_the_first_is_not_disturbed(
+def test_a_second_run_of_an_extractor_is_refused_and_does_not_disturb_the_first(
     project: Project, sandbox: Sandbox, database: str
 ) -> None:
     with running(project, sandbox, database) as (first, release):
@@ -133,7 +137,7 @@ def test_second_run_of_an_extractor_is_refused_and_the_first_is_not_disturbed(
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
-def test_tap_and_target_end_with_meltano(
+def test_tap_and_target_end_when_meltano_is_killed(
     project: Project, sandbox: Sandbox, database: str, number: signal.Signals
 ) -> None:
     with running(project, sandbox, database) as (meltano, _):
@@ -143,9 +147,7 @@ def test_tap_and_target_end_with_meltano(
     assert meltano.returncode != 0
 
 
-def test_database_that_cannot_be_used_costs_no_token(
-    project: Project, sandbox: Sandbox, database: str
-) -> None:
+def test_an_unusable_database_costs_no_token(project: Project, sandbox: Sandbox, database: str) -> None:
     role = f"reader_{os.getpid()}"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"revoke create on database {connection.info.dbname} from public".encode())
@@ -163,7 +165,7 @@ def test_database_that_cannot_be_used_costs_no_token(
     assert sandbox.requests() == []
 
 
-def test_log_is_kept_without_secrets_and_tells_how_the_run_ended(
+def test_the_log_has_no_secrets_and_records_how_the_run_ended(
     project: Project, sandbox: Sandbox, database: str
 ) -> None:
     logs = project.folder / ".run" / "logs"
@@ -209,7 +211,7 @@ def test_commands_that_start_no_plugin_keep_no_log_and_need_no_database(project:
         ("", ""),
     ],
 )
-def test_commands_that_start_a_plugin_are_told_apart(
+def test_commands_that_start_a_plugin_are_recognized(
     monkeypatch: pytest.MonkeyPatch, words: str, command: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["meltano", *words.split()])
@@ -217,7 +219,7 @@ def test_commands_that_start_a_plugin_are_told_apart(
 
 
 @pytest.mark.parametrize(("words", "is_private"), [("select tap-pipedrive --list", True), ("install", False)])
-def test_all_that_may_write_a_secret_is_private(
+def test_all_files_that_may_contain_a_secret_are_private(
     new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch, words: str, is_private: bool
 ) -> None:
     project, before = new_project(), os.umask(0o022)

@@ -1,4 +1,4 @@
-"""No row is lost: within one second, while rows change under the walk, without update time, with wrong clocks."""
+"""No row is lost: many rows in one second, changes during a walk, missing update times, wrong clocks."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,11 +14,11 @@ from .raw import differences, read
 PipeFrom = Callable[[Sandbox], Pipe]
 
 HARMLESS = ("update", "move", "close", "create", "archive")
-"""Changes after which every row is still in some list."""
+"""Changes after which every row is still in a list."""
 
 
-def test_700_rows_of_one_second(pipe_from: PipeFrom, database: str) -> None:
-    """With a start date, the first run leaves older rows out; a page ends within the second."""
+def test_700_rows_of_one_second_are_all_loaded(pipe_from: PipeFrom, database: str) -> None:
+    """With a start date the first run leaves out older rows, and a page ends within the second."""
     before, second, after = "2026-01-31T23:59:59Z", "2026-02-01T00:00:00Z", "2026-02-01T00:00:01Z"
     with crowd(*[after] * 50, *[second] * 650, *[before] * 50) as sandbox:
         pipe, tables = pipe_from(sandbox), expected(sandbox)
@@ -31,8 +31,8 @@ def test_700_rows_of_one_second(pipe_from: PipeFrom, database: str) -> None:
     assert differences(database, tables) == []
 
 
-def test_rows_that_change_while_a_walk_is_on(pipe_from: PipeFrom, database: str) -> None:
-    """At every other request something changes everywhere, in the first load and in an incremental run."""
+def test_rows_that_change_during_a_walk_are_all_loaded(pipe_from: PipeFrom, database: str) -> None:
+    """Something changes in every list at every other request, in the first load and in an incremental run."""
     with Sandbox(deals=450, tokens=[TOKEN]) as sandbox:
         pipe = pipe_from(sandbox)
         pipe.api["lookback_seconds"] = 0
@@ -47,8 +47,8 @@ def test_rows_that_change_while_a_walk_is_on(pipe_from: PipeFrom, database: str)
         assert differences(database, expected(sandbox, before)) == []
 
 
-def test_rows_that_vanish_from_a_page_already_read(pipe_from: PipeFrom, database: str) -> None:
-    """What is counted by rows (leads, notes) moves up by one; the row that would be skipped is there."""
+def test_rows_removed_from_a_page_already_read_hide_no_other_row(pipe_from: PipeFrom, database: str) -> None:
+    """Lists with offsets (leads, notes) shift by one row; the row that would be skipped is loaded."""
     with crowd(*["2026-01-01T00:00:00Z"] * 1100) as sandbox:
         pipe, before = pipe_from(sandbox), expected(sandbox)
         victims = {"leads": before["leads"], "notes": before["notes"]}
@@ -67,8 +67,8 @@ def test_rows_that_vanish_from_a_page_already_read(pipe_from: PipeFrom, database
         }
 
 
-def test_pipedrives_clock_counts_not_the_hosts(pipe_from: PipeFrom, database: str) -> None:
-    """It is an hour behind the host's, then an hour ahead; bookmarks by the host's would lose what changes."""
+def test_bookmarks_use_pipedrives_clock_and_not_the_hosts(pipe_from: PipeFrom, database: str) -> None:
+    """Pipedrive's clock is an hour slow, then an hour fast; bookmarks by the host's clock would miss changes."""
     hour = timedelta(hours=1)
     with Sandbox(deals=60, tokens=[TOKEN], now=NOW - hour) as sandbox:
         pipe, before = pipe_from(sandbox), expected(sandbox)
@@ -81,8 +81,8 @@ def test_pipedrives_clock_counts_not_the_hosts(pipe_from: PipeFrom, database: st
             assert differences(database, expected(sandbox, before)) == []
 
 
-def test_rows_without_update_time_are_loaded_and_stay(account: Sandbox, account_tables: Expected) -> None:
-    """The full load of this account equals its truth, these rows included."""
+def test_rows_without_an_update_time_are_loaded_and_kept(account: Sandbox, account_tables: Expected) -> None:
+    """The full load of this account equals it, including these rows."""
     spoilt = account.get("/sandbox/manifest")["troubles"]["null_update_time"]["ids"]
     assert set(spoilt) >= {"deals", "persons", "organizations", "activities"}
     for entity, ids in spoilt.items():

@@ -1,4 +1,4 @@
-"""A run that reads everything marks what is gone in Pipedrive as deleted, and nothing else."""
+"""A reconciling run marks exactly the rows that Pipedrive no longer has as deleted."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from psycopg.sql import SQL, Identifier
 from .pipe import Break, Pipe, Run
 
 VANISHING = ("organizations", "persons", "activities", "products", "leads")
-"""Lists from which a deleted row simply disappears."""
+"""Lists that simply no longer contain a deleted row."""
 
 
 def reconcile(pipe: Pipe, **settings: Any) -> Run:
-    """A run that reads everything."""
+    """Run the tap with `reconcile`."""
     usual = dict(pipe.api)
     pipe.api |= {"reconcile": True, **settings}
     try:
@@ -24,7 +24,7 @@ def reconcile(pipe: Pipe, **settings: Any) -> Run:
 
 
 def marked(database: str) -> dict[str, set[Any]]:
-    """Ids of the rows that are marked as deleted, by table."""
+    """Return the ids of rows marked as deleted by table."""
     with psycopg.connect(database) as connection:
         return {
             table: {
@@ -44,11 +44,11 @@ def first_ids(sandbox: Sandbox, entity: str, count: int) -> list[Any]:
 
 
 def nobody(**ids: set[Any]) -> dict[str, set[Any]]:
-    """What `marked` says when these are, and nothing else."""
+    """Return the result of `marked` if exactly these rows are marked."""
     return {table: set[Any]() for table in (*VANISHING, "deals", "notes", "users", "stages")} | ids
 
 
-def test_what_is_gone_is_marked_and_what_comes_back_is_not(
+def test_deleted_rows_are_marked_and_restored_ones_unmarked(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     pipe.run().succeeded()
@@ -79,10 +79,10 @@ def test_what_is_gone_is_marked_and_what_comes_back_is_not(
     reconcile(pipe).succeeded()
     assert marked(database) == nobody(**gone)
     pipe.run().succeeded()
-    assert marked(database) == nobody(**gone), "later runs leave the marks alone"
+    assert marked(database) == nobody(**gone), "later runs keep the marks"
 
 
-def test_every_stream_can_be_reconciled_whatever_fields_are_called(
+def test_every_stream_can_be_reconciled_whatever_the_names_of_its_fields(
     pipe: Pipe, sandbox: Sandbox, database: str
 ) -> None:
     reserved = ("Version", "Deletedate", "_sdc_table_version", "_sdc_deleted_at", "Order", "Table")
@@ -111,7 +111,7 @@ def test_a_token_that_lost_rights_deletes_nothing(pipe: Pipe, sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize(("stream", "what"), [("persons", "tap"), ("activities", "target")])
-def test_a_pass_that_dies_marks_nothing_of_what_it_had_not_finished(
+def test_a_pass_that_dies_marks_nothing_in_streams_that_it_had_not_finished(
     pipe: Pipe, sandbox: Sandbox, database: str, stream: str, what: Any
 ) -> None:
     pipe.run().succeeded()
@@ -124,7 +124,7 @@ def test_a_pass_that_dies_marks_nothing_of_what_it_had_not_finished(
     assert marked(database) == nobody(**{stream: {gone}})
 
 
-def test_a_fault_in_the_middle_marks_nothing(pipe: Pipe, sandbox: Sandbox, database: str) -> None:
+def test_a_fault_during_a_pass_marks_nothing(pipe: Pipe, sandbox: Sandbox, database: str) -> None:
     pipe.run().succeeded()
     gone = first_ids(sandbox, "persons", 1)[0]
     sandbox.delete(f"/sandbox/records/persons/{gone}")

@@ -1,4 +1,4 @@
-"""In a database that others use: settings of roles, connections, and errors that show no row."""
+"""A shared database: settings of roles, number of connections, and errors that show no row."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ ODD = {
 
 
 MOST_CONNECTIONS = {"target": 4, "dbt": 6}
-"""Of a run with four threads, as the README has it."""
+"""The connections of a run with four dbt threads, as documented in the README."""
 
 
 @contextmanager
 def connections(database: str) -> Iterator[Counter[str]]:
-    """Counts those of the target and of dbt; yields the most that were seen at once."""
+    """Count the connections of target and dbt; yields the highest number seen at once."""
     most, over = Counter[str](), threading.Event()
 
     def count() -> None:
@@ -65,7 +65,7 @@ def connections(database: str) -> Iterator[Counter[str]]:
         thread.join()
 
 
-def test_a_role_with_other_settings_loads_and_models_the_same_with_few_connections(
+def test_a_role_with_unusual_settings_loads_and_models_the_same_with_few_connections(
     pipe: Pipe, sandbox: Sandbox, plugins: Plugins, database: str
 ) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
@@ -86,7 +86,7 @@ def test_a_role_with_other_settings_loads_and_models_the_same_with_few_connectio
         assert 0 < most[name] <= number
 
 
-def test_a_database_of_another_encoding_is_named(
+def test_a_database_with_another_encoding_is_reported(
     new_plugins: Callable[[str], Plugins], warehouse: Warehouse, database: str
 ) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
@@ -105,7 +105,7 @@ def test_a_database_of_another_encoding_is_named(
     warehouse.drop_database("latin")
 
 
-def test_a_statement_may_take_longer_than_the_role_allows(loaded: Plugins, database: str) -> None:
+def test_a_statement_may_take_longer_than_the_roles_timeout(loaded: Plugins, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
             "create function slow() returns trigger language plpgsql as "
@@ -156,13 +156,13 @@ def test_a_refused_row_is_not_shown(loaded: Plugins, database: str, case: str) -
 
 
 BAD_LINES = {
-    "half a line": (record(id=2, name=SECRET)[:-9], "A line of the input is no JSON"),
-    "no date": (record(id=2, day=SECRET), "A value of the field 'day' is no date"),
+    "half a line": (record(id=2, name=SECRET)[:-9], "A line of the input is not JSON"),
+    "no date": (record(id=2, day=SECRET), "A value of the field 'day' is not a date"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_LINES)
-def test_a_line_that_cannot_be_read_is_not_shown(plugins: Plugins, case: str) -> None:
+def test_an_unreadable_line_is_not_shown(plugins: Plugins, case: str) -> None:
     line, words = BAD_LINES[case]
     program = plugins.load(schema(COLUMNS | {"day": {"type": ["string", "null"], "format": "date"}}), line)
     assert program.end() == 1
@@ -170,7 +170,7 @@ def test_a_line_that_cannot_be_read_is_not_shown(plugins: Plugins, case: str) ->
     assert SECRET not in program.output
 
 
-def test_dbt_does_not_show_what_cannot_be_cast(loaded: Plugins, tiny: Plugins) -> None:
+def test_dbt_does_not_show_a_value_that_cannot_be_cast(loaded: Plugins, tiny: Plugins) -> None:
     query = "select name::integer from pipedrive.people"
     program = tiny.dbt("--log-level", "debug", "show", "--inline", query)
     assert program.end() != 0
@@ -182,7 +182,7 @@ def test_dbt_does_not_show_what_cannot_be_cast(loaded: Plugins, tiny: Plugins) -
 # Connections
 
 
-def test_too_many_connections_are_one_sentence(tiny: Plugins, database: str) -> None:
+def test_too_many_connections_are_reported_in_one_sentence(tiny: Plugins, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("drop role if exists crowded")
         connection.execute("create role crowded login password 'crowded' connection limit 0")
@@ -198,8 +198,8 @@ def test_too_many_connections_are_one_sentence(tiny: Plugins, database: str) -> 
         connection.execute("drop role crowded")
 
 
-def test_a_password_is_no_must(tiny: Plugins) -> None:
-    """A server may trust whom it knows, by certificate for example; this one asks."""
+def test_a_password_is_optional(tiny: Plugins) -> None:
+    """A server may accept a user without one, by certificate for example; the tests' server requires one."""
     tiny.connection["password"] = ""
     for program in (tiny.load(schema()), tiny.dbt("run")):
         assert program.end() == 1

@@ -1,4 +1,4 @@
-"""Loads that run side by side: each finds what it needs, whichever of them has made it."""
+"""Loads that run in parallel both succeed when both create the same object."""
 
 import psycopg
 import pytest
@@ -19,10 +19,10 @@ MAKE_TABLE = b"create table pipedrive.people (id bigint primary key)"
     ],
     ids=["schema", "table", "columns"],
 )
-def test_what_two_loads_miss_at_the_same_time_is_made_once(
+def test_an_object_that_two_loads_need_at_the_same_time_is_created_once(
     plugins: Plugins, database: str, made: tuple[bytes, ...], catalog: str
 ) -> None:
-    """The catalog is locked until both have found that something is missing, and are about to make it."""
+    """The catalog is locked until both have found the object missing and are about to create it."""
     waiting = (
         "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     )

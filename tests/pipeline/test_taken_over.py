@@ -1,4 +1,4 @@
-"""A field that is replaced by one of another type goes on in its column, where `custom_field_names` says so."""
+"""A field that is replaced by one of another type keeps its column, if `custom_field_names` says so."""
 
 from typing import Any
 
@@ -14,8 +14,9 @@ from .pipe import Pipe
 def test_a_field_of_another_type_takes_over_a_column(
     pipe: Pipe, sandbox: Sandbox, database: str, old: str, new: str
 ) -> None:
-    """Text becomes an option without further ado; the loader refuses text in a column of numbers, with its name,
-    until that column is renamed in the database."""
+    """A text column can take an option. The loader refuses text in a numeric column and names it, until that
+    column is renamed in the database.
+    """
 
     def make(kind: str) -> dict[str, Any]:
         options = {"options": ["Hot"]} if kind == "enum" else {}

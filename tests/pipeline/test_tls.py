@@ -1,4 +1,4 @@
-"""TLS to the database: three variables have the same meaning for the target and for dbt."""
+"""TLS to the database: three variables have the same meaning for target and dbt."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ VARIABLES = {"TARGET_POSTGRES_SSL_ENABLE": "true", "TARGET_POSTGRES_SSL_MODE": "
 
 @pytest.fixture
 def plugins(new_plugins: Callable[[str], Plugins], tls: TlsServer) -> Plugins:
-    """The target and dbt on the server with TLS."""
+    """The starter of target and dbt for the server with TLS."""
     return new_plugins(tls.url)
 
 
 def results(plugins: Plugins, **settings: Any) -> list[tuple[int, str]]:
-    """Exit code and output of a load and of dbt's test of its connection."""
+    """Return exit code and output of a load and of dbt's connection test."""
     plugins.connection |= settings
     programs = [plugins.load(schema(), record(id=1)), plugins.dbt("debug", "--connection")]
     return [(program.end(), program.output) for program in programs]
@@ -48,9 +48,7 @@ def test_verify_full_works(plugins: Plugins, tls: TlsServer) -> None:
     assert table_names(tls.url) == ["people"]
 
 
-def test_a_wrong_authority_is_refused_already_where_only_tls_is_insisted_on(
-    plugins: Plugins, tls: TlsServer
-) -> None:
+def test_a_wrong_certificate_authority_is_refused_even_with_require(plugins: Plugins, tls: TlsServer) -> None:
     assert_both_say(
         plugins,
         "certificate verify failed",
@@ -59,11 +57,11 @@ def test_a_wrong_authority_is_refused_already_where_only_tls_is_insisted_on(
     )
 
 
-def test_require_without_an_authority_works(plugins: Plugins) -> None:
+def test_require_works_without_a_certificate_authority(plugins: Plugins) -> None:
     assert_both_work(plugins, ssl_enable=True, ssl_mode="require")
 
 
-def test_a_path_may_begin_at_the_home_or_the_project(
+def test_a_path_may_start_at_the_home_or_project_folder(
     plugins: Plugins, tls: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tls.authority.parent))
@@ -73,12 +71,12 @@ def test_a_path_may_begin_at_the_home_or_the_project(
         assert program.end() == 0, program.output
 
 
-def test_a_wrong_host_is_refused(plugins: Plugins, tls: TlsServer) -> None:
+def test_a_wrong_host_name_is_refused(plugins: Plugins, tls: TlsServer) -> None:
     words = f'does not match host name "{tls.other_name}"'
     assert_both_say(plugins, words, **FULL, ssl_certificate_authority=str(tls.authority), host=tls.other_name)
 
 
-def test_a_missing_authority_is_named(plugins: Plugins) -> None:
+def test_a_missing_file_of_the_authority_is_reported(plugins: Plugins) -> None:
     words = "TARGET_POSTGRES_SSL_CERTIFICATE_AUTHORITY names a file that does not exist: /nowhere/ca.pem"
     assert_both_say(plugins, words, **FULL, ssl_certificate_authority="/nowhere/ca.pem")
 
@@ -87,7 +85,7 @@ def test_a_server_without_tls_is_refused(new_plugins: Callable[[str], Plugins], 
     assert_both_say(new_plugins(database), "server does not support SSL", ssl_enable=True, ssl_mode="require")
 
 
-def test_a_client_certificate_stands_for_the_password(plugins: Plugins, tls: TlsServer) -> None:
+def test_a_client_certificate_replaces_the_password(plugins: Plugins, tls: TlsServer) -> None:
     settings = {
         "user": CERTIFIED_USER,
         "password": "",

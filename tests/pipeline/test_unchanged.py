@@ -1,4 +1,4 @@
-"""A build that would make nothing else than the last one is not made."""
+"""A dbt build is skipped if its result would be the same as that of the last one."""
 
 import psycopg
 import pytest
@@ -21,7 +21,7 @@ def load(plugins: Plugins, *messages: str) -> None:
 
 @pytest.fixture
 def in_use(tiny: Plugins, database: str) -> Plugins:
-    """A project that was built from a table of one row."""
+    """A project that was built from a table with one row."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("create schema intermediate")
     load(tiny, schema(), record(id=1, name="Ana", age=3))
@@ -29,17 +29,17 @@ def in_use(tiny: Plugins, database: str) -> Plugins:
     return tiny
 
 
-def test_rows_that_come_again_unchanged_change_nothing(in_use: Plugins) -> None:
+def test_rows_that_are_loaded_again_unchanged_cause_no_build(in_use: Plugins) -> None:
     load(in_use, schema(), record(id=1, name="Ana", age=3))
     assert SKIPPED in build(in_use).output
     load(in_use, schema(), record(id=1, name="Ana", age=4))
     assert BUILT in build(in_use).output
     load(in_use, schema(stream="run_statements"), record("run_statements", id=1))
-    assert NOTHING in build(in_use).output, "only what is made of the statement is built"
+    assert NOTHING in build(in_use).output, "only the models of the statement are built"
     assert SKIPPED in build(in_use).output
 
 
-def test_another_day_model_or_setting_is_a_reason_to_build(in_use: Plugins, database: str) -> None:
+def test_another_day_model_or_setting_causes_a_build(in_use: Plugins, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute('update intermediate.builds set made_of = made_of || \'{"day": "2020-01-01"}\'')
     assert BUILT in build(in_use).output

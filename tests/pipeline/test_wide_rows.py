@@ -1,4 +1,4 @@
-"""Records with more custom fields than a row of Postgres holds, through the stock target."""
+"""Records with more custom fields than fit into a row of Postgres, through the stock target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def key(number: int) -> str:
     return f"{number:040x}"
 
 
-def test_every_record_loads_with_every_value(target: Path, tmp_path: Path, database: str) -> None:
+def test_every_record_is_loaded_with_every_value(target: Path, tmp_path: Path, database: str) -> None:
     options = [{"id": 125, "label": LABEL}]
     deal_fields = [field_definition(key(n), f"Option {n}", "enum", options) for n in range(235)]
     person_fields = [field_definition(key(n), f"Text {n}", "varchar") for n in range(500)]

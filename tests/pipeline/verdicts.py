@@ -1,5 +1,6 @@
-"""What `load_completeness` says of a warehouse, from the models that it needs and no others: dbt reads the whole
-project more slowly than it builds these."""
+"""Builds and reads `load_completeness` in a warehouse. It uses only the models that it needs, because dbt
+parses the whole project more slowly than it builds these.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Judge:
     """Builds `load_completeness` in a database, and reads it."""
 
     def __init__(self, dbt: Path, folder: Path) -> None:
-        """`dbt`: the program; `folder`: where its project and its files go, empty."""
+        """`dbt` is the program; `folder` is an empty folder for its project and files."""
         self._dbt = dbt
         self._folder = folder
         for path in (Path("dbt_project.yml"), Path("macros"), SOURCES, *needed("load_completeness")):
@@ -44,7 +45,7 @@ class Judge:
             link.symlink_to(PROJECT / path)
 
     def verdicts(self, database: str, connection: Mapping[str, Any]) -> dict[str, Verdict]:
-        """Return the verdict on each stream that some run has spoken of."""
+        """Return the verdict on each stream that some run has reported."""
         environment = os.environ | connection_variables(connection)
         environment |= {
             "DBT_PROFILES_DIR": str(PROJECT),
@@ -70,7 +71,7 @@ class Judge:
 
 @cache
 def needed(model: str) -> frozenset[Path]:
-    """The files of a model and of all models that it is made of, in the project."""
+    """Return the project's files of a model and of all its parents."""
     (file,) = PROJECT.glob(f"models/**/{model}.sql")
     found = {file.relative_to(PROJECT)}
     return frozenset(found.union(*map(needed, re.findall(r"ref\('(\w+)'\)", file.read_text()))))

@@ -1,6 +1,6 @@
 """A clone of the working tree in which scripts run as a new user would run them.
 
-Needs Linux, for its /proc. Pages of packages come from the user's own caches.
+It needs Linux for /proc. Package files come from the user's own caches.
 """
 
 import os
@@ -29,22 +29,22 @@ OURS = (
     "DEALS",
     "XDG_",
 )
-"""Beginnings of the variables that a fresh shell would not have."""
+"""Prefixes of variables that a fresh shell would not have."""
 
 SMALL = {
     "DEALS": "120",
     "PYTEST_ARGS": "-q -n 0 tests/project/test_agreement.py tests/project/test_documents.py",
 }
-"""`make` takes these from the environment: a smaller demo, and tests that do not start this one again."""
+"""Variables for `make`: a smaller demo, and tests that do not start this test again."""
 
 INSTALLED = (
     *(".venv", ".run/uv", ".run/installed"),
     *(f".meltano/{kind}" for kind in ("extractors", "loaders", "utilities")),
 )
-"""What is installed into a clone. Its programs know their place: it fits another clone in the same place."""
+"""Installed folders. Their programs contain absolute paths, so they work only in clones at the same path."""
 
 PATIENCE = 600.0
-"""Seconds after which a script that prints nothing more is stuck, on the busiest of machines."""
+"""Seconds without output after which a script counts as stuck, on a very busy machine."""
 
 
 @dataclass
@@ -56,11 +56,11 @@ class Clone:
     account: dict[str, str]
     """Variables of an account and a database."""
     haste: dict[str, str] = field(default_factory=dict)
-    """More variables, which spare time."""
+    """Additional variables that save time."""
 
     @classmethod
     def make(cls, parent: Path, account: dict[str, str]) -> "Clone":
-        """Clone the working tree as git would once it is committed, beside an empty home."""
+        """Clone the working tree as if it were committed, beside an empty home."""
         folder, home = parent / "clone", parent / "home"
         home.mkdir()
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -79,21 +79,21 @@ class Clone:
         return self.home.parent.with_name(f"{self.home.parent.name}_installed")
 
     def keep_installed(self) -> None:
-        """Keep a copy of what is installed, for the next clones in this place."""
+        """Keep a copy of the installed folders for the next clones at this path."""
         _copy(self.folder, self._kept)
 
     def take_installed(self) -> None:
-        """Take what earlier clones in this place have kept; what is missing installs itself."""
+        """Copy the folders that earlier clones at this path have kept; anything missing installs itself."""
         _copy(self._kept, self.folder)
 
     @property
     def output(self) -> Path:
-        """What the last script printed."""
+        """Return the output of the last script."""
         return self.home.parent / "output.txt"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a fresh shell has, with the Python of this test."""
+        """Return the variables of a fresh shell with the Python of this test."""
         fresh = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         return {
@@ -101,14 +101,14 @@ class Clone:
             **SMALL,
             **self.haste,
             "HOME": str(self.home),
-            "PIP_NO_COMPILE": "1",  # programs compile what they use, which is less
+            "PIP_NO_COMPILE": "1",  # Python compiles only the modules that are used, which is faster
             "PATH": f"{sys.base_prefix}/bin:{os.environ['PATH']}",
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(caches / "uv")),
             "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(caches / "pip")),
         }
 
     def start(self, script: str, *, with_account: bool = False) -> subprocess.Popen[str]:
-        """Start a script in a session of its own, as a terminal does; what it prints goes to `output`."""
+        """Start a script in its own session, as a terminal does; its output goes to `output`."""
         with self.output.open("w") as output:
             return subprocess.Popen(
                 ["bash", "-e", "-o", "pipefail", "-c", script],
@@ -122,7 +122,7 @@ class Clone:
             )
 
     def wait(self, process: subprocess.Popen[str]) -> int:
-        """Wait for the end of a script, as long as it prints something now and then; return its exit code."""
+        """Wait for the end of a script as long as it prints something now and then; return its exit code."""
         printed = -1
         while (size := self.output.stat().st_size) > printed:
             printed = size
@@ -131,39 +131,39 @@ class Clone:
         raise AssertionError(f"nothing was printed for {PATIENCE:.0f} s\n{self.output.read_text()}")
 
     def run(self, script: str, *, with_account: bool = False) -> str:
-        """Run a script to its end, and return what it printed."""
+        """Run a script to its end, and return its output."""
         process = self.start(script, with_account=with_account)
         try:
             assert self.wait(process) == 0, f"{script}\n{self.output.read_text()}"
         except BaseException:
-            with suppress(ProcessLookupError):  # else it may have left something in the background
+            with suppress(ProcessLookupError):  # otherwise it may have left a process in the background
                 os.killpg(process.pid, signal.SIGKILL)
             raise
         return self.output.read_text()
 
     def fill_in(self) -> None:
-        """Write the account and the database into .env, as its reader would."""
+        """Write the account and the database into .env, as a user would."""
         path = self.folder / ".env"
         lines = [line for line in path.read_text().splitlines() if line.partition("=")[0] not in self.account]
         path.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in self.account.items())]))
 
     def processes(self) -> list[str]:
-        """Commands of the processes that run in, or from, the clone or the data of its Postgres."""
+        """Return the commands of processes that run in or from the clone or the data of its Postgres."""
         folders = (str(self.folder), str((self.folder / ".run/warehouse/data").resolve()))
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 where = os.readlink(process / "cwd")
-            except OSError:  # it ended meanwhile, or is somebody else's
+            except OSError:  # the process has ended, or belongs to another user
                 continue
-            is_ending = not command  # its memory is gone, only its entry is still there
+            is_ending = not command  # a zombie, which has released its memory
             if not is_ending and (where.startswith(folders) or any(folder in command for folder in folders)):
                 found.append(command)
         return found
 
     def processes_that_stay(self, *, but: Callable[[str], bool] = lambda command: False) -> list[str]:
-        """Commands of the processes, `but` some, that are still there after a long time."""
+        """Return the commands of the processes, `but` some, that still run after a long time."""
         found, patience = self.processes(), time.monotonic() + PATIENCE
         while (found := [each for each in found if not but(each)]) and time.monotonic() < patience:
             time.sleep(0.05)
@@ -171,7 +171,7 @@ class Clone:
         return found
 
     def leftovers(self) -> str:
-        """What git does not know."""
+        """Return the files that git does not know."""
         status = subprocess.run(
             ["git", "status", "--short", "--ignored"],
             cwd=self.folder,
@@ -183,7 +183,7 @@ class Clone:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy what is installed and not there yet, as links: installers replace files, and write into none."""
+    """Copy installed files that are missing as links: installers replace files and never write into them."""
     for name in INSTALLED:
         if (source / name).exists() and not (target / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from .clone import Clone
 
 @pytest.fixture
 def new_clone(run_folder: Path, worker_id: str, sandbox: Sandbox, database: str) -> Iterator[Clone]:
-    """The working tree as git would clone it once it is committed; all clones of a process are in one place."""
+    """A new clone of the working tree; all clones of a test process use the same path."""
     place = run_folder / "clones" / worker_id
     place.mkdir(parents=True)
     url = conninfo_to_dict(database)
@@ -39,6 +39,6 @@ def new_clone(run_folder: Path, worker_id: str, sandbox: Sandbox, database: str)
 
 @pytest.fixture
 def clone(new_clone: Clone) -> Clone:
-    """The same, with what an earlier test has installed: for tests of what comes after that."""
+    """A clone with everything that an earlier test has installed."""
     new_clone.take_installed()
     return new_clone

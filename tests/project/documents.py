@@ -1,4 +1,4 @@
-"""The project's documents, as data: tables, blocks of code, links."""
+"""Reads the project's documents: tables, blocks of code, links."""
 
 import importlib.util
 import re
@@ -35,7 +35,7 @@ _QUOTED = re.compile(r"`([^`]+)`")
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: its language, the words after that, its text, and where it stands."""
+    """A block of code: its language, the words after that, its text and its place."""
 
     language: str
     mark: str
@@ -45,7 +45,7 @@ class Block:
 
 
 def load(script: Path) -> ModuleType:
-    """A script that is no part of a package, as a module."""
+    """Load a script that belongs to no package as a module."""
     spec = importlib.util.spec_from_file_location(script.stem, script)
     assert spec
     assert spec.loader
@@ -55,7 +55,7 @@ def load(script: Path) -> ModuleType:
 
 
 def blocks(document: Path) -> list[Block]:
-    """Blocks of code, in order."""
+    """Return the blocks of code in order."""
     content = document.read_text()
     found = []
     for match in _BLOCK.finditer(content):
@@ -66,12 +66,12 @@ def blocks(document: Path) -> list[Block]:
 
 
 def prose(document: Path) -> str:
-    """The text without blocks of code."""
+    """Return the text without blocks of code."""
     return _BLOCK.sub("", document.read_text())
 
 
 def table(document: Path, mark: str) -> list[list[str]]:
-    """Rows of the table after the comment `<!-- mark -->`, as cells; without the head."""
+    """Return the rows of the table after the comment `<!-- mark -->` as cells, without the header."""
     _, found, rest = document.read_text().partition(f"<!-- {mark} -->\n")
     assert found, f"{document.name} has no table marked {mark}"
     lines = rest.split("\n\n", 1)[0].splitlines()
@@ -79,5 +79,5 @@ def table(document: Path, mark: str) -> list[list[str]]:
 
 
 def quoted(cell: str) -> list[str]:
-    """What stands between backticks."""
+    """Return the texts between backticks."""
     return _QUOTED.findall(cell)

@@ -1,4 +1,4 @@
-"""Pictures of the pages that the documents show, of the demo in a clone: written here (`make pictures`)."""
+"""Takes the pictures of pages that the documents show, from the demo in a clone (`make pictures`)."""
 
 import base64
 import shutil
@@ -18,16 +18,16 @@ QUALITY = 70
 
 
 class Picture(NamedTuple):
-    """What a picture shows."""
+    """The content of a picture."""
 
     page: str
-    """Folder of the page in `.run`."""
+    """The folder of the page in `.run`."""
     language: str
     theme: str = "light"
     size: tuple[int, int] = WIDE
     tab: int = 0
     chart: str = ""
-    """Chart that is at the top; else it is the page's own top."""
+    """The chart at the top of the picture; without one, the picture begins at the top of the page."""
 
 
 PICTURES = {
@@ -45,7 +45,7 @@ def take(pages: Path, folder: Path) -> None:
 
     Args:
         pages: The folder with the pages, such as `.run`.
-        folder: Where the pictures go.
+        folder: The folder for the pictures.
     """
     program = shutil.which("chromium")
     assert program, "Install chromium: the pictures are taken with it."

@@ -1,4 +1,4 @@
-"""The output of `make run` that the READMEs show: written here (`make sample`), compared by a test.
+"""Writes the output of `make run` that the READMEs show (`make sample`); a test compares it.
 
 Each sample is a block of code after a comment such as `<!-- sample: first -->`.
 """
@@ -11,17 +11,17 @@ from .clone import Clone
 from .documents import ENGLISH, PORTUGUESE
 
 SAMPLES = ("first", "second")
-"""The first run in a fresh clone, and the one after it."""
+"""The first run in a fresh clone, and the second run."""
 
 SHOWN = {
     "first": re.compile(
-        r"(?!Look |Stop |Run )[A-Z]"  # what is being done, but not how to go on
+        r"(?!Look |Stop |Run )[A-Z]"  # steps of the run, without hints how to continue
         r"|  (users|deals|deal_changes): [\d,]+ rows in|  dbt: "
         r"|table of schema|(activities|deals)  |[a-z]+( [a-z]+)+  (?!.* (EUR|JPY|PTS|USD)  )|[\d,]+ API tokens"
     ),
     "second": re.compile(r"Incremental|  deals: [\d,]+ rows in|[\d,]+ API tokens"),
 }
-"""Beginnings of the lines that are shown; others become a line with dots."""
+"""Beginnings of the lines that are shown; others are replaced by a line with dots."""
 
 
 def abridged(sample: str, output: str) -> str:
@@ -46,13 +46,15 @@ def sample_in(readme: Path, sample: str) -> str:
 
 
 def shape(line: str) -> str:
-    """Return what a line says in any run: its words without numbers, of a table's row the first cell."""
+    """Return what a line has in common in any run: its words without numbers, or the first cell of a table's
+    row.
+    """
     first_cell = re.split(r" {2,}", line)[0] if line[:1].isalpha() else line
     return re.sub(r"\d[\d,.:]*", "0", first_cell)
 
 
 def lines_that_no_run_prints(sample: str, output: str) -> list[str]:
-    """Return the lines of a sample that are not, in this order, in the output of a run, numbers aside."""
+    """Return the lines of a sample that a run's output does not contain in this order, ignoring numbers."""
     printed = iter([shape(line) for line in output.splitlines()])
     wanted = [line for line in sample.splitlines() if line.strip() not in ("", "…")]
     return [line for line in wanted if shape(line) not in printed]

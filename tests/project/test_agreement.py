@@ -1,5 +1,5 @@
-# Over 400 lines: one test for each pair of places that say the same.
-"""What is said in several places is said the same everywhere: settings, streams, marts, versions, names."""
+# Over 400 lines: one test for each pair of places that must agree.
+"""Facts that are stated in several places agree: settings, streams, marts, versions, names."""
 
 import json
 import re
@@ -56,7 +56,7 @@ KINDS: Mapping[Any, str] = {
     dict: "object",
     typing.Literal: "options",
 }
-"""Meltano's kind of a setting, by the setting's type."""
+"""Meltano's kind of a setting by its Python type."""
 
 
 @cache
@@ -84,7 +84,7 @@ def default(field: FieldInfo) -> Any:
 # Settings
 
 
-def test_meltano_knows_the_settings_with_their_kinds_defaults_and_secrets() -> None:
+def test_meltano_declares_the_taps_settings_with_kinds_defaults_and_secrets() -> None:
     declared = {each["name"]: each for each in plugin("extractors", "tap-pipedrive")["settings"]}
     for name, field in Settings.model_fields.items():
         setting = declared[name]
@@ -99,7 +99,7 @@ def test_meltano_knows_the_settings_with_their_kinds_defaults_and_secrets() -> N
 
 
 def test_meltano_declares_every_setting_that_the_sdk_adds() -> None:
-    """Meltano ignores those that it does not know."""
+    """Meltano ignores settings that are not declared."""
     schema = config_schema()
     TapPipedrive.append_builtin_config(schema)
     declared = [each["name"] for each in plugin("extractors", "tap-pipedrive")["settings"]]
@@ -107,23 +107,23 @@ def test_meltano_declares_every_setting_that_the_sdk_adds() -> None:
 
 
 def test_meltano_selects_what_the_tap_selects_by_default() -> None:
-    """Left alone, Meltano selects everything."""
+    """Without a selection, Meltano selects everything."""
     selected = plugin("extractors", "tap-pipedrive")["select"]
     defaults = [vars(stream)["name"] for stream in STREAMS if stream.selected_by_default]
     assert selected == [f"{name}.*" for name in defaults]
 
 
-def test_meltano_knows_the_capabilities() -> None:
+def test_meltano_declares_the_taps_capabilities() -> None:
     declared = plugin("extractors", "tap-pipedrive")["capabilities"]
     assert set(declared) == {each.value for each in TapPipedrive.capabilities}
 
 
 def env_example() -> list[str]:
-    """Names in .env.example, those in comments too."""
+    """Return the names in .env.example, including those in comments."""
     return re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
 
-def test_env_example_has_every_setting_and_nothing_that_nobody_reads() -> None:
+def test_env_example_has_every_setting_and_no_unused_variable() -> None:
     names = env_example()
     lock = json.loads((ROOT / "plugins/loaders/target-postgres--meltanolabs.lock").read_text())
     taps = {
@@ -141,15 +141,15 @@ def test_env_example_has_every_setting_and_nothing_that_nobody_reads() -> None:
     assert {f"TAP_PIPEDRIVE_{name}".upper() for name in Settings.model_fields} <= set(names)
 
 
-def test_what_dbt_reads_from_the_environment_is_in_env_example() -> None:
+def test_variables_that_dbt_reads_are_in_env_example() -> None:
     sources = [*(ROOT / "transform").glob("*.yml"), *(ROOT / "transform/macros").glob("*.sql")]
     read = {name for path in sources for name in re.findall(r"env_var\(\s*['\"](\w+)", path.read_text())}
     assert read
-    assert read - {"DEMO_SEEDS"} <= set(env_example())  # that one is for `make run` alone
+    assert read - {"DEMO_SEEDS"} <= set(env_example())  # that one is for `make run` only
 
 
-def test_meltano_reads_dbts_settings_where_dbt_does() -> None:
-    """By itself, `env` only writes: a variable that is set would be overwritten with the default."""
+def test_meltano_reads_dbts_settings_from_the_variables_of_dbt() -> None:
+    """Without this, Meltano would overwrite a variable that is set with the default."""
     settings = [each for each in plugin("utilities", "dbt-postgres")["settings"] if "label" in each]
     assert settings
     for each in settings:
@@ -157,11 +157,11 @@ def test_meltano_reads_dbts_settings_where_dbt_does() -> None:
 
 
 def test_a_copied_env_example_sets_nothing() -> None:
-    """So that `make run` still runs the demo."""
+    """Therefore `make run` still runs the demo with it."""
     assert not any(dotenv_values(ROOT / ".env.example").values())
 
 
-def test_documents_name_the_variables_of_env_example() -> None:
+def test_documents_name_variables_of_env_example() -> None:
     names = {
         document: set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", document.read_text()))
         for document in (ENGLISH, PORTUGUESE, OPERATE)
@@ -194,7 +194,7 @@ def test_dbt_has_a_source_and_a_staging_model_for_every_stream() -> None:
     assert {path.stem.removeprefix("stg_pipedrive__") for path in staging.glob("*.sql")} == names
 
 
-def test_of_hubspot_meltano_selects_what_the_models_read_and_nothing_else() -> None:
+def test_meltano_selects_exactly_the_hubspot_properties_that_the_models_read() -> None:
     staging = ROOT / "transform/models/staging/hubspot"
     (source,) = yaml.safe_load((staging / "_hubspot__sources.yml").read_text())["sources"]
     read = set()
@@ -214,15 +214,15 @@ def test_of_hubspot_meltano_selects_what_the_models_read_and_nothing_else() -> N
     assert set(selected) == read - automatic
 
 
-def test_meltano_knows_the_settings_of_the_tap_for_hubspot_with_their_defaults() -> None:
+def test_meltano_declares_the_settings_of_the_hubspot_tap_with_their_defaults() -> None:
     ours = {name: setting.get("default") for name, setting in SETTINGS.to_dict()["properties"].items()}
     theirs = {each["name"]: each.get("value") for each in plugin("extractors", "tap-hubspot")["settings"]}
     assert {name: theirs[name] for name in ours} == ours
-    assert theirs.keys() - ours.keys() == {"stream_maps", "stream_map_config"}  # the SDK's own
+    assert theirs.keys() - ours.keys() == {"stream_maps", "stream_map_config"}  # settings of the SDK
 
 
 @pytest.mark.parametrize("page", CUSTOM_FIELDS_PAGES, ids=["en", "pt"])
-def test_page_has_the_columns_of_every_kind_of_custom_field(page: Path) -> None:
+def test_the_page_has_the_columns_of_every_kind_of_custom_field(page: Path) -> None:
     theirs = {
         field_type: {column.removeprefix("x") for column in quoted(columns)}
         for types_, columns in table(page, "custom fields")
@@ -236,12 +236,12 @@ def test_page_has_the_columns_of_every_kind_of_custom_field(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", MARTS_PAGES, ids=["en", "pt"])
-def test_page_has_the_table_of_marts(page: Path) -> None:
+def test_the_page_has_the_table_of_marts(page: Path) -> None:
     theirs = {quoted(row[0])[0] for row in table(page, "marts")}
     assert theirs == {path.stem for path in MARTS.rglob("*.sql")}
 
 
-def test_english_page_has_the_grain_of_every_mart() -> None:
+def test_the_english_page_has_the_grain_of_every_mart() -> None:
     for name, grain, _ in table(MARTS_PAGES[0], "marts"):
         (document,) = MARTS.rglob(f"{quoted(name)[0]}.yml")
         model = yaml.safe_load(document.read_text())["models"][0]
@@ -253,7 +253,7 @@ def test_english_page_has_the_grain_of_every_mart() -> None:
 
 
 def pinned(name: str) -> dict[str, str]:
-    """Versions of a constraints file, by package; the last where they differ by Python version."""
+    """Return the versions of a constraints file by package; the last one if they differ by Python version."""
     lines = (ROOT / "plugins/constraints" / f"{name}.txt").read_text().splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return {
@@ -277,7 +277,7 @@ def requirements(pip_url: str) -> list[Requirement]:
         ("utilities", "dbt-postgres"),
     ],
 )
-def test_constraints_hold_what_meltano_installs(group: str, name: str) -> None:
+def test_constraints_include_everything_that_meltano_installs(group: str, name: str) -> None:
     pip_url = plugin(group, name)["pip_url"]
     assert pip_url.endswith(f" -c plugins/constraints/{name}.txt")
     versions = pinned(name)
@@ -311,7 +311,7 @@ def requirement_of_project(name: str) -> str:
 
 
 def allowed_pythons(path: str) -> list[str]:
-    """Versions of Python on which a package may be installed."""
+    """Return the Python versions on which a package may be installed."""
     wanted = tomllib.loads((ROOT / path).read_text())["project"]["requires-python"]
     return [
         f"3.{minor}"
@@ -320,8 +320,8 @@ def allowed_pythons(path: str) -> list[str]:
     ]
 
 
-def test_python_versions_are_the_same_everywhere() -> None:
-    """Tap and sandbox go one version further: Meltano and dbt are not there yet."""
+def test_python_versions_agree_everywhere() -> None:
+    """Tap and sandbox support one version more than Meltano and dbt."""
     tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
     prefix = "Programming Language :: Python :: "
     versions = [
@@ -337,8 +337,10 @@ def test_python_versions_are_the_same_everywhere() -> None:
     assert [*project, versions[-1]] == versions
 
 
-def test_the_distribution_is_not_named_like_another_tap_on_pypi() -> None:
-    """`pip install tap-pipedrive` installs singer-io's; program, package and plugin are called so all the same."""
+def test_the_distribution_has_another_name_than_the_tap_on_pypi() -> None:
+    """`pip install tap-pipedrive` installs singer-io's tap; program, package and plugin have that name
+    nevertheless.
+    """
     tap = tomllib.loads((ROOT / "tap-pipedrive/pyproject.toml").read_text())["project"]
     assert tap["name"] == TapPipedrive.package_name == "tap-pipedrive-warehouse"
     assert TapPipedrive.name == plugin("extractors", "tap-pipedrive")["executable"] == "tap-pipedrive"
@@ -349,17 +351,17 @@ def test_the_distribution_is_not_named_like_another_tap_on_pypi() -> None:
             assert not re.search(r"pip install '?tap-pipedrive(?!-)\b", path.read_text()), path.name
 
 
-# Meltano's own names
+# names defined by Meltano
 
 
-def test_lock_file_is_that_of_the_loader_and_knows_its_settings() -> None:
+def test_the_lock_file_belongs_to_the_loader_and_has_its_settings() -> None:
     loader = plugin("loaders", "target-postgres")
     lock = json.loads((ROOT / "plugins/loaders/target-postgres--meltanolabs.lock").read_text())
     assert (lock["name"], lock["variant"]) == (loader["name"], loader["variant"])
     assert loader["config"].keys() <= {each["name"] for each in lock["settings"]}
 
 
-def test_every_other_plugin_is_described_here_so_that_nothing_asks_the_hub() -> None:
+def test_every_other_plugin_is_defined_in_meltano_yml_without_the_hub() -> None:
     for group, plugins in meltano()["plugins"].items():
         for each in plugins:
             is_locked = list((ROOT / "plugins" / group).glob(f"{each['name']}--*.lock"))
@@ -368,7 +370,7 @@ def test_every_other_plugin_is_described_here_so_that_nothing_asks_the_hub() -> 
             )
 
 
-def test_jobs_and_schedules_name_what_exists() -> None:
+def test_jobs_and_schedules_refer_to_existing_plugins() -> None:
     plugins = {each["name"]: each for group in meltano()["plugins"].values() for each in group}
     jobs = {job["name"]: job["tasks"] for job in meltano()["jobs"]}
     for tasks in jobs.values():
@@ -381,7 +383,7 @@ def test_jobs_and_schedules_name_what_exists() -> None:
         assert re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}", schedule["interval"])
 
 
-def test_groups_select_together_what_the_extractor_selects() -> None:
+def test_groups_together_select_what_the_extractor_selects() -> None:
     extractors = {each["name"]: each for each in meltano()["plugins"]["extractors"]}
     (tasks,) = [job["tasks"] for job in meltano()["jobs"] if job["name"] == "sync-groups"]
     groups = [extractors[task.split()[0]] for task in tasks if not task.startswith("dbt-")]
@@ -389,8 +391,9 @@ def test_groups_select_together_what_the_extractor_selects() -> None:
     selected = Counter(pattern for each in groups for pattern in each["select"])
     assert selected.keys() == set(extractors["tap-pipedrive"]["select"])
     own = ("field_columns", "rejected_values", "run_statements", "source_counts", "source_samples")
-    in_all = {f"{name}.*" for name in own}  # each extractor writes its own rows
-    in_most = {"fields.*", "field_options.*"}  # each that reads custom fields writes their definitions
+    in_all = {f"{name}.*" for name in own}  # each extractor writes its own statements
+    # each extractor that reads custom fields writes their definitions
+    in_most = {"fields.*", "field_options.*"}
     assert {pattern for pattern, count in selected.items() if count > 1} == in_all | in_most
     assert {selected[pattern] for pattern in in_all} == {len(groups)}
     have_fields = {f"{name_of(stream)}.*" for stream in STREAMS if stream.custom_fields_of}

@@ -1,4 +1,4 @@
-"""What `make run` finds out before it spends a token: settings, and whether the database can be used."""
+"""Checks of `make run` before it spends a token: settings, and whether the database can be used."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 def refusal(run: Callable[[], object]) -> str:
-    """The sentence with which something is refused."""
+    """Return the sentence of a refusal."""
     with pytest.raises(RunError) as caught:
         run()
     sentence = caught.value.format_message()
@@ -36,7 +36,7 @@ def refusal(run: Callable[[], object]) -> str:
 
 @pytest.fixture
 def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The `.env` that is read, and no other variables of ours."""
+    """A `.env` file that is read, without other variables of the project."""
     for name in os.environ:
         if name.startswith(environment.OWN_PREFIXES):
             monkeypatch.delenv(name)
@@ -53,24 +53,24 @@ def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (b"A=B\n\nTARGET POSTGRES_PASSWORD x\n", "of .env is not of the form NAME=value."),
     ],
 )
-def test_dotenv_that_cannot_be_read_is_refused(dotenv: Path, content: bytes, sentence: str) -> None:
+def test_an_unreadable_dotenv_is_refused(dotenv: Path, content: bytes, sentence: str) -> None:
     dotenv.write_bytes(content)
     assert sentence in refusal(environment.settings)
 
 
-def test_dotenv_may_begin_with_a_byte_order_mark(dotenv: Path) -> None:
+def test_a_dotenv_may_begin_with_a_byte_order_mark(dotenv: Path) -> None:
     dotenv.write_bytes("\ufeffREPORTING_CURRENCY=BRL\nPASSWORD=cafézinho".encode())
     found = environment.settings()
     assert (found["REPORTING_CURRENCY"], found["PASSWORD"]) == ("BRL", "cafézinho")
 
 
-def test_loopback_never_goes_through_a_proxy(dotenv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_is_never_reached_through_a_proxy(dotenv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "example.com")
     assert environment.settings()["NO_PROXY"] == "example.com,localhost,127.0.0.1,::1"
 
 
 @pytest.mark.parametrize(("mode", "is_warned"), [(0o600, False), (0o640, True), (0o604, True)])
-def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is_warned: bool) -> None:
+def test_a_dotenv_that_others_may_read_causes_a_warning(dotenv: Path, mode: int, is_warned: bool) -> None:
     dotenv.touch()
     dotenv.chmod(mode)
     assert bool(list(environment.warnings())) is is_warned
@@ -91,11 +91,11 @@ def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is
             {"TAP_PIPEDRIVE_CLIENT_ID": "x", "TAP_PIPEDRIVE_REFRESH_TOKEN": "x"},
             "is set, but not TAP_PIPEDRIVE_CLIENT_SECRET",
         ),
-        ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is no time zone"),
+        ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is not a time zone"),
         ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
         ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
-        ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: take whole numbers that rise"),
-        ({"VALUE_BANDS": "1k"}, "VALUE_BANDS is 1k: take whole numbers that rise"),
+        ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: use increasing whole numbers"),
+        ({"VALUE_BANDS": "1k"}, "VALUE_BANDS is 1k: use increasing whole numbers"),
         ({"BUSINESS_HOURS": "9-18"}, "BUSINESS_HOURS is 9-18: say when work begins and ends"),
         ({"BUSINESS_HOURS": "18:00-09:00"}, "BUSINESS_HOURS is 18:00-09:00: say when"),
         ({"BUSINESS_DAYS": "monday,terça"}, "BUSINESS_DAYS has terça: take weekdays in English"),
@@ -104,7 +104,7 @@ def test_dotenv_that_others_may_read_is_warned_about(dotenv: Path, mode: int, is
         ({"FISCAL_YEAR_START": "April"}, "FISCAL_YEAR_START is April: take the number of a month"),
     ],
 )
-def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variables, sentence: str) -> None:
+def test_a_setting_that_would_be_ignored_or_misread_is_refused(variables: Variables, sentence: str) -> None:
     assert sentence in refusal(lambda: environment.check(variables))
 
 
@@ -124,7 +124,7 @@ def test_setting_that_would_be_ignored_or_misread_is_refused(variables: Variable
         {"BUSINESS_HOURS": "00:00-24:00", "BUSINESS_DAYS": "sunday, Monday", "RESPONSE_SLA_HOURS": "1.5"},
     ],
 )
-def test_settings_of_ours_and_of_other_projects_are_accepted(variables: Variables) -> None:
+def test_settings_of_this_and_other_projects_are_accepted(variables: Variables) -> None:
     environment.check(variables)
 
 
@@ -132,7 +132,7 @@ def test_settings_of_ours_and_of_other_projects_are_accepted(variables: Variable
 
 
 class Database:
-    """A database of the test's own, and users in it."""
+    """A database for one test with its users."""
 
     def __init__(self, warehouse: Warehouse, url: str) -> None:
         self._warehouse = warehouse
@@ -145,7 +145,9 @@ class Database:
                 connection.execute(statement.encode())
 
     def user(self, *grants: str) -> Variables:
-        """Make a user who may only connect, and what `grants` say of {user}; return its connection."""
+        """Make a user who may only connect, plus the statements in `grants` about {user}; return its
+        connection.
+        """
         name = f"check_{os.getpid()}_{next(_numbers)}"
         self.execute(
             f"revoke all on database {self.name} from public",
@@ -185,51 +187,51 @@ def check(variables: Variables) -> None:
     checks.check(variables, ["pipedrive"], has_models=True)
 
 
-def test_user_who_may_make_schemas_is_accepted(own: Database) -> None:
+def test_a_user_who_may_create_schemas_is_accepted(own: Database) -> None:
     check(own.user("grant create on database {database} to {user}"))
 
 
-def test_user_with_schemas_made_by_a_dba_is_accepted(own: Database) -> None:
+def test_a_user_with_schemas_created_by_an_administrator_is_accepted(own: Database) -> None:
     check(own.user(*MADE_BY_A_DBA))
 
 
-def test_user_without_schemas_is_told_all_that_are_missing(own: Database) -> None:
+def test_missing_schemas_are_all_reported(own: Database) -> None:
     sentence = refusal(lambda: check(own.user()))
     assert "lacks the schemas pipedrive, seeds, staging, intermediate, snapshots, marts, and" in sentence
     sentence = refusal(lambda: check(own.user(*MADE_BY_A_DBA[:1], *MADE_BY_A_DBA[2:])))
     assert "lacks the schema seeds, and" in sentence
 
 
-def test_compat_needs_a_schema_of_its_own(own: Database) -> None:
+def test_compat_needs_its_own_schema(own: Database) -> None:
     variables = own.user(*MADE_BY_A_DBA) | {"COMPAT": "true"}
     assert "lacks the schema compat" in refusal(lambda: check(variables))
 
 
-def test_user_who_may_not_use_a_schema_is_told_which(own: Database) -> None:
+def test_a_schema_without_rights_is_reported(own: Database) -> None:
     own.execute("create schema marts")
     sentence = refusal(lambda: check(own.user("grant create on database {database} to {user}")))
     assert "may not make tables in the schema marts" in sentence
 
 
 @pytest.mark.parametrize("table", ["pipedrive.deals", "marts.main_bi"])
-def test_table_of_another_owner_is_named(own: Database, table: str) -> None:
+def test_a_table_of_another_owner_is_reported(own: Database, table: str) -> None:
     schema = table.partition(".")[0]
     own.execute(f"create schema {schema}", f"create table {table} ()")
     grants = ("grant create on database {database} to {user}", f"grant all on schema {schema} to {{user}}")
     assert f"{table} belongs to" in refusal(lambda: check(own.user(*grants)))
 
 
-def test_table_of_somebody_else_in_a_schema_of_the_models_is_no_obstacle(own: Database) -> None:
+def test_a_foreign_table_in_a_schema_of_the_models_is_accepted(own: Database) -> None:
     own.execute("create schema marts", "create table marts.own_work_of_an_analyst ()")
     check(own.user("grant create on database {database} to {user}", "grant all on schema marts to {user}"))
 
 
-def test_temporary_tables_are_needed(own: Database) -> None:
+def test_missing_rights_on_temporary_tables_are_refused(own: Database) -> None:
     variables = own.user(*MADE_BY_A_DBA, "revoke temporary on database {database} from {user}")
     assert "may not make temporary tables" in refusal(lambda: check(variables))
 
 
-def test_read_only_database_is_refused(own: Database) -> None:
+def test_a_read_only_database_is_refused(own: Database) -> None:
     variables = own.user(*MADE_BY_A_DBA, "alter role {user} set default_transaction_read_only = on")
     assert "is read-only" in refusal(lambda: check(variables))
 
@@ -240,7 +242,7 @@ def test_too_few_connections_are_refused(own: Database, of: str) -> None:
     assert "is allowed 5 connections" in refusal(lambda: check(variables))
 
 
-def test_database_in_another_encoding_is_refused(warehouse: Warehouse, own: Database) -> None:
+def test_a_database_in_another_encoding_is_refused(warehouse: Warehouse, own: Database) -> None:
     name = f"{own.name}_latin1"
     own.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
     try:
@@ -250,7 +252,7 @@ def test_database_in_another_encoding_is_refused(warehouse: Warehouse, own: Data
         warehouse.drop_database(name)
 
 
-def test_role_with_another_client_encoding_gets_the_same_answers(own: Database) -> None:
+def test_a_role_with_another_client_encoding_gets_the_same_result(own: Database) -> None:
     check(own.user(*MADE_BY_A_DBA, "alter role {user} set client_encoding = 'LATIN1'"))
 
 
@@ -271,7 +273,9 @@ def test_role_with_another_client_encoding_gets_the_same_answers(own: Database) 
         ),
     ],
 )
-def test_connection_that_fails_is_one_sentence(own: Database, changes: Variables, sentence: str) -> None:
+def test_a_failing_connection_is_reported_in_one_sentence(
+    own: Database, changes: Variables, sentence: str
+) -> None:
     found = refusal(lambda: check(own.variables | changes))
     assert sentence in found
     assert "wrong" not in found
@@ -283,26 +287,26 @@ def tls_variables(tls: TlsServer, **changes: str) -> Variables:
     return found | {f"TARGET_POSTGRES_{name.upper()}": value for name, value in changes.items()}
 
 
-def test_server_that_proves_who_it_is_is_accepted(tls: TlsServer) -> None:
+def test_a_server_with_a_valid_certificate_is_accepted(tls: TlsServer) -> None:
     check(tls_variables(tls, ssl_enable="true", ssl_certificate_authority=str(tls.authority)))
     check(tls_variables(tls, ssl_mode="verify-full", ssl_certificate_authority=str(tls.authority)))
 
 
-def test_server_that_does_not_prove_who_it_is_is_refused(tls: TlsServer) -> None:
+def test_a_server_without_a_valid_certificate_is_refused(tls: TlsServer) -> None:
     other = tls_variables(tls, ssl_enable="true", ssl_certificate_authority=str(tls.other_authority))
     assert "certificate verify failed" in refusal(lambda: check(other))
     name = tls_variables(tls, host=tls.other_name, ssl_certificate_authority=str(tls.authority))
     assert "does not match host name" in refusal(lambda: check(name))
 
 
-def test_tables_of_an_earlier_tap_are_to_be_moved_aside(own: Database) -> None:
+def test_tables_of_an_earlier_tap_must_be_moved_aside(own: Database) -> None:
     checks.refuse_outdated(own.variables, "hubspot", "companies", "companyId")
     own.execute("create schema hubspot", 'create table hubspot.companies ("companyId" bigint)')
     with pytest.raises(RunError, match="rename to"):
         checks.refuse_outdated(own.variables, "hubspot", "companies", "companyId")
 
 
-# The demo in somebody's database
+# The demo in a user's database
 
 
 def test_demo_and_account_never_share_a_database(own: Database) -> None:
@@ -310,10 +314,10 @@ def test_demo_and_account_never_share_a_database(own: Database) -> None:
     checks.mark_demo(own.variables, "pipedrive", is_demo=True)
     for schema in ("pipedrive", "hubspot"):
         sentence = refusal(partial(checks.mark_demo, own.variables, schema, is_demo=False))
-        assert "`make drop-demo` takes the demo out of it" in sentence
+        assert "`make drop-demo` removes the demo from it" in sentence
 
 
-def test_dropping_the_demo_leaves_what_is_not_its_own(own: Database) -> None:
+def test_dropping_the_demo_keeps_all_other_objects(own: Database) -> None:
     checks.mark_demo(own.variables, "pipedrive", is_demo=True)
     own.execute(
         *(f"create schema {schema}" for schema in ("staging", "marts")),
@@ -329,7 +333,7 @@ def test_dropping_the_demo_leaves_what_is_not_its_own(own: Database) -> None:
     assert "holds no demo" in refusal(lambda: checks.drop_demo(own.variables))
 
 
-def test_demo_on_which_somebody_has_built_stays(own: Database) -> None:
+def test_a_demo_with_dependent_views_is_not_dropped(own: Database) -> None:
     checks.mark_demo(own.variables, "pipedrive", is_demo=True)
     own.execute(
         "create table pipedrive.deals (id int)", "create view public.mine as select * from pipedrive.deals"

@@ -1,4 +1,4 @@
-"""The commands of the documents, run for real: in clones of their own, with an empty home, in their order."""
+"""The commands of the documents are run in order in clones, with an empty home."""
 
 import socket
 from dataclasses import replace
@@ -11,7 +11,7 @@ from .sample_output import lines_that_no_run_prints, sample_in
 
 MODELS_ONLY = {"DBT_RESOURCE_TYPES": "model seed"}
 SEEDS_ONLY = {"DBT_RESOURCE_TYPES": "seed"}
-"""dbt takes these from the environment: once its tests, or its models, have run, they need not run again."""
+"""Selections for dbt, because its tests or models need to run only once."""
 
 Chapters = tuple[tuple[Path, str], ...]
 DEMO = ((ENGLISH, "Two commands"),)
@@ -28,14 +28,14 @@ ACCOUNT = (
     (RECIPES, "Forget a person"),
 )
 ALONE = ((DEVELOP, "The tap alone"), (DEVELOP, "The sandbox alone"))
-"""Chapters of documents whose commands follow each other in one clone."""
+"""Chapters whose commands are run one after the other in one clone."""
 SERVICE = tuple(
     (OPERATE, chapter) for chapter in ("Roles", "State in Postgres", "Back up and restore", "Containers")
 )
 """Chapters whose commands are run in tests/service."""
 
 ELSEWHERE = ((OBSERVE, "Switch it on"), (OBSERVE, "Alerts"), (PUBLISH, "A release"))
-"""Chapters whose commands need programs of their own; the tests of that layer run them."""
+"""Chapters whose commands need additional programs; the tests of that layer run them."""
 
 COMMANDS = {
     (document, chapter): list(found)
@@ -44,16 +44,16 @@ COMMANDS = {
         (block for block in blocks(document) if block.language == "sh"), key=lambda block: block.chapter
     )
 }
-"""Those of English pages, as another test says that both languages have the same."""
+"""All commands of the English pages; another test compares them with the Portuguese ones."""
 
 
 def run(clone: Clone, block: Block) -> str:
-    """Run a block of commands to a good end, and return what it printed."""
+    """Run a block of commands, check that it succeeds, and return its output."""
     return clone.run(block.text, with_account=block.mark == "account")
 
 
 def commands_of(chapters: Chapters) -> list[Block]:
-    """The blocks of commands in these chapters, in order."""
+    """Return the blocks of commands in these chapters in order."""
     return [block for chapter in chapters for block in COMMANDS[chapter]]
 
 
@@ -66,7 +66,7 @@ def test_every_command_is_run() -> None:
     assert sorted(chapters) == sorted(COMMANDS)
 
 
-def test_commands_of_the_demo(new_clone: Clone) -> None:
+def test_the_commands_of_the_demo_work(new_clone: Clone) -> None:
     outputs = []
     for block in commands_of(DEMO):
         if block.text == "make clean\n":
@@ -87,7 +87,7 @@ def test_commands_of_the_demo(new_clone: Clone) -> None:
     assert "Incremental: only what changed since the last run is loaded" in second
 
 
-def test_commands_with_an_account(clone: Clone) -> None:
+def test_the_commands_for_an_account_work(clone: Clone) -> None:
     outputs: list[str] = []
     for block in commands_of(ACCOUNT):
         needs_models = not outputs or "--select" in block.text or "make erase" in block.text
@@ -102,13 +102,12 @@ def test_commands_with_an_account(clone: Clone) -> None:
     assert "(meltano run sync)" in only
 
 
-def test_commands_of_the_parts_alone(clone: Clone) -> None:
+def test_the_commands_of_the_separate_parts_work(clone: Clone) -> None:
     clone.run("make .venv/ready")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = str(probe.getsockname()[1])
     for block in commands_of(ALONE):
-        run(
-            clone, replace(block, text=block.text.replace("18765", free))
-        )  # another program may have that port
+        # another program may use that port
+        run(clone, replace(block, text=block.text.replace("18765", free)))
     assert clone.processes_that_stay() == []

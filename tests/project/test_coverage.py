@@ -12,23 +12,23 @@ ENGLISH, PORTUGUESE = STREAMS_PAGES
 
 
 def left_out(page: Path) -> list[str]:
-    """Endpoints in the table of what is not read."""
+    """Return the endpoints in the table of lists that are not read."""
     return [path for paths, _ in table(page, "not read") for path in quoted(paths)]
 
 
-def test_every_list_is_read_or_left_out_for_a_reason() -> None:
+def test_every_list_is_read_or_left_out_with_a_reason() -> None:
     lists = {path for path in ENDPOINTS if is_list(path)}
     assert len(lists) > 100
     assert lists - READ - set(left_out(ENGLISH)) == set()
 
 
-def test_what_is_left_out_exists_and_is_not_read() -> None:
+def test_lists_that_are_left_out_exist_and_are_not_read() -> None:
     named = left_out(ENGLISH)
     assert len(named) == len(set(named))
     assert set(named) <= ENDPOINTS.keys()
     assert not set(named) & READ
 
 
-def test_both_languages_leave_out_the_same() -> None:
+def test_both_languages_leave_out_the_same_lists() -> None:
     assert left_out(PORTUGUESE) == left_out(ENGLISH)
     assert all(why for page in STREAMS_PAGES for _, why in table(page, "not read"))

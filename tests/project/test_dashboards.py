@@ -1,4 +1,4 @@
-"""The definitions of the dashboards agree with the marts, with each other and with what is generated of them."""
+"""The definitions of the dashboards agree with the marts, with each other and with generated files."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def texts(value: Any) -> Iterator[Text]:
             yield from texts(each)
 
 
-def test_the_dashboards_are_in_their_order() -> None:
+def test_dashboards_are_in_order() -> None:
     names = [each.name for each in dashboards()]
     assert names == ["sales", "pipeline", "team", "customers", "quality", "reports", "goals"]
     assert len({chart.name for chart in CHARTS}) == len(CHARTS)
@@ -37,7 +37,7 @@ def test_exposures_are_up_to_date() -> None:
     assert PATH.read_text() == exposures(), "run make generate"
 
 
-def test_dashboards_stand_on_marts_that_exist() -> None:
+def test_dashboards_use_existing_marts() -> None:
     marts = {path.stem for path in (ROOT / "transform/models/marts").rglob("*.sql")}
     read = {mart for dashboard in dashboards() for mart in marts_of(dashboard)}
     assert read
@@ -46,7 +46,7 @@ def test_dashboards_stand_on_marts_that_exist() -> None:
         assert re.findall(r"\b(?:from|join) (?!marts\.)(\w+)", each.sql) == [], each.sql
 
 
-def test_everything_is_said_in_both_languages() -> None:
+def test_every_text_is_in_both_languages() -> None:
     found = list(texts(dashboards()))
     assert len(found) > 100
     same = {each.en for each in found if each.en == each.pt}
@@ -55,10 +55,12 @@ def test_everything_is_said_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
-def test_charts_draw_and_order_by_what_they_have(chart: Chart) -> None:
+def test_charts_use_and_sort_by_their_own_columns(chart: Chart) -> None:
     has = {*chart.by, *chart.measures}
     assert {each.removeprefix("-") for each in chart.order} <= has
-    assert set(chart.by) <= {each.removeprefix("-") for each in chart.order}, "equal ones would change places"
+    assert set(chart.by) <= {each.removeprefix("-") for each in chart.order}, (
+        "rows that sort equally would have no stable order"
+    )
     drawn = {coded["field"] for coded in chart.chart.get("encoding", {}).values()}
     assert drawn <= has
     assert (chart.kind == "chart") is bool(drawn)
@@ -67,7 +69,7 @@ def test_charts_draw_and_order_by_what_they_have(chart: Chart) -> None:
         assert chart.kind == "table" or measure.format != "money" or chart.money
 
 
-def test_the_chart_of_the_documents_is_a_chart_of_its_rows() -> None:
+def test_the_chart_in_the_documents_shows_its_rows() -> None:
     lost, charts = (
         yaml.safe_load(each.text) for each in blocks(DOCS / "analyze.md") if each.language == "yaml"
     )
@@ -78,7 +80,7 @@ def test_the_chart_of_the_documents_is_a_chart_of_its_rows() -> None:
     assert {*chart.by, str(chart.period)} <= set(re.findall(r"(\w+)(?:,|\s*$)", selected))
 
 
-def test_a_mistake_in_a_definition_is_named() -> None:
+def test_a_mistake_in_a_definition_is_reported() -> None:
     right = CHARTS[0].model_dump()
     with pytest.raises(ValidationError, match="measures"):
         Chart.model_validate(right | {"measures": {"value": {"label": {"en": "a", "pt": "b"}}}})

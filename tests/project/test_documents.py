@@ -1,4 +1,4 @@
-"""The documents are true: what they name exists, both languages say the same, nothing private is committed."""
+"""The documents refer to existing things, both languages agree, and nothing private is committed."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ EVERY_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path:
 
 
 def committed() -> Iterator[tuple[str, str]]:
-    """Path and text of every file under version control, or about to be; but not pictures."""
+    """Return path and text of every file that is or would be committed, except pictures."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in listed.split("\0"):
@@ -38,12 +38,12 @@ def committed() -> Iterator[tuple[str, str]]:
 
 
 def anchor(heading: str) -> str:
-    """The anchor that GitHub gives to a heading."""
+    """Return the anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
 
 
 @EVERY_DOCUMENT
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_a_target(document: Path) -> None:
     headings = {anchor(each) for each in re.findall(r"^#+ (.*)$", prose(document), re.MULTILINE)}
     for target in re.findall(r"\]\(([^)]+)\)", prose(document)):
         if target.startswith("https://"):
@@ -56,7 +56,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @EVERY_DOCUMENT
 def test_paths_exist(document: Path) -> None:
     roots = {path.name for path in ROOT.iterdir()} - {".run", ".venv", ".meltano"}
-    made = {"orchestrate/schedules.json"}  # when the image is built
+    made = {"orchestrate/schedules.json"}  # made when the image is built
     for name in quoted(prose(document)):
         path = name.partition(" ")[0].partition("::")[0]
         if path.partition("/")[0] in roots and "<" not in path:
@@ -82,14 +82,15 @@ def test_both_languages_have_the_same_outline_commands_and_output(original: Path
 
 
 def table_after(document: Path, heading: str) -> list[list[str]]:
-    """The first table after a heading."""
+    """Return the first table after a heading."""
     section = document.read_text().partition(heading)[2]
     lines = section.partition("\n\n")[2].partition("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-def test_messages_in_the_documents_are_those_of_the_code() -> None:
-    others = {"pipeline is already running", "Wait until", "too many connections"}  # Meltano's and Postgres'
+def test_messages_in_the_documents_are_in_the_code() -> None:
+    # messages of Meltano and Postgres
+    others = {"pipeline is already running", "Wait until", "too many connections"}
     sources = [
         path for name in ("tap-pipedrive", "orchestrate", "plugins") for path in (ROOT / name).rglob("*.py")
     ]
@@ -101,8 +102,8 @@ def test_messages_in_the_documents_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
-def test_output_in_the_readme_has_lines_that_a_run_prints(readme: Path) -> None:
-    """Lines of the sample output whose fixed words come from `make run` itself."""
+def test_the_sample_output_has_lines_that_a_run_prints(readme: Path) -> None:
+    """The fixed words of these lines come from `make run` itself."""
     code = "\n".join(path.read_text() for path in (ROOT / "orchestrate").glob("*.py"))
     figures = (ROOT / "transform/models/marts/core/headline_figures.sql").read_text()
     sample = "\n".join(block.text for block in blocks(readme) if block.language == "text")
@@ -118,12 +119,12 @@ def test_output_in_the_readme_has_lines_that_a_run_prints(readme: Path) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
-def test_samples_of_output_are_abridged_by_the_script(readme: Path, sample: str) -> None:
+def test_samples_of_output_are_shortened_by_the_script(readme: Path, sample: str) -> None:
     shown = sample_in(readme, sample)
     assert abridged(sample, shown) == shown
 
 
-def test_nothing_that_is_committed_is_private_or_unfinished() -> None:
+def test_no_committed_file_is_private_or_unfinished() -> None:
     forbidden = {
         "a path of somebody's machine": r"(?<![\w.~])/(?:work|tmp|root|home)/\w",
         "a key": r"AKIA[0-9A-Z]{16}|\bgh[pousr]_\w{36}|\bxox[abpr]-\w|BEGIN (?:\w+ )?PRIVATE KEY",
@@ -131,9 +132,9 @@ def test_nothing_that_is_committed_is_private_or_unfinished() -> None:
         "something left to do": r"\b(?:TO" + r"DO|FIX" + r"ME)\b",
     }
     allowed = {
-        ("tests/sandbox/test_warehouse.py", "/root/x"),  # a folder that an ordinary user may not make
+        ("tests/sandbox/test_warehouse.py", "/root/x"),  # a folder that an ordinary user may not create
         ("tests/project/test_documents.py", "/root/x"),
-        *(("Dockerfile", f"/tmp/{letter}") for letter in "ads"),  # the image's own
+        *(("Dockerfile", f"/tmp/{letter}") for letter in "ads"),  # the image's own path
     }
     found = [
         (name, what, match[0])
@@ -145,14 +146,14 @@ def test_nothing_that_is_committed_is_private_or_unfinished() -> None:
     assert not found
 
 
-def test_workflow_may_only_read_and_names_its_actions_by_commit() -> None:
+def test_the_workflow_may_only_read_and_pins_its_actions_by_commit() -> None:
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     assert "permissions:\n  contents: read\n" in workflow
     for action in re.findall(r"uses: (\S+)", workflow):
         assert re.search(r"@[0-9a-f]{40}$", action), action
 
 
-def test_changelog_has_an_unreleased_part() -> None:
+def test_the_changelog_has_an_unreleased_part() -> None:
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -161,7 +162,7 @@ def test_marts_have_the_same_order_in_both_languages() -> None:
     assert english == portuguese
 
 
-def test_pictures_are_shown_and_small() -> None:
+def test_pictures_are_used_and_small() -> None:
     shown = {
         (document.parent / path).resolve()
         for document in DOCUMENTS
@@ -174,11 +175,11 @@ def test_pictures_are_shown_and_small() -> None:
 
 
 @pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
-def test_readme_is_short(readme: Path) -> None:
+def test_the_readmes_are_short(readme: Path) -> None:
     assert len(readme.read_text().splitlines()) < 250
 
 
-def test_principles_are_held_by_tests_that_exist() -> None:
+def test_principles_name_existing_tests() -> None:
     rows = table(DOCS / "principles.md", "principles")
     assert rows
     for *_, cell in rows:
@@ -186,7 +187,7 @@ def test_principles_are_held_by_tests_that_exist() -> None:
         assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).exists(), cell
 
 
-def test_long_files_say_why_in_their_first_line() -> None:
+def test_long_files_give_a_reason_in_their_first_line() -> None:
     code = (".py", ".sql", ".yml", ".js", ".css", ".sh")
     lines = {path: text.splitlines() for path, text in committed() if path.endswith(code)}
     assert len(lines) > 300

@@ -1,4 +1,4 @@
-"""What `make generate` writes is up to date, and says what the tap does."""
+"""The output of `make generate` is up to date, and matches the tap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def names(*, optional: bool) -> list[str]:
     return [vars(each)["name"] for each in STREAMS if each.selected_by_default is not optional]
 
 
-def test_nothing_that_is_generated_is_out_of_date(generate: ModuleType) -> None:
+def test_no_generated_file_is_out_of_date(generate: ModuleType) -> None:
     stale = [
         str(path.relative_to(ROOT))
         for path, text in generate.outputs().items()
@@ -34,15 +34,15 @@ def test_nothing_that_is_generated_is_out_of_date(generate: ModuleType) -> None:
     assert stale == [], FORGOTTEN
 
 
-def test_every_stream_is_compared_with_the_truth() -> None:
-    """By the tests of the pipeline, which go through the contract."""
+def test_every_stream_is_compared_with_the_account() -> None:
+    """The tests of the pipeline do this for every table in the contract."""
     assert set(CONTRACT) == set(names(optional=False)), FORGOTTEN
     assert set(OPTIONAL) == set(names(optional=True)), FORGOTTEN
 
 
 @pytest.mark.parametrize("page", STREAMS_PAGES, ids=["en", "pt"])
-def test_the_pages_of_streams_say_what_was_agreed(page: object) -> None:
-    """A few rows, word for word except for the language."""
+def test_the_pages_of_streams_have_the_agreed_rows(page: object) -> None:
+    """A few rows are compared word for word, except for the language."""
     rows = {quoted(row[0])[0]: row for mark in ("streams", "optional streams") for row in table(page, mark)}  # type: ignore[arg-type]
     assert list(rows) == [*names(optional=False), *names(optional=True)]
     assert quoted(rows["deals"][1]) == ["/api/v2/deals", "/api/v2/deals/archived"]
@@ -58,7 +58,7 @@ def test_the_pages_of_streams_say_what_was_agreed(page: object) -> None:
     assert rows["tasks"][4] == "10"
 
 
-def test_both_languages_have_the_same_settings_and_each_its_own_words() -> None:
+def test_both_languages_have_the_same_settings_in_their_own_words() -> None:
     pages = [table(page.with_name("settings.md"), "settings") for page in STREAMS_PAGES]
     english, portuguese = ({quoted(row[0])[0]: row for row in rows} for rows in pages)
     assert list(english) == list(portuguese) == list(Settings.model_fields)
@@ -67,8 +67,8 @@ def test_both_languages_have_the_same_settings_and_each_its_own_words() -> None:
         assert row[2] != portuguese[name][2], f"describe {name} in Portuguese"
 
 
-def test_a_new_stream_gets_drafts_of_what_it_needs(generate: ModuleType) -> None:
-    """Drafts of streams that have been written since: the contract and the snapshot need no correction."""
+def test_a_new_stream_gets_drafts_of_its_files(generate: ModuleType) -> None:
+    """For existing streams, the drafts of contract and snapshot equal the final ones."""
     skeletons = sys.modules["skeletons"]
     for stream in STREAMS:
         name = vars(stream)["name"]
@@ -86,6 +86,6 @@ def test_a_new_stream_gets_drafts_of_what_it_needs(generate: ModuleType) -> None
     assert drafted == {kind: set(columns.split()) for kind, columns in OPTIONAL["deal_followers"].items()}
 
 
-def test_the_command_writes_nothing_when_all_is_up_to_date() -> None:
+def test_the_command_writes_nothing_if_everything_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "tap-pipedrive/generate.py")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""

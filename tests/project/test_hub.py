@@ -1,4 +1,4 @@
-"""The definition for Meltano Hub: up to date, complete, and something that Meltano can add."""
+"""The definition for Meltano Hub is up to date and complete, and Meltano can add it."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def definition() -> dict[str, Any]:
     return read(HUB / "tap-pipedrive.yml")
 
 
-def test_it_says_what_meltano_yml_says(definition: dict[str, Any]) -> None:
+def test_the_definition_equals_meltano_yml(definition: dict[str, Any]) -> None:
     ours = read(ROOT / "meltano.yml")["plugins"]["extractors"][0]
     keys = ("name", "kind", "sensitive", "value")
     said = [{key: each.get(key) for key in keys} for each in definition["settings"]]
@@ -55,8 +55,8 @@ def test_every_setting_is_described(definition: dict[str, Any]) -> None:
     }
 
 
-def test_it_follows_meltanos_schema(definition: dict[str, Any]) -> None:
-    """The Hub's own keys are none of that schema's."""
+def test_the_definition_matches_meltanos_schema(definition: dict[str, Any]) -> None:
+    """Keys that only the Hub uses are not part of that schema."""
     schema = json.loads(resources.files("meltano.schemas").joinpath("meltano.schema.json").read_text())
     plugin = {
         name: value
@@ -69,13 +69,13 @@ def test_it_follows_meltanos_schema(definition: dict[str, Any]) -> None:
         jsonschema.Draft202012Validator(schema).validate({"plugins": {"extractors": [plugin]}})
 
 
-def test_a_public_repository_is_where_it_is_installed_from(generate: ModuleType) -> None:
+def test_the_plugin_is_installed_from_a_public_repository(generate: ModuleType) -> None:
     public = generate.plugin("https://git.example/acme/pipedrive")
     assert public["repo"] == "https://git.example/acme/pipedrive"
     assert public["pip_url"] == "git+https://git.example/acme/pipedrive.git#subdirectory=tap-pipedrive"
 
 
-def test_meltano_adds_it(tmp_path: Path) -> None:
+def test_meltano_can_add_the_plugin(tmp_path: Path) -> None:
     (tmp_path / "meltano.yml").write_text(
         "default_environment: dev\nsend_anonymous_usage_stats: false\nenvironments:\n- name: dev\n"
     )

@@ -29,7 +29,7 @@ URLS = {
 
 
 @pytest.fixture(autouse=True)
-def learnt() -> Iterator[None]:
+def learned() -> Iterator[None]:
     masking._secrets.clear()
     masking.learn(SECRETS | OTHERS | URLS)
     yield
@@ -37,13 +37,13 @@ def learnt() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-def test_secret_is_masked_as_it_is_in_json_and_in_a_url(secret: str) -> None:
+def test_a_secret_is_masked_in_json_and_in_a_url(secret: str) -> None:
     for text in (secret, json.dumps({"message": secret}), f"https://example.com/?x={quote(secret, safe='')}"):
         assert secret not in json.dumps(masking.mask(text), ensure_ascii=False)
         assert masking.MASK in masking.mask(text)
 
 
-def test_of_a_url_only_the_password_is_masked() -> None:
+def test_only_the_password_of_a_url_is_masked() -> None:
     text = masking.mask(" ".join(URLS.values()))
     assert "redis-password" not in text
     assert "db%40password" not in text
@@ -51,7 +51,7 @@ def test_of_a_url_only_the_password_is_masked() -> None:
     assert "db.example.com/meltano" in text
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_values_that_are_not_secret_stay() -> None:
     text = " ".join(OTHERS.values())
     assert masking.mask(text) == text
 

@@ -1,4 +1,4 @@
-"""What a process owns ends with it, however it ends."""
+"""Processes that a process starts end with it, however it ends."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 PATIENCE = 60.0
-"""Seconds after which something that has not happened will not happen, on the busiest of machines."""
+"""The longest time in seconds to wait for an event, on a very busy machine."""
 
 OWNER = """
 import sys
@@ -31,7 +31,7 @@ except KeyboardInterrupt:
 
 WILLING = ""
 STUBBORN = "trap '' TERM;"
-"""What the shell does before it starts the two: an ignored signal stays ignored in what it starts."""
+"""The shell's preparation: a signal that it ignores is also ignored by the processes that it starts."""
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -55,7 +55,7 @@ def members(group: int) -> list[int]:
 def start_owner(
     *arguments: str | Path, environment: dict[str, str] | None = None
 ) -> tuple[subprocess.Popen[str], int]:
-    """Start a process that owns a group of two; return it and the group."""
+    """Start a process that owns a process group of two; return it and the group."""
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, *arguments],
         stdout=subprocess.PIPE,
@@ -88,7 +88,7 @@ def test_processes_that_do_not_stop_are_killed(tmp_path: Path) -> None:
     owner.communicate()
 
 
-def test_whole_group_of_the_owner_may_be_killed(tmp_path: Path) -> None:
+def test_the_whole_group_of_the_owner_can_be_killed(tmp_path: Path) -> None:
     owner, group = start_owner(tmp_path / "ended", WILLING)
     os.killpg(owner.pid, signal.SIGKILL)
     wait_for(lambda: not members(group))
@@ -96,8 +96,8 @@ def test_whole_group_of_the_owner_may_be_killed(tmp_path: Path) -> None:
     owner.communicate()
 
 
-def test_owner_ends_with_make(tmp_path: Path) -> None:
-    """A shell stands for make here: what counts is that the parent is gone, and that make had started it."""
+def test_the_owner_ends_with_make(tmp_path: Path) -> None:
+    """A shell stands in for make: the owner's parent ends, and the owner knows that make started it."""
     script = '"$0" -c "$1" "$2" "$3" & echo $!; wait'
     parent = subprocess.Popen(
         ["/bin/sh", "-c", script, sys.executable, OWNER, tmp_path / "ended", WILLING],
@@ -113,7 +113,7 @@ def test_owner_ends_with_make(tmp_path: Path) -> None:
     parent.communicate()
 
 
-def test_cleanup_that_was_called_off_does_not_run(tmp_path: Path) -> None:
+def test_a_cancelled_cleanup_does_not_run(tmp_path: Path) -> None:
     path = tmp_path / "ended"
     script = f"""
 from orchestrate.processes import at_the_end

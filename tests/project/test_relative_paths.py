@@ -5,7 +5,7 @@ from pathlib import Path
 from orchestrate.relative_paths import make_relative
 
 
-def test_links_become_relative_and_the_file_in_the_cache_stays(tmp_path: Path) -> None:
+def test_links_become_relative_and_the_cached_file_is_unchanged(tmp_path: Path) -> None:
     packages = tmp_path / ".venv/lib/python3.12/site-packages"
     packages.mkdir(parents=True)
     package, cached, link = tmp_path / "tap", tmp_path / "cached.pth", packages / "_editable_impl_tap.pth"

@@ -1,4 +1,4 @@
-"""After `make reload`, everything is read again into the columns that the tables have."""
+"""After `make reload`, everything is read again into the existing columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RENAMED, CLASHING, RETYPED, DELETED = (digit * 40 for digit in "1234")
 
 
 def load(connection: psycopg.Connection[Any], done: Run) -> None:
-    """Make the tables' columns, and the rows of `field_columns`, as the loader does."""
+    """Create the tables' columns and the rows of `field_columns` as the loader does."""
     connection.execute("create schema if not exists pipedrive")
     for table in ("deals", "leads", "field_columns"):
         name = Identifier("pipedrive", table)
@@ -44,8 +44,8 @@ def load(connection: psycopg.Connection[Any], done: Run) -> None:
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["before a run without state", "after it"])
-def test_fields_go_on_in_their_columns(database: str, is_late: bool) -> None:
-    """A field that was renamed, one whose name another field has now, one whose type changed, a deleted one."""
+def test_fields_keep_their_columns(database: str, is_late: bool) -> None:
+    """The fields are renamed, share a name with a former one, have a changed type, or are deleted."""
     names = {RENAMED: "Heat", CLASHING: "Score", RETYPED: "Size", DELETED: "Old"}
     fields = [field_definition(key, name, "varchar") for key, name in names.items()]
     lists: dict[str, Any] = {"/api/v2/dealFields": fields, "/api/v2/deals": [{"id": 1}]}
@@ -53,7 +53,7 @@ def test_fields_go_on_in_their_columns(database: str, is_late: bool) -> None:
         done = [run(server.url).good()]
         load(connection, done[-1])
         fields[0]["field_name"] = "Warmth"
-        if not is_late:  # else the loader refuses the first column of that name
+        if not is_late:  # otherwise the loader would refuse the first column of that name
             fields[2]["field_type"] = "double"
         fields[3:] = [field_definition("5" * 40, "Score", "varchar")]
         done.append(run(server.url, state=done[-1].state).good())
@@ -72,12 +72,12 @@ def test_fields_go_on_in_their_columns(database: str, is_late: bool) -> None:
         assert set(again.columns("leads")) == set(done[1].columns("leads"))
         (request,) = [seen for seen in server.asked if seen.path == "/api/v2/deals"]
         assert "updated_since" not in request.params
-        fields.append(field_definition(DELETED, "Old", "varchar"))  # a field that is restored
+        fields.append(field_definition(DELETED, "Old", "varchar"))  # a restored field
         restored = run(server.url, state=again.state).good()
         assert set(restored.columns("deals")) == {*there, "old"}
 
 
-def test_a_database_without_the_table_is_one_sentence(database: str) -> None:
+def test_a_database_without_the_table_is_reported_in_one_sentence(database: str) -> None:
     with (
         psycopg.connect(database, autocommit=True) as connection,
         pytest.raises(RunError, match=r"The database has no table pipedrive\.field_columns"),
@@ -85,7 +85,7 @@ def test_a_database_without_the_table_is_one_sentence(database: str) -> None:
         state_of(connection, "pipedrive")
 
 
-def test_the_command_sets_the_state_of_meltano(database: str, tmp_path: Path) -> None:
+def test_the_command_sets_the_state_in_meltano(database: str, tmp_path: Path) -> None:
     fields = [field_definition(RENAMED, "Heat", "varchar")]
     with (
         psycopg.connect(database, autocommit=True) as connection,

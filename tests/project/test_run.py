@@ -1,4 +1,6 @@
-"""`make run` under hard conditions: it owns what it starts, asks before it writes, works wherever it is put."""
+"""`make run` under difficult conditions: it ends what it starts, asks before it writes, and runs in any
+folder.
+"""
 
 import os
 import shutil
@@ -26,7 +28,7 @@ def start(clone: Clone) -> int:
 
 
 def its_program(clone: Clone) -> int:
-    """The process that `make` has started."""
+    """Return the process that `make` has started."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if "orchestrate.run" in process.cmdline() and process.cwd() == str(clone.folder):
@@ -35,7 +37,7 @@ def its_program(clone: Clone) -> int:
 
 
 def ended(pid: int) -> None:
-    """Wait for the end of a child."""
+    """Wait for the end of a child process."""
     os.waitpid(pid, 0)
 
 
@@ -49,7 +51,7 @@ ENDS: dict[str, Callable[[Clone, int], None]] = {
 }
 
 
-def test_nothing_outlives_a_run_however_it_ends(clone: Clone) -> None:
+def test_no_process_outlives_a_run_however_it_ends(clone: Clone) -> None:
     clone.haste = SEEDS_ONLY
     for how, end in ENDS.items():
         make = start(clone)
@@ -59,19 +61,19 @@ def test_nothing_outlives_a_run_however_it_ends(clone: Clone) -> None:
         printed = clone.output.read_text()
         assert "Traceback" not in printed, how
         if "-9" not in how:
-            assert "What was committed is kept; the next `make run` goes on from there." in printed
+            assert "What was committed is kept; the next `make run` continues from there." in printed
     clone.run(".venv/bin/warehouse up")
     make = start(clone)
     os.killpg(make, signal.SIGKILL)
     ended(make)
     assert clone.processes_that_stay(but=is_postgres) == []
-    assert clone.processes(), "what was up before stays up"
+    assert clone.processes(), "a Postgres that ran before keeps running"
     assert "port" in clone.run("make status")
     clone.haste = MODELS_ONLY
-    clone.run("make run")  # it is not held up by what was killed
+    clone.run("make run")  # the killed run does not block it
 
 
-def test_second_run_leaves_the_first_alone(clone: Clone) -> None:
+def test_a_second_run_does_not_disturb_the_first(clone: Clone) -> None:
     clone.haste = MODELS_ONLY
     clone.run("make run")
     clone.haste = SEEDS_ONLY
@@ -95,7 +97,7 @@ def test_second_run_leaves_the_first_alone(clone: Clone) -> None:
     assert "OK" in clone.run(f"{embedded}; meltano invoke dbt-postgres:build --select main_bi")
 
 
-def test_invented_data_go_into_a_named_database_only_when_asked(clone: Clone, database: str) -> None:
+def test_demo_data_go_into_a_configured_database_only_on_request(clone: Clone, database: str) -> None:
     clone.haste = MODELS_ONLY
     no_account = "unset TAP_PIPEDRIVE_API_TOKEN TAP_PIPEDRIVE_API_URL"
     printed = clone.run(f"{no_account}; ! make run", with_account=True)
@@ -104,7 +106,7 @@ def test_invented_data_go_into_a_named_database_only_when_asked(clone: Clone, da
     clone.run(f"{no_account}; make demo", with_account=True)
     assert schemas(database) == ["intermediate", "marts", "pipedrive", "seeds", "snapshots", "staging"]
     printed = clone.run("! make run", with_account=True)
-    assert "`make drop-demo` takes the demo out of it" in printed
+    assert "`make drop-demo` removes the demo from it" in printed
     clone.run("make drop-demo", with_account=True)
     assert schemas(database) == []
     assert "holds no demo" in clone.run("! make drop-demo", with_account=True)
@@ -119,7 +121,7 @@ def schemas(database: str) -> list[str]:
         return [name for (name,) in found.fetchall()]
 
 
-def test_run_works_wherever_it_is_put(tmp_path: Path) -> None:
+def test_a_run_works_in_any_folder(tmp_path: Path) -> None:
     parent = tmp_path / "uma ação"
     parent.mkdir()
     clone = Clone.make(parent, {})
@@ -154,11 +156,11 @@ PYTHONS = {
         "Python 3.11, 3.12 or 3.13 is needed, and python3",
     ),
 }
-"""Modules that make another Python of the one that is there, and what is said of it."""
+"""Modules that make Python look like another one, with the expected message."""
 
 
 @pytest.mark.parametrize("module", PYTHONS)
-def test_python_that_does_not_do_is_said_to(new_clone: Clone, tmp_path: Path, module: str) -> None:
+def test_an_unsuitable_python_is_reported(new_clone: Clone, tmp_path: Path, module: str) -> None:
     content, sentence = PYTHONS[module]
     (tmp_path / module).write_text(content)
     printed = new_clone.run(f"! PYTHONPATH={tmp_path} make run")

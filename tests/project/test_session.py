@@ -1,4 +1,4 @@
-"""A test run: what it starts ends with it, and a layer without its programs is skipped."""
+"""A test run ends everything that it starts, and skips a layer whose programs are missing."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from .documents import ROOT
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_is_stopped_leaves_no_postgres(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_test_run_leaves_no_postgres(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in a terminal reaches all processes of the run."""
     command = [sys.executable, "-m", "pytest", "-q", "--numprocesses", "2", "tests/chaos"]
     process = subprocess.Popen(
@@ -42,7 +42,7 @@ def test_a_run_that_is_stopped_leaves_no_postgres(tmp_path: Path, number: signal
         time.sleep(0.1)
 
 
-def test_a_layer_needs_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_is_skipped_without_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(layers, "OWN", ROOT)
     for layer, programs in PROGRAMS.items():

@@ -9,7 +9,7 @@ from orchestrate.docs import write_pages
 from .documents import DOCUMENTS, ROOT
 
 
-def test_site_has_every_page_can_be_searched_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_site_has_every_page_can_be_searched_and_is_self_contained(tmp_path: Path) -> None:
     write_pages(tmp_path)
     index = (tmp_path / "searchindex.js").read_text()
     found = json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))

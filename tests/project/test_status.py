@@ -1,4 +1,4 @@
-"""`make status` and what a run shows of its log."""
+"""`make status`, and the part of its log that a run shows."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def log_line(plugin: str, event: str, **more: object) -> str:
 
 
 @pytest.mark.parametrize("ended", EVENTS)
-def test_run_is_read_from_its_log(tmp_path: Path, ended: str) -> None:
+def test_a_run_is_read_from_its_log(tmp_path: Path, ended: str) -> None:
     path = tmp_path / "20261128T120000-4194305-meltano.log"  # no system has so many processes
     lines = [log_line("", "meltano run sync")]
     for plugin, event in EVENTS[ended]:
@@ -47,7 +47,7 @@ def test_run_is_read_from_its_log(tmp_path: Path, ended: str) -> None:
     assert run.problem == ("Pipedrive does not accept the API token." if ended == "failed" else "")
 
 
-def test_log_of_a_command_that_loads_nothing_is_no_run(tmp_path: Path) -> None:
+def test_the_log_of_a_command_that_loads_nothing_is_not_a_run(tmp_path: Path) -> None:
     path = tmp_path / "20261128T120000-1-meltano.log"
     path.write_text(log_line("", "meltano invoke dbt-postgres:build"))
     assert status.read_run(path) is None
@@ -55,7 +55,7 @@ def test_log_of_a_command_that_loads_nothing_is_no_run(tmp_path: Path) -> None:
 
 @pytest.fixture
 def orphan() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that looks like dbt whose Meltano is gone."""
+    """A process that looks like a dbt whose Meltano has ended."""
     program = ROOT / ".meltano" / "utilities" / "dbt-postgres" / "venv" / "bin" / "dbt"
     sleep = shutil.which("sleep")
     assert sleep
@@ -64,7 +64,7 @@ def orphan() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_dbt_that_has_outlived_meltano_is_named(orphan: subprocess.Popen[bytes]) -> None:
+def test_a_dbt_that_outlived_meltano_is_reported(orphan: subprocess.Popen[bytes]) -> None:
     output = subprocess.run(
         [sys.executable, "-m", "orchestrate.status"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
@@ -83,7 +83,7 @@ def shown(capsys: pytest.CaptureFixture[str], *events: tuple[str, str], is_first
 ROWS = ("tap-pipedrive", "deals: 101 rows in 0.0 s (11,865 rows/s)")
 
 
-def test_run_says_whether_all_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_shows_whether_everything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Incremental: only what changed" in shown(capsys, ROWS)
     assert "Incremental" not in shown(capsys, ROWS, is_first=True)
     lost = shown(capsys, ("", "No state was found, complete import."), ROWS)
@@ -91,7 +91,7 @@ def test_run_says_whether_all_is_loaded(capsys: pytest.CaptureFixture[str]) -> N
     assert "Incremental" not in lost
 
 
-def test_dbt_shows_its_sum_and_its_troubles_only(
+def test_only_the_summary_and_the_problems_of_dbt_are_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = [
@@ -129,7 +129,7 @@ def test_dbt_shows_its_sum_and_its_troubles_only(
         "    Rows of a warning, by its name: .venv/bin/meltano invoke dbt-postgres show --select NAME",
         "    WARN fct_deals.owner_id: 1,234 rows name a record that was deleted, or that the token's user may "
         "not see (relationships_a)",
-        "    FAIL Every sum adds up: 2 rows are not so (assert_b)",
+        "    FAIL Every sum adds up: 2 rows violate this (assert_b)",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Sandboxes over HTTP."""
+"""Fixtures: sandboxes over HTTP."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def shared() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def living() -> Iterator[Sandbox]:
-    """An account of the test's own."""
+    """An account that belongs to one test only."""
     with Sandbox(deals=60) as sandbox:
         yield sandbox

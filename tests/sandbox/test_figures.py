@@ -1,4 +1,4 @@
-"""What the made-up company knows beside its CRM."""
+"""The invented company's figures that are not in its CRM."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_currency_has_a_rate_on_each_working_day(tmp_path: Path) -> None:
     assert len(set(brazil)) == len(brazil) == 523
 
 
-def test_every_month_has_costs_of_the_channels_that_deals_come_by(tmp_path: Path) -> None:
+def test_every_month_has_costs_of_each_acquisition_channel(tmp_path: Path) -> None:
     costs = read(tmp_path, "acquisition_costs")
     (field,) = (spec for spec in CUSTOM_FIELDS["deal"] if spec.name == "Canal de aquisição")
     assert {row["channel"] for row in costs} == set(field.of)

@@ -1,5 +1,5 @@
-# Over 400 lines: one account is looked at from all sides, as making one takes seconds.
-"""The generated account: the same every time, consistent in itself, and like a company."""
+# Over 400 lines: all tests examine one account, because generating one takes seconds.
+"""The generated account is reproducible, consistent and realistic."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def customs(data: Dataset, entity: str) -> list[dict[str, Any]]:
     return [field for field in data.fields[entity] if field["is_custom_field"]]
 
 
-# --- the same arguments, the same bytes ---------------------------------------------------------
+# --- the same arguments give the same bytes ---------------------------------------------------------
 
 
 def digest(hash_seed: str, seed: int) -> str:
@@ -60,11 +60,11 @@ print(hashlib.sha256(text.encode()).hexdigest())
     return answer.stdout
 
 
-def test_same_arguments_same_bytes_whatever_the_hash_seed() -> None:
+def test_the_same_arguments_give_the_same_bytes_whatever_the_hash_seed() -> None:
     assert digest("1", 7) == digest("4242", 7) != digest("1", 8)
 
 
-# --- consistent in itself -----------------------------------------------------------------------
+# --- consistency -------------------------------------------------------------------------------------
 
 
 REFERENCES = {
@@ -152,7 +152,7 @@ def test_people_of_a_deal_work_at_its_organization(spoilt: Dataset) -> None:
         assert sum(p["primary"] for p in activity["participants"]) == 1
 
 
-def test_statuses_have_their_times(spoilt: Dataset) -> None:
+def test_each_status_has_its_times(spoilt: Dataset) -> None:
     for deal in spoilt.records["deals"]:
         won, lost, closed = deal["won_time"], deal["lost_time"], deal["close_time"]
         if deal["status"] == "deleted":
@@ -169,7 +169,7 @@ def test_statuses_have_their_times(spoilt: Dataset) -> None:
             assert deal["local_won_date"] == deal["local_close_date"] == local.isoformat()
 
 
-def test_nothing_happens_before_its_birth_or_after_now(spoilt: Dataset) -> None:
+def test_no_time_is_before_the_creation_or_after_now(spoilt: Dataset) -> None:
     now = "2026-11-20T15:00:00"
     for name, rows in spoilt.records.items():
         pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + (r"\.\d{3}Z" if name in IN_MILLISECONDS else "Z")
@@ -184,7 +184,7 @@ def test_nothing_happens_before_its_birth_or_after_now(spoilt: Dataset) -> None:
                 assert moment[:19] <= now, (name, key, row["id"])
 
 
-def test_changelog_leads_to_where_the_deal_is(spoilt: Dataset) -> None:
+def test_the_changelog_ends_with_the_present_values(spoilt: Dataset) -> None:
     stages = by_id(spoilt, "stages")
     assert set(spoilt.changes["deals"]) <= set(by_id(spoilt, "deals"))
     current = {"status": "status", "user_id": "owner_id", "pipeline_id": "pipeline_id"}
@@ -221,7 +221,7 @@ def test_changelog_leads_to_where_the_deal_is(spoilt: Dataset) -> None:
             assert value["new_value"] == str(deal["value"])
 
 
-def test_some_dates_are_put_off_again_and_again(spoilt: Dataset) -> None:
+def test_some_dates_are_postponed_several_times(spoilt: Dataset) -> None:
     keys = [[row["field_key"] for row in rows] for rows in spoilt.changes["deals"].values()]
     assert {keys_of_one.count("expected_close_date") for keys_of_one in keys} >= {0, 1, 2, 3}
 
@@ -265,7 +265,7 @@ def test_line_sum_follows_from_price_quantity_discount_and_tax(spoilt: Dataset) 
         assert abs(net - Decimal(str(line["sum"]))) <= tolerance
 
 
-def test_counters_equal_the_children(spoilt: Dataset) -> None:
+def test_counters_equal_the_number_of_children(spoilt: Dataset) -> None:
     keys = {"deals": "deal_id", "persons": "person_id", "organizations": "org_id"}
     for name, key in keys.items():
         activities, notes = defaultdict(list), Counter(n[key] for n in spoilt.records["notes"])
@@ -292,8 +292,8 @@ def test_counters_equal_the_children(spoilt: Dataset) -> None:
     assert all(org["people_count"] == staff[org["id"]] for org in spoilt.records["organizations"])
 
 
-def test_counters_equal_what_hangs_on_a_record(spoilt: Dataset) -> None:
-    """Deals count participants and mail besides; people count the deals they take part in."""
+def test_counters_equal_the_number_of_related_records(spoilt: Dataset) -> None:
+    """Deals also count participants and mail; persons count the deals in which they participate."""
     followers = {"deals": "deal", "persons": "person", "organizations": "organization"}
     for name, key in {"deals": "deal_id", "persons": "person_id", "organizations": "org_id"}.items():
         follow = Counter(row[key] for row in spoilt.records[f"{followers[name]}_followers"])
@@ -379,7 +379,7 @@ def test_records_have_every_key_of_the_api_document(spoilt: Dataset, path: str, 
     assert expected <= set(spoilt.records[name][0])
 
 
-def test_arguments_that_make_no_sense_are_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="no such trouble: gremlins"):
         generate(10, 1, NOW, ["gremlins"])
     with pytest.raises(ValueError, match="time zone"):
@@ -388,7 +388,7 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         generate(0, 1, NOW)
 
 
-# --- 10,000 deals look like a company -----------------------------------------------------------
+# --- 10,000 deals are realistic -----------------------------------------------------------------------
 
 
 def test_volumes_of_a_large_account(large: Dataset) -> None:
@@ -411,7 +411,7 @@ def test_volumes_of_a_large_account(large: Dataset) -> None:
     assert len(large.manifest["troubles"]["same_second"]["ids"]["deals"]) == 600
 
 
-def test_shape_of_a_large_account(large: Dataset) -> None:
+def test_distributions_of_a_large_account(large: Dataset) -> None:
     deals = large.records["deals"]
     share = {status: n / len(deals) for status, n in Counter(d["status"] for d in deals).items()}
     assert 0.015 <= share["deleted"] <= 0.025
@@ -430,7 +430,7 @@ def test_shape_of_a_large_account(large: Dataset) -> None:
     assert 0.25 <= sum(lead["is_archived"] for lead in leads) / len(leads) <= 0.55
 
 
-def test_activities_of_this_week_and_the_next_fortnight(large: Dataset) -> None:
+def test_activities_of_this_week_and_the_next_two_weeks(large: Dataset) -> None:
     activities = large.records["activities"]
     week = [a for a in activities if "2026-11-16" <= a["due_date"] <= "2026-11-22"]
     assert len(week) > 1_000
@@ -443,7 +443,7 @@ def test_activities_of_this_week_and_the_next_fortnight(large: Dataset) -> None:
     assert len({a["type"] for a in activities}) == 8
 
 
-def test_custom_fields_are_filled_as_people_fill_them(large: Dataset) -> None:
+def test_custom_fields_are_filled_realistically(large: Dataset) -> None:
     deals = large.records["deals"]
     filled = {
         field["field_code"]: sum(d["custom_fields"][field["field_code"]] is not None for d in deals)

@@ -1,4 +1,4 @@
-"""The generator's troubles: exactly where the manifest says, and nowhere when switched off."""
+"""The generator's data defects occur exactly where the manifest says, and nowhere if switched off."""
 
 import re
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DEALS = 400
 
 Found = dict[str, set[Any]]
-"""List to row ids, or entity to field codes."""
+"""Row ids by list, or field codes by entity."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def fields_where(data: Dataset, test: Callable[[str, dict[str, Any]], Any]) -> F
 
 
 def sharing(marks: dict[Any, set[str]], ignore: int = 1) -> set[Any]:
-    """The ids of which at least one mark is also somebody else's."""
+    """Return the ids that share at least one mark with another id."""
     owners = defaultdict(set)
     for owner, own in marks.items():
         for mark in own:
@@ -190,7 +190,7 @@ def find_odd_dates(data: Dataset) -> Found:
 
 
 def reasons(data: Dataset) -> list[Any]:
-    """What a lost deal's reason may be, as a text and as an object."""
+    """Return the reasons of lost deals, which may be texts or objects."""
     (options,) = (field["options"] for field in data.fields["deal"] if field["field_code"] == "lost_reason")
     return [form for each in options for form in (each["label"], {"id": each["id"], "label": each["label"]})]
 
@@ -228,7 +228,7 @@ def found(data: Dataset, trouble: str) -> Found:
 
 
 @pytest.mark.parametrize("trouble", ALL_TROUBLES)
-def test_trouble_is_where_the_manifest_says_and_nowhere_else(spoilt: Dataset, trouble: str) -> None:
+def test_each_defect_is_exactly_where_the_manifest_says(spoilt: Dataset, trouble: str) -> None:
     entry = spoilt.manifest["troubles"][trouble]
     stated = entry["ids"] if "ids" in entry else entry["fields"]
     assert found(spoilt, trouble) == {place: set(some) for place, some in stated.items()}
@@ -236,27 +236,27 @@ def test_trouble_is_where_the_manifest_says_and_nowhere_else(spoilt: Dataset, tr
 
 
 @pytest.mark.parametrize("trouble", ALL_TROUBLES)
-def test_trouble_switched_off_is_absent(trouble: str) -> None:
+def test_a_defect_that_is_switched_off_does_not_occur(trouble: str) -> None:
     data = generate(60, 3, NOW, [name for name in ALL_TROUBLES if name != trouble])
     assert found(data, trouble) == {}
     assert trouble not in data.manifest["troubles"]
 
 
-def test_clean_account_has_no_trouble_at_all(clean: Dataset) -> None:
+def test_a_clean_account_has_no_defect(clean: Dataset) -> None:
     assert {trouble: found(clean, trouble) for trouble in ALL_TROUBLES} == {
         trouble: {} for trouble in ALL_TROUBLES
     }
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_trouble_has_a_victim_in_a_small_account(seed: int) -> None:
+def test_every_defect_occurs_in_a_small_account(seed: int) -> None:
     data = generate(50, seed, NOW)
     for trouble, entry in data.manifest["troubles"].items():
         places = entry["ids"] if "ids" in entry else entry["fields"]
         assert all(places.values()), trouble
 
 
-def test_troubles_are_as_bad_as_they_say(spoilt: Dataset) -> None:
+def test_defects_are_as_severe_as_documented(spoilt: Dataset) -> None:
     troubles = spoilt.manifest["troubles"]
     organizations, persons = by_id(spoilt, "organizations"), by_id(spoilt, "persons")
     for first, second in troubles["duplicate_organizations"]["groups"]:
@@ -279,7 +279,7 @@ def test_troubles_are_as_bad_as_they_say(spoilt: Dataset) -> None:
     assert all(Decimal(float(n)) != n for n in exact)
 
 
-def test_a_trouble_changes_only_what_it_names(spoilt: Dataset) -> None:
+def test_a_defect_changes_only_the_records_that_it_names(spoilt: Dataset) -> None:
     without = generate(DEALS, 7, NOW, [name for name in ALL_TROUBLES if name != "odd_dates"])
     named = spoilt.manifest["troubles"]["odd_dates"]["ids"]
     for name, rows in spoilt.records.items():

@@ -1,4 +1,4 @@
-"""The HubSpot side: what its endpoints answer, who is let in, and how often."""
+"""The HubSpot sandbox: answers of its endpoints, authentication and limits."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def hubspot() -> Iterator[HubspotSandbox]:
 
 @pytest.fixture
 def own() -> Iterator[HubspotSandbox]:
-    """An account of the test's own."""
+    """An account that belongs to one test only."""
     with HubspotSandbox(deals=60) as sandbox:
         yield sandbox
 
 
 def pages(sandbox: HubspotSandbox, kind: str, **params: Any) -> list[list[dict[str, Any]]]:
-    """All pages of a list."""
+    """Return all pages of a list."""
     found: list[list[dict[str, Any]]] = []
     after: dict[str, str] = {}
     while True:
@@ -53,7 +53,7 @@ def pages(sandbox: HubspotSandbox, kind: str, **params: Any) -> list[list[dict[s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pages_have_every_record_once(hubspot: HubspotSandbox, kind: str) -> None:
+def test_pages_contain_every_record_once(hubspot: HubspotSandbox, kind: str) -> None:
     found = pages(hubspot, kind, limit=9)
     rows = [row["id"] for page in found for row in page]
     assert rows == [row["id"] for row in hubspot.truth(kind)]
@@ -67,12 +67,12 @@ def test_a_list_whose_last_page_is_full_ends_there(hubspot: HubspotSandbox) -> N
 
 
 @pytest.mark.parametrize("limit", ["101", "-1", "ten"])
-def test_pages_have_a_limit(hubspot: HubspotSandbox, limit: str) -> None:
+def test_the_page_size_is_limited(hubspot: HubspotSandbox, limit: str) -> None:
     reply = hubspot.send("GET", f"/crm/v3/objects/contacts?limit={limit}")
     assert (reply.status, reply.json()["category"]) == (400, "VALIDATION_ERROR")
 
 
-def test_a_record_has_the_properties_asked_for_and_three_more(hubspot: HubspotSandbox) -> None:
+def test_a_record_has_the_requested_properties_and_three_more(hubspot: HubspotSandbox) -> None:
     row = hubspot.get("/crm/v3/objects/contacts", limit=1, properties="email,city,no_such")["results"][0]
     truth = hubspot.truth("contacts")[0]["properties"]
     expected = ("email", "city", "createdate", "lastmodifieddate", "hs_object_id")
@@ -82,7 +82,7 @@ def test_a_record_has_the_properties_asked_for_and_three_more(hubspot: HubspotSa
     assert "associations" not in row
 
 
-def test_a_record_has_the_associations_asked_for(hubspot: HubspotSandbox) -> None:
+def test_a_record_has_the_requested_associations(hubspot: HubspotSandbox) -> None:
     row = hubspot.get("/crm/v3/objects/contacts", limit=1, associations="tickets,companies,deals")["results"][
         0
     ]
@@ -94,13 +94,13 @@ def test_a_record_has_the_associations_asked_for(hubspot: HubspotSandbox) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_definitions_name_what_records_have(hubspot: HubspotSandbox, kind: str) -> None:
+def test_the_definitions_include_every_property_of_the_records(hubspot: HubspotSandbox, kind: str) -> None:
     defined = {each["name"]: each["type"] for each in hubspot.get(f"/crm/v3/properties/{kind}")["results"]}
     assert defined.keys() == hubspot.truth(kind)[0]["properties"].keys()
     assert defined["createdate"] == defined[MODIFIED_BY[kind]] == "datetime"
 
 
-def test_an_account_has_as_many_properties_as_it_is_told() -> None:
+def test_an_account_has_the_requested_number_of_properties() -> None:
     portal, _ = generate(20, 1, NOW, properties=1650)
     for kind in KINDS:
         assert len(portal.properties[kind]) == len(portal.types[kind]) == 1650
@@ -112,7 +112,7 @@ def test_an_account_has_as_many_properties_as_it_is_told() -> None:
     assert LONG.name in portal.types["contacts"]
 
 
-def test_an_emptied_property_is_an_empty_text_and_one_never_set_is_null(hubspot: HubspotSandbox) -> None:
+def test_an_emptied_property_is_an_empty_text_and_an_unset_one_is_null(hubspot: HubspotSandbox) -> None:
     spoilt = hubspot.manifest["troubles"]
     deals = hubspot.truth("deals")
     emptied = {int(row["id"]) for row in deals if row["properties"]["amount"] == ""}
@@ -121,7 +121,7 @@ def test_an_emptied_property_is_an_empty_text_and_one_never_set_is_null(hubspot:
     assert no_company == set(spoilt["deals_without_company"]["ids"]["deals"])
 
 
-def test_pipelines_tell_which_stages_are_closed_and_how(hubspot: HubspotSandbox) -> None:
+def test_pipelines_define_which_stages_are_won_or_lost(hubspot: HubspotSandbox) -> None:
     pipelines = hubspot.get("/crm/v3/pipelines/deals")["results"]
     assert [each["id"] for each in pipelines] == [each.id for each in PIPELINES]
     stages = {stage["id"]: stage["metadata"] for each in pipelines for stage in each["stages"]}
@@ -133,7 +133,7 @@ def test_pipelines_tell_which_stages_are_closed_and_how(hubspot: HubspotSandbox)
     }
 
 
-def test_owners_are_listed_those_who_left_apart(hubspot: HubspotSandbox) -> None:
+def test_present_and_former_owners_are_listed_separately(hubspot: HubspotSandbox) -> None:
     there = hubspot.get("/crm/v3/owners", limit=2)
     rest = hubspot.get("/crm/v3/owners", after=there["paging"]["next"]["after"])
     gone = hubspot.get("/crm/v3/owners", archived="true")
@@ -145,7 +145,7 @@ def test_owners_are_listed_those_who_left_apart(hubspot: HubspotSandbox) -> None
     assert owned == {None, *(each.id for each in OWNERS)}
 
 
-# Who is let in, how often, and troubles on demand
+# Authentication, limits and faults
 
 
 def test_a_wrong_token_is_refused(hubspot: HubspotSandbox) -> None:
@@ -160,7 +160,7 @@ def test_a_wrong_token_is_refused(hubspot: HubspotSandbox) -> None:
         ("/crm/v3/owners", "crm.objects.owners.read"),
     ],
 )
-def test_a_scope_that_the_token_lacks_is_refused_by_name(path: str, scope: str) -> None:
+def test_a_missing_scope_is_refused_by_name(path: str, scope: str) -> None:
     with HubspotSandbox(deals=10, without_scopes=[scope]) as sandbox:
         reply = sandbox.send("GET", path)
         assert (reply.status, reply.json()["category"]) == (403, "MISSING_SCOPES")
@@ -187,7 +187,7 @@ def test_an_address_of_more_than_8_kb_is_refused(hubspot: HubspotSandbox) -> Non
     assert hubspot.send("GET", f"/crm/v3/objects/deals?properties={names}").status == 400
 
 
-def test_an_app_gets_access_for_half_an_hour(own: HubspotSandbox) -> None:
+def test_an_oauth_token_is_valid_for_half_an_hour(own: HubspotSandbox) -> None:
     form = "&".join(
         f"{name}={value}" for name, value in {"grant_type": "refresh_token", **vars(App())}.items()
     )
@@ -214,17 +214,17 @@ def test_requests_beyond_a_limit_are_refused(limits: Limits, path: str, let_in: 
         assert replies[-1].json()["policyName"] == policy
 
 
-def test_searches_have_a_limit_of_their_own(own: HubspotSandbox) -> None:
+def test_searches_have_their_own_limit(own: HubspotSandbox) -> None:
     own.state.limits = Limits(burst=0, searches=5)
     own.state.times["SECONDLY"] = deque(
         [time.monotonic() + 60] * 5
-    )  # five just now, however slow the machine
+    )  # five within a second, however slow the machine
     reply = own.send("POST", "/crm/v3/objects/deals/search", {})
     assert (reply.status, reply.json()["policyName"]) == (429, "SECONDLY")
     assert own.send("GET", "/crm/v3/objects/deals").status == 200
 
 
-def test_a_fault_strikes_when_told(own: HubspotSandbox) -> None:
+def test_a_fault_occurs_when_requested(own: HubspotSandbox) -> None:
     own.trouble(kind="burst429", path="/pipelines/", at=[2])
     own.trouble(kind="daily429", path="/owners", times=1)
     own.trouble(kind="status", status=502, path="/properties/", times=1)
@@ -239,7 +239,7 @@ def test_a_fault_strikes_when_told(own: HubspotSandbox) -> None:
 # Changes
 
 
-def test_a_change_is_a_later_version(own: HubspotSandbox) -> None:
+def test_a_change_has_a_later_timestamp(own: HubspotSandbox) -> None:
     before = own.truth("deals")[0]
     path = f"/crm/v3/objects/deals/{before['id']}"
     own.send("PATCH", path, {"properties": {"dealstage": "1047102", "closedate": "2026-11-20T00:00:00Z"}})
@@ -250,7 +250,7 @@ def test_a_change_is_a_later_version(own: HubspotSandbox) -> None:
     assert after["createdate"] == before["properties"]["createdate"]
 
 
-def test_a_new_deal_belongs_to_its_company_from_both_sides(own: HubspotSandbox) -> None:
+def test_a_new_deal_is_associated_with_its_company_in_both_directions(own: HubspotSandbox) -> None:
     company = own.truth("companies")[0]
     to_company = {"to": {"id": company["id"]}, "types": [{"associationTypeId": 5}]}
     body = {"properties": {"dealname": "Retorno", "dealstage": "closedwon"}, "associations": [to_company]}
@@ -262,7 +262,7 @@ def test_a_new_deal_belongs_to_its_company_from_both_sides(own: HubspotSandbox) 
     assert own.truth("companies")[0]["associations"]["deals"][-1] == deal["id"]
 
 
-def test_what_is_deleted_is_in_no_list_and_no_association(own: HubspotSandbox) -> None:
+def test_a_deleted_record_is_in_no_list_and_no_association(own: HubspotSandbox) -> None:
     contact = next(row for row in own.truth("contacts") if row["associations"].get("deals"))
     path = f"/crm/v3/objects/contacts/{contact['id']}"
     assert own.send("DELETE", path).status == 204
@@ -276,7 +276,9 @@ def test_what_is_deleted_is_in_no_list_and_no_association(own: HubspotSandbox) -
 
 
 @pytest.mark.parametrize(("kind", "is_new"), [("companies", True), ("contacts", False), ("deals", True)])
-def test_a_merge_leaves_one_record_with_what_both_had(own: HubspotSandbox, kind: str, is_new: bool) -> None:
+def test_a_merge_leaves_one_record_with_the_values_of_both(
+    own: HubspotSandbox, kind: str, is_new: bool
+) -> None:
     first, second = (row for row in own.truth(kind)[:2])
     body = {"primaryObjectId": first["id"], "objectIdToMerge": second["id"]}
     kept = own.post(f"/crm/v3/objects/{kind}/merge", body)["id"]
@@ -301,7 +303,7 @@ def test_a_merge_leaves_one_record_with_what_both_had(own: HubspotSandbox, kind:
 @pytest.mark.parametrize(
     "body", [None, [], {}, {"properties": {"no_such": "x"}}, {"properties": {"dealstage": "won"}}]
 )
-def test_a_change_that_makes_no_sense_is_refused(own: HubspotSandbox, body: Any) -> None:
+def test_an_invalid_change_is_refused(own: HubspotSandbox, body: Any) -> None:
     path = f"/crm/v3/objects/deals/{own.truth('deals')[0]['id']}"
     assert own.send("PATCH", path, body).status == 400
 
@@ -320,7 +322,7 @@ def command(*words: str) -> list[str]:
     ]
 
 
-def test_the_command_serves_what_it_is_told(tmp_path: Path) -> None:
+def test_the_command_serves_the_requested_account(tmp_path: Path) -> None:
     words = command(
         "serve", "--port", "0", "--properties", "40", "--without-scope", "crm.objects.owners.read"
     )

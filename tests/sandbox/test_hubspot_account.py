@@ -1,4 +1,4 @@
-"""The account that the HubSpot side makes up, and the troubles that it notes."""
+"""The generated HubSpot account, and the data defects in its manifest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_same_arguments_give_the_same_account() -> None:
     assert content(first) != content(generate(120, 8, NOW)[0])
 
 
-def test_the_same_life_gives_the_same_account() -> None:
+def test_the_same_changes_give_the_same_account() -> None:
     lives = []
     for seed in (1, 1, 2):
         portal, _ = generate(100, 1, NOW)
@@ -47,7 +47,7 @@ def test_the_account_grows_with_its_deals() -> None:
     assert sum(patients.values()) - len(patients) == 20
 
 
-def test_nothing_has_happened_after_now() -> None:
+def test_no_event_is_after_now() -> None:
     portal, _ = generate(400, 3, NOW)
     for kind in KINDS:
         times = [row["properties"][MODIFIED_BY[kind]] for row in portal.truth(kind)]
@@ -56,14 +56,14 @@ def test_nothing_has_happened_after_now() -> None:
 
 
 @pytest.mark.parametrize("deals", [50, 51, 52, 53, 500])
-def test_every_trouble_has_a_victim(deals: int) -> None:
+def test_every_defect_occurs(deals: int) -> None:
     _, manifest = generate(deals, deals, NOW)
     assert set(manifest["troubles"]) == set(ALL_TROUBLES)
     for name, told in manifest["troubles"].items():
         assert all(told["ids"].values()), name
 
 
-def test_an_account_without_troubles_is_in_order() -> None:
+def test_an_account_without_defects_is_consistent() -> None:
     portal, manifest = generate(3000, 1, NOW, ())
     assert manifest["troubles"] == {}
     companies, contacts, deals = (
@@ -85,13 +85,13 @@ def test_an_account_without_troubles_is_in_order() -> None:
         assert row["associations"].keys() == {"companies", "contacts"}
 
 
-def test_an_unknown_trouble_is_refused() -> None:
+def test_an_unknown_defect_is_refused() -> None:
     with pytest.raises(ValueError, match="no such trouble: gremlins"):
         generate(10, 1, NOW, {"gremlins"})
 
 
-def test_the_manifest_tells_what_is_wrong() -> None:
-    """Found again in the records, without the manifest."""
+def test_the_manifest_lists_exactly_the_defects() -> None:
+    """The test finds them in the records without the manifest."""
     portal, manifest = generate(230, 1, NOW)
     spoilt = {name: told["ids"] for name, told in manifest["troubles"].items()}
     groups = {name: told.get("groups", []) for name, told in manifest["troubles"].items()}

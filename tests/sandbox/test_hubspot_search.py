@@ -1,4 +1,4 @@
-"""The HubSpot side: searches, and what is read in batches."""
+"""The HubSpot sandbox: searches and batch reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def hubspot() -> Iterator[HubspotSandbox]:
 
 @pytest.fixture
 def own() -> Iterator[HubspotSandbox]:
-    """An account of the test's own."""
+    """An account that belongs to one test only."""
     with HubspotSandbox(deals=60) as sandbox:
         yield sandbox
 
@@ -33,7 +33,7 @@ def searched(sandbox: HubspotSandbox, kind: str, *filters: tuple[str, str, str],
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_search_by_time_and_id_walks_through_all_in_order(hubspot: HubspotSandbox, kind: str) -> None:
+def test_a_search_by_time_and_id_returns_all_records_in_order(hubspot: HubspotSandbox, kind: str) -> None:
     rows = hubspot.truth(kind)
     since = sorted(row["properties"][MODIFIED_BY[kind]] for row in rows)[len(rows) // 2]
     wanted = [row["id"] for row in rows if row["properties"][MODIFIED_BY[kind]] >= since]
@@ -102,7 +102,7 @@ def test_a_search_beyond_its_limits_is_refused(hubspot: HubspotSandbox, body: An
     assert (reply.status, reply.json()["category"]) == (400, "VALIDATION_ERROR")
 
 
-def test_a_search_finds_a_change_some_time_later(own: HubspotSandbox) -> None:
+def test_a_search_finds_a_change_after_a_delay(own: HubspotSandbox) -> None:
     own.state.search_lag = 30
     own.send("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Natal"}})
     assert searched(own, "contacts", ("city", "EQ", "Natal"))["total"] == 0
@@ -117,7 +117,7 @@ def inputs(ids: list[Any]) -> dict[str, Any]:
     return {"inputs": [{"id": str(id_)} for id_ in ids]}
 
 
-def test_a_batch_reads_what_is_there_and_names_the_others(hubspot: HubspotSandbox) -> None:
+def test_a_batch_returns_existing_records_and_names_the_missing_ones(hubspot: HubspotSandbox) -> None:
     rows = hubspot.truth("deals")[:100]
     body = {**inputs([row["id"] for row in rows[:99]] + ["12"]), "properties": ["dealname"]}
     reply = hubspot.send("POST", "/crm/v3/objects/deals/batch/read", body)
@@ -132,13 +132,13 @@ def test_a_batch_reads_what_is_there_and_names_the_others(hubspot: HubspotSandbo
 @pytest.mark.parametrize(
     ("path", "most"), [("v3/objects/deals", 100), ("v4/associations/deals/contacts", 1000)]
 )
-def test_a_batch_has_a_limit(hubspot: HubspotSandbox, path: str, most: int) -> None:
+def test_the_size_of_a_batch_is_limited(hubspot: HubspotSandbox, path: str, most: int) -> None:
     assert hubspot.send("POST", f"/crm/{path}/batch/read", inputs([1] * most)).status == 207
     assert hubspot.send("POST", f"/crm/{path}/batch/read", inputs([1] * (most + 1))).status == 400
     assert hubspot.send("POST", f"/crm/{path}/batch/read", {}).status == 400
 
 
-def test_associations_have_types_and_a_deal_one_primary_company(own: HubspotSandbox) -> None:
+def test_associations_have_types_and_a_deal_has_one_primary_company(own: HubspotSandbox) -> None:
     deal = own.portal.listed("deals")[0]
     first, *_, last = own.portal.listed("companies")
     deal.associated.pop("companies", None)

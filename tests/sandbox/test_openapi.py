@@ -1,6 +1,7 @@
-"""The sandbox's answers against the schemas in Pipedrive's own OpenAPI documents.
+"""The sandbox's answers compared with the schemas in Pipedrive's own OpenAPI documents.
 
-Real answers differ from them here and there, and so does the sandbox: DEVIATIONS says where, and how it is known.
+Real answers differ from the schemas in places, and so does the sandbox: DEVIATIONS lists where, with the
+source.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..api.documented import Schema, properties
 
 
 class Finding(NamedTuple):
-    """Something in an answer that the document does not foresee."""
+    """A part of an answer that the document does not describe."""
 
     place: str
     """Path in the answer's data, without list positions, e.g. `location/country`."""
@@ -33,7 +34,7 @@ class Finding(NamedTuple):
 
 
 class Deviation(NamedTuple):
-    """A difference that is meant, where it may occur, and the source."""
+    """An intended difference, where it may occur, and its source."""
 
     endpoint: str
     places: str
@@ -142,7 +143,7 @@ DEVIATIONS = [
         "/api/v1/notes(/{id})?",
         "deal|person|organization|(deal|lead|person|org|project|task|last_update_user)_id|user/icon_url",
         "null",
-        "a note is attached to one thing; v1 gives null for the others",
+        "a note is attached to one record; v1 gives null for the others",
     ),
     Deviation(
         "/api/v1/notes(/{id})?",
@@ -168,7 +169,7 @@ DEVIATIONS = [
         "/api/v1/files",
         "(activity|deal|lead|org|person|product|project)_id",
         "null",
-        "a file belongs to one thing and what that belongs to; v1 gives null for the others",
+        "a file belongs to one record and that record's parents; v1 gives null for the others",
     ),
     Deviation(
         "/api/v1/mailbox/mailThreads",
@@ -209,7 +210,7 @@ def findings(shared: Sandbox) -> dict[str, set[Finding]]:
 
 
 def sample(sandbox: Sandbox, endpoint: Endpoint) -> Any:
-    """Return an answer of the endpoint with as much in it as there can be."""
+    """Return an answer of the endpoint with as many filled keys as possible."""
     params: dict[str, Any] = {}
     if endpoint.include:
         params["include_fields"] = ",".join(endpoint.include)
@@ -250,7 +251,7 @@ FURTHER = {
 
 
 def fullest(sandbox: Sandbox, endpoint: Endpoint) -> Any:
-    """Return the id of the record with the most to say."""
+    """Return the id of the record with the most filled keys."""
     if endpoint.path.endswith("participantsChangelog"):
         rows, key = sandbox.truth("deal_participant_changes"), "deal_id"
     elif endpoint.path.endswith(("changelog", "flow")):
@@ -271,7 +272,7 @@ def fullest(sandbox: Sandbox, endpoint: Endpoint) -> Any:
 
 
 def compare(endpoint: Endpoint, body: Any) -> Iterator[Finding]:
-    """Yield what the document does not foresee in an answer."""
+    """Yield the parts of an answer that the document does not describe."""
     schema = documented.ENDPOINTS[endpoint.path]["answer"]
     for error in OAS30Validator(schema).iter_errors(body):
         place = "/".join(part for part in error.absolute_path if isinstance(part, str))
@@ -283,7 +284,7 @@ def compare(endpoint: Endpoint, body: Any) -> Iterator[Finding]:
 
 
 def unforeseen_keys(schema: Schema, rows: list[Any], above: str = "") -> Iterator[Finding]:
-    """Yield the keys of rows, and of objects in them, that the schema lacks."""
+    """Yield the keys of rows and of nested objects that the schema lacks."""
     known = properties(schema)
     for row in rows:
         for key, value in row.items():
@@ -308,7 +309,7 @@ def excuses(deviation: Deviation, path: str, finding: Finding) -> bool:
 
 
 @pytest.mark.parametrize("path", [endpoint.path for endpoint in ENDPOINTS])
-def test_answers_fit_the_document(findings: dict[str, set[Finding]], path: str) -> None:
+def test_answers_match_the_document(findings: dict[str, set[Finding]], path: str) -> None:
     unexcused = [
         finding
         for finding in sorted(findings[path])
@@ -318,5 +319,5 @@ def test_answers_fit_the_document(findings: dict[str, set[Finding]], path: str) 
 
 
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.places[:40])
-def test_every_deviation_listed_is_one(findings: dict[str, set[Finding]], deviation: Deviation) -> None:
+def test_every_listed_deviation_occurs(findings: dict[str, set[Finding]], deviation: Deviation) -> None:
     assert any(excuses(deviation, path, finding) for path in findings for finding in findings[path])

@@ -1,4 +1,4 @@
-"""Who gets in and what they may see: OAuth, tokens with few rights, plans without features."""
+"""Access and visibility: OAuth, tokens with limited rights, plans without features."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PARTLY_VISIBLE = {
 
 class _Still(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Do not follow."""
+        """Do not follow the redirect."""
 
 
 OPENER = urllib.request.build_opener(_Still)
 
 
 def tokens(sandbox: Sandbox, form: dict[str, str], client: str = CLIENT, path: str = "/oauth/token") -> Reply:
-    """Ask the authorization server for tokens."""
+    """Request tokens from the authorization server."""
     credentials = {"Authorization": f"Basic {b64encode(client.encode()).decode()}"} if client else {}
     request = urllib.request.Request(sandbox.url + path, urlencode(form).encode(), credentials)
     try:
@@ -67,7 +67,7 @@ def granted(living: Sandbox) -> Any:
     return tokens(living, REFRESH).granted()
 
 
-def test_a_refresh_gives_an_access_token_and_the_same_refresh_token(
+def test_a_refresh_returns_an_access_token_and_the_same_refresh_token(
     living: Sandbox, granted: dict[str, Any]
 ) -> None:
     assert granted.keys() == {
@@ -94,7 +94,7 @@ def test_an_access_token_expires_by_the_account_s_clock(living: Sandbox, granted
     assert living.api("/api/v2/deals", headers=bearer(fresh)).status == 200
 
 
-def test_a_refresh_token_dies_when_it_is_not_used_for_60_days(living: Sandbox) -> None:
+def test_a_refresh_token_expires_after_60_days_without_use(living: Sandbox) -> None:
     for _ in range(3):
         living.post("/sandbox/clock", {"advance_seconds": 59 * DAY})
         assert tokens(living, REFRESH).status == 200
@@ -102,7 +102,7 @@ def test_a_refresh_token_dies_when_it_is_not_used_for_60_days(living: Sandbox) -
     assert tokens(living, REFRESH).status == 400
 
 
-def test_an_app_that_is_uninstalled_is_refused(living: Sandbox, granted: dict[str, Any]) -> None:
+def test_an_uninstalled_app_is_refused(living: Sandbox, granted: dict[str, Any]) -> None:
     living.delete("/sandbox/oauth")
     assert living.api("/api/v2/deals", headers=bearer(granted["access_token"])).status == 401
     reply = tokens(living, REFRESH)
@@ -112,7 +112,7 @@ def test_an_app_that_is_uninstalled_is_refused(living: Sandbox, granted: dict[st
         "message": "Invalid grant: refresh_token is invalid",
         "error": "invalid_grant",
     }
-    assert living.api("/api/v2/deals").status == 200, "API tokens live on"
+    assert living.api("/api/v2/deals").status == 200, "API tokens stay valid"
 
 
 @pytest.mark.parametrize(
@@ -128,26 +128,26 @@ def test_an_app_that_is_uninstalled_is_refused(living: Sandbox, granted: dict[st
         (REFRESH, "sandbox-client:wrong", "invalid_client"),
     ],
 )
-def test_other_requests_for_tokens_are_refused(
+def test_invalid_token_requests_are_refused(
     shared: Sandbox, form: dict[str, str], client: str, error: str
 ) -> None:
     reply = tokens(shared, form, client)
     assert (reply.status, reply.json()["error"]) == (400, error)
 
 
-def test_tokens_are_asked_for_with_a_form(shared: Sandbox) -> None:
+def test_token_requests_must_be_forms(shared: Sandbox) -> None:
     credentials = {"Authorization": f"Basic {b64encode(CLIENT.encode()).decode()}"}
     reply = shared.send("POST", "/oauth/token", REFRESH, {**credentials, "Content-Type": "application/json"})
     assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
 
 
-def test_a_slash_too_many_redirects_and_loses_the_form(shared: Sandbox) -> None:
+def test_an_additional_slash_redirects_and_loses_the_form(shared: Sandbox) -> None:
     reply = tokens(shared, REFRESH, path="/oauth/token/")
     assert (reply.status, reply.headers["Location"]) == (301, "/oauth/token")
     assert shared.send("GET", "/oauth/token").status == 404
 
 
-def test_a_code_is_good_once_and_for_five_minutes(living: Sandbox) -> None:
+def test_a_code_is_valid_once_and_for_five_minutes(living: Sandbox) -> None:
     def code() -> dict[str, str]:
         reply = agree(living, client_id="sandbox-client", redirect_uri="https://app.example/x?a=1", state="s")
         assert reply.status == 302
@@ -172,7 +172,7 @@ def test_a_code_is_good_once_and_for_five_minutes(living: Sandbox) -> None:
     assert agree(living, client_id="sandbox-client", redirect_uri="nowhere").status == 400
 
 
-def test_an_access_token_has_a_wider_window_and_the_same_budget() -> None:
+def test_an_access_token_has_a_larger_burst_limit_and_the_same_daily_budget() -> None:
     with Sandbox(burst=2, daily_budget=24, app=App(token_seconds=60)) as sandbox:
         reply = tokens(sandbox, REFRESH)
         assert "x-ratelimit-limit" not in reply.headers, "the authorization server has no limits"
@@ -186,13 +186,13 @@ def test_an_access_token_has_a_wider_window_and_the_same_budget() -> None:
         assert key.headers["x-daily-ratelimit-token-remaining"] == "6"
 
 
-def test_faults_strike_the_authorization_server_too(living: Sandbox) -> None:
+def test_faults_also_apply_to_the_authorization_server(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "status", "status": 503, "path": "/oauth/token", "times": 1})
     assert [tokens(living, REFRESH).status for _ in range(2)] == [503, 200]
     assert [(seen["status"], seen["tokens"]) for seen in living.requests("/oauth")] == [(503, 0), (200, 0)]
 
 
-# --- few rights ---------------------------------------------------------------------------------
+# --- limited rights ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ CURSOR: dict[str, dict[str, str]] = {}
 
 
 @pytest.mark.parametrize("path", PARTLY_VISIBLE)
-def test_a_limited_token_sees_the_same_share_every_time(limited: Sandbox, path: str) -> None:
+def test_a_limited_token_always_sees_the_same_share(limited: Sandbox, path: str) -> None:
     everything = {row["id"] for row in rows(limited, path, limited.token)}
     some = {row["id"] for row in rows(limited, path, "guest")}
     assert some < everything
@@ -226,7 +226,7 @@ def test_a_limited_token_sees_the_same_share_every_time(limited: Sandbox, path: 
     assert some == {row["id"] for row in rows(limited, path, "guest")}
 
 
-def test_what_hangs_on_an_invisible_record_is_invisible(limited: Sandbox) -> None:
+def test_children_of_an_invisible_record_are_invisible(limited: Sandbox) -> None:
     visible = {row["id"] for row in rows(limited, "/api/v2/deals", "guest")}
     lines = {row["deal_id"] for row in limited.truth("deal_products")}
     asked = sorted(lines)[:100]
@@ -250,7 +250,7 @@ def test_what_hangs_on_an_invisible_record_is_invisible(limited: Sandbox) -> Non
         assert limited.api(path, headers={"x-api-token": "guest"}).status == 404
 
 
-def test_a_limited_token_is_no_administrator_s(limited: Sandbox) -> None:
+def test_a_limited_token_has_no_administrator_rights(limited: Sandbox) -> None:
     me = limited.api("/v1/users/me", headers={"x-api-token": "guest"}).granted()["data"]
     assert not any(entry["admin"] for entry in me["access"])
     for endpoint in ENDPOINTS:
@@ -264,7 +264,7 @@ def test_a_limited_token_is_no_administrator_s(limited: Sandbox) -> None:
     assert limited.requests("/v1/roles")[0]["tokens"] == 0
 
 
-def test_what_a_token_may_is_what_its_user_may() -> None:
+def test_a_token_has_the_rights_of_its_user() -> None:
     with Sandbox(deals=60, tokens=("one", "two", "three")) as sandbox:
         for token in ("one", "two", "three"):
             headers = {"x-api-token": token}
@@ -274,7 +274,7 @@ def test_what_a_token_may_is_what_its_user_may() -> None:
             assert admin is (token != "three")
 
 
-# --- no features --------------------------------------------------------------------------------
+# --- missing features -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_what_a_token_may_is_what_its_user_may() -> None:
         ("goals", "/v1/goals/find", 403),
     ],
 )
-def test_what_was_not_bought_is_refused(feature: str, path: str, status: int) -> None:
+def test_features_outside_the_plan_are_refused(feature: str, path: str, status: int) -> None:
     with Sandbox(without_features=frozenset({feature})) as sandbox:
         reply = sandbox.api(path)
         assert reply.status == status
@@ -299,7 +299,7 @@ def test_what_was_not_bought_is_refused(feature: str, path: str, status: int) ->
         assert sandbox.api(path).status == 200
 
 
-def test_without_campaigns_persons_lack_what_belongs_to_them() -> None:
+def test_persons_lack_the_keys_of_campaigns_without_that_feature() -> None:
     asked: dict[str, Any] = {"include_fields": "marketing_status,doi_status,notes_count"}
     with Sandbox(without_features=frozenset({"campaigns"})) as sandbox:
         row = sandbox.api("/api/v2/persons", **asked).granted()["data"][0]
@@ -310,7 +310,7 @@ def test_without_campaigns_persons_lack_what_belongs_to_them() -> None:
 
 
 @pytest.mark.parametrize("status", [402, 404, 410, 415])
-def test_refusals_of_the_account_can_be_had_as_faults(living: Sandbox, status: int) -> None:
+def test_refusals_can_be_requested_as_faults(living: Sandbox, status: int) -> None:
     living.post("/sandbox/faults", {"kind": "status", "status": status, "path": "projects"})
     reply = living.api("/api/v2/projects")
     assert reply.status == status

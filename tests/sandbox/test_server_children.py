@@ -1,5 +1,5 @@
-# Over 400 lines: one chapter for each kind of rows that hang on records.
-"""What hangs on records: followers, participants, installments, files, projects, mail ..."""
+# Over 400 lines: it has one section for each kind of child records.
+"""Child records: followers, participants, installments, files, projects, mail and others."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def open_deal(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def stranger(sandbox: Sandbox, deal: dict[str, Any]) -> dict[str, Any]:
-    """Return a person who takes no part in the deal."""
+    """Return a person who does not participate in the deal."""
     inside = {row["person_id"] for row in sandbox.truth("deal_participants") if row["deal_id"] == deal["id"]}
     return next(row for row in sandbox.truth("persons") if row["id"] not in inside)
 
 
 @pytest.mark.parametrize("name", FOLLOWERS)
-def test_followers_are_users_and_times_without_ids(shared: Sandbox, name: str) -> None:
+def test_followers_have_users_and_times_but_no_ids(shared: Sandbox, name: str) -> None:
     entity, key = FOLLOWERS[name]
     truth = shared.truth(entity)
     most = max(truth, key=lambda row: sum(other[key] == row[key] for other in truth))[key]
@@ -66,7 +66,7 @@ def test_most_records_have_one_follower_as_their_counter_says(shared: Sandbox) -
     ("path", "entity"),
     [("deals/products", "deal_products"), ("deals/installments", "deal_installments")],
 )
-def test_children_of_many_deals_in_one_call(shared: Sandbox, path: str, entity: str) -> None:
+def test_one_call_returns_children_of_many_deals(shared: Sandbox, path: str, entity: str) -> None:
     truth = shared.truth(entity)
     deals = sorted({row["deal_id"] for row in truth})[:100]
     found = shared.rows(f"/api/v2/{path}", limit=3, deal_ids=",".join(map(str, deals)))
@@ -109,7 +109,7 @@ def test_discounts_and_line_items_of_one_deal(shared: Sandbox) -> None:
     assert shared.api(f"/api/v2/deals/{open_deal(shared)['id']}/discounts").status == 200
 
 
-def test_participants_are_hydrated_persons(shared: Sandbox) -> None:
+def test_participants_contain_whole_persons(shared: Sandbox) -> None:
     rows = shared.truth("deal_participants")
     deal = max(rows, key=lambda row: sum(other["deal_id"] == row["deal_id"] for other in rows))["deal_id"]
     body = shared.api(f"/v1/deals/{deal}/participants", limit=1).granted()
@@ -124,7 +124,7 @@ def test_participants_are_hydrated_persons(shared: Sandbox) -> None:
     }
 
 
-def test_every_deal_with_a_person_has_participants_and_counts_them(shared: Sandbox) -> None:
+def test_every_deal_with_a_person_has_and_counts_participants(shared: Sandbox) -> None:
     rows = shared.truth("deal_participants")
     for deal in shared.truth("deals"):
         own = [row["person_id"] for row in rows if row["deal_id"] == deal["id"]]
@@ -132,7 +132,7 @@ def test_every_deal_with_a_person_has_participants_and_counts_them(shared: Sandb
         assert deal["person_id"] in own
 
 
-def test_files_come_in_pages_of_a_hundred_at_most(shared: Sandbox) -> None:
+def test_files_have_at_most_a_hundred_rows_per_page(shared: Sandbox) -> None:
     truth = shared.truth("files")
     first = shared.api("/v1/files", limit=20, sort="update_time DESC, id ASC").granted()
     assert first["additional_data"]["pagination"]["next_start"] == 20
@@ -149,14 +149,14 @@ def test_files_come_in_pages_of_a_hundred_at_most(shared: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("name", "key"), [("deals", "deal_id"), ("persons", "person_id")])
-def test_files_are_counted_where_they_hang(shared: Sandbox, name: str, key: str) -> None:
+def test_files_are_counted_by_their_parents(shared: Sandbox, name: str, key: str) -> None:
     files = [row[key] for row in shared.truth("files")]
     counts = {row["id"]: row["files_count"] for row in shared.truth(name)}
     assert sum(counts.values()) == sum(id_ is not None for id_ in files) > 0
     assert all(count == files.count(id_) for id_, count in counts.items())
 
 
-def test_call_logs_are_the_token_s_user_s_own_in_pages_of_fifty() -> None:
+def test_call_logs_are_those_of_the_token_s_user_in_pages_of_fifty() -> None:
     with Sandbox(deals=60, tokens=("first", "second")) as sandbox:
         truth = sandbox.truth("call_logs")
         for token in ("first", "second"):
@@ -169,7 +169,7 @@ def test_call_logs_are_the_token_s_user_s_own_in_pages_of_fifty() -> None:
         assert refused(sandbox, "/v1/callLogs", limit=51) == INVALID
 
 
-def test_the_mailbox_is_one_s_own_and_newest_first(shared: Sandbox) -> None:
+def test_the_mailbox_is_that_of_the_token_s_user_and_newest_first(shared: Sandbox) -> None:
     me = shared.api("/v1/users/me").granted()["data"]["id"]
     truth = [row for row in shared.truth("mail_threads") if row["user_id"] == me]
     seen: set[int] = set()
@@ -191,7 +191,7 @@ def test_the_mailbox_is_one_s_own_and_newest_first(shared: Sandbox) -> None:
     assert shared.api(f"/v1/mailbox/mailThreads/{foreign['id']}/mailMessages").status == 404
 
 
-def test_offsets_reach_every_thread_though_nothing_says_when_to_stop(shared: Sandbox) -> None:
+def test_offsets_reach_every_thread_without_paging_information(shared: Sandbox) -> None:
     whole = shared.api("/v1/mailbox/mailThreads", folder="inbox").granted()["data"]
     pages = [
         shared.api("/v1/mailbox/mailThreads", folder="inbox", start=start, limit=3).granted()["data"] or []
@@ -201,7 +201,7 @@ def test_offsets_reach_every_thread_though_nothing_says_when_to_stop(shared: San
     assert pages[-1] == []
 
 
-def test_an_organization_is_related_from_its_own_side(shared: Sandbox) -> None:
+def test_relationships_are_seen_from_the_requested_organization(shared: Sandbox) -> None:
     row = next(row for row in shared.truth("organization_relationships") if row["type"] == "parent")
     owner, linked = row["rel_owner_org_id"], row["rel_linked_org_id"]
     for asked, other, kind in ((owner, linked, "daughter"), (linked, owner, "parent")):
@@ -230,7 +230,7 @@ def test_comments_have_uuids_and_pages(shared: Sandbox) -> None:
     assert shared.api("/v1/notes/999999/comments").status == 404
 
 
-def test_goals_are_one_s_own_active_ones_unless_asked_otherwise(shared: Sandbox) -> None:
+def test_goals_are_the_user_s_own_active_ones_by_default(shared: Sandbox) -> None:
     truth, me = shared.truth("goals"), shared.api("/v1/users/me").granted()["data"]["id"]
 
     def found(**params: Any) -> set[str]:
@@ -252,7 +252,7 @@ def test_goals_are_one_s_own_active_ones_unless_asked_otherwise(shared: Sandbox)
     )
 
 
-def test_permission_sets_and_who_has_them(shared: Sandbox) -> None:
+def test_permission_sets_list_their_users(shared: Sandbox) -> None:
     sets = shared.api("/v1/permissionSets").granted()["data"]
     assignments = shared.truth("permission_set_assignments")
     for row in sets:
@@ -286,7 +286,7 @@ def test_webhooks_roles_sources_and_filters(shared: Sandbox) -> None:
     assert told["conditions"]["conditions"][0]["conditions"][0]["field_code"]
 
 
-def test_projects_live_and_archived_and_deleted(shared: Sandbox) -> None:
+def test_projects_can_be_live_archived_or_deleted(shared: Sandbox) -> None:
     truth = shared.truth("projects")
 
     def expected(archived: bool, *statuses: str) -> list[int]:
@@ -313,7 +313,7 @@ def test_projects_live_and_archived_and_deleted(shared: Sandbox) -> None:
     assert refused(shared, "/api/v2/projects/archived", deal_id=1) == INVALID
 
 
-def test_tasks_and_what_selects_them(shared: Sandbox) -> None:
+def test_tasks_can_be_filtered(shared: Sandbox) -> None:
     truth = shared.truth("tasks")
 
     def ids(**params: Any) -> list[int]:
@@ -330,7 +330,7 @@ def test_tasks_and_what_selects_them(shared: Sandbox) -> None:
     assert refused(shared, "/api/v2/tasks", parent_task_id="none") == INVALID
 
 
-def test_boards_and_their_phases_come_whole(shared: Sandbox) -> None:
+def test_boards_and_their_phases_are_returned_whole(shared: Sandbox) -> None:
     boards = shared.api("/api/v2/boards").granted()
     assert boards == {"success": True, "data": shared.truth("project_boards"), "additional_data": None}
     phases = shared.truth("project_phases")
@@ -342,7 +342,7 @@ def test_boards_and_their_phases_come_whole(shared: Sandbox) -> None:
     assert refused(shared, "/api/v2/boards", limit=5) == INVALID
 
 
-def test_fields_of_projects_are_apart_from_those_of_the_core(shared: Sandbox) -> None:
+def test_fields_of_projects_are_separate_from_other_fields(shared: Sandbox) -> None:
     codes = {row["field_code"] for row in shared.rows("/api/v2/projectFields", limit=5)}
     assert codes == {row["field_code"] for row in shared.truth("project_fields")}
     assert "project" not in {row["entity"] for row in shared.truth("fields")}
@@ -360,7 +360,7 @@ def test_variations_of_a_product(shared: Sandbox) -> None:
     assert shared.rows(f"/api/v2/products/{min(without)}/variations") == []
 
 
-# --- they change --------------------------------------------------------------------------------
+# --- changes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("touch", [True, False])
@@ -395,7 +395,7 @@ def test_a_deal_counts_its_followers_participants_and_files(living: Sandbox, tou
     assert state() == before
 
 
-def test_nobody_follows_twice(living: Sandbox) -> None:
+def test_a_user_cannot_follow_twice(living: Sandbox) -> None:
     row = living.truth("deal_followers")[0]
     again = {"deal_id": row["deal_id"], "user_id": row["user_id"]}
     assert living.send("POST", "/sandbox/records/deal_followers", again).status == 400
@@ -436,7 +436,7 @@ def test_merged_deals_keep_each_child_once(living: Sandbox) -> None:
     assert deal["files_count"] == len(after["files"])
 
 
-def test_what_is_gone_for_good_takes_its_children_along(living: Sandbox) -> None:
+def test_purged_records_lose_their_children(living: Sandbox) -> None:
     person = living.truth("person_followers")[0]["person_id"]
     note = living.truth("note_comments")[0]["note_id"]
     relation = living.truth("organization_relationships")[0]
@@ -452,7 +452,7 @@ def test_what_is_gone_for_good_takes_its_children_along(living: Sandbox) -> None
     assert still.status in (200, 404)
 
 
-def test_projects_are_moved_archived_and_deleted(living: Sandbox) -> None:
+def test_projects_can_be_moved_archived_and_deleted(living: Sandbox) -> None:
     project = next(
         row for row in living.truth("projects") if row["status"] == "open" and not row["archive_time"]
     )
@@ -470,7 +470,7 @@ def test_projects_are_moved_archived_and_deleted(living: Sandbox) -> None:
     assert project["id"] in [row["id"] for row in living.rows("/api/v2/projects", status="deleted")]
 
 
-def test_further_entities_change_when_they_are_named(living: Sandbox) -> None:
+def test_optional_entities_change_when_they_are_named(living: Sandbox) -> None:
     named = ["files", "deal_followers", "projects", "note_comments", "deal_installments", "webhooks"]
     before = {entity: living.truth(entity) for entity in [*named, "persons"]}
     told = living.post("/sandbox/change", {"share": 0.05, "seed": 1, "entities": named})
@@ -480,15 +480,15 @@ def test_further_entities_change_when_they_are_named(living: Sandbox) -> None:
     assert living.send("POST", "/sandbox/change", {"entities": ["everything"]}).status == 400
 
 
-def test_the_usual_change_leaves_them_alone(living: Sandbox) -> None:
+def test_the_default_change_leaves_optional_entities_unchanged(living: Sandbox) -> None:
     told = living.post("/sandbox/change", {"share": 0.05, "seed": 1})
     core = {"deals", "persons", "organizations", "activities", "products", "leads", "notes", "deal_products"}
     small = {"users", "pipelines", "stages", "activity_types", "lead_labels"}
     assert {entry["entity"] for entry in told} == core | small
 
 
-def test_every_list_of_the_table_answers_a_fresh_account() -> None:
-    """With no troubles and next to no deals, too."""
+def test_every_list_answers_in_a_fresh_account() -> None:
+    """This also holds without defects and with almost no deals."""
     with Sandbox(deals=1, troubles=()) as sandbox:
         for endpoint in ENDPOINTS:
             if "{" not in endpoint.path and not endpoint.required:

@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "pipedrive_sandbox", "serve", "--deals", "60", 
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
-    """Run the command until the block ends; give what the ready file says, and the process."""
+    """Run the command until the block ends; yield the content of the ready file, and the process."""
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     process = subprocess.Popen(
@@ -50,14 +50,14 @@ def get(url: str, token: str = "sandbox-token") -> Any:
         return json.loads(answer.read())
 
 
-def test_the_readme_knows_every_endpoint_control_and_fault() -> None:
+def test_the_readme_lists_every_endpoint_control_and_fault() -> None:
     readme = (Path(__file__).parents[2] / "sandbox" / "README.md").read_text()
     named = [*CONTROLS, *KINDS]
     named += [endpoint.path.split("/", 3)[3] for endpoint in ENDPOINTS if not endpoint.path.endswith("}")]
     assert [name for name in named if f"`{name}`" not in readme] == []
 
 
-def test_it_says_where_it_serves_and_stops_when_asked(tmp_path: Path) -> None:
+def test_the_command_prints_its_address_and_stops_when_asked(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     with serving(tmp_path, "--manifest", str(manifest), "--token", "mine") as (ready, process):
         assert ready["pid"] == process.pid
@@ -70,7 +70,7 @@ def test_it_says_where_it_serves_and_stops_when_asked(tmp_path: Path) -> None:
     assert output == f"Pipedrive sandbox at {ready['url']}\n"
 
 
-def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -93,14 +93,14 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         ("--now", "2026-01-01", "--live-at", "2026-01-02"),
     ],
 )
-def test_bad_options_are_refused(options: tuple[str, ...]) -> None:
+def test_invalid_options_are_refused(options: tuple[str, ...]) -> None:
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Error" in done.stderr
 
 
-def test_a_life_can_be_lived_again(tmp_path: Path) -> None:
-    """The clock goes on where it is told, and the same changes have happened by then."""
+def test_changes_up_to_a_time_are_reproducible(tmp_path: Path) -> None:
+    """The clock starts at the given time, and the same changes have happened by then."""
     life = ("--now", "2026-01-01T00:00:00Z", "--clock-offset", "7200", "--live-at", "2026-01-01T01:00:00Z")
 
     def account(*options: str) -> tuple[Any, Any]:
@@ -122,7 +122,7 @@ def test_a_life_can_be_lived_again(tmp_path: Path) -> None:
     }
 
 
-def test_tokens_apps_features_and_faults_are_options(tmp_path: Path) -> None:
+def test_tokens_apps_features_and_faults_can_be_set_by_options(tmp_path: Path) -> None:
     fault = json.dumps({"kind": "null", "path": "/flow", "every": 1})
     options = ["--limited-token", "guest", "--without-feature", "projects", "--fault", fault]
     options += ["--client-id", "app", "--client-secret", "s", "--refresh-token", "r", "--access-seconds", "9"]
@@ -142,7 +142,7 @@ def test_tokens_apps_features_and_faults_are_options(tmp_path: Path) -> None:
             assert json.loads(answer.read())["expires_in"] == 9
 
 
-def test_troubles_can_be_left_out(tmp_path: Path) -> None:
+def test_defects_can_be_left_out(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     with serving(tmp_path, "--manifest", str(manifest), "--without-trouble", "odd_dates"):
         assert "odd_dates" not in json.loads(manifest.read_text())["troubles"]

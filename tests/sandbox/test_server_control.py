@@ -1,5 +1,5 @@
-# Over 400 lines: one chapter for each control of the sandbox.
-"""The living account: what controls change, what follows, what the truth and the stats say."""
+# Over 400 lines: it has one section for each control of the sandbox.
+"""Controls of a changing account: their effects, the truth and the statistics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def advance(sandbox: Sandbox, seconds: float) -> str:
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
-def test_a_created_record_has_every_key_and_shows_up(living: Sandbox, entity: str) -> None:
+def test_a_created_record_has_every_key_and_is_listed(living: Sandbox, entity: str) -> None:
     keys = living.truth(entity)[0].keys()
     given: dict[str, Any] = {}
     if entity in PARENTS:
@@ -60,7 +60,7 @@ def test_a_created_record_has_every_key_and_shows_up(living: Sandbox, entity: st
     assert again["id"] != made["id"]
 
 
-def test_an_update_moves_update_time_unless_told_not_to(living: Sandbox) -> None:
+def test_an_update_changes_update_time_unless_told_not_to(living: Sandbox) -> None:
     before = living.truth("persons")[0]
     moment = advance(living, 3600)
     touched = living.patch(f"/sandbox/records/persons/{before['id']}", {"name": "New"})
@@ -72,7 +72,7 @@ def test_an_update_moves_update_time_unless_told_not_to(living: Sandbox) -> None
     assert living.api(f"/api/v2/persons/{before['id']}").granted()["data"]["name"] == "Newer"
 
 
-def test_custom_fields_are_updated_one_by_one(living: Sandbox) -> None:
+def test_custom_fields_are_updated_separately(living: Sandbox) -> None:
     deal = live_deal(living)
     code = next(
         row["field_code"]
@@ -99,9 +99,7 @@ def test_custom_fields_are_updated_one_by_one(living: Sandbox) -> None:
         ("POST", "/sandbox/change", [1]),
     ],
 )
-def test_controls_refuse_what_they_do_not_understand(
-    shared: Sandbox, method: str, path: str, body: Any
-) -> None:
+def test_controls_refuse_invalid_requests(shared: Sandbox, method: str, path: str, body: Any) -> None:
     assert shared.send(method, path, body).status == 400
 
 
@@ -113,7 +111,7 @@ def test_unknown_controls_are_not_found(shared: Sandbox, path: str) -> None:
     assert shared.send("GET", path).status == 404
 
 
-def test_a_move_changes_stage_times_and_log(living: Sandbox) -> None:
+def test_a_move_changes_stage_time_and_log(living: Sandbox) -> None:
     deal = live_deal(living)
     stage = next(
         row
@@ -148,7 +146,7 @@ def test_winning_and_reopening_set_and_clear_the_times(living: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("entity", "base"), [("deals", "/api/v2/deals"), ("leads", "/v1/leads")])
-def test_archiving_moves_a_row_between_the_lists(living: Sandbox, entity: str, base: str) -> None:
+def test_archiving_moves_a_row_to_the_other_list(living: Sandbox, entity: str, base: str) -> None:
     row = next(row for row in living.truth(entity) if not row["is_archived"] and not row.get("is_deleted"))
 
     def where() -> list[str]:
@@ -162,7 +160,7 @@ def test_archiving_moves_a_row_between_the_lists(living: Sandbox, entity: str, b
     assert where() == [base]
 
 
-def test_a_deleted_deal_is_listable_for_30_days_and_then_gone() -> None:
+def test_a_deleted_deal_is_listed_for_30_days() -> None:
     with Sandbox(now=NOON) as sandbox:
         line = next(
             line
@@ -205,7 +203,7 @@ def test_other_deleted_rows_vanish_from_lists_at_once(living: Sandbox, entity: s
     assert living.api(f"/api/v2/{entity}/{row}").status == 404
 
 
-def test_line_items_outlive_their_product_without_its_name(living: Sandbox) -> None:
+def test_line_items_of_a_deleted_product_stay_without_its_name(living: Sandbox) -> None:
     line = next(row for row in living.truth("deal_products") if row["product_id"])
     living.delete(f"/sandbox/records/products/{line['product_id']}")
     assert only(living.truth("deal_products"), line["id"]) == line
@@ -238,7 +236,7 @@ POINTERS = {
 
 @pytest.mark.parametrize("entity", POINTERS)
 @pytest.mark.parametrize("touch", [True, False])
-def test_a_merge_repoints_everything_and_the_loser_disappears(
+def test_a_merge_changes_all_references_and_removes_the_other_record(
     living: Sandbox, entity: str, touch: bool
 ) -> None:
     def pointers() -> dict[tuple[str, Any], set[Any]]:
@@ -270,7 +268,7 @@ def test_a_merge_repoints_everything_and_the_loser_disappears(
         assert loser not in participants
 
 
-def test_a_deal_follows_its_line_items(living: Sandbox) -> None:
+def test_a_deal_is_updated_with_its_line_items(living: Sandbox) -> None:
     deal = live_deal(living, products_count=0)["id"]
     product = living.truth("products")[0]
 
@@ -292,7 +290,7 @@ def test_a_deal_follows_its_line_items(living: Sandbox) -> None:
     assert state() == (0, 0)
 
 
-def test_fields_and_options_live(living: Sandbox) -> None:
+def test_fields_and_options_can_be_changed(living: Sandbox) -> None:
     made = living.post(
         "/sandbox/fields/deal", {"field_name": "Cor", "field_type": "enum", "options": ["Azul", "Verde"]}
     )
@@ -346,7 +344,7 @@ def test_hidden_rows_are_missing_for_that_token_only() -> None:
         assert seen("blind", "/api/v2/persons", limit=500) == persons
 
 
-def test_a_change_of_everything_is_seeded_and_tells_what_it_did() -> None:
+def test_a_random_change_is_reproducible_and_reports_what_it_did() -> None:
     def lived(seed: int) -> tuple[Any, dict[str, Any]]:
         with Sandbox(now=NOON) as sandbox:
             before = {entity: sandbox.truth(entity) for entity in ENTITIES}
@@ -368,15 +366,15 @@ def test_a_change_of_everything_is_seeded_and_tells_what_it_did() -> None:
     for entry in told:
         if entry["kind"] != "rename option" and entry.get("into", 0) is not None:
             assert entry["id"] in changed[entry["entity"]], entry
-    assert len(changed["activities"]) < 60, "and leaves most rows alone"
+    assert len(changed["activities"]) < 60, "most rows stay unchanged"
 
 
-def test_a_change_can_be_narrowed(living: Sandbox) -> None:
+def test_a_random_change_can_be_restricted(living: Sandbox) -> None:
     told = living.post("/sandbox/change", {"share": 0.01, "seed": 1, "kinds": ["move"]})
     assert {entry["kind"] for entry in told} == {"move"}
 
 
-def test_truth_is_every_row_with_every_key(shared: Sandbox) -> None:
+def test_the_truth_has_every_row_with_every_key(shared: Sandbox) -> None:
     deals = shared.truth("deals")
     assert {deal["status"] for deal in deals} == {"open", "won", "lost", "deleted"}
     assert {deal["is_archived"] for deal in deals} == {True, False}
@@ -418,8 +416,8 @@ def test_the_manifest_names_the_troubles(shared: Sandbox) -> None:
     assert shared.get("/sandbox/manifest")["troubles"]["twenty_phones"]["ids"]
 
 
-def test_a_change_while_a_walk_is_on(living: Sandbox) -> None:
-    """The third request meets a row that the second did not: the walk reads living data."""
+def test_a_row_can_change_during_a_walk(living: Sandbox) -> None:
+    """The third request returns a row that the second did not, because the walk reads live data."""
     rows = living.rows("/api/v2/products", limit=2)
     last, first = rows[-1]["id"], rows[0]["id"]
     rename: Callable[[int, str], dict[str, Any]] = lambda id_, name: {  # noqa: E731

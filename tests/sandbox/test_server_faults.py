@@ -1,4 +1,4 @@
-"""Troubles on demand, as a client meets them."""
+"""Faults on request, as a client sees them."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_error_statuses(living: Sandbox, status: int) -> None:
         ("empty", lambda reply: reply.text == ""),
     ],
 )
-def test_successes_that_are_none(living: Sandbox, kind: str, check: Callable[[Reply], bool]) -> None:
+def test_invalid_answers_with_status_200(living: Sandbox, kind: str, check: Callable[[Reply], bool]) -> None:
     living.post("/sandbox/faults", {"kind": kind})
     reply = living.api(PATH)
     assert reply.status == 200
     assert check(reply)
 
 
-def test_a_reset_comes_before_any_answer(living: Sandbox) -> None:
+def test_a_reset_closes_the_connection_before_any_answer(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "reset", "at": [1]})
     with pytest.raises(ConnectionResetError):
         living.api(PATH)
@@ -52,7 +52,7 @@ def test_a_reset_comes_before_any_answer(living: Sandbox) -> None:
     assert [seen["status"] for seen in living.requests()] == [0, 200]
 
 
-def test_a_truncated_answer_breaks_off(living: Sandbox) -> None:
+def test_a_truncated_answer_ends_early(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "truncate", "at": [1]})
     with pytest.raises(http.client.IncompleteRead) as broken:
         living.api(PATH)
@@ -60,7 +60,7 @@ def test_a_truncated_answer_breaks_off(living: Sandbox) -> None:
     assert living.api(PATH).status == 200
 
 
-def test_both_kinds_of_429_can_be_told_apart_by_their_headers() -> None:
+def test_the_two_kinds_of_429_differ_in_their_headers() -> None:
     with Sandbox(burst=20) as sandbox:
         sandbox.post("/sandbox/faults", {"kind": "burst429", "at": [1]})
         sandbox.post("/sandbox/faults", {"kind": "daily429", "at": [2]})
@@ -84,7 +84,9 @@ def test_both_kinds_of_429_can_be_told_apart_by_their_headers() -> None:
         ({"path": "users.me"}, [500] * 6),
     ],
 )
-def test_which_requests_are_hit(living: Sandbox, when: dict[str, Any], expected: list[int]) -> None:
+def test_a_fault_applies_to_the_selected_requests(
+    living: Sandbox, when: dict[str, Any], expected: list[int]
+) -> None:
     living.api(PATH)
     living.post("/sandbox/faults", {"kind": "status", **when})
     assert statuses(living, 6) == expected
@@ -99,19 +101,19 @@ def test_only_matching_requests_are_counted(living: Sandbox) -> None:
     assert living.get("/sandbox/faults")[0]["hits"] == 1
 
 
-def test_faults_can_be_taken_away(living: Sandbox) -> None:
+def test_faults_can_be_removed(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "status"})
     living.delete("/sandbox/faults")
     assert statuses(living, 1) == [200]
 
 
-def test_faults_spare_the_controls(living: Sandbox) -> None:
+def test_faults_do_not_apply_to_controls(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "status"})
     assert living.stats()["requests"] == 0
 
 
 @pytest.mark.parametrize("slow", ["/sandbox/latency", "/sandbox/faults"])
-def test_answers_can_be_slow(living: Sandbox, slow: str) -> None:
+def test_answers_can_be_delayed(living: Sandbox, slow: str) -> None:
     living.post(slow, {"seconds": 0.2} | ({"kind": "slow"} if slow.endswith("faults") else {}))
     begun = time.monotonic()
     assert living.api(PATH).status == 200

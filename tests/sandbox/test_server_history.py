@@ -40,7 +40,7 @@ def field(sandbox: Sandbox, entity: str, kind: str) -> str:
 
 
 @pytest.mark.parametrize("entity", LOGS)
-def test_every_log_is_the_truth_page_by_page(shared: Sandbox, entity: str) -> None:
+def test_every_log_equals_the_truth_page_by_page(shared: Sandbox, entity: str) -> None:
     truth, key = shared.truth(LOGS[entity][0]), LOGS[entity][1]
     assert len(truth) > 20
     for id_ in sorted({row[key] for row in truth})[:10]:
@@ -52,7 +52,7 @@ def test_every_log_is_the_truth_page_by_page(shared: Sandbox, entity: str) -> No
 
 
 @pytest.mark.parametrize("entity", LOGS)
-def test_the_last_line_of_a_custom_field_says_what_it_holds(shared: Sandbox, entity: str) -> None:
+def test_the_last_line_of_a_custom_field_has_its_present_value(shared: Sandbox, entity: str) -> None:
     key = LOGS[entity][1]
     rows = {row["id"]: row for row in shared.truth(entity)}
     types = {row["field_code"]: row["field_type"] for row in shared.truth("fields")}
@@ -67,7 +67,7 @@ def test_the_last_line_of_a_custom_field_says_what_it_holds(shared: Sandbox, ent
             assert value == str(held["value"] if isinstance(held, dict) else held)
 
 
-def test_changes_lie_within_a_record_s_life(shared: Sandbox) -> None:
+def test_changes_are_after_the_creation_of_their_record(shared: Sandbox) -> None:
     for entity, (changes, key) in LOGS.items():
         rows = {row["id"]: row for row in shared.truth(entity)}
         for line in shared.truth(changes):
@@ -76,7 +76,7 @@ def test_changes_lie_within_a_record_s_life(shared: Sandbox) -> None:
             assert row["update_time"] is None or line["time"] <= row["update_time"]
 
 
-def test_every_changed_key_has_its_line_under_its_v1_name(living: Sandbox) -> None:
+def test_every_changed_key_has_a_line_under_its_v1_name(living: Sandbox) -> None:
     deal = next(row for row in living.truth("deals") if row["status"] == "open" and not row["products_count"])
     before = len(log(living, "deals", deal["id"]))
     user = next(row["id"] for row in living.truth("users") if row["id"] != deal["owner_id"])
@@ -102,7 +102,7 @@ def test_every_changed_key_has_its_line_under_its_v1_name(living: Sandbox) -> No
     }
 
 
-def test_a_part_that_stays_has_no_line(living: Sandbox) -> None:
+def test_an_unchanged_part_has_no_line(living: Sandbox) -> None:
     deal = next(row for row in living.truth("deals") if row["status"] == "open")
     money = field(living, "deal", "monetary")
     path = f"/sandbox/records/deals/{deal['id']}"
@@ -133,7 +133,7 @@ def test_a_part_that_stays_has_no_line(living: Sandbox) -> None:
         ),
     ],
 )
-def test_contacts_are_logged_too(
+def test_contacts_have_logs_too(
     living: Sandbox, entity: str, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     row = living.truth(entity)[0]
@@ -144,7 +144,7 @@ def test_contacts_are_logged_too(
     assert lines[0]["old_value"] == row["name"]
 
 
-def test_a_stage_entered_again_is_there_again(living: Sandbox) -> None:
+def test_a_stage_entered_again_has_another_line(living: Sandbox) -> None:
     stages = [row["id"] for row in living.truth("stages") if row["pipeline_id"] == 1][:3]
     way = [stages[0], stages[1], stages[0], stages[1], stages[2], stages[0]]
     deal = living.post("/sandbox/records/deals", {"stage_id": way[0]})["id"]
@@ -155,7 +155,7 @@ def test_a_stage_entered_again_is_there_again(living: Sandbox) -> None:
     ]
 
 
-def test_the_logs_of_the_merged_and_the_purged_are_gone(living: Sandbox) -> None:
+def test_logs_of_merged_and_purged_records_are_gone(living: Sandbox) -> None:
     people = [row["id"] for row in living.truth("persons")][:2]
     for id_ in people:
         living.patch(f"/sandbox/records/persons/{id_}", {"name": "Neu"})
@@ -167,7 +167,7 @@ def test_the_logs_of_the_merged_and_the_purged_are_gone(living: Sandbox) -> None
     assert {row["person_id"] for row in living.truth("person_changes")}.isdisjoint(people)
 
 
-def test_start_is_ignored(shared: Sandbox) -> None:
+def test_the_parameter_start_is_ignored(shared: Sandbox) -> None:
     id_ = shared.truth("person_changes")[0]["person_id"]
     path = f"/v1/persons/{id_}/changelog"
     assert shared.api(path, start=1).granted() == shared.api(path).granted()
@@ -185,7 +185,7 @@ def flow(sandbox: Sandbox, deal: int, **params: Any) -> list[dict[str, Any]]:
             return rows
 
 
-def test_the_flow_holds_the_log_and_the_birth_and_what_hangs_on_the_deal(shared: Sandbox) -> None:
+def test_the_flow_has_the_log_the_creation_and_the_children_of_the_deal(shared: Sandbox) -> None:
     changes = shared.truth("deal_changes")
     deal = next(row["deal_id"] for row in changes if len(row["field_key"]) == 40)
     own = [row for row in changes if row["deal_id"] == deal]
@@ -203,7 +203,7 @@ def test_the_flow_holds_the_log_and_the_birth_and_what_hangs_on_the_deal(shared:
     assert times == sorted(times, reverse=True)
 
 
-def test_the_flow_shows_custom_fields_only_on_request(shared: Sandbox) -> None:
+def test_the_flow_has_custom_fields_only_on_request(shared: Sandbox) -> None:
     deal = next(row["deal_id"] for row in shared.truth("deal_changes") if len(row["field_key"]) == 40)
     rows = flow(shared, deal, items="dealChange")
     assert {row["object"] for row in rows} == {"dealChange"}
@@ -211,7 +211,7 @@ def test_the_flow_shows_custom_fields_only_on_request(shared: Sandbox) -> None:
     assert shared.api("/v1/deals/999999/flow").status == 404
 
 
-def test_the_flow_may_be_a_literal_null_now_and_then(living: Sandbox) -> None:
+def test_the_flow_is_sometimes_a_literal_null(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "null", "path": "/flow", "every": 2})
     texts = [living.api("/v1/deals/1/flow").text for _ in range(4)]
     assert [text == "null" for text in texts] == [False, True, False, True]
@@ -221,7 +221,7 @@ def test_the_flow_may_be_a_literal_null_now_and_then(living: Sandbox) -> None:
 
 
 def participants_log(sandbox: Sandbox, deal: int) -> list[dict[str, Any]]:
-    """Return the log of a deal's participants, oldest line first, two lines a page."""
+    """Return the log of a deal's participants, oldest line first, read with two lines per page."""
     rows: list[dict[str, Any]] = []
     cursor: dict[str, Any] = {}
     while True:
@@ -233,7 +233,7 @@ def participants_log(sandbox: Sandbox, deal: int) -> list[dict[str, Any]]:
 
 
 def taking_part(log: list[dict[str, Any]]) -> set[int]:
-    """Return who takes part after all lines of a log."""
+    """Return who participates after all lines of a log."""
     found: set[int] = set()
     for row in log:
         assert row["action"] in ("added", "removed")
@@ -244,7 +244,7 @@ def taking_part(log: list[dict[str, Any]]) -> set[int]:
     return found
 
 
-def test_the_log_of_participants_leads_to_those_who_take_part(shared: Sandbox) -> None:
+def test_the_log_of_participants_leads_to_the_present_participants(shared: Sandbox) -> None:
     truth, rows = shared.truth("deal_participant_changes"), shared.truth("deal_participants")
     deals = {row["deal_id"] for row in truth}
     assert deals == {row["deal_id"] for row in rows}
@@ -260,7 +260,7 @@ def test_the_log_of_participants_leads_to_those_who_take_part(shared: Sandbox) -
         assert all(row.keys() == other.keys() for row, other in zip(found, own, strict=True))
 
 
-def test_who_comes_and_goes_is_logged_and_moves_the_deal(living: Sandbox) -> None:
+def test_a_changed_participant_is_logged_and_updates_the_deal(living: Sandbox) -> None:
     row = living.truth("deal_participants")[0]
     deal, person = row["deal_id"], row["person_id"]
     living.post("/sandbox/clock", {"advance_seconds": 60})

@@ -1,4 +1,4 @@
-"""Tokens, the burst window, the day's budget, prices and the clock in every answer."""
+"""Tokens, the burst limit, the daily budget, prices, and the clock in every answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_token_in_a_header_is_accepted(shared: Sandbox, headers: dict[str, str
     assert shared.api("/api/v2/deals", headers=headers).status == 200
 
 
-def test_a_token_in_the_url_is_tolerated(shared: Sandbox) -> None:
+def test_a_token_in_the_url_is_accepted(shared: Sandbox) -> None:
     assert shared.api("/api/v2/deals", headers={}, api_token=shared.token).status == 200
 
 
@@ -43,11 +43,11 @@ def test_any_other_token_is_unauthorized(shared: Sandbox, headers: dict[str, str
     }
 
 
-def test_writing_is_not_what_the_api_is_for(shared: Sandbox) -> None:
+def test_write_requests_are_refused(shared: Sandbox) -> None:
     assert shared.send("POST", "/api/v2/deals", {}).status == 405
 
 
-def test_the_burst_window_fills_and_empties() -> None:
+def test_the_burst_limit_resets() -> None:
     with Sandbox(burst=5) as sandbox:
         replies = [sandbox.api("/v1/users/me") for _ in range(6)]
         assert [reply.status for reply in replies] == [200] * 5 + [429]
@@ -59,7 +59,7 @@ def test_the_burst_window_fills_and_empties() -> None:
         assert sandbox.api("/v1/users/me").status == 200
 
 
-def test_each_token_has_its_own_window_but_the_budget_is_the_company_s() -> None:
+def test_each_token_has_its_own_burst_limit_but_all_share_the_daily_budget() -> None:
     with Sandbox(burst=1, daily_budget=3, tokens=("a", "b")) as sandbox:
         assert sandbox.api("/v1/users/me", headers={"x-api-token": "a"}).status == 200
         assert sandbox.api("/v1/users/me", headers={"x-api-token": "a"}).status == 429
@@ -69,7 +69,7 @@ def test_each_token_has_its_own_window_but_the_budget_is_the_company_s() -> None
         assert other.headers["x-daily-ratelimit-token-remaining"] == "1"
 
 
-def test_hammering_on_is_punished_with_a_page_for_a_minute() -> None:
+def test_repeated_requests_beyond_the_limit_are_blocked_for_a_minute() -> None:
     with Sandbox(burst=1) as sandbox:
         statuses = [sandbox.api("/v1/users/me").status for _ in range(13)]
         assert statuses == [200] + [429] * 10 + [403] * 2
@@ -82,7 +82,7 @@ def test_hammering_on_is_punished_with_a_page_for_a_minute() -> None:
         assert sandbox.api("/v1/users/me").status == 200
 
 
-def test_the_daily_budget_ends_with_the_seconds_to_midnight() -> None:
+def test_a_spent_daily_budget_is_refused_with_the_seconds_to_midnight() -> None:
     with Sandbox(daily_budget=35, now=NOON) as sandbox:
         left = [sandbox.api("/api/v2/deals").headers["x-daily-ratelimit-token-remaining"] for _ in range(3)]
         assert left == ["25", "15", "5"]
@@ -96,7 +96,7 @@ def test_the_daily_budget_ends_with_the_seconds_to_midnight() -> None:
         }
         assert 12 * 3600 - 60 < int(reply.headers["retry-after"]) <= 12 * 3600
         assert int(reply.headers["x-ratelimit-remaining"]) > 0
-        assert sandbox.api("/v1/users/me").status == 200, "what is still affordable is granted"
+        assert sandbox.api("/v1/users/me").status == 200, "cheaper requests are still answered"
         sandbox.post("/sandbox/clock", {"advance_seconds": 12 * 3600})
         assert sandbox.api("/api/v2/deals").status == 200
 
@@ -106,7 +106,7 @@ def test_daily_headers_can_be_missing() -> None:
         assert "x-daily-ratelimit-token-limit" not in sandbox.api("/api/v2/deals").headers
 
 
-def test_only_what_passes_the_gateway_costs() -> None:
+def test_only_requests_that_pass_the_gateway_cost_tokens() -> None:
     with Sandbox(burst=3) as sandbox:
         sandbox.api("/api/v2/deals", headers={})
         sandbox.api("/api/v2/nothing")
@@ -122,13 +122,13 @@ def test_only_what_passes_the_gateway_costs() -> None:
         ]
 
 
-def test_prices_are_the_published_ones() -> None:
+def test_prices_equal_the_published_ones() -> None:
     assert {endpoint.path: endpoint.cost for endpoint in ENDPOINTS} == {
         endpoint.path: PRICES[endpoint.path] for endpoint in ENDPOINTS
     }
 
 
-def test_every_answer_is_dated_by_the_account_s_clock() -> None:
+def test_every_answer_has_the_date_of_the_account_s_clock() -> None:
     with Sandbox(now=NOON, burst=1) as sandbox:
         replies = [sandbox.api("/api/v2/deals"), sandbox.api("/api/v2/deals"), sandbox.api("/x", headers={})]
         replies.append(sandbox.send("GET", "/sandbox/clock"))

@@ -1,4 +1,4 @@
-"""Keyset pages, whatever the data and whatever happens to it during the walk."""
+"""Keyset pages with any data, and with changes during the walk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def order(row: dict[str, Any]) -> tuple[bool, str, int]:
 
 
 @given(TABLES, st.integers(1, 10), st.booleans())
-def test_a_walk_is_the_sorted_table(times: list[str | None], limit: int, descending: bool) -> None:
+def test_a_walk_returns_the_sorted_table(times: list[str | None], limit: int, descending: bool) -> None:
     table, walked, cursor = table_of(times), [], None
     while True:
         page, cursor = keyset_page(
@@ -39,10 +39,10 @@ EVENTS = st.lists(st.tuples(st.sampled_from(["touch", "remove", "add"]), st.inte
 
 
 @given(TABLES, st.integers(1, 5), EVENTS)
-def test_rows_that_nobody_touches_come_exactly_once(
+def test_unchanged_rows_are_returned_exactly_once(
     times: list[str | None], limit: int, events: list[tuple[str, int]]
 ) -> None:
-    """And those touched come again, with their new state: nothing is lost ascending by update_time."""
+    """Changed rows are returned again in their new state: nothing is lost in ascending order of update_time."""
     table, cursor, walked = table_of(times), None, []
     disturbed: set[int] = set()
     later = 3

@@ -1,4 +1,4 @@
-"""API v1: envelopes, times, flat custom fields, stubs, the change log of a deal."""
+"""API v1: envelopes, times, flat custom fields, stubs, and the change log of a deal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def walk(sandbox: Sandbox, path: str, **params: Any) -> list[dict[str, Any]]:
-    """Read all offset pages, from whichever envelope the endpoint has."""
+    """Read all offset pages from either kind of envelope."""
     rows: list[dict[str, Any]] = []
     while True:
         body = sandbox.api(path, start=len(rows), **params).granted()
@@ -25,11 +25,11 @@ def walk(sandbox: Sandbox, path: str, **params: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("base", ["/api/v1", "/v1"])
-def test_both_bases_answer(shared: Sandbox, base: str) -> None:
+def test_both_base_addresses_answer(shared: Sandbox, base: str) -> None:
     assert shared.api(f"{base}/currencies").granted() == shared.api("/v1/currencies").granted()
 
 
-def test_leads_have_their_paging_at_the_top(shared: Sandbox) -> None:
+def test_leads_have_their_paging_keys_at_the_top(shared: Sandbox) -> None:
     body = shared.api("/v1/leads", limit=2, start=2).granted()
     assert body["additional_data"] == {"start": 2, "limit": 2, "more_items_in_collection": True}
 
@@ -45,25 +45,25 @@ def test_notes_have_nested_paging_with_a_next_start_until_the_end(shared: Sandbo
 
 
 @pytest.mark.parametrize("path", ["/v1/leads", "/v1/notes", "/v1/leadFields"])
-def test_nothing_is_null(shared: Sandbox, path: str) -> None:
+def test_a_list_without_rows_has_null_as_data(shared: Sandbox, path: str) -> None:
     assert shared.api(path, start=100_000).granted()["data"] is None
 
 
 @pytest.mark.parametrize(
     "params", [{"limit": "501"}, {"limit": "0"}, {"start": "-1"}, {"sort": "colour ASC"}]
 )
-def test_what_v1_cannot_use_is_refused(shared: Sandbox, params: dict[str, Any]) -> None:
+def test_invalid_v1_parameters_are_refused(shared: Sandbox, params: dict[str, Any]) -> None:
     assert shared.api("/v1/leads", **params).status == 400
 
 
 def test_unknown_parameters_are_ignored(shared: Sandbox) -> None:
-    """`/leads/archived` has no `updated_since`: it answers as if it had not been sent."""
+    """`/leads/archived` has no `updated_since`, and answers as if it had not been sent."""
     plain = shared.api("/v1/leads/archived").granted()
     assert plain["data"]
     assert shared.api("/v1/leads/archived", updated_since="2999-01-01T00:00:00Z").granted() == plain
 
 
-def test_live_and_archived_leads(shared: Sandbox) -> None:
+def test_live_and_archived_leads_are_separate_lists(shared: Sandbox) -> None:
     truth = shared.truth("leads")
     for path, archived in (("/v1/leads", False), ("/v1/leads/archived", True)):
         expected = sorted(row["id"] for row in truth if row["is_archived"] is archived)
@@ -89,7 +89,7 @@ def test_sorting_by_several_fields(shared: Sandbox) -> None:
     ]
 
 
-def test_lead_filters(shared: Sandbox) -> None:
+def test_leads_can_be_filtered(shared: Sandbox) -> None:
     rows = walk(shared, "/v1/leads", limit=500)
     owner = rows[0]["owner_id"]
     expected = [row["id"] for row in rows if row["owner_id"] == owner]
@@ -97,7 +97,7 @@ def test_lead_filters(shared: Sandbox) -> None:
     assert [row["id"] for row in walk(shared, "/v1/leads", limit=500, owner_id=owner)] == expected
 
 
-def test_leads_carry_deal_fields_flat_and_only_set_ones(living: Sandbox) -> None:
+def test_leads_have_only_set_custom_fields_of_deals_at_the_root(living: Sandbox) -> None:
     field = {
         row["field_type"]: row["field_code"]
         for row in living.truth("fields")
@@ -157,7 +157,7 @@ def test_lead_fields_are_the_custom_fields_of_deals(shared: Sandbox) -> None:
     assert len({row["key"] for row in rows}) == len(rows)
 
 
-def test_notes_carry_stubs_and_old_times(living: Sandbox) -> None:
+def test_notes_have_stubs_and_times_in_the_old_format(living: Sandbox) -> None:
     deal, user = living.truth("deals")[0], living.truth("users")[1]
     made = living.post("/sandbox/records/notes", {"deal_id": deal["id"], "user_id": user["id"]})
     note = next(row for row in walk(living, "/v1/notes") if row["id"] == made["id"])
@@ -185,7 +185,9 @@ def test_notes_carry_stubs_and_old_times(living: Sandbox) -> None:
         ("/v1/leadLabels", "lead_labels", ()),
     ],
 )
-def test_reference_lists_come_whole(shared: Sandbox, path: str, entity: str, times: tuple[str, ...]) -> None:
+def test_reference_lists_are_returned_whole(
+    shared: Sandbox, path: str, entity: str, times: tuple[str, ...]
+) -> None:
     body = shared.api(path).granted()
     assert [row["id"] for row in body["data"]] == [row["id"] for row in shared.truth(entity)]
     assert "additional_data" not in body
@@ -224,7 +226,7 @@ def test_the_change_log_is_newest_first_and_paged_by_cursor(living: Sandbox) -> 
     assert living.api(path, cursor="zzz").status == 400
 
 
-def test_a_deal_that_never_changed_has_a_null_log(living: Sandbox) -> None:
+def test_a_deal_without_changes_has_a_null_log(living: Sandbox) -> None:
     deal = living.post("/sandbox/records/deals", {})["id"]
     body = living.api(f"/v1/deals/{deal}/changelog").granted()
     assert body == {"success": True, "data": None, "additional_data": {"next_cursor": None}}

@@ -1,4 +1,4 @@
-"""API v2: keyset pages, filters, strict parameters, what a record shows."""
+"""API v2: keyset pages, filters, strict parameters, and the keys of a record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def ids(rows: list[dict[str, Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("entity", ENTITIES)
 @pytest.mark.parametrize("limit", [3, 500])
-def test_a_walk_sees_every_row_once_whatever_the_page_size(shared: Sandbox, entity: str, limit: int) -> None:
+def test_a_walk_returns_every_row_once_whatever_the_page_size(
+    shared: Sandbox, entity: str, limit: int
+) -> None:
     truth = [
         row
         for row in shared.truth(entity)
@@ -46,8 +48,10 @@ def test_a_walk_sees_every_row_once_whatever_the_page_size(shared: Sandbox, enti
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("entity", ["deals", "organizations", "persons", "activities", "products", "stages"])
-def test_ties_and_null_times_survive_page_edges(shared: Sandbox, entity: str, direction: str) -> None:
-    """Rows of one second are split over pages, and rows without update_time come first ascending."""
+def test_equal_and_null_times_are_complete_across_pages(shared: Sandbox, entity: str, direction: str) -> None:
+    """Rows of one second are distributed over pages, and rows without update_time come first in ascending
+    order.
+    """
     rows = shared.rows(f"/api/v2/{entity}", sort_by="update_time", sort_direction=direction, limit=3)
     places = [(row["update_time"] is not None, row["update_time"] or "", row["id"]) for row in rows]
     assert places == sorted(places, reverse=direction == "desc")
@@ -69,13 +73,13 @@ def test_the_cursor_is_the_documented_marker(shared: Sandbox) -> None:
     }
 
 
-def test_default_page_is_100_rows(shared: Sandbox) -> None:
+def test_the_default_page_has_100_rows(shared: Sandbox) -> None:
     body = shared.api("/api/v2/activities").granted()
     assert len(body["data"]) == 100
 
 
-def test_pages_read_the_living_data(living: Sandbox) -> None:
-    """Sorted by update_time, a row changed behind the walk comes again; one deleted ahead does not."""
+def test_pages_read_live_data(living: Sandbox) -> None:
+    """In order of update_time, a row changed behind the walk is returned again, and one deleted ahead is not."""
     first = living.api("/api/v2/persons", limit=10, sort_by="update_time").granted()
     seen = ids(first["data"])
     ahead = [i for i in ids(living.rows("/api/v2/persons", sort_by="update_time")) if i not in seen]
@@ -143,7 +147,9 @@ def test_pages_read_the_living_data(living: Sandbox) -> None:
         ("/api/v2/deals/one", {}),
     ],
 )
-def test_what_breaks_the_schema_is_refused(shared: Sandbox, path: str, params: dict[str, str]) -> None:
+def test_requests_that_violate_the_schema_are_refused(
+    shared: Sandbox, path: str, params: dict[str, str]
+) -> None:
     assert refusal(shared, path, **params) == INVALID
 
 
@@ -166,7 +172,7 @@ def test_unknown_paths_are_not_found(shared: Sandbox, path: str) -> None:
     assert refusal(shared, path)[0] == 404
 
 
-def test_filters_that_do_not_exist_are_not_found(shared: Sandbox) -> None:
+def test_unknown_filters_are_not_found(shared: Sandbox) -> None:
     filters = {row["type"]: row["id"] for row in shared.truth("filters")}
     assert refusal(shared, "/api/v2/deals", filter_id=999)[0] == 404
     assert refusal(shared, "/api/v2/deals", filter_id=filters["people"])[0] == 404
@@ -189,13 +195,13 @@ def test_updated_since_includes_and_updated_until_excludes_its_second(shared: Sa
     ]
 
 
-def test_offsets_are_understood(shared: Sandbox) -> None:
+def test_times_with_offsets_are_accepted(shared: Sandbox) -> None:
     in_utc = shared.rows("/api/v2/deals", limit=500, updated_since="2026-01-01T12:00:00Z")
     elsewhere = shared.rows("/api/v2/deals", limit=500, updated_since="2026-01-01T09:00:00-03:00")
     assert ids(in_utc) == ids(elsewhere)
 
 
-def test_status_selects_and_deleted_must_be_asked_for(shared: Sandbox) -> None:
+def test_deals_can_be_selected_by_status_and_deleted_ones_only_explicitly(shared: Sandbox) -> None:
     truth = [row for row in shared.truth("deals") if not row["is_archived"]]
     for statuses in ("open", "won", "lost", "deleted", "open,won,lost,deleted", "won,deleted"):
         found = shared.rows("/api/v2/deals", limit=50, status=statuses)
@@ -204,7 +210,7 @@ def test_status_selects_and_deleted_must_be_asked_for(shared: Sandbox) -> None:
     assert not any(row["is_deleted"] for row in shared.rows("/api/v2/deals", limit=500))
 
 
-def test_archived_deals_are_only_among_the_archived(shared: Sandbox) -> None:
+def test_archived_deals_are_only_in_the_archived_list(shared: Sandbox) -> None:
     archived = shared.rows("/api/v2/deals/archived", limit=500, status="open,won,lost,deleted")
     current = shared.rows("/api/v2/deals", limit=500, status="open,won,lost,deleted")
     assert archived
@@ -229,7 +235,7 @@ def test_archived_deals_are_only_among_the_archived(shared: Sandbox) -> None:
         ("stages", "pipeline_id", "pipeline_id"),
     ],
 )
-def test_quick_filters(shared: Sandbox, entity: str, param: str, key: str) -> None:
+def test_quick_filters_select_rows(shared: Sandbox, entity: str, param: str, key: str) -> None:
     rows = shared.rows(f"/api/v2/{entity}", limit=500)
     wanted = next(row[key] for row in reversed(rows) if row[key] is not None)
     expected = [row["id"] for row in rows if row[key] == wanted]
@@ -237,7 +243,7 @@ def test_quick_filters(shared: Sandbox, entity: str, param: str, key: str) -> No
     assert ids(shared.rows(f"/api/v2/{entity}", limit=500, **{param: wanted})) == expected
 
 
-def test_more_filters(shared: Sandbox) -> None:
+def test_more_filters_select_rows(shared: Sandbox) -> None:
     deal = next(row for row in shared.rows("/api/v2/deals", limit=500) if row["person_id"])
     assert ids(shared.rows("/api/v2/persons", deal_id=deal["id"])) == [deal["person_id"]]
     done = shared.rows("/api/v2/activities", limit=500, done="true")
@@ -247,7 +253,7 @@ def test_more_filters(shared: Sandbox) -> None:
     assert ids(shared.api("/api/v2/organizations", ids="3,999999,1").granted()["data"]) == [1, 3]
 
 
-def test_line_items_of_chosen_deals(shared: Sandbox) -> None:
+def test_line_items_of_chosen_deals_are_returned(shared: Sandbox) -> None:
     lines = shared.truth("deal_products")
     deals = sorted({line["deal_id"] for line in lines})[:20]
     found = shared.rows("/api/v2/deals/products", deal_ids=",".join(map(str, deals)), limit=3)
@@ -258,7 +264,7 @@ OPTIONAL = {"deals": "products_count,source_lead_id", "persons": "doi_status", "
 
 
 @pytest.mark.parametrize("entity", OPTIONAL)
-def test_optional_keys_come_only_when_asked_for(shared: Sandbox, entity: str) -> None:
+def test_optional_keys_are_returned_only_on_request(shared: Sandbox, entity: str) -> None:
     asked = set(OPTIONAL[entity].split(","))
     plain = shared.api(f"/api/v2/{entity}", limit=1).granted()["data"][0]
     more = shared.api(f"/api/v2/{entity}", limit=1, include_fields=OPTIONAL[entity]).granted()["data"][0]
@@ -269,7 +275,7 @@ def test_optional_keys_come_only_when_asked_for(shared: Sandbox, entity: str) ->
 
 
 @pytest.mark.parametrize("entity", CUSTOM)
-def test_chosen_custom_fields(shared: Sandbox, entity: str) -> None:
+def test_custom_fields_can_be_chosen(shared: Sandbox, entity: str) -> None:
     every = shared.api(f"/api/v2/{entity}", limit=20).granted()["data"]
     keys = sorted(every[0]["custom_fields"])[:3]
     some = shared.api(f"/api/v2/{entity}", limit=20, custom_fields=",".join(keys)).granted()["data"]
@@ -278,7 +284,7 @@ def test_chosen_custom_fields(shared: Sandbox, entity: str) -> None:
     ]
 
 
-def test_labels_on_request(shared: Sandbox) -> None:
+def test_labels_are_returned_on_request(shared: Sandbox) -> None:
     fields = {row["field_code"]: row for row in shared.truth("fields") if row["entity"] == "deal"}
     plain = shared.rows("/api/v2/deals", limit=500)
     labelled = shared.rows("/api/v2/deals", limit=500, include_option_labels="true", include_labels="true")
@@ -316,7 +322,7 @@ def test_numbers_keep_all_their_digits(living: Sandbox) -> None:
     assert living.truth("deals")[0]["value"] == Decimal("12345678901234567.123456789")
 
 
-def test_unset_custom_fields_are_null_or_absent_as_chosen(shared: Sandbox) -> None:
+def test_unset_custom_fields_are_null_or_absent_as_requested(shared: Sandbox) -> None:
     with Sandbox(deals=200, unset_fields="absent") as sandbox:
         absent = sandbox.rows("/api/v2/deals", limit=500)
         assert sandbox.rows("/api/v2/activities", limit=1), "a list without custom fields"
@@ -328,7 +334,7 @@ def test_unset_custom_fields_are_null_or_absent_as_chosen(shared: Sandbox) -> No
 
 
 @pytest.mark.parametrize("entity", ["deal", "person", "organization", "product", "activity"])
-def test_field_definitions(shared: Sandbox, entity: str) -> None:
+def test_field_definitions_are_listed(shared: Sandbox, entity: str) -> None:
     truth = [row for row in shared.truth("fields") if row["entity"] == entity]
     found = shared.rows(f"/api/v2/{entity}Fields", limit=7)
     assert [row["field_code"] for row in found] == [row["field_code"] for row in truth]

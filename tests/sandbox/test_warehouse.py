@@ -1,5 +1,5 @@
-# Over 400 lines: one server lives through all of it, as starting one takes seconds.
-"""The embedded Postgres: its life, its troubles, and its command line, on real servers."""
+# Over 400 lines: all tests use one server, because starting one takes seconds.
+"""The embedded Postgres: its life cycle, faults and command line, with real servers."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from embedded_postgres import server as postgres
 from embedded_postgres.server import PostgresError
 from embedded_postgres.warehouse import Warehouse
 
-psutil = import_module("psutil")  # it has no types
+psutil = import_module("psutil")  # the package has no types
 
 is_root = os.geteuid() == 0
 as_root = pytest.mark.skipif(not is_root, reason="only root can become someone else")
@@ -30,7 +30,7 @@ as_root = pytest.mark.skipif(not is_root, reason="only root can become someone e
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder that everyone may enter, unlike pytest's own."""
+    """A folder that every user may enter, unlike pytest's own."""
     path = Path(tempfile.mkdtemp(prefix="warehouse-"))
     path.chmod(0o755)
     yield path
@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def shared(folder: Path) -> Iterator[Warehouse]:
-    """One that is up, for tests that leave it as it was."""
+    """A running warehouse for tests that do not change it."""
     with Warehouse(folder / "shared") as shared:
         yield shared
     shared.delete()
@@ -55,14 +55,14 @@ def made(folder: Path) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def own(made: Warehouse) -> Iterator[Warehouse]:
-    """One that is down, for tests that may do with it what it has to survive."""
+    """A stopped warehouse for tests of faults."""
     yield made
     made.down()
 
 
 @pytest.fixture
 def new(folder: Path) -> Iterator[Warehouse]:
-    """One that was never up."""
+    """A warehouse that was never started."""
     new = Warehouse(folder / "new")
     yield new
     new.delete()
@@ -70,7 +70,7 @@ def new(folder: Path) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[Warehouse]:
-    """One that was never up, in a folder that only this user may enter."""
+    """A warehouse that was never started, in a folder that only this user may enter."""
     tmp_path.chmod(0o700)
     private = Warehouse(tmp_path / ".run/warehouse")
     yield private
@@ -94,14 +94,14 @@ def port_of(url: str) -> int:
 
 
 def processes(warehouse: Warehouse) -> list[Any]:
-    """The server's processes, the one that the others come from first."""
+    """Return the server's processes, the main process first."""
     first = (warehouse.home / "data/postmaster.pid").read_text().splitlines()[0]
     head = psutil.Process(int(first))
     return [head, *head.children()]
 
 
 def running(processes: list[Any]) -> list[Any]:
-    """Those that still run; in a container, dead ones may stay in the table."""
+    """Return the processes that still run; in a container, dead ones may stay in the process table."""
     return [
         process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     ]
@@ -131,7 +131,7 @@ def as_user(user: postgres.User, action: Callable[[], None]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_life(new: Warehouse) -> None:
+def test_starting_stopping_and_deleting(new: Warehouse) -> None:
     assert not new.is_up
     url = new.up()
     assert new.is_up
@@ -157,7 +157,7 @@ def test_life(new: Warehouse) -> None:
     new.delete()
 
 
-def test_what_one_gets(shared: Warehouse) -> None:
+def test_the_server_has_the_documented_settings(shared: Warehouse) -> None:
     def shown(name: str) -> Any:
         return ask(shared.url, f"show {name}")
 
@@ -170,7 +170,7 @@ def test_what_one_gets(shared: Warehouse) -> None:
     assert ask(shared.url, "select upper('joão') collate pg_catalog.default") == "JOÃO"
 
 
-def test_nobody_else_can_read_the_password_or_the_data(shared: Warehouse) -> None:
+def test_other_users_cannot_read_the_password_or_the_data(shared: Warehouse) -> None:
     password = shared.home / "password"
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
     assert stat.S_IMODE((shared.home / "data").stat().st_mode) == 0o700
@@ -188,9 +188,7 @@ def test_the_password_is_required(
         psycopg.connect(url)
 
 
-def test_settings_of_somebody_elses_postgres_do_not_matter(
-    new: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_for_another_postgres_are_ignored(new: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "PGHOST": "db.example",
         "PGPORT": "1",
@@ -207,7 +205,7 @@ def test_settings_of_somebody_elses_postgres_do_not_matter(
     assert (shown.stdout, shown.returncode) == ("UTC\n", 0)
 
 
-def test_databases_of_ones_own(shared: Warehouse) -> None:
+def test_further_databases_can_be_created_and_dropped(shared: Warehouse) -> None:
     first, second = (shared.create_database(name) for name in ("one", 'tw"o Ünï/%?-'))
     tell(first, "create table t ()")
     assert ask(second, "select to_regclass('t')") is None
@@ -216,14 +214,14 @@ def test_databases_of_ones_own(shared: Warehouse) -> None:
     assert ask(shared.create_database("copy", "one"), "select to_regclass('t')::text") == "t"
     shared.drop_database("copy")
 
-    with closing(psycopg.connect(first)):  # in use by someone who forgot it
+    with closing(psycopg.connect(first)):  # in use by a forgotten session
         shared.drop_database("one")
     shared.drop_database('tw"o Ünï/%?-')
     shared.drop_database("never there")
     assert ask(shared.url, "select count(*) from pg_database where not datistemplate") == 2
 
 
-def test_up_after_kill_9_in_the_middle_of_work(own: Warehouse) -> None:
+def test_the_server_starts_again_after_kill_9_during_work(own: Warehouse) -> None:
     url = own.up()
     tell(url, "create table kept as select 7 as n")
     with closing(psycopg.connect(url)) as connection:
@@ -238,12 +236,12 @@ def test_up_after_kill_9_in_the_middle_of_work(own: Warehouse) -> None:
     assert not running(before)
 
 
-def test_up_when_another_process_has_the_number_of_the_old_server(own: Warehouse) -> None:
+def test_the_server_starts_if_another_process_has_its_former_process_id(own: Warehouse) -> None:
     own.up()
     data = own.home / "data"
     remains = (data / "postmaster.pid").read_text().splitlines()
     own.down()
-    user = postgres.server_user(data)  # Postgres is only misled by a process of the same user
+    user = postgres.server_user(data)  # only a process of the same user can mislead Postgres
     options: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
     with subprocess.Popen(["sleep", "60"], cwd="/", **options) as bystander:
         try:
@@ -257,7 +255,7 @@ def test_up_when_another_process_has_the_number_of_the_old_server(own: Warehouse
             bystander.kill()
 
 
-def test_another_port_when_the_last_one_is_taken(own: Warehouse) -> None:
+def test_another_port_is_used_if_the_last_one_is_taken(own: Warehouse) -> None:
     old = port_of(own.up())
     own.down()
     with listening(old):
@@ -268,7 +266,7 @@ def test_another_port_when_the_last_one_is_taken(own: Warehouse) -> None:
     assert own.up() == url
 
 
-def test_a_port_of_ones_choice(own: Warehouse) -> None:
+def test_a_port_can_be_chosen(own: Warehouse) -> None:
     with listening() as other:
         taken = other.getsockname()[1]
         with pytest.raises(PostgresError, match=f"^Port {taken} is in use by another program.$"):
@@ -281,7 +279,9 @@ def test_a_port_of_ones_choice(own: Warehouse) -> None:
     assert port_of(own.up()) == taken
 
 
-def test_a_port_that_is_taken_at_the_last_moment(own: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken_at_the_last_moment_is_replaced(
+    own: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = postgres.Server.start
     rivals: list[socket.socket] = []
 
@@ -297,7 +297,7 @@ def test_a_port_that_is_taken_at_the_last_moment(own: Warehouse, monkeypatch: py
         assert ask(url, "select 1") == 1
 
 
-def test_several_at_once(new: Warehouse) -> None:
+def test_several_starts_at_once_start_one_server(new: Warehouse) -> None:
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(lambda _: command("up", "--data", new.home), range(4)))
     assert [run.stderr for run in runs] == [""] * 4
@@ -305,7 +305,7 @@ def test_several_at_once(new: Warehouse) -> None:
     assert ask(new.url, "select 1") == 1
 
 
-def test_side_by_side(own: Warehouse, shared: Warehouse) -> None:
+def test_two_warehouses_run_side_by_side(own: Warehouse, shared: Warehouse) -> None:
     own.up()
     tell(own.url, "create table apart ()")
     assert ask(shared.url, "select to_regclass('apart')") is None
@@ -313,7 +313,7 @@ def test_side_by_side(own: Warehouse, shared: Warehouse) -> None:
     assert shared.is_up
 
 
-def test_ctrl_c_while_it_starts_leaves_no_process(own: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_the_start_leaves_no_process(own: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
 
     def interrupted_run(program: Path, *arguments: str | Path, **options: Any) -> None:
@@ -332,12 +332,12 @@ def test_ctrl_c_while_it_starts_leaves_no_process(own: Warehouse, monkeypatch: p
     assert ask(own.up(), "select 1") == 1
 
 
-def test_a_first_use_that_was_killed_begins_again(new: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_start_that_was_killed_begins_again(new: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
 
     def killed_run(program: Path, *arguments: str | Path, **options: Any) -> None:
-        if program.name == "postgres":  # after initdb, before there is a database
+        if program.name == "postgres":  # after initdb, before the database is created
             raise Killed
         run(program, *arguments, **options)
 
@@ -349,7 +349,7 @@ def test_a_first_use_that_was_killed_begins_again(new: Warehouse, monkeypatch: p
     assert ask(new.up(), "select 1") == 1
 
 
-def test_what_postgres_complains_of_is_said(own: Warehouse) -> None:
+def test_errors_of_postgres_are_reported(own: Warehouse) -> None:
     own.up()
     own.down()
     version = own.home / "data/PG_VERSION"
@@ -363,7 +363,7 @@ def test_what_postgres_complains_of_is_said(own: Warehouse) -> None:
 
 @pytest.mark.parametrize("name", ["deals.csv", "data"])
 @pytest.mark.parametrize("verb", [Warehouse.up, Warehouse.delete])
-def test_a_folder_with_other_files_is_left_alone(
+def test_a_folder_with_other_files_is_not_changed(
     tmp_path: Path, name: str, verb: Callable[[Warehouse], object]
 ) -> None:
     (tmp_path / name).mkdir()
@@ -379,7 +379,7 @@ def test_a_folder_with_other_files_is_left_alone(
 
 
 @as_root
-def test_root_in_a_folder_of_its_own(private: Warehouse, tmp_path: Path) -> None:
+def test_root_can_use_a_folder_of_its_own(private: Warehouse, tmp_path: Path) -> None:
     tell(private.up(), "create table kept as select 7 as n")
     assert tmp_path.stat().st_mode & 0o777 == 0o700
     sheltered = (private.home / "data").resolve()
@@ -388,7 +388,7 @@ def test_root_in_a_folder_of_its_own(private: Warehouse, tmp_path: Path) -> None
     assert ask(private.up(), "select n from kept") == 7
 
     before = processes(private)
-    shutil.rmtree(private.home)  # what `rm -r .run` does, without `down`
+    shutil.rmtree(private.home)  # as `rm -r .run` does, without `down`
     assert ask(private.up(), "select to_regclass('kept')") is None
     assert not running(before)
 
@@ -397,7 +397,7 @@ def test_root_in_a_folder_of_its_own(private: Warehouse, tmp_path: Path) -> None
 
 
 @as_root
-def test_programs_in_a_folder_of_root(
+def test_programs_may_be_in_a_folder_of_root(
     new: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site-packages"
@@ -411,12 +411,12 @@ def test_programs_in_a_folder_of_root(
 
 
 @as_root
-def test_an_ordinary_user(folder: Path) -> None:
-    """In a fork, as the interpreter itself may be where only root can reach it."""
+def test_an_ordinary_user_can_run_a_warehouse(folder: Path) -> None:
+    """The test forks, because the interpreter may be in a folder that only root can read."""
     nobody = postgres.server_user(Path("/nowhere"))
     assert nobody
     if not nobody.can_reach(postgres.programs()):
-        pytest.skip("the environment is where only root can reach it")
+        pytest.skip("the environment is in a folder that only root can read")
     theirs = folder / "theirs"
     theirs.mkdir()
     os.chown(theirs, nobody.uid, nobody.gid)
@@ -435,8 +435,8 @@ def test_an_ordinary_user(folder: Path) -> None:
     as_user(nobody, life)
 
 
-def test_command_line(private: Warehouse, tmp_path: Path) -> None:
-    """In the folder that is used by default."""
+def test_the_command_line(private: Warehouse, tmp_path: Path) -> None:
+    """It uses the default folder."""
 
     def said(*arguments: str, **options: Any) -> tuple[str, str, int]:
         run = command(*arguments, cwd=tmp_path, **options)

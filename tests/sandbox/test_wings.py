@@ -1,4 +1,4 @@
-"""The wings of the sandbox: who imports whom."""
+"""The import graph of the sandbox's packages."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -19,11 +19,13 @@ MAY_IMPORT = {
     "hubspot": {"account", "data", "server", "testing"},
     "__main__": {"account", "data", "records", "server", "testing"},
 }
-"""The wings that the files of each wing import."""
+"""The packages that the files of each package import."""
 
 
 def imports() -> dict[str, set[str]]:
-    """Modules of the sandbox that each of its modules imports, also within functions and for types only."""
+    """Return the modules of the sandbox that each module imports, including within functions and for types
+    only.
+    """
     paths = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): path
         for path in ROOT.rglob("*.py")
@@ -41,12 +43,12 @@ def imports() -> dict[str, set[str]]:
     return found
 
 
-def test_no_import_goes_in_a_circle() -> None:
+def test_imports_have_no_cycle() -> None:
     assert sum(map(len, imports().values())) > len(imports())
-    TopologicalSorter(imports()).prepare()  # raises CycleError
+    TopologicalSorter(imports()).prepare()  # this raises CycleError
 
 
-def test_wings_know_nothing_of_those_above_them() -> None:
+def test_packages_import_only_packages_below_them() -> None:
     found: dict[str, set[str]] = {}
     for module, names in imports().items():
         wing = module.split(".")[0]
@@ -54,7 +56,7 @@ def test_wings_know_nothing_of_those_above_them() -> None:
     assert {wing: names - {wing} for wing, names in found.items()} == MAY_IMPORT
 
 
-def test_embedded_postgres_is_a_package_of_its_own() -> None:
+def test_the_embedded_postgres_is_a_separate_package() -> None:
     paths = list(Path(embedded_postgres.__file__).parent.glob("*.py"))
     assert paths
     for path in paths:

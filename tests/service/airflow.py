@@ -1,4 +1,4 @@
-"""The services of Airflow at work on a sandbox of each CRM, what their databases say, and who is told."""
+"""Airflow's services on a sandbox of each CRM, with access to their databases and failure reports."""
 
 import json
 import os
@@ -37,7 +37,7 @@ selectors:
   definition: {union: [{method: fqn, value: load_completeness, parents: true},
                        {method: fqn, value: fct_hubspot_deals, parents: true}]}
 """
-"""Has dbt build only the models that a test of Airflow reads; all of them are built in other tests."""
+"""A dbt selection of the models that the tests of Airflow read; other tests build all models."""
 
 STILL_TO_COME = """
     select task_id from task_instance where state in ('queued', 'running', 'restarting', 'up_for_retry')
@@ -52,22 +52,24 @@ T = TypeVar("T")
 
 @dataclass
 class Airflow:
-    """The services while they are up."""
+    """The running services."""
 
     containers: Containers
     project: Path
     sandbox: Sandbox
     hubspot: HubspotSandbox
     received: list[tuple[str, dict[str, Any]]]
-    """What was posted to FAILURE_URL."""
+    """The messages posted to FAILURE_URL."""
 
     @property
     def told(self) -> list[str]:
-        """The messages that FAILURE_URL has got."""
+        """Return the messages posted to FAILURE_URL."""
         return [content["text"] for _, content in self.received]
 
     def query(self, text: str, *values: object, database: str = "airflow") -> list[Any]:
-        """Ask a database of the orchestrator; values of a single column come without a row around them."""
+        """Query a database of the orchestrator; values of a single column are returned without a row around
+        them.
+        """
         with psycopg.connect(
             address("ORCHESTRATOR", "orchestrator", database), autocommit=True
         ) as connection:
@@ -76,7 +78,7 @@ class Airflow:
         return [row[0] if len(row) == 1 else row for row in rows]
 
     def switch(self, dag: str, *, on: bool) -> None:
-        """Switch a DAG on or off by Airflow's API."""
+        """Switch a DAG on or off with Airflow's API."""
         account = {"username": "admin", "password": NAMES["AIRFLOW_ADMIN_PASSWORD"]}
         token = requests.post(f"{API}/auth/token", json=account, timeout=60).json()["access_token"]
         answer = requests.patch(
@@ -88,7 +90,7 @@ class Airflow:
         assert answer.ok, answer.text
 
     def run_by_schedule(self, *dags: str) -> list[str]:
-        """Switch DAGs on until each schedule has started a run that has ended; return how all runs have ended."""
+        """Switch DAGs on until each schedule has a finished run; return the states of all runs."""
         before = {dag: len(self.ended(dag)) for dag in dags}
         for dag in dags:
             self.switch(dag, on=True)
@@ -99,13 +101,15 @@ class Airflow:
         return [state for dag in dags for state in self.ended(dag)[before[dag] :]]
 
     def reschedule(self, dag: str, mark: str, **changes: str) -> None:
-        """Change the schedules as `with_schedules` does, and wait until Airflow knows a DAG with this mark."""
+        """Change the schedules as `with_schedules` does, and wait until Airflow has a DAG that contains this
+        mark.
+        """
         with_schedules(self.project, **changes)
         query = "select dag_id from serialized_dag where dag_id = %s and strpos(data::text, %s) > 0"
         self.wait_until(lambda: self.query(query, dag, mark), f"{dag} has {mark}")
 
     def ended(self, dag: str) -> list[str]:
-        """How the runs of a DAG have ended, in their order."""
+        """Return the states of a DAG's runs in order."""
         query = (
             "select state from dag_run where dag_id = %s and state in ('success', 'failed') order by end_date"
         )
@@ -115,11 +119,11 @@ class Airflow:
         return len(self.ended(dag)) > before
 
     def wait_for_rest(self) -> None:
-        """Wait until no task is at work, and no run of a DAG that is switched on has still to come."""
+        """Wait until no task is running, and no run of an active DAG is due."""
         self.wait_until(lambda: not self.query(STILL_TO_COME), "all runs have ended")
 
     def wait_until(self, condition: Callable[[], T], what: str) -> T:
-        """Wait until a condition holds, and return what it says."""
+        """Wait until a condition is true, and return its value."""
         deadline = time.monotonic() + 2 * PATIENCE
         while not (found := condition()):
             if time.monotonic() > deadline:
@@ -130,14 +134,14 @@ class Airflow:
         return found
 
     def task_log(self, dag: str, task: str) -> str:
-        """All that a task has logged, in all runs of its DAG and all tries."""
+        """Return everything that a task has logged in all runs and attempts."""
         logs = self.containers.folder / "volumes" / "airflow-logs"
         paths = sorted(logs.glob(f"dag_id={dag}/*/task_id={task}/*.log"))
         return "\n".join(path.read_text() for path in paths)
 
 
 def programs_at_work() -> list[str]:
-    """Command lines of all processes in the network of the services."""
+    """Return the command lines of all processes in the network of the services."""
     network = os.readlink("/proc/thread-self/ns/net")
     found = []
     for process in psutil.process_iter():
@@ -149,12 +153,12 @@ def programs_at_work() -> list[str]:
 
 @contextmanager
 def airflow(containers: Containers, folder: Path, **variables: str) -> Iterator[Airflow]:
-    """Start Airflow's services with the LocalExecutor, and wait until they know the DAGs.
+    """Start Airflow's services with the LocalExecutor, and wait until they have parsed the DAGs.
 
     Args:
-        containers: The services, before any of them is up.
-        folder: The folder of the test, in which the project is.
-        variables: More variables of all runs.
+        containers: The services before their start.
+        folder: The folder of the test that contains the project.
+        variables: Additional variables of all runs.
     """
     project = folder / "project"
     with_schedules(project)
@@ -194,12 +198,12 @@ def airflow(containers: Containers, folder: Path, **variables: str) -> Iterator[
 
 
 def with_schedules(project: Path, *, job: str = "sync", each_4_hours: str = "0 */4 * * *") -> None:
-    """Give the copy of a project what the image's build makes of the schedules, perhaps with changes.
+    """Write the schedules into a copy of the project as the image's build does, optionally with changes.
 
     Args:
         project: The copy of a project.
-        job: What the schedules of Pipedrive run.
-        each_4_hours: When they do so that is each four hours else.
+        job: The job that Pipedrive's schedules run.
+        each_4_hours: The cron expression that replaces that of the four-hourly schedule.
     """
     if (project / "orchestrate").is_symlink():
         (project / "orchestrate").unlink()
@@ -216,7 +220,7 @@ def with_schedules(project: Path, *, job: str = "sync", each_4_hours: str = "0 *
 
 
 def list_of_schedules() -> str:
-    """What Meltano says of its schedules."""
+    """Return Meltano's list of schedules."""
     return subprocess.run(
         [ROOT / ".venv/bin/meltano", "schedule", "list", "--format=json"],
         cwd=ROOT,
@@ -227,7 +231,7 @@ def list_of_schedules() -> str:
 
 
 def wait_for_runs(airflow: Containers, url: str, table: str, dags: set[str]) -> set[str]:
-    """Wait until a table of Airflow's database, at the URL, has all these DAGs, or runs of them that have ended.
+    """Wait until a table of Airflow's database at the URL has all these DAGs, or finished runs of them.
 
     Returns:
         The states of those runs, or nothing.

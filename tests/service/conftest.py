@@ -1,4 +1,4 @@
-"""What several files of tests need of the services."""
+"""Fixtures that several files of tests share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from .test_compose import FILE, NAMES, image_environment
 
 @pytest.fixture
 def containers(installed: Callable[[str, str], Path], tmp_path: Path) -> Containers:
-    """The services, before any of them is up."""
+    """The services before their start."""
     for kind, name in (
         ("extractor", "tap-pipedrive"),
         ("extractor", "tap-hubspot"),

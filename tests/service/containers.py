@@ -1,13 +1,13 @@
-"""Services of a compose file as processes, where no container engine can run; needs root.
+"""Runs the services of a compose file as processes, because no container engine can run here; needs root.
 
-A container is a view of the machine's own files that keeps its changes to itself, with the service's volumes at
-their places and a host name of its own. All services share a network of their own, in which their names are known.
-So the command line, the environment, the ports, the paths and the health check are those of the file, and the
-machine's own services are not in the way. What an image brings along, its programs and what its entry point does,
-is in IMAGES.
+A container is a view of the machine's own files that keeps its changes to itself, with the service's volumes
+mounted and its own host name. All services share one network, in which their names are resolved. Therefore
+the command line, environment, ports, paths and health check are those of the file, and services of the
+machine do not interfere. IMAGES lists what each image provides: its programs, and the steps of its entry
+point.
 
-`tests/clouds/pods.py` does the same for the pods of Kubernetes, which are stricter: with the key `user`, a service
-runs as that user, without capabilities, and cannot write to its files but where a volume is.
+`tests/clouds/pods.py` does the same for the pods of Kubernetes, which are stricter: with the key `user`, a
+service runs as that user, without capabilities, and can write only to its volumes.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ from orchestrate.processes import at_the_end
 from tests.project.documents import ROOT
 
 PATIENCE = 300.0
-"""Seconds after which what has not happened will not happen, on the busiest of machines."""
+"""The longest time in seconds to wait for an event, on a very busy machine."""
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -44,16 +44,16 @@ T = TypeVar("T")
 
 
 class Image(NamedTuple):
-    """What an image brings along that the machine does not have at the same place."""
+    """What an image provides that the machine does not have at the same path."""
 
     entry_point: tuple[str, ...] = ()
-    """What stands in front of the service's command."""
+    """The entry point, which precedes the service's command."""
     path: str = ""
-    """Folders in which its programs are sought first."""
+    """Folders at the beginning of its PATH."""
     folder: str = "/tmp"
-    """Where its program starts."""
+    """The working directory of its program."""
     before: str = ""
-    """What its entry point does before it starts the program, in the shell."""
+    """The shell commands that its entry point runs before the program."""
     environment: Mapping[str, str] = {}
 
 
@@ -80,11 +80,11 @@ IMAGES = {
     "prom/alertmanager": Image(("prometheus-alertmanager",)),
     "prometheuscommunity/postgres-exporter": Image(("prometheus-postgres-exporter",)),
 }
-"""By the name of the image, without its registry and tag."""
+"""Images by name, without registry and tag."""
 
 
 def in_own_network(body: Callable[[], T]) -> T:
-    """Call a function in a thread that has, with all that it starts, a network of its own."""
+    """Call a function in a thread that has its own network, which its child processes share."""
 
     def enter() -> T:
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
@@ -100,17 +100,17 @@ def in_own_network(body: Callable[[], T]) -> T:
 
 
 def services(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The services of a compose file with the variables filled in.
+    """Return the services of a compose file with the variables filled in.
 
     Raises:
-        KeyError: One that must be set is not.
+        KeyError: A required variable is not set.
     """
     found: dict[str, Any] = _filled_in(yaml.safe_load(file.read_text())["services"], variables)
     return found
 
 
 def _filled_in(part: Any, variables: Mapping[str, str]) -> Any:
-    """Fill in variables as the compose specification says: in the values, once they are parsed."""
+    """Fill in variables as the compose specification says: in the values, after parsing."""
 
     def value(match: re.Match[str]) -> str:
         name, kind, rest = match[1], match[2], match[3]
@@ -131,7 +131,7 @@ def _filled_in(part: Any, variables: Mapping[str, str]) -> Any:
 
 
 def wait_until(condition: Callable[[], T]) -> T:
-    """Wait until a condition holds, and return what it says."""
+    """Wait until a condition is true, and return its value."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline
@@ -145,10 +145,10 @@ class Containers:
 
     Args:
         file: The compose file.
-        variables: What .env says.
-        folder: Where the volumes are, and the changes and logs of each container.
-        own: The image that the project builds itself: its entry point and its environment.
-        mounts: More paths in the project's own containers, and what of the machine is there.
+        variables: The variables of .env.
+        folder: The folder for volumes, and for changes and logs of each container.
+        own: The image that the project builds: its entry point and its environment.
+        mounts: Additional paths in the project's own containers, with their paths on the machine.
     """
 
     file: Path
@@ -158,7 +158,7 @@ class Containers:
     mounts: Mapping[str, Path] = field(default_factory=dict)
 
     unshare: ClassVar[tuple[str, ...]] = ("unshare", "--mount", "--uts")
-    """What a container has of its own, beside the network that all share."""
+    """The namespaces that each container has for itself; all containers share one network."""
     images: ClassVar[Mapping[str, Image]] = IMAGES
 
     def __post_init__(self) -> None:
@@ -171,7 +171,7 @@ class Containers:
 
     @property
     def host_names(self) -> Iterable[str]:
-        """Names in the network of the services."""
+        """Return the host names in the network of the services."""
         return self.services
 
     def __enter__(self) -> Self:
@@ -181,11 +181,11 @@ class Containers:
         self._cleanup.close()
 
     def log(self, label: str) -> str:
-        """What a container has printed."""
+        """Return the output of a container."""
         return (self.folder / label / "log").read_text(errors="replace")
 
     def up(self, *names: str) -> None:
-        """Start services, each with what it depends on, and wait until they are healthy, or done."""
+        """Start services, each after those it depends on, and wait until they are healthy or have finished."""
         for name in names:
             self.start(name)
             if self.services[name].get("restart") == "unless-stopped":
@@ -202,9 +202,9 @@ class Containers:
             self._wait_until_healthy(name, name)
 
     def up_once_more(self, name: str, **environment: str) -> str:
-        """Start another container of a service that is up, and wait until it is healthy; return its host name.
+        """Start a second container of a running service, and wait until it is healthy; return its host name.
 
-        The variables replace ports that are its own in a network of its own.
+        The variables replace ports that would be private in a network of its own.
         """
         label = f"{name}-{1 + sum(each.startswith(name) for each in self._running)}"
         self._running[label] = self._cleanup.enter_context(
@@ -214,7 +214,7 @@ class Containers:
         return label
 
     def up_anew(self, name: str, **variables: str) -> None:
-        """Stop a service and start it with other variables of .env, as `up` does where they have changed."""
+        """Stop a service and start it with other variables of .env, as `up` does if they have changed."""
         self.variables = {**self.variables, **variables}
         self.services = self._services()
         process = self._running.pop(name)
@@ -223,7 +223,7 @@ class Containers:
         self.up(name)
 
     def run(self, name: str, *command: str, **environment: str) -> str:
-        """Run another command in a new container of a service, to a good end; return what it printed."""
+        """Run another command in a new container of a service, check that it succeeds, and return its output."""
         label = f"{name}-run"
         with self._started(name, label, command, environment, entry=()) as process:
             code = process.wait(timeout=PATIENCE)
@@ -231,13 +231,13 @@ class Containers:
         return self.log(label)
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a service, with what it depends on, and do not wait for it."""
+        """Start a service after those it depends on, without waiting for it."""
         self.up(*(each for each in self.services[name].get("depends_on", {}) if each not in self._running))
         self._running[name] = self._cleanup.enter_context(self._started(name))
         return self._running[name]
 
     def kill(self, label: str) -> None:
-        """Kill the processes of a container at once; those with a session of their own stay."""
+        """Kill the processes of a container; processes with a session of their own remain."""
         os.killpg(self._running[label].pid, signal.SIGKILL)
         self._running[label].wait(timeout=PATIENCE)
 
@@ -306,21 +306,21 @@ class Containers:
     def _script(
         self, service: Mapping[str, Any], folder: Path, image: Image, host: str, *, is_own: bool
     ) -> str:
-        """Return what sets up the container's files and starts the command in it, which is in its arguments."""
+        """Return the script that sets up the container's files and starts the command given as its arguments."""
         root = folder / "root"
         layers = f"lowerdir=/,upperdir={folder / 'changes'},workdir={folder / 'work'}"
-        own = shlex.quote(os.environ["PATH"])  # the container's may lack what sets it up
+        own = shlex.quote(os.environ["PATH"])  # the container may lack the programs for its own setup
         lines = [f"path=$PATH; PATH={own}; chroot=$(command -v chroot)"]
         lines += [f"echo {host} > /proc/sys/kernel/hostname", f"mount -t overlay overlay -o {layers} {root}"]
         lines += [f"mount --rbind {each} {root}{each}" for each in ("/proc", "/sys", "/dev")]
         for place, source in self._mounts(service, is_own=is_own):
             make = "mkdir -p" if source.is_dir() else "install -D /dev/null"
-            lines.append(f'place="{root}$(chroot {root} realpath -m {shlex.quote(place)})"')  # without links
+            # the resolved path, without links
+            lines.append(f'place="{root}$(chroot {root} realpath -m {shlex.quote(place)})"')
             lines.append(f'{make} "$place"; mount --bind {shlex.quote(str(source))} "$place"')
         names = dict.fromkeys(["localhost", *self.host_names, host])
-        hosts = "\\n".join(
-            f"127.0.0.1 {each}" for each in names
-        )  # the first name of a line is its canonical one
+        # the first name of a line is the canonical one
+        hosts = "\\n".join(f"127.0.0.1 {each}" for each in names)
         lines += [f"printf '{hosts}\\n' > {root}/etc/hosts"]
         start = f'cd {image.folder}\n{image.before}\nexec "$@"'
         as_user = ""

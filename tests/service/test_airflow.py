@@ -1,4 +1,4 @@
-"""The DAGs of `orchestrate/airflow` are what meltano.yml schedules, and do what they say in the locked Airflow."""
+"""The DAGs of `orchestrate/airflow` match the schedules in meltano.yml and work in the locked Airflow."""
 
 import json
 import os
@@ -50,14 +50,14 @@ json.dump(
     sys.stdout,
 )
 """
-"""Describes all DAGs of a folder as JSON."""
+"""A script that describes all DAGs of a folder as JSON."""
 
 pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture(scope="module")
 def schedules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder with the file of the schedules, as the image has it."""
+    """A project folder with the file of schedules, as the image has it."""
     folder = tmp_path_factory.mktemp("scheduled")
     (folder / "orchestrate").mkdir()
     (folder / "orchestrate" / "schedules.json").write_text(list_of_schedules())
@@ -66,7 +66,7 @@ def schedules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def described(schedules: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow finds in the folder of the DAGs."""
+    """Airflow's description of the DAGs in the folder."""
     shown = subprocess.run(
         [environment("airflow") / "bin/python", "-c", DESCRIBE, str(DAGS)],
         env={
@@ -90,7 +90,7 @@ def test_dags_parse_without_errors(described: dict[str, Any]) -> None:
     assert described["errors"] == {}
 
 
-def test_each_schedule_of_meltano_is_a_dag(described: dict[str, Any], schedules: Path) -> None:
+def test_each_schedule_in_meltano_is_a_dag(described: dict[str, Any], schedules: Path) -> None:
     listed = json.loads((schedules / "orchestrate" / "schedules.json").read_text())["schedules"]["job"]
     assert listed
     assert described["dags"].keys() == {each["name"] for each in listed} | {"history", "models"}
@@ -103,7 +103,7 @@ def test_each_schedule_of_meltano_is_a_dag(described: dict[str, Any], schedules:
         assert all(task["env"] == each["env"] for task in dag["tasks"].values())
 
 
-def test_a_load_that_ends_well_has_the_models_built(described: dict[str, Any]) -> None:
+def test_a_successful_load_triggers_the_models(described: dict[str, Any]) -> None:
     dags = described["dags"]
     loads = [task for name, dag in dags.items() if name != "models" for task in dag["tasks"].values()]
     assert {name for task in loads for name in task["assets"]} == {"pipedrive-raw", "hubspot-raw"}
@@ -112,7 +112,7 @@ def test_a_load_that_ends_well_has_the_models_built(described: dict[str, Any]) -
     assert dags["models"]["tasks"]["require_completeness"]["after"] == ["build"]
 
 
-def test_loads_of_one_account_wait_for_each_other(described: dict[str, Any]) -> None:
+def test_loads_of_one_account_run_one_after_the_other(described: dict[str, Any]) -> None:
     for dag in described["dags"].values():
         for name, task in dag["tasks"].items():
             if name.startswith("tap-"):
@@ -126,5 +126,5 @@ def test_each_run_reports_its_failure_and_its_delay(described: dict[str, Any]) -
         assert (dag["runs"], dag["deadlines"], dag["reports"]) == (1, 1, True)
 
 
-def test_only_what_waits_for_a_load_is_switched_on_at_first(described: dict[str, Any]) -> None:
+def test_only_dags_that_wait_for_a_load_are_active_at_first(described: dict[str, Any]) -> None:
     assert [name for name, dag in described["dags"].items() if dag["starts"]] == ["models"]

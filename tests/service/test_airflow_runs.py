@@ -1,6 +1,6 @@
-"""Airflow at work, with the services of deploy/compose.yaml: schedules, a backfill, alerts, and a dying worker.
+"""Airflow with the services of deploy/compose.yaml: schedules, a backfill, alerts, and a killed worker.
 
-It is one story, as to start Airflow takes longer than any part of it.
+One test covers the whole sequence, because starting Airflow takes longer than any part of it.
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.airflow, needs_root]
 EACH_MINUTE = "* * * * *"
 
 TOKENS = {"scheduled": 700, "backfill": 400}
-"""What runs of these kinds may spend; all that the account has costs more than both."""
+"""Token budgets of these kinds of runs; the whole account costs more than both together."""
 
 
-def test_airflow_at_work(containers: Containers, tmp_path: Path) -> None:
-    in_own_network(lambda: tell_the_story(containers, tmp_path))
+def test_airflow_runs_retries_and_reports(containers: Containers, tmp_path: Path) -> None:
+    in_own_network(lambda: run_all_steps(containers, tmp_path))
 
 
-def tell_the_story(containers: Containers, folder: Path) -> None:
+def run_all_steps(containers: Containers, folder: Path) -> None:
     budget = f"{TOKENS['scheduled']}"
     with airflow(
         containers, folder, TAP_PIPEDRIVE_TOKEN_BUDGET=budget, DBT_RESOURCE_TYPES="model seed"
@@ -47,7 +47,7 @@ def tell_the_story(containers: Containers, folder: Path) -> None:
 
 
 def schedules_of_both_crms_leave_something_undone(at_work: Airflow) -> None:
-    """The loads are green; the models are built and then red, which is told once."""
+    """The loads succeed; the models are built and the last test fails, which is reported once."""
     states = at_work.run_by_schedule("sync-every-4-hours", "sync-hubspot-every-4-hours")
     assert {*states} == {"success"}
     assert at_work.ended("models")[-1] == "failed"
@@ -58,7 +58,7 @@ def schedules_of_both_crms_leave_something_undone(at_work: Airflow) -> None:
 
 
 def expect_to_be_told(at_work: Airflow) -> None:
-    """Wait until each run that has failed or is late was told of, and assert that nothing was told twice."""
+    """Wait until each failed or late run is reported, and check that none is reported twice."""
     query = (
         "select dag_id || ' failed (' || run_id from dag_run where state = 'failed' union all"
         " select dag_id || ' is late (' || run_id from dag_run join deadline on dagrun_id = dag_run.id"
@@ -75,7 +75,7 @@ def backfill_that_is_late_makes_up_for_it(at_work: Airflow) -> None:
     ]
     command = command.replace("2026-01-08", "2026-01-03").replace("20000", f"{TOKENS['backfill']}")
     at_work.containers.run("airflow-scheduler", "sh", "-c", command)
-    at_work.query("update deadline set deadline_time = now()")  # also those of runs that have failed
+    at_work.query("update deadline set deadline_time = now()")  # this includes failed runs
     at_work.switch("models", on=False)
     at_work.switch("history", on=True)
     last = "select run_id from dag_run where dag_id = 'history' and state in ('running', 'queued')"
@@ -99,7 +99,7 @@ def backfill_that_is_late_makes_up_for_it(at_work: Airflow) -> None:
 
 
 def most_at_once(at_work: Airflow, dag: str) -> int:
-    """How many tasks of a DAG have been at work at the same time."""
+    """Return the largest number of tasks of a DAG that ran at the same time."""
     (most,) = at_work.query(
         "select max(together) from (select sum(step) over (order by at, step) as together from ("
         " select start_date as at, 1 as step from task_instance where dag_id = %s union all"
@@ -111,7 +111,7 @@ def most_at_once(at_work: Airflow, dag: str) -> int:
 
 
 def run_whose_worker_is_killed_goes_on_on_the_other(at_work: Airflow) -> None:
-    """Every table is as a single run, which nobody disturbs, leaves it in a copy of the warehouse."""
+    """Every table equals that of an undisturbed run in a copy of the warehouse."""
     copy_databases()
     change_the_account(at_work, seed=7)
     at_work.reschedule("sync-every-4-hours", EACH_MINUTE, each_4_hours=EACH_MINUTE)
@@ -152,12 +152,12 @@ def run_whose_worker_is_killed_goes_on_on_the_other(at_work: Airflow) -> None:
 
 
 def warehouse(name: str = "warehouse") -> str:
-    """URL of the warehouse, or of a copy, for one who may see everything."""
+    """Return the URL of the warehouse or of a copy, for a role that may read everything."""
     return address("POSTGRES", "postgres", name)
 
 
 def copy_databases() -> None:
-    """Copy the warehouse and the states, for runs that nobody disturbs."""
+    """Copy the warehouse and the states for undisturbed runs."""
     with psycopg.connect(address("POSTGRES", "postgres", "postgres"), autocommit=True) as connection:
         for name in ("warehouse", "meltano"):
             for copy in (f"control_{name}",):
@@ -168,7 +168,7 @@ def copy_databases() -> None:
 
 
 def change_the_account(at_work: Airflow, seed: int) -> None:
-    """Let an hour pass, in which 3 % of all rows change and a field is renamed."""
+    """Advance the clock by an hour in which 3 % of all rows change and a field is renamed."""
     sandbox = at_work.sandbox
     sandbox.post("/sandbox/clock", {"advance_seconds": 3600})
     sandbox.post("/sandbox/change", {"share": 0.03, "seed": seed, "kinds": [*KNOWN_KINDS]})
@@ -182,7 +182,9 @@ def meltano_at_work() -> list[str]:
 
 
 def let_time_pass_until_retry(at_work: Airflow, worker: str) -> None:
-    """Have the scheduler miss the worker; then let the time between two tries pass, in which the run gets late."""
+    """Make the scheduler notice that the worker is gone; then skip the time until the retry, which makes the
+    run late.
+    """
     at_work.query(
         "update task_instance set last_heartbeat_at = last_heartbeat_at - interval '5 minutes'"
         " where state = 'running' and hostname = %s",
@@ -200,7 +202,7 @@ def let_time_pass_until_retry(at_work: Airflow, worker: str) -> None:
 
 
 def run_undisturbed(at_work: Airflow, *words: str, **variables: str) -> None:
-    """Run Meltano in the copies of the databases."""
+    """Run Meltano on the copies of the databases."""
     at_work.containers.run(
         "prepare",
         *("meltano", "run", *words),
@@ -213,7 +215,7 @@ def run_undisturbed(at_work: Airflow, *words: str, **variables: str) -> None:
 
 
 def groups_go_on_where_the_single_run_has_stopped(at_work: Airflow) -> None:
-    """A reconcile in groups, side by side, leaves what one of the single extractor leaves."""
+    """A reconcile in parallel groups gives the same tables as one of the single extractor."""
     copy_databases()
     change_the_account(at_work, seed=8)
     for entity in VANISHING:

@@ -1,4 +1,4 @@
-"""`deploy/compose.yaml`: what it says is valid, and its services work together as it says."""
+"""`deploy/compose.yaml` is valid, and its services work together."""
 
 import base64
 import os
@@ -24,19 +24,19 @@ TEXT = FILE.read_text()
 PASSWORD = "a-password-of-the-test"
 NAMES = {name: f"{PASSWORD}-{i}" for i, name in enumerate(sorted(set(re.findall(r"\$\{(\w+):\?", TEXT))))}
 NAMES["AIRFLOW_FERNET_KEY"] = base64.urlsafe_b64encode(bytes(32)).decode()
-"""Values of all variables that must be set; that one has a form of its own."""
+"""Values of all required variables; one of them needs a certain format."""
 
 SERVICES = services(FILE, NAMES)
 
 T = TypeVar("T")
 
 
-def test_file_keeps_to_the_specification() -> None:
+def test_the_file_matches_the_compose_specification() -> None:
     check = deploy_program("check-jsonschema")
     subprocess.run([check, "--builtin-schema", "vendor.compose-spec", FILE], check=True)
 
 
-def test_every_password_has_to_be_set() -> None:
+def test_every_password_is_required() -> None:
     for name in NAMES:
         with pytest.raises(KeyError, match=name):
             services(FILE, {key: value for key, value in NAMES.items() if key != name})
@@ -52,14 +52,14 @@ def test_documented_commands_set_every_password(tmp_path: Path) -> None:
     assert all(len(value) >= 40 for value in written.values())
 
 
-def test_every_variable_stands_in_the_example() -> None:
+def test_every_variable_is_in_the_example() -> None:
     example = (ROOT / ".env.example").read_text()
     for name in set(re.findall(r"\$\{(\w+)", TEXT)):
         assert re.search(rf"^(# )?{name}=", example, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_services_are_pinned_watched_and_not_open_to_others(name: str) -> None:
+def test_services_are_pinned_monitored_and_not_open_to_others(name: str) -> None:
     service = SERVICES[name]
     assert "build" in service or re.fullmatch(r"[\w./-]+:v?\d+\.\d+[\w.-]*", service["image"])
     assert "profiles" in service
@@ -74,7 +74,7 @@ def test_services_are_pinned_watched_and_not_open_to_others(name: str) -> None:
 
 
 def image_environment(target: str) -> dict[str, str]:
-    """The variables that the Dockerfile sets in a target, but PATH."""
+    """Return the variables that the Dockerfile sets in a target, except PATH."""
     stage = (ROOT / "Dockerfile").read_text().partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
     block = re.search(r"^ENV ((?:.*\\\n)*.*)$", stage, re.MULTILINE)
     assert block
@@ -88,7 +88,7 @@ needs_root = pytest.mark.skipif(
 
 @needs_root
 @pytest.mark.service
-def test_pipeline_runs_with_the_services(containers: Containers) -> None:
+def test_the_pipeline_runs_with_the_services(containers: Containers) -> None:
     in_own_network(lambda: run_the_pipeline(containers))
 
 
@@ -114,7 +114,7 @@ def run_the_pipeline(containers: Containers) -> None:
 
 
 def address(password: str, user: str, database: str = "warehouse") -> str:
-    """URL of a database of the service postgres, from within the services' network."""
+    """Return the URL of a database of the service postgres within the services' network."""
     return f"postgresql://{user}:{NAMES[password + '_PASSWORD']}@127.0.0.1/{database}"
 
 
@@ -125,6 +125,6 @@ def stay_up(containers: Containers, names: list[str]) -> None:
 
 @needs_root
 @pytest.mark.observe
-def test_services_that_watch_are_healthy(containers: Containers) -> None:
+def test_monitoring_services_are_healthy(containers: Containers) -> None:
     names = ["prometheus", "pushgateway", "alertmanager", "postgres-exporter"]
     in_own_network(lambda: stay_up(containers, names))

@@ -1,7 +1,7 @@
-"""The image: built as `make image` builds it, small, with no secret in it, and the whole job really run inside.
+"""The image: built as `make image` does, small, without secrets, and able to run the whole job.
 
-A registry's base image is not to be had everywhere: Debian, made by debootstrap, stands in for it. BASE_IMAGE
-names another. What was built is kept in `.run/images`, so that only what has changed is built again.
+A registry's base image is not available everywhere: a Debian made by debootstrap replaces it, or the image
+named by BASE_IMAGE. Results are kept in `.run/images`, so that only changes are built again.
 """
 
 import json
@@ -31,7 +31,7 @@ pytestmark = [
 
 IMAGES = ROOT / ".run" / "images"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-"""Of this machine, in case that its network has one of its own."""
+"""The machine's certificates, for networks with their own certificate authority."""
 
 DEBIAN = "http://deb.debian.org/debian"
 
@@ -40,7 +40,7 @@ LARGEST = {"runtime": 900_000_000, "airflow": 1_300_000_000}
 
 
 class Builder:
-    """buildah, with a store of its own."""
+    """buildah with its own store."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class Builder:
         self._folder = folder
 
     def __call__(self, *arguments: str | Path) -> str:
-        """Run a command of buildah to a good end, and return what it printed."""
+        """Run a buildah command, check that it succeeds, and return its output."""
         done = subprocess.run(
             ["buildah", *arguments], env=self.environment, capture_output=True, text=True, check=False
         )
@@ -60,7 +60,7 @@ class Builder:
         return done.stdout.strip()
 
     def base(self) -> str:
-        """Name of the image to build on: Debian with Python, made once."""
+        """Return the name of the base image: Debian with Python, made once."""
         name = "localhost/debian-python:bookworm"
         if not self("images", "--quiet", "--filter", f"reference={name}"):
             folder = self._folder / "debian"
@@ -83,30 +83,30 @@ class Builder:
 
 @dataclass(frozen=True)
 class Container:
-    """A container of an image that was built."""
+    """A container of a built image."""
 
     builder: Builder
     name: str
     files: Path
-    """Where its files can be seen."""
+    """The folder in which its files are mounted."""
 
     def run(self, *command: str, **variables: str) -> str:
-        """Run a command as the image's user; return what it printed."""
+        """Run a command as the image's user, and return its output."""
         settings = [f"{name}={value}" for name, value in variables.items()]
         return self.builder("run", "--isolation", "chroot", self.name, "--", "env", *settings, *command)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """What the image says of itself."""
+        """Return the image's configuration."""
         found: dict[str, Any] = json.loads(self.builder("inspect", self.name))["Docker"]["config"]
         return found
 
 
 @pytest.fixture(scope="module")
 def builder() -> Builder:
-    """buildah, once `make image` has built with it."""
+    """buildah after `make image` has built the images."""
     builder = Builder(IMAGES)
-    builder("rm", "--all")  # of a test that was killed
+    builder("rm", "--all")  # left over from a killed test
     base = os.environ.get("BASE_IMAGE")
     options = [
         "--isolation=chroot",
@@ -138,7 +138,7 @@ def target_of(container: Container) -> str:
     return "airflow" if (container.files / "opt/airflow").exists() else "runtime"
 
 
-def test_image_is_small_and_says_what_it_is(container: Container) -> None:
+def test_the_image_is_small_and_labelled(container: Container) -> None:
     target = target_of(container)
     measured = subprocess.run(["du", "-sxb", container.files], check=True, capture_output=True, text=True)
     assert int(measured.stdout.split()[0]) < LARGEST[target]
@@ -149,7 +149,7 @@ def test_image_is_small_and_says_what_it_is(container: Container) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}|unknown", configuration["Labels"]["org.opencontainers.image.revision"])
 
 
-def test_image_lists_its_packages(container: Container) -> None:
+def test_the_image_lists_its_packages(container: Container) -> None:
     packages = {}
     for path in (container.files / "usr/share/sbom").iterdir():
         document = json.loads(path.read_text())
@@ -162,7 +162,7 @@ def test_image_lists_its_packages(container: Container) -> None:
     assert {name for name, package in wanted.items() if package not in packages[name]} == set()
 
 
-def test_image_has_the_pipeline_and_nothing_else(container: Container) -> None:
+def test_the_image_contains_only_the_pipeline(container: Container) -> None:
     project = container.files / "project"
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     known = set(listed.splitlines()) | {"orchestrate/schedules.json"}
@@ -177,7 +177,7 @@ def test_image_has_the_pipeline_and_nothing_else(container: Container) -> None:
     assert "sync-every-4-hours" in [each["name"] for each in schedules]
 
 
-def test_whole_job_runs_inside(container: Container, warehouse: Warehouse, database: str) -> None:
+def test_the_whole_job_runs_inside(container: Container, warehouse: Warehouse, database: str) -> None:
     if target_of(container) == "airflow":
         assert re.fullmatch(r"3\.\d+\.\d+", container.run("airflow", "version").splitlines()[-1])
     system = f"{database.rpartition('/')[2]}_meltano"

@@ -1,4 +1,4 @@
-"""`python -m orchestrate.prepare` says in one sentence what is wrong."""
+"""`python -m orchestrate.prepare` reports each problem in one sentence."""
 
 import os
 import subprocess
@@ -9,14 +9,14 @@ import pytest
 from tests.project.documents import ROOT
 
 WRONG = {
-    "": "MELTANO_DATABASE_URI names no Postgres",
-    "sqlite:///meltano.db": "MELTANO_DATABASE_URI names no Postgres",
+    "": "MELTANO_DATABASE_URI is not the address of a Postgres",
+    "sqlite:///meltano.db": "MELTANO_DATABASE_URI is not the address of a Postgres",
     "postgresql+psycopg://orchestrator:hidden-word@127.0.0.1:9/meltano": "system database cannot be used",
 }
 
 
 @pytest.mark.parametrize("address", WRONG)
-def test_address_that_cannot_be_used_is_explained(address: str) -> None:
+def test_an_unusable_database_address_is_explained(address: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "orchestrate.prepare"],
         cwd=ROOT,

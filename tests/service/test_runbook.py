@@ -1,6 +1,6 @@
-"""The runbook of docs/operate.md: a laptop's pipeline becomes a service, is backed up, lost and restored.
+"""The runbook of docs/operate.md: a pipeline on a laptop becomes a service, is backed up, lost and restored.
 
-The first test makes the roles of the server as its administrator, who may then change them.
+The first test creates the roles as the server's administrator, who may change them afterwards.
 """
 
 import os
@@ -30,14 +30,14 @@ OURS = ("TAP_", "TARGET_", "MELTANO", "DBT_", "PG", "VIRTUAL_ENV", "PYTHON")
 
 @dataclass
 class Operator:
-    """Somebody with a shell in a copy of the project, and the right to own databases."""
+    """An operator with a shell in a copy of the project and the right to own databases."""
 
     folder: Path
     url: str
-    """Of the warehouse, as its owner."""
+    """The URL of the warehouse for its owner."""
 
     def __call__(self, script: str, **variables: str) -> str:
-        """Run a script to a good end, and return what it printed."""
+        """Run a script, check that it succeeds, and return its output."""
         owner = conninfo_to_dict(self.url)
         keys = ("host", "port", "user", "password")
         names = {f"PG{key.upper()}": key for key in keys} | {"PGDATABASE": "dbname"}
@@ -62,7 +62,7 @@ class Operator:
         return done.stdout + done.stderr
 
     def follow(self, chapter: str) -> list[str]:
-        """Run the commands of a chapter, block by block."""
+        """Run the commands of a chapter block by block."""
         return [self(commands) for commands in self.commands(chapter)]
 
     def commands(self, chapter: str) -> list[str]:
@@ -72,7 +72,7 @@ class Operator:
         return found
 
     def asks(self, role: str, query: str, database: str = "") -> list[tuple[object, ...]]:
-        """What a role, whose password is in .env, gets for a query."""
+        """Return the result of a query by a role whose password is in .env."""
         lines = dict(line.partition("=")[::2] for line in (self.folder / ".env").read_text().splitlines())
         passwords = {
             "loader": lines["TARGET_POSTGRES_PASSWORD"],
@@ -89,7 +89,7 @@ class Operator:
 
 @pytest.fixture(scope="module")
 def server(run_folder: Path) -> Iterator[Warehouse]:
-    """A Postgres of this file's own, as roles belong to a whole server."""
+    """A Postgres for this file alone, because roles belong to a whole server."""
     server = started(run_folder, "service")
     yield server
     server.down()
@@ -97,7 +97,7 @@ def server(run_folder: Path) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def operator(server: Warehouse, installed: Callable[[str, str], Path], tmp_path: Path) -> Operator:
-    """An operator, and a warehouse that is empty."""
+    """An operator with an empty warehouse."""
     for kind, name in (
         ("extractor", "tap-pipedrive"),
         ("loader", "target-postgres"),
@@ -112,7 +112,7 @@ OWNERS = """
 """
 
 
-def test_roles_need_no_superuser_and_take_over_what_is_there(server: Warehouse) -> None:
+def test_roles_need_no_superuser_and_take_over_existing_tables(server: Warehouse) -> None:
     url = server.create_database("managed")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role administrator login createrole createdb password 'secret'")
@@ -145,7 +145,7 @@ def test_roles_need_no_superuser_and_take_over_what_is_there(server: Warehouse) 
 
 
 @pytest.mark.service
-def test_laptop_becomes_a_service_and_is_restored(operator: Operator) -> None:
+def test_a_laptop_pipeline_becomes_a_service_and_is_restored(operator: Operator) -> None:
     with Sandbox(deals=60) as sandbox:
         before = loaded_on_a_laptop(operator, sandbox)
         rename_a_field(sandbox)
@@ -160,7 +160,7 @@ def test_laptop_becomes_a_service_and_is_restored(operator: Operator) -> None:
         assert rights_that_are_wrong(operator) == []
 
         again = operator("meltano run sync")
-        assert "marts.load_completeness" in again, "what is made of the run's statement"
+        assert "marts.load_completeness" in again, "the models of the run's statement"
         assert "marts.main_bi" not in again, "nothing else has changed"
         back_up, restore = operator.commands("Back up and restore")
         operator(back_up)
@@ -176,7 +176,7 @@ def test_laptop_becomes_a_service_and_is_restored(operator: Operator) -> None:
 
 
 def loaded_on_a_laptop(operator: Operator, sandbox: Sandbox) -> Expected:
-    """Load the account as the database's owner, with the state in a file; return what the tables must hold."""
+    """Load the account as the database's owner with the state in a file, and return the expected tables."""
     owner = conninfo_to_dict(operator.url)
     settings = {
         "TAP_PIPEDRIVE_API_TOKEN": sandbox.token,
@@ -212,7 +212,7 @@ def rename_a_field(sandbox: Sandbox) -> None:
 
 
 def is_incremental(sandbox: Sandbox) -> bool:
-    """Whether the last run asked each big list for changes only."""
+    """Return whether the last run asked each big list for changes only."""
     return all(
         [seen for seen in sandbox.requests(path) if "updated_since" in seen["query"]]
         for path in (*V2_LISTINGS, *V1_LISTINGS)
@@ -244,7 +244,7 @@ MAY_MAKE = {
 
 
 def rights_that_are_wrong(operator: Operator) -> list[str]:
-    """What the roles may do, and should not, or the other way round."""
+    """Return the rights that the roles have and should not have, or lack."""
     wrong = []
     for role, schemas in MAY_READ.items():
         readable = {schema for schema, is_readable in operator.asks(role, READABLE) if is_readable == "true"}

@@ -1,4 +1,4 @@
-"""The Dockerfile before it is built: what its scanners say, and that they would say something."""
+"""The scanners of the Dockerfile find no problem, and do find one that was inserted."""
 
 import re
 import shutil
@@ -22,13 +22,13 @@ def trivy(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, "config", *options, folder], capture_output=True, text=True, check=False)
 
 
-def test_scanners_find_nothing(tmp_path: Path) -> None:
+def test_scanners_find_no_problem(tmp_path: Path) -> None:
     shutil.copy(DOCKERFILE, tmp_path)
     for done in (hadolint(DOCKERFILE), trivy(tmp_path)):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_scanners_would_find_something(tmp_path: Path) -> None:
+def test_scanners_find_an_inserted_problem(tmp_path: Path) -> None:
     text = DOCKERFILE.read_text()
     worse = tmp_path / "Dockerfile"
     worse.write_text(text.replace("USER 10001:10001\n", "USER root\nRUN apt-get install curl\n"))
@@ -36,7 +36,7 @@ def test_scanners_would_find_something(tmp_path: Path) -> None:
     assert trivy(tmp_path).returncode == 1
 
 
-def test_versions_are_those_of_the_project() -> None:
+def test_versions_equal_those_of_the_project() -> None:
     text = DOCKERFILE.read_text()
     makefile = (ROOT / "Makefile").read_text()
     (uv,) = re.findall(r"^UV_VERSION = (\S+)$", makefile, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`deploy/systemd/`: valid units, hardened, with the schedules of meltano.yml, and a report of what has failed."""
+"""`deploy/systemd/`: valid, hardened units with the schedules of meltano.yml, and a report of failures."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SCHEDULES = {
     each["name"]: each["interval"] for each in yaml.safe_load((ROOT / "meltano.yml").read_text())["schedules"]
 }
 MOST_EXPOSED = "20"
-"""In tenths: what systemd calls well protected ends at 20 of 100."""
+"""The highest exposure level in tenths; systemd rates levels up to 20 of 100 as well protected."""
 
 AT_HOME = """
 mount -t tmpfs tmpfs /opt
@@ -30,7 +30,7 @@ for name in .venv/bin/meltano deploy/systemd/report-failure; do
 done
 exec systemd-analyze "$@"
 """
-"""Runs systemd-analyze where the programs that the units start seem to be installed."""
+"""A script that runs systemd-analyze as if the programs of the units were installed."""
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None or os.geteuid() != 0, reason="systemd-analyze, as root"
@@ -68,7 +68,7 @@ def test_services_are_hardened(name: str) -> None:
 
 @needs_systemd
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_timers_follow_the_schedules(name: str) -> None:
+def test_timers_match_the_schedules(name: str) -> None:
     expression = re.search(r"^OnCalendar=(.*)$", TIMERS[name].read_text(), re.MULTILINE)
     assert expression
     start = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_timers_follow_the_schedules(name: str) -> None:
 
 
 def matches(cron: str, moment: datetime) -> bool:
-    """Whether a cron expression of numbers, * and */n names a minute."""
+    """Return whether a cron expression of numbers, * and */n matches a minute."""
     fields = (moment.minute, moment.hour, moment.day, moment.month, moment.isoweekday() % 7)
     return all(
         value % int(part[2:]) == 0 if part.startswith("*/") else part in ("*", str(value))
@@ -98,7 +98,7 @@ def test_each_schedule_has_a_timer_that_starts_it() -> None:
         assert f"Unit=pipedrive-warehouse@{name}.service" in text
 
 
-def test_failure_is_reported() -> None:
+def test_a_failure_is_reported() -> None:
     received = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ def test_failure_is_reported() -> None:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Write no log."""
 
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.handle_request).start()

@@ -1,4 +1,4 @@
-"""Sandboxes for the tap's tests, and time that does not pass."""
+"""Fixtures of the tap's tests: sandboxes, and a clock that does not make tests wait."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_lists_of_other_tests(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Else a test would find what the tap has kept of an account that had the same address before."""
+    """Without this, a test could find lists that the tap cached for an earlier account at the same address."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
 
 
 @pytest.fixture(autouse=True)
 def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a test's token named `all` is masked in the messages of the next tests."""
+    """Without this, a token named `all` in one test would be masked in the messages of later tests."""
     monkeypatch.setattr(masking, "_secrets", set())
 
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Sandbox]:
-    """An account that no test changes, with tokens for all tests of a day."""
+    """An account that no test changes, with a daily budget large enough for all tests."""
     with Sandbox(deals=60, daily_budget=10**9) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def living() -> Iterator[Sandbox]:
-    """An account of the test's own."""
+    """An account that belongs to one test only."""
     with Sandbox(deals=60) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that would have been slept, instead of sleeping."""
+    """Replace sleeping; the list holds the seconds that would have been slept."""
     slept: list[float] = []
     really = time.sleep
 
     def sleep(seconds: float) -> None:
-        if not seconds >= 0:  # nan, too
-            really(seconds)  # raises
+        if not seconds >= 0:  # this also catches nan
+            really(seconds)  # this raises
         slept.append(seconds)
 
     monkeypatch.setattr(time, "sleep", sleep)

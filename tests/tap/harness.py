@@ -1,4 +1,4 @@
-"""What the tap's tests share: runs of the tap in the test's own process, and a server that says anything."""
+"""Helpers that the tap's tests share: runs of the tap in the test's own process, and a scriptable server."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ R = TypeVar("R")
 
 TOKEN = "sandbox-token"
 AT_ONCE: dict[str, Any] = {"reference_max_age": 0, "cache_seconds": 0}
-"""Settings with which each run asks for all lists, and sees every change; tests of age and cache have others."""
+"""Settings with which each run reads all lists and sees every change; tests of list age and cache replace them."""
 Record = dict[str, Any]
 Key = tuple[Any, ...]
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON with exact numbers."""
+    """Parse JSON with exact numbers."""
     return json.loads(text, parse_float=Decimal)
 
 
@@ -49,14 +49,14 @@ def loads(text: str | bytes) -> Any:
 
 @dataclass
 class Run:
-    """The messages of a run, and how it ended."""
+    """The messages of a run, and the error that ended it."""
 
     messages: list[Record]
     tap: TapPipedrive | None = None
     error: BaseException | None = None
 
     def of(self, kind: str, stream: str | None = None) -> list[Record]:
-        """Messages of a kind, of a stream."""
+        """Return the messages of one kind, optionally of one stream."""
         return [
             message
             for message in self.messages
@@ -64,22 +64,22 @@ class Run:
         ]
 
     def records(self, stream: str) -> list[Record]:
-        """A stream's records, in order, doubles included."""
+        """Return a stream's records in order, including duplicates."""
         return [message["record"] for message in self.of("RECORD", stream)]
 
     def columns(self, stream: str) -> dict[str, Record]:
-        """A stream's columns by its last SCHEMA message."""
+        """Return a stream's columns from its last SCHEMA message."""
         properties: dict[str, Record] = self.of("SCHEMA", stream)[-1]["schema"]["properties"]
         return properties
 
     @property
     def state(self) -> Record:
-        """The last state."""
+        """Return the last state."""
         state: Record = self.of("STATE")[-1]["value"]
         return state
 
     def good(self) -> Run:
-        """The same run. Raises what it ended with."""
+        """Return this run, or raise the error that ended it."""
         if self.error:
             raise self.error
         return self
@@ -93,7 +93,7 @@ def run(
     token: str = TOKEN,
     **settings: Any,
 ) -> Run:
-    """Run the tap against a server; what it raises is kept in the result."""
+    """Run the tap against a server; an error that it raises is kept in the result."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     config = {"api_url": url, "api_token": token, **AT_ONCE, **settings}
     tap, error = None, None
@@ -109,7 +109,7 @@ def run(
 
 
 def discover(url: str, **settings: Any) -> Record:
-    """The catalog, as `--discover` prints it."""
+    """Return the catalog that `--discover` prints."""
     catalog: Record = TapPipedrive(
         config={"api_url": url, "api_token": TOKEN, **AT_ONCE, **settings}
     ).catalog_dict
@@ -117,7 +117,7 @@ def discover(url: str, **settings: Any) -> Record:
 
 
 def select(catalog: Record, *streams: str, without: Iterable[str] = ()) -> Record:
-    """The catalog with these streams only, and without some columns (`deals.title`)."""
+    """Return the catalog with only these streams selected, and without some columns (such as `deals.title`)."""
     chosen = deepcopy(catalog)
     off = {tuple(name.split(".")) for name in without}
     for entry in chosen["streams"]:
@@ -134,7 +134,7 @@ Tables = dict[str, dict[Key, Record]]
 
 
 def replay(messages: Iterable[Record], tables: Tables | None = None) -> Tables:
-    """What a target holds after these messages: rows by primary key, the last one wins."""
+    """Return what a target holds after these messages: rows by primary key, where the last one wins."""
     tables = {} if tables is None else tables
     keys: dict[str, Sequence[str]] = {}
     for message in messages:
@@ -150,7 +150,7 @@ def replay(messages: Iterable[Record], tables: Tables | None = None) -> Tables:
 
 
 def lists_of(stream: type[PipedriveStream]) -> list[HttpListing]:
-    """The lists of the API that a stream reads, those of parents' rows and of definitions included."""
+    """Return the API lists that a stream reads, including those of its parents and of field definitions."""
     found = [getattr(listing, "list_of", listing) for listing in stream.listings]
     return [listing for listing in found if isinstance(listing, HttpListing)]
 
@@ -165,12 +165,12 @@ def request(endpoint: str, params: Mapping[str, str | int] | None = None, **ids:
 
 
 def cost(endpoint: str) -> tuple[int, str, str]:
-    """What `Limits.request` is told of a request: its price, the stream that asks, the endpoint."""
+    """The arguments of `Limits.request`: the price, the stream that asks, the endpoint."""
     return PRICES[endpoint], "test", endpoint
 
 
 class FakeClient:
-    """Stands in for `Client`: every request is answered by a function."""
+    """Stands in for `Client`: a function answers every request."""
 
     def __init__(self, answer: Callable[[str, Mapping[str, Any]], Any], served_at: Any = None) -> None:
         self.answer = answer
@@ -185,7 +185,7 @@ class FakeClient:
 
 
 class FakeRun:
-    """Stands in for the run, as far as a listing needs it."""
+    """Stands in for the run, with what a listing needs of it."""
 
     def __init__(self) -> None:
         self.settings = Settings(api_token=TOKEN)
@@ -199,7 +199,7 @@ class FakeRun:
         return None
 
     def keep_list(self, stream: str, endpoint: str, rows: Sequence[Any], served_at: datetime | None) -> None:
-        """Nothing is kept."""
+        """Discard the list."""
 
     def column_names(self, entity: str) -> Mapping[str, str]:
         return {}
@@ -218,42 +218,42 @@ class FakeRun:
 
 
 def source_of(client: FakeClient) -> Source:
-    """Where a listing reads, when a function answers its requests."""
+    """Return the source of a listing whose requests are answered by a function."""
     stand_in: Any = client
     return Source("test", stand_in, FakeRun())
 
 
-# A server that says anything
+# A scriptable server
 
 
 @dataclass(frozen=True)
 class Say:
-    """An answer, good or bad."""
+    """An answer of the scripted server."""
 
     status: int = 200
     body: bytes = b'{"success":true,"data":[]}'
     headers: Mapping[str, str] = field(default_factory=dict)
     date: str | None = "Sun, 22 Nov 2026 01:00:00 GMT"
     claimed_length: int | None = None
-    """Content-Length, where it is not the body's."""
+    """The Content-Length to send if it differs from the body's length."""
     reason: str | None = None
-    """The reason phrase, where it is not the status's own."""
+    """The reason phrase to send if it differs from the standard one."""
 
 
 def say(body: Any, status: int = 200, **headers: str) -> Say:
-    """An answer in JSON; headers by name with `_` for `-`."""
+    """Return an answer in JSON; header names are given with `_` in place of `-`."""
     return Say(status, json.dumps(body).encode(), {k.replace("_", "-"): v for k, v in headers.items()})
 
 
 RESET = "reset"
-"""Instead of an answer: the connection breaks."""
+"""Instead of an answer, the connection breaks."""
 
 Script = Callable[["Asked"], "Say | str"]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came."""
+    """A request as the server received it."""
 
     path: str
     params: dict[str, str]
@@ -266,7 +266,7 @@ class Asked:
 
 @dataclass
 class Fake:
-    """The server's address, and what it was asked."""
+    """The server's address and the requests that it received."""
 
     url: str
     asked: list[Asked]
@@ -274,7 +274,7 @@ class Fake:
 
 @contextmanager
 def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
-    """Serve a script: a function, or answers in turn of which the last one stays."""
+    """Serve a script: either a function, or a sequence of answers whose last one repeats."""
     asked: list[Asked] = []
     answers = script if callable(script) else None
 
@@ -317,7 +317,7 @@ def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, *args: Any) -> None:
-            """Silent."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -335,7 +335,7 @@ def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
 def account(
     lists: Mapping[str, Sequence[Any]], *, spoil: Callable[[Asked], Say | str | None] | None = None
 ) -> Script:
-    """A small account: rows by endpoint, everything else empty; `spoil` may answer instead."""
+    """Serve a small account with rows by endpoint; other lists are empty, and `spoil` may answer instead."""
 
     def script(request: Asked) -> Say | str:
         if spoil and (instead := spoil(request)) is not None:
@@ -347,7 +347,7 @@ def account(
 
 
 encode_exactly = msgspec.json.Encoder(decimal_format="number").encode
-"""JSON, with Decimal digit by digit."""
+"""JSON in which a Decimal keeps all its digits."""
 
 
 def field_definition(key: str, name: str | None, kind: str, options: Any = None) -> Record:

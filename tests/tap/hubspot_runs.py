@@ -1,4 +1,4 @@
-"""Runs of the tap for HubSpot in the test's own process, and what they have to write."""
+"""Runs of the HubSpot tap in the test's own process, and the records that they have to write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tables = dict[str, dict[str, Json]]
 
 @dataclass
 class Run:
-    """What a run wrote, and how it ended."""
+    """What a run wrote, and the error that ended it."""
 
     messages: list[Json]
     error: Exception | None = None
@@ -67,7 +67,9 @@ def run(
 
 
 def catalog_of(sandbox: HubspotSandbox, *selected: str, without: Collection[str] = ()) -> Json:
-    """The catalog of an account with these properties only (`deals.amount`); none given: with all."""
+    """Return an account's catalog with only these properties (such as `deals.amount`), or with all if none is
+    given.
+    """
     catalog: Json = TapHubspot(config={"api_url": sandbox.url, "access_token": sandbox.token}).catalog_dict
     for entry in catalog["streams"]:
         for item in entry["metadata"]:
@@ -80,7 +82,7 @@ def catalog_of(sandbox: HubspotSandbox, *selected: str, without: Collection[str]
 
 
 def replay(*runs: Run) -> Tables:
-    """What a target holds after these runs, `_deleted` where it has marked a row."""
+    """Return what a target holds after these runs, including `_deleted` of rows that were marked."""
     tables: Tables = {}
     versions: dict[tuple[str, str], int] = {}
     for message in (message for each in runs for message in each.messages):
@@ -97,7 +99,7 @@ def replay(*runs: Run) -> Tables:
 
 
 def expected(portal: Portal, kind: str, record: Record) -> Json:
-    """A live record as it must be written when all its properties are selected."""
+    """Return a live record as the tap must write it when all its properties are selected."""
     values = {name: portal.text(kind, record, name) for name in portal.types[kind]}
     row: Json = {
         "id": str(record.id),

@@ -1,6 +1,6 @@
 """What the tap uses of the Singer SDK beyond its public interface: names, signatures, attributes.
 
-`python sdk_seam.py` prints what the SDK of that interpreter has otherwise.
+`python sdk_seam.py` prints how the SDK of that interpreter differs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
         "invoke": ("about", "about_format", "config", "state", "catalog"),
     },
 }
-"""By class of the SDK: what `sdk.py` and `tap.py` override or use, with its parameters; None: a property."""
+"""Members of SDK classes that `sdk.py` and `tap.py` override or use, with parameters; None means a property."""
 
 ATTRIBUTES = {"Stream": ("_stream_maps", "_tap_input_catalog", "_metadata", "_mask"), "Tap": ("_catalog",)}
 """Attributes that the SDK sets in its constructors."""
 
 
 def names(of_class: type, wanted: dict[str, Any]) -> dict[str, tuple[str, ...] | None]:
-    """The parameters of a class's methods, None for a property."""
+    """Return the parameters of a class's methods, or None for a property."""
     found: dict[str, tuple[str, ...] | None] = {}
     for name in wanted:
         member = getattr(of_class, name)
@@ -53,7 +53,7 @@ def names(of_class: type, wanted: dict[str, Any]) -> dict[str, tuple[str, ...] |
 
 
 def missing() -> list[str]:
-    """What the installed SDK has otherwise than the seam expects."""
+    """Return the differences between the installed SDK and what the tap expects of it."""
     found = []
     for of_class in (Stream, Tap):
         wanted = SEAM[of_class.__name__]

@@ -1,4 +1,4 @@
-"""`--check-account`: what it says of the sandbox, of sandboxes that deviate, and what it never says."""
+"""`--check-account`: its findings for the sandbox and for sandboxes that deviate, without personal data."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST = 100
 
 
 def facts(url: str, token: str = TOKEN) -> dict[str, Record]:
-    """The facts by name, each within the promised price."""
+    """Return the facts by name, after checking that they cost no more than promised."""
     found = json.loads(report(Client(ApiToken(url, token)), "1.0"))
     assert found["tokens"] <= MOST
     return {fact["name"]: fact for fact in found["facts"]}
 
 
-def test_the_sandbox_is_as_the_tap_counts_on(shared: Sandbox) -> None:
+def test_the_sandbox_confirms_every_fact_that_the_tap_relies_on(shared: Sandbox) -> None:
     before = len(shared.requests())
     found = facts(shared.url)
     assert {seen["method"] for seen in shared.requests()[before:]} == {"GET"}
@@ -34,7 +34,7 @@ def test_the_sandbox_is_as_the_tap_counts_on(shared: Sandbox) -> None:
     assert wrong.keys() <= {"clock"}, "the sandbox's clock is its own"
 
 
-def test_nothing_personal_is_said(shared: Sandbox) -> None:
+def test_the_report_contains_no_personal_data(shared: Sandbox) -> None:
     text = report(Client(ApiToken(shared.url, TOKEN)), "1.0")
     assert TOKEN not in text
     rows = [
@@ -90,7 +90,7 @@ DEVIATIONS: dict[str, Spoil] = {
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
-def test_each_deviation_is_told(name: str) -> None:
+def test_each_deviation_is_reported(name: str) -> None:
     lists: dict[str, list[Any]] = {
         "/api/v2/deals": [DEAL],
         "/api/v1/deals/7/changelog": [LINE],
@@ -101,19 +101,19 @@ def test_each_deviation_is_told(name: str) -> None:
     assert found[name]["holds"] is False, found
 
 
-def test_headers_that_are_missing_are_told() -> None:
+def test_missing_headers_are_reported() -> None:
     with fake(account({"/api/v2/deals": [DEAL]})) as server:
         found = facts(server.url)
     assert (found["burst limit"]["holds"], found["tokens of the day"]["holds"]) == (False, False)
 
 
-def test_an_empty_account_tells_less() -> None:
+def test_an_empty_account_leaves_facts_unanswered() -> None:
     with fake(account({})) as server:
         found = facts(server.url)
     assert found["history"]["holds"] is found["updated_since"]["holds"] is None
 
 
-def test_a_refused_token_is_one_sentence() -> None:
+def test_a_refused_token_is_reported_in_one_sentence() -> None:
     refusing = account({}, spoil=lambda _: say({"error": "unauthorized"}, 401))
     with fake(refusing) as server, pytest.raises(Unauthorized):
         facts(server.url)

@@ -1,5 +1,7 @@
-# Over 400 lines: one server that grants and withdraws tokens serves all ways in.
-"""The ways in: which settings, access tokens that expire, servers that lie, and whose token it is."""
+# Over 400 lines: one server that grants and withdraws tokens serves all tests of authentication.
+"""Authentication: settings, access tokens that expire, misbehaving servers, and the account that a token
+belongs to.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("sleeps")
 
 
 def problems_of(**settings: Any) -> str:
-    """What is wrong with the settings; nothing, if they are right."""
+    """Return the problems of these settings, an empty text if there is none."""
     try:
         Settings.model_validate(settings)
     except ValidationError as error:
@@ -60,7 +62,7 @@ def test_missing_credentials_name_both_kinds() -> None:
 
 
 @pytest.mark.parametrize("names", [("client_id",), ("refresh_token",), tuple(APP)], ids=str)
-def test_two_sets_of_credentials_exclude_each_other(names: tuple[str, ...]) -> None:
+def test_two_sets_of_credentials_are_rejected(names: tuple[str, ...]) -> None:
     text = problems_of(api_token=TOKEN, **{name: APP[name] for name in names})
     assert (
         text
@@ -69,7 +71,7 @@ def test_two_sets_of_credentials_exclude_each_other(names: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("missing", [*[(name,) for name in APP], ("client_id", "refresh_token")], ids=str)
-def test_a_part_of_an_app_names_the_rest(missing: tuple[str, ...]) -> None:
+def test_incomplete_oauth_settings_name_the_missing_ones(missing: tuple[str, ...]) -> None:
     text = problems_of(**{name: value for name, value in APP.items() if name not in missing})
     assert [name for name in APP if f"{name} (" in text] == list(missing)
     assert not any(secret in text for secret in APP.values())
@@ -77,29 +79,29 @@ def test_a_part_of_an_app_names_the_rest(missing: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("name", APP)
 @pytest.mark.parametrize("value", ["two words", "line\nbreak", "tökén"], ids=repr)
-def test_a_wrong_secret_is_one_sentence_without_it(name: str, value: str) -> None:
+def test_a_wrong_secret_is_reported_in_one_sentence_without_the_secret(name: str, value: str) -> None:
     text = problems_of(**{**APP, name: value})
     assert text.startswith(f"Setting {name}: ")
     assert text.count("etting") == 1
     assert value not in text
 
 
-# Access tokens, from the sandbox
+# Access tokens from the sandbox
 
 
 def run_app(sandbox: Sandbox, **settings: Any) -> Run:
-    """A run through OAuth; where the API is, only the authorization server says."""
+    """Run the tap with OAuth; the authorization server's answer names the API's address."""
     app = {**SANDBOX_APP, "oauth_url": sandbox.url, **settings}
     return run("http://127.0.0.1:1", token="", **app)
 
 
-def test_an_app_reads_what_an_api_token_does(shared: Sandbox) -> None:
+def test_oauth_reads_the_same_rows_as_an_api_token(shared: Sandbox) -> None:
     by_token, by_app = run(shared.url).good(), run_app(shared).good()
     for stream in ("deals", "persons", "leads", "users", "fields"):
         assert by_app.records(stream) == by_token.records(stream) != []
 
 
-def test_an_access_token_that_expires_in_mid_run_is_renewed(living: Sandbox) -> None:
+def test_an_access_token_that_expires_during_a_run_is_renewed(living: Sandbox) -> None:
     plain = run_app(living).good()
     asked = len(living.requests("/oauth/token"))
     later = {"method": "POST", "path": "/sandbox/clock", "json": {"advance_seconds": 3600}}
@@ -112,7 +114,7 @@ def test_an_access_token_that_expires_in_mid_run_is_renewed(living: Sandbox) -> 
         assert done.records(stream) == plain.records(stream)
 
 
-def test_an_app_that_is_uninstalled_in_mid_run_ends_it_with_what_was_read(living: Sandbox) -> None:
+def test_a_run_whose_app_is_uninstalled_ends_and_keeps_what_was_read(living: Sandbox) -> None:
     gone = {"method": "DELETE", "path": "/sandbox/oauth"}
     living.post("/sandbox/faults", {"kind": "change", "path": "/api/v2/persons", "times": 1, "call": gone})
     done = run_app(living)
@@ -132,7 +134,7 @@ def test_an_app_that_is_uninstalled_in_mid_run_ends_it_with_what_was_read(living
         ("refresh_token", "install the app again"),
     ],
 )
-def test_a_wrong_app_is_one_sentence_at_once(
+def test_wrong_oauth_credentials_are_reported_at_once_in_one_sentence(
     living: Sandbox, sleeps: list[float], name: str, advice: str
 ) -> None:
     done = run_app(living, **{name: "wr0ng"})
@@ -144,7 +146,9 @@ def test_a_wrong_app_is_one_sentence_at_once(
 
 
 @pytest.mark.parametrize("kind", ["status", "reset", "truncate", "html", "null", "empty"])
-def test_troubles_of_the_authorization_server_pass(living: Sandbox, sleeps: list[float], kind: str) -> None:
+def test_temporary_faults_of_the_authorization_server_are_retried(
+    living: Sandbox, sleeps: list[float], kind: str
+) -> None:
     catalog = select(discover(living.url), "users")
     living.post("/sandbox/faults", {"kind": kind, "path": "/oauth/token", "times": 2})
     app = {**SANDBOX_APP, "oauth_url": living.url}
@@ -153,7 +157,7 @@ def test_troubles_of_the_authorization_server_pass(living: Sandbox, sleeps: list
     assert len(sleeps) == 2
 
 
-def test_access_tokens_use_their_larger_window(sleeps: list[float]) -> None:
+def test_access_tokens_use_their_larger_rate_limit(sleeps: list[float]) -> None:
     with Sandbox(burst=20) as sandbox:
         settings = Settings.model_validate({**SANDBOX_APP, "oauth_url": sandbox.url})
         client = Client(auth_of(settings))
@@ -163,11 +167,11 @@ def test_access_tokens_use_their_larger_window(sleeps: list[float]) -> None:
     assert sleeps == []
 
 
-# Access tokens, from servers that say anything
+# Access tokens from a scripted server
 
 
 def granted(**changes: Any) -> Say:
-    """An answer of the authorization server."""
+    """The authorization server's answer to a granted request."""
     return say({"access_token": ACCESS, "expires_in": 3599, "refresh_token": REFRESH, **changes})
 
 
@@ -183,7 +187,7 @@ def paths(server: Fake) -> list[str]:
     return [asked.path for asked in server.asked]
 
 
-def test_what_is_sent_to_whom() -> None:
+def test_each_server_receives_only_its_own_credentials() -> None:
     with fake([granted(), GOOD]) as server:
         assert ask(server) == [{"id": 1}]
     grant, deals = server.asked
@@ -200,7 +204,7 @@ def test_what_is_sent_to_whom() -> None:
     [({"api_token": TOKEN}, "x-api-token", TOKEN), (APP, "authorization", f"Bearer {ACCESS}")],
     ids=["token", "app"],
 )
-def test_a_netrc_file_does_not_take_the_tokens_place(
+def test_a_netrc_file_does_not_replace_the_access_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], header: str, value: str
 ) -> None:
     (tmp_path / "netrc").write_text("default login somebody password else\n")
@@ -234,8 +238,8 @@ def test_an_access_token_is_renewed_before_it_expires(
     assert paths(server) == ["/oauth/token"] * 2
 
 
-def test_many_threads_that_meet_a_401_at_once_ask_once() -> None:
-    """In mid-run the access token is refused to all threads before any of them may go on."""
+def test_many_threads_that_get_a_401_at_once_refresh_the_token_once() -> None:
+    """All threads have their access token refused before any of them may go on."""
     threads = 4
     together = threading.Barrier(threads)
     grants: list[Asked] = []
@@ -258,7 +262,7 @@ def test_many_threads_that_meet_a_401_at_once_ask_once() -> None:
 
 
 @pytest.mark.parametrize(("answer", "asked"), [(Say(400, b""), 1), (Say(503, b""), 5)])
-def test_many_threads_that_get_no_token_ask_no_more_than_one(answer: Say, asked: int) -> None:
+def test_many_threads_ask_only_once_for_a_token_that_is_not_granted(answer: Say, asked: int) -> None:
     with fake([answer]) as server, ThreadPoolExecutor(8) as pool:
         one = client(server)
         for attempt in [pool.submit(one.get, request("/api/v2/deals")) for _ in range(8)]:
@@ -266,7 +270,7 @@ def test_many_threads_that_get_no_token_ask_no_more_than_one(answer: Say, asked:
     assert paths(server) == ["/oauth/token"] * asked
 
 
-def test_a_new_access_token_that_is_refused_ends_the_run(sleeps: list[float]) -> None:
+def test_a_renewed_access_token_that_is_refused_ends_the_run(sleeps: list[float]) -> None:
     with fake(lambda asked: granted() if "oauth" in asked.path else say({}, 401)) as server:
         with pytest.raises(errors.Unauthorized, match="install the app again") as caught:
             ask(server)
@@ -275,7 +279,7 @@ def test_a_new_access_token_that_is_refused_ends_the_run(sleeps: list[float]) ->
     assert sleeps == []
 
 
-def test_a_replaced_refresh_token_is_used_and_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_replaced_refresh_token_is_used_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with fake(
         [granted(refresh_token="n3wtoken"), say({}, 401), granted(refresh_token="n3wtoken"), GOOD]
     ) as server:
@@ -288,7 +292,7 @@ def test_a_replaced_refresh_token_is_used_and_told(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("token", [None, "", 5, ["x"], "two words", "line\r\nbreak"], ids=repr)
-def test_an_odd_refresh_token_is_not_kept(token: Any) -> None:
+def test_a_malformed_refresh_token_is_not_kept(token: Any) -> None:
     with fake([granted(refresh_token=token), say({}, 401), granted(), GOOD]) as server:
         ask(server)
     assert all(asked.body.endswith(f"={REFRESH}") for asked in server.asked if asked.body)
@@ -309,7 +313,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("answer", PASSING.values(), ids=PASSING)
-def test_what_may_pass_is_tried_five_times(answer: Say | str, sleeps: list[float]) -> None:
+def test_temporary_token_errors_are_tried_five_times(answer: Say | str, sleeps: list[float]) -> None:
     with fake([answer]) as server, pytest.raises(errors.Unavailable) as caught:
         ask(server)
     assert paths(server) == ["/oauth/token"] * 5
@@ -330,7 +334,7 @@ FINAL = {
 
 
 @pytest.mark.parametrize(("answer", "error", "words"), FINAL.values(), ids=FINAL)
-def test_what_stays_is_one_sentence_at_once(
+def test_permanent_token_errors_end_the_run_at_once_in_one_sentence(
     answer: Say, error: type[Exception], words: str, sleeps: list[float]
 ) -> None:
     with fake([answer]) as server, pytest.raises(errors.PipedriveError) as caught:
@@ -344,7 +348,7 @@ def test_what_stays_is_one_sentence_at_once(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["/elsewhere", "http://[::1", ""])
-def test_the_authorization_server_cannot_redirect(status: int, location: str) -> None:
+def test_redirects_of_the_authorization_server_are_not_followed(status: int, location: str) -> None:
     with fake([Say(status, headers={"Location": location})]) as server:
         with pytest.raises(errors.PipedriveError, match="oauth_url"):
             ask(server)
@@ -360,7 +364,7 @@ def test_the_authorization_server_cannot_redirect(status: int, location: str) ->
     ],
     ids=repr,
 )
-def test_an_access_token_is_not_sent_to_an_odd_address(domain: Any) -> None:
+def test_an_access_token_is_not_sent_to_an_unexpected_address(domain: Any) -> None:
     with fake([granted(api_domain=domain)]) as server:
         with pytest.raises(errors.PipedriveError, match="api_domain") as caught:
             ask(server)
@@ -368,7 +372,7 @@ def test_an_access_token_is_not_sent_to_an_odd_address(domain: Any) -> None:
     assert "evil" not in str(caught.value)
 
 
-def test_an_access_token_that_came_encrypted_is_not_sent_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_access_token_received_over_https_is_not_sent_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str | None] = []
 
     def send(_self: Any, request: requests.PreparedRequest, **_: Any) -> requests.Response:
@@ -396,7 +400,7 @@ ECHO = f"{CLIENT} {SECRET} {REFRESH} {BASIC}"
     + [say({"error": ECHO, "error_description": ECHO}, 400), granted(api_domain=ECHO)]
     + [granted(refresh_token="n3wtoken"), Say(302, headers={"Location": f"https://evil.example/{SECRET}"})],
 )
-def test_secrets_are_in_no_log_line_error_or_address(
+def test_secrets_appear_in_no_log_line_error_or_address(
     answer: Say | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -418,14 +422,14 @@ def test_secrets_are_in_no_log_line_error_or_address(
         assert not any(secret in asked.line for asked in server.asked)
 
 
-# Whose token it is
+# The account that a token belongs to
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int, word: str) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno == level and word in one.getMessage()]
 
 
-def test_the_log_says_whose_account_it_is(shared: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_the_account(shared: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     me = shared.api("/v1/users/me").granted()["data"]
     run(shared.url).good()
@@ -436,7 +440,7 @@ def test_the_log_says_whose_account_it_is(shared: Sandbox, caplog: pytest.LogCap
     assert lines(caplog, logging.WARNING, "admin") == []
 
 
-def test_a_user_with_few_rights_is_warned(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_user_with_limited_rights_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Sandbox(deals=60, limited_tokens=["guest"]) as sandbox:
         run(sandbox.url, token="guest").good()
@@ -466,7 +470,7 @@ def access(**apps: Any) -> dict[str, Any]:
     ],
     ids=str,
 )  # fmt: skip
-def test_rights_are_read_whatever_the_answer_looks_like(
+def test_rights_are_read_from_any_shape_of_answer(
     caplog: pytest.LogCaptureFixture, me: dict[str, Any], rights: str, warned: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -484,7 +488,7 @@ def test_rights_are_read_whatever_the_answer_looks_like(
     + [say({"data": None}), say({"data": []}), say({"data": {}}), say({"data": "me"})]
     + [RESET, Say(200, b"<html>"), say({}, 429, Retry_After="3939"), Say(302, headers={"Location": "/x"})],
 )
-def test_a_token_that_does_not_say_whose_it_is_does_no_harm(
+def test_a_token_whose_owner_is_unknown_still_reads(
     answer: Say | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -495,7 +499,7 @@ def test_a_token_that_does_not_say_whose_it_is_does_no_harm(
 
 
 @pytest.mark.parametrize(("status", "body"), [(401, b"{}"), (403, b"<html>")])
-def test_a_token_that_is_refused_reads_nothing(status: int, body: bytes) -> None:
+def test_a_refused_token_reads_nothing(status: int, body: bytes) -> None:
     refused = Say(status, body)
     with fake(account({}, spoil=lambda asked: refused if "users/me" in asked.path else None)) as server:
         done = run(server.url)
@@ -503,7 +507,7 @@ def test_a_token_that_is_refused_reads_nothing(status: int, body: bytes) -> None
     assert paths(server)[-1] == "/api/v1/users/me"
 
 
-def test_a_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_company_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     me = {"id": "A\n2026 ERROR all is lost\x1b[2J", "company_name": "x" * 9_999, "company_domain": {"a": 1}}
     with fake([say({"data": me})]) as server:
@@ -513,7 +517,7 @@ def test_a_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> Non
     assert len(line) < 500
 
 
-def test_discovery_does_not_ask_whose_token_it_is(living: Sandbox) -> None:
+def test_discovery_does_not_ask_for_the_tokens_owner(living: Sandbox) -> None:
     discover(living.url)
     assert living.requests()
     assert living.requests("users/me") == []

@@ -1,5 +1,5 @@
-# Over 400 lines: each kind of bookmark goes through the same interruptions.
-"""Bookmarks: never back, never beyond what was read, and after every message of them nothing is lost."""
+# Over 400 lines: each kind of bookmark is tested with the same interruptions.
+"""Bookmarks never go back, never pass what was read, and lose nothing wherever a run stops."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def moment(state: Record) -> datetime | None:
 
 
 class Killed(Exception):
-    """The end of a run, at a state that it wrote."""
+    """The end of a run at one of the states that it wrote."""
 
 
-# An account of rows that change while they are read
+# An account whose rows change while they are read
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Living:
 
     times: list[datetime | None]
     script: Iterator[tuple[int, int]]
-    """For each request: seconds that pass before it, and the row that changes then, if there is such a row."""
+    """For each request: the seconds that pass before it, and the row that changes then, if there is one."""
     now: datetime = START
     versions: list[int] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ class Living:
             self.times[victim] = self.now
 
     def chosen(self, params: Mapping[str, Any]) -> list[Record]:
-        """The rows that a request is about, in its order."""
+        """Return the rows that a request selects, in its order."""
         self.tick()
         rows = self.rows()
         if since := params.get("updated_since"):
@@ -83,7 +83,7 @@ class Living:
         return datetime.fromisoformat(row["update_time"])
 
     def by_cursor(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
-        """Like v2: a cursor is the last row's place in the order, nothing is stored."""
+        """Page as v2 does: a cursor is the last row's place in the order, and the server stores nothing."""
         rows = self.chosen(params)
         place = (lambda row: [row["update_time"], row["id"]]) if "updated_since" in params else None
         keys = [str(place(row) if place else f"{row['id']:04}") for row in rows]
@@ -95,7 +95,7 @@ class Living:
         return {"data": rows[:size], "additional_data": {"next_cursor": following}}
 
     def by_count(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
-        """Like v1: rows are counted from the start of the list as it is now."""
+        """Page as v1 does: offsets count from the start of the list as it is at the time of the request."""
         rows = self.chosen(params)
         start, end = params["start"], params["start"] + params["limit"]
         more = {"start": start, "more_items_in_collection": end < len(rows), "next_start": end}
@@ -121,7 +121,9 @@ def read_once(
     lookback: int,
     saves: int,
 ) -> list[Record]:
-    """One run, killed at one of its states; returns the states. What came after the last of them is lost."""
+    """Do one run that is killed at one of its states, and return the states. Rows after the last state are
+    lost.
+    """
     states: list[Record] = []
     kept = dict(held)
 
@@ -163,7 +165,7 @@ LISTINGS: dict[str, tuple[Listing, Any]] = {
     ends=st.lists(st.integers(1, 6), max_size=4),
     lookback=st.sampled_from([0, 2]),
 )
-def test_whenever_runs_end_and_whatever_changes_nothing_is_lost(
+def test_no_row_is_lost_whenever_runs_end_and_whatever_changes(
     paging: str,
     times: list[int | None],
     changes: list[tuple[int, int]],
@@ -190,12 +192,12 @@ def test_whenever_runs_end_and_whatever_changes_nothing_is_lost(
     assert held == dict(enumerate(account.versions))
 
 
-# What hangs on parents
+# Child streams
 
 
 @dataclass(frozen=True)
 class Batches(Listing):
-    """A child's list, as far as its bookmark is concerned."""
+    """A child's list with what matters for its bookmark."""
 
     reached: tuple[datetime | None, ...]
     served_at: datetime
@@ -222,7 +224,7 @@ class Batches(Listing):
 def test_a_child_bookmark_never_passes_an_unread_parent_nor_goes_back(
     ages: list[int], unknown: int, lookback: int, ends: list[int]
 ) -> None:
-    """Parents of the future, too."""
+    """This includes parents dated in the future."""
     moved = [START - timedelta(seconds=60 - age) for age in ages]
     listing = Batches((*[None] * unknown, *moved), START)
     state: Record = {}
@@ -231,7 +233,7 @@ def test_a_child_bookmark_never_passes_an_unread_parent_nor_goes_back(
         before = moment(state)
         chosen = Settings(api_token=TOKEN, lookback_seconds=lookback)
         walk = Walk("c", listing, state, bookmark="rows.update_time", is_whole=False, settings=chosen)
-        assert not walk.is_resumed, "there is no place within a child's first load but its bookmark"
+        assert not walk.is_resumed, "a child's first load has no place but its bookmark"
         skipped = (
             len(moved)
             + unknown
@@ -252,7 +254,7 @@ def test_a_child_bookmark_never_passes_an_unread_parent_nor_goes_back(
             asked.add(number + skipped)
 
 
-# The real thing, cut after any of its states
+# The whole tap, stopped after any of its states
 
 
 CHILDREN = ("deal_products", "deal_changes", "person_changes")
@@ -260,7 +262,7 @@ CHILDREN = ("deal_products", "deal_changes", "person_changes")
 
 @pytest.fixture
 def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many pages, many calls, and a state after each of them."""
+    """Use many pages and many calls, with a state after each of them."""
     monkeypatch.setattr(listings, "PAGE", 13)
     monkeypatch.setattr("tap_pipedrive.bookmarks.SAVE_SECONDS", -1)
     (listing,) = DealProducts.listings
@@ -270,13 +272,13 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def living() -> Iterator[Sandbox]:
-    """An account of the test's own, which may be asked as fast as it answers."""
+    """An account that belongs to one test only and has no rate limit."""
     with Sandbox(deals=40, burst=1000) as sandbox:
         yield sandbox
 
 
 def children_of(sandbox: Sandbox) -> dict[str, set[tuple[Any, ...]]]:
-    """What must be there of each child stream, line items with what changes of them."""
+    """Return the rows that each child stream must have; line items only with the keys that change."""
     items = sandbox.truth("deal_products")
     what = ("time", "field_key", "old_value", "new_value")
     return {
@@ -311,13 +313,13 @@ def held_of(messages: list[Record]) -> dict[str, set[tuple[Any, ...]]]:
 
 
 def cuts(done: Run, step: int) -> list[tuple[list[Record], Record]]:
-    """The messages up to some of the states, and that state."""
+    """Yield the messages up to some of the states, with that state."""
     places = [place for place, message in enumerate(done.messages) if message["type"] == "STATE"]
     return [(done.messages[: place + 1], done.messages[place]["value"]) for place in places[::step]]
 
 
 @pytest.mark.usefixtures("cut_small")
-def test_a_first_load_of_children_cut_after_any_state_is_completed(living: Sandbox) -> None:
+def test_a_first_load_of_children_stopped_at_any_state_is_completed(living: Sandbox) -> None:
     chosen = select(discover(living.url), "deals", "persons", *CHILDREN)
     first = run(living.url, catalog=chosen).good()
     assert held_of(first.messages) == children_of(living)
@@ -329,7 +331,7 @@ def test_a_first_load_of_children_cut_after_any_state_is_completed(living: Sandb
 
 
 @pytest.mark.usefixtures("cut_small")
-def test_an_incremental_run_of_children_cut_after_any_state_is_completed(living: Sandbox) -> None:
+def test_an_incremental_run_of_children_stopped_at_any_state_is_completed(living: Sandbox) -> None:
     chosen = select(discover(living.url), "deals", "persons", *CHILDREN)
     first = run(living.url, catalog=chosen).good()
     for seed in range(5):
@@ -354,8 +356,8 @@ def test_an_incremental_run_of_children_cut_after_any_state_is_completed(living:
 
 
 @pytest.mark.usefixtures("cut_small")
-def test_a_childs_bookmark_never_goes_back_in_a_real_run(living: Sandbox) -> None:
-    """Even where each run ends at its first call."""
+def test_a_child_bookmark_never_goes_back_in_a_real_run(living: Sandbox) -> None:
+    """This also holds if each run ends at its first call."""
     chosen = select(discover(living.url), "deals", "deal_products")
     state = run(living.url, catalog=chosen).good().state
     values = [state["bookmarks"]["deal_products"]["replication_key_value"]]
@@ -376,7 +378,7 @@ def test_a_childs_bookmark_never_goes_back_in_a_real_run(living: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("broken", ["yesterday", 5, ["2026-01-01T00:00:00Z"]])
-def test_a_broken_state_of_a_child_is_a_sentence(living: Sandbox, broken: Any) -> None:
+def test_a_malformed_child_bookmark_is_reported_in_one_sentence(living: Sandbox, broken: Any) -> None:
     chosen = select(discover(living.url), "deals", "deal_products")
     state = {"bookmarks": {"deal_products": {"replication_key_value": broken}}}
     done = run(living.url, catalog=chosen, state=state)
@@ -384,7 +386,7 @@ def test_a_broken_state_of_a_child_is_a_sentence(living: Sandbox, broken: Any) -
     assert "deal_products" in str(done.error)
 
 
-def test_a_childs_bookmark_of_the_future_is_a_sentence(living: Sandbox) -> None:
+def test_a_child_bookmark_in_the_future_is_reported_in_one_sentence(living: Sandbox) -> None:
     chosen = select(discover(living.url), "deals", "deal_products")
     state = {"bookmarks": {"deal_products": {"replication_key_value": "2099-01-01T00:00:00Z"}}}
     done = run(living.url, catalog=chosen, state=state)
@@ -392,11 +394,11 @@ def test_a_childs_bookmark_of_the_future_is_a_sentence(living: Sandbox) -> None:
     assert "later than Pipedrive's clock" in str(done.error)
 
 
-# What a complete reading saw, which tells a token that lost rights
+# The row count of the last complete pass, which reveals a token that lost rights
 
 
 def remembered(state: Record, stream: str) -> int:
-    """Rows of the last complete reading of all lists of a stream."""
+    """Return the row count of the last complete reading of all lists of a stream."""
     own = state["bookmarks"][stream]
     return sum(one.get("complete_pass_rows", 0) for one in own.get("partitions") or [own])
 
@@ -406,7 +408,7 @@ def remembered(state: Record, stream: str) -> int:
     ("path", "at"),
     [(r"/deals\?", 2), ("/deals/archived", 1), ("/deals/products", 3), ("/deals/products", 6), ("/notes", 2)],
 )
-def test_a_first_load_in_two_runs_is_remembered_in_full(living: Sandbox, path: str, at: int) -> None:
+def test_a_first_load_in_two_runs_is_counted_in_full(living: Sandbox, path: str, at: int) -> None:
     chosen = select(discover(living.url), "deals", "notes", "deal_products")
     living.post("/sandbox/faults", {"kind": "daily429", "path": path, "at": [at]})
     first = run(living.url, catalog=chosen, concurrency=1).good()
@@ -419,8 +421,8 @@ def test_a_first_load_in_two_runs_is_remembered_in_full(living: Sandbox, path: s
 
 @pytest.mark.usefixtures("cut_small")
 @pytest.mark.parametrize("path", ["/deals/archived", "/deals/products", "/persons"])
-def test_a_token_that_sees_a_third_deletes_nothing_in_a_first_reconcile(path: str) -> None:
-    """Though the first load took two runs."""
+def test_a_token_that_sees_a_third_of_the_rows_deletes_nothing_in_its_first_reconcile(path: str) -> None:
+    """The first load took two runs."""
     with Sandbox(deals=60, burst=1000, tokens=["all"], limited_tokens=["some"]) as sandbox:
         chosen = select(discover(sandbox.url, api_token="all"), "deals", "persons", "deal_products")
         sandbox.post("/sandbox/faults", {"kind": "daily429", "path": path, "at": [1]})
@@ -438,7 +440,7 @@ def test_a_token_that_sees_a_third_deletes_nothing_in_a_first_reconcile(path: st
         }
 
 
-def test_a_start_date_is_no_reason_to_forget_what_was_seen(living: Sandbox) -> None:
+def test_a_start_date_does_not_reset_the_row_count(living: Sandbox) -> None:
     chosen = select(discover(living.url), "persons")
     done = run(living.url, catalog=chosen, start_date="2025-01-01").good()
     assert remembered(done.state, "persons") == len(done.records("persons")) > 0

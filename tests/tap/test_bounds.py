@@ -1,4 +1,4 @@
-"""Bounds of an exchange: answers too large for the memory, and answers that never end."""
+"""Bounds of an exchange: answers that are too large, and answers that never end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Answer = Callable[[socket.socket], None]
 
 @contextmanager
 def sockets(*scripts: Answer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve a script per connection, in turn, of which the last one stays."""
+    """Serve one script per connection in turn; the last one repeats."""
     listener = socket.create_server(("127.0.0.1", 0))
     is_over = threading.Event()
 
@@ -64,12 +64,12 @@ def ask(url: str) -> Any:
 
 
 def answer_of(content: bytes) -> Answer:
-    """Send something whole."""
+    """Send a whole answer."""
     return lambda connection: connection.sendall(content)
 
 
 def drip(head: bytes, part: bytes) -> Answer:
-    """Send something, and then a part of the rest every now and then, without end."""
+    """Send a head, and then small parts at short intervals without end."""
 
     def script(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -81,7 +81,7 @@ def drip(head: bytes, part: bytes) -> Answer:
 
 
 def flood(head: bytes, part: bytes) -> Answer:
-    """Send something, and then a part of the rest as fast as it is taken, without end."""
+    """Send a head, and then parts as fast as the client takes them, without end."""
 
     def script(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -91,12 +91,12 @@ def flood(head: bytes, part: bytes) -> Answer:
     return script
 
 
-# How large
+# Size
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A largest answer of 2 MB, in place of 64."""
+    """Reduce the largest answer from 64 MB to 2 MB."""
     monkeypatch.setattr(bounds, "LARGEST_BODY", 2 * MB)
 
 
@@ -122,7 +122,7 @@ LARGE: dict[str, Answer] = {
 
 @pytest.mark.usefixtures("sleeps", "small")
 @pytest.mark.parametrize("answer", LARGE.values(), ids=LARGE)
-def test_an_answer_that_is_too_large_is_a_sentence_and_fills_no_memory(answer: Answer) -> None:
+def test_an_answer_that_is_too_large_fails_in_one_sentence_and_uses_little_memory(answer: Answer) -> None:
     tracemalloc.start()
     try:
         with sockets(answer) as url, pytest.raises(Unavailable) as caught:
@@ -136,7 +136,7 @@ def test_an_answer_that_is_too_large_is_a_sentence_and_fills_no_memory(answer: A
 
 @pytest.mark.usefixtures("sleeps")
 @pytest.mark.parametrize("packs", [False, True])
-def test_the_largest_answer_is_read(packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_the_largest_size_is_read(packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     body = b'{"data":["' + b"x" * 3_000_000 + b'"]}'
     headers = {"Content-Encoding": "gzip"} if packs else {}
     with fake([Say(body=gzip.compress(body) if packs else body, headers=headers)]) as server:
@@ -149,19 +149,19 @@ def test_the_largest_answer_is_read(packs: bool, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("sleeps")
 @pytest.mark.parametrize("empty", [b"{}", b"[]"])
-def test_more_objects_than_fit_into_memory_are_a_sentence(empty: bytes) -> None:
+def test_an_answer_with_too_many_objects_fails_in_one_sentence(empty: bytes) -> None:
     many = b'{"data":[' + b",".join([empty] * (answers.MOST_VALUES + 1)) + b"]}"
     packed = Say(body=gzip.compress(many, 1), headers={"Content-Encoding": "gzip"})
     with fake([packed]) as server, pytest.raises(Unavailable, match="more than 2,097,152 objects and lists"):
         ask(server.url)
 
 
-# How long
+# Duration
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadline of half a second, in place of five minutes."""
+    """Reduce the deadline from five minutes to half a second."""
     monkeypatch.setattr(bounds, "EXCHANGE_SECONDS", 0.5)
 
 
@@ -181,7 +181,7 @@ ENDLESS: dict[str, Answer] = {
 
 @pytest.mark.usefixtures("sleeps", "hasty")
 @pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
-def test_an_answer_that_never_ends_is_tried_again_and_then_a_sentence(answer: Answer) -> None:
+def test_an_answer_that_never_ends_is_retried_and_then_reported(answer: Answer) -> None:
     with sockets(answer, answer, answer_of(GOOD)) as url:
         assert ask(url) == [{"id": 1}]
     with sockets(answer) as url, pytest.raises(Unavailable) as caught:
@@ -191,8 +191,8 @@ def test_an_answer_that_never_ends_is_tried_again_and_then_a_sentence(answer: An
 
 
 @pytest.mark.usefixtures("sleeps")
-def test_a_connection_is_used_again_after_a_whole_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline is each answer's own, not the connection's."""
+def test_a_connection_is_reused_after_a_whole_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline applies to each answer, not to the connection."""
     monkeypatch.setattr(bounds, "EXCHANGE_SECONDS", 5)
     connections = []
 
@@ -224,17 +224,17 @@ def test_an_encrypted_answer_has_the_same_deadline(monkeypatch: pytest.MonkeyPat
         ask(url)
 
 
-# The same of OAuth
+# Bounds of the authorization server's answers
 
 
 @pytest.mark.usefixtures("sleeps", "hasty", "small")
 @pytest.mark.parametrize("answer", [LARGE["packed"], LARGE["no length"], ENDLESS["100 Continue"]])
-def test_a_grant_that_never_ends_is_a_sentence(answer: Answer) -> None:
+def test_a_grant_that_never_ends_is_reported_in_one_sentence(answer: Answer) -> None:
     with sockets(answer) as url, pytest.raises(PipedriveError, match=r"POST .* failed 5 times"):
         OAuth(url, url, "id", "secret", "refresh").access()
 
 
-def test_a_grant_is_read() -> None:
+def test_a_whole_grant_is_read() -> None:
     with fake([say({"access_token": "new", "expires_in": 60})]) as server:
         access = OAuth(server.url, server.url, "id", "secret", "refresh").access()
     assert access.value == "Bearer new"

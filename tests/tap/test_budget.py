@@ -1,5 +1,5 @@
-# Over 400 lines: the day's share, the run's budget and the clean end share the same count of tokens.
-"""API tokens: the day's share that is never exceeded, the run's budget, and runs that end cleanly for it."""
+# Over 400 lines: the daily share, the run's budget and the clean end use the same count of tokens.
+"""API tokens: the daily share is never exceeded, a run has a budget, and a run without tokens ends cleanly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def client(url: str, **limits: Any) -> Client:
 
 
 def spend(one: Client, endpoint: str = "/api/v2/deals", at_most: int = 500) -> errors.BudgetSpent | None:
-    """Ask until the money is out."""
+    """Send requests until the budget is spent."""
     for _ in range(at_most):
         try:
             one.get(request(endpoint, {"limit": 1}))
@@ -49,7 +49,7 @@ def spend(one: Client, endpoint: str = "/api/v2/deals", at_most: int = 500) -> e
     return None
 
 
-# The day's share
+# The daily share
 
 
 @pytest.mark.parametrize("threads", [1, 8])
@@ -65,10 +65,10 @@ def test_the_share_is_used_up_and_never_exceeded(share: float, day: int, threads
         spent = sandbox.stats()["tokens"]
         assert {seen["status"] for seen in sandbox.requests()} == {200}
     assert spent <= day * share
-    assert spent >= day * share - 10 * threads - 10, "what was on its way counts as spent"
+    assert spent >= day * share - 10 * threads - 10, "requests in flight count as spent"
 
 
-def test_others_may_spend_meanwhile() -> None:
+def test_tokens_that_others_spend_meanwhile_are_counted() -> None:
     with Sandbox(deals=50, daily_budget=2_000) as sandbox:
         one = client(sandbox.url, daily_token_share=0.5)
         for _ in range(19):
@@ -79,7 +79,7 @@ def test_others_may_spend_meanwhile() -> None:
         assert 1_000 <= left_today(sandbox) <= 1_010
 
 
-def test_no_share_is_one_request_from_which_it_learns() -> None:
+def test_a_share_of_zero_sends_only_the_request_that_reads_the_headers() -> None:
     with Sandbox(deals=50) as sandbox:
         one = client(sandbox.url, daily_token_share=0)
         one.get(request("/api/v2/stages"))
@@ -89,7 +89,7 @@ def test_no_share_is_one_request_from_which_it_learns() -> None:
         assert len(sandbox.requests()) == 1
 
 
-def test_once_spent_nothing_more_is_sent_whatever_it_costs() -> None:
+def test_nothing_is_sent_after_the_budget_is_spent_whatever_it_costs() -> None:
     with Sandbox(deals=50) as sandbox:
         one = client(sandbox.url, token_budget=25)
         assert spend(one)
@@ -100,7 +100,7 @@ def test_once_spent_nothing_more_is_sent_whatever_it_costs() -> None:
         assert len(sandbox.requests()) == before
 
 
-def test_a_new_day_in_mid_run_is_followed() -> None:
+def test_a_new_day_during_a_run_resets_the_share() -> None:
     with Sandbox(deals=50, daily_budget=1_000) as sandbox:
         one = client(sandbox.url, daily_token_share=0.5)
         for day in range(3):
@@ -112,8 +112,8 @@ def test_a_new_day_in_mid_run_is_followed() -> None:
 
 
 @pytest.mark.parametrize("every", [2, 5])
-def test_headers_that_are_missing_now_and_then(every: int) -> None:
-    """Our own count goes on from the last ones."""
+def test_headers_that_are_sometimes_missing_do_not_break_the_share(every: int) -> None:
+    """The tap's own count continues from the last headers."""
     spent = [0]
 
     def script(asked: Asked) -> Say:
@@ -126,13 +126,13 @@ def test_headers_that_are_missing_now_and_then(every: int) -> None:
     assert spent[0] == 500
 
 
-def test_only_the_first_answer_has_headers() -> None:
+def test_the_share_holds_if_only_the_first_answer_has_headers() -> None:
     with fake(lambda asked: Say(headers={LIMIT: "1000", LEFT: "900"} if asked.number == 0 else {})) as server:
         assert spend(client(server.url, daily_token_share=0.5))
     assert len(server.asked) == 41
 
 
-def test_a_limit_without_a_rest_is_counted_down_by_ourselves() -> None:
+def test_a_limit_without_a_remaining_count_is_counted_by_the_tap() -> None:
     with fake([Say(headers={LIMIT: "1000"})]) as server:
         assert spend(client(server.url, daily_token_share=0.5))
     assert len(server.asked) == 50
@@ -143,14 +143,14 @@ NONSENSE = ["", "-5", "many", "1e3", "12.5", "\xb2", "9" * 5_000]
 
 @pytest.mark.parametrize("limit", [*NONSENSE, "0", "100"])
 @pytest.mark.parametrize("left", [*NONSENSE, "500"])
-def test_nonsense_in_the_headers_stops_nobody(limit: str, left: str) -> None:
+def test_nonsense_in_the_headers_stops_no_run(limit: str, left: str) -> None:
     limits = Limits(daily_token_share=0.5)
     for _ in range(3):
         with limits.request(*cost("/api/v2/deals")) as exchange:
             exchange.answered(200, {LIMIT: limit, LEFT: left})
 
 
-def test_without_headers_the_share_cannot_be_kept_and_that_is_said_once(
+def test_missing_headers_cause_one_warning_that_the_share_cannot_be_kept(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -165,7 +165,7 @@ def test_without_headers_the_share_cannot_be_kept_and_that_is_said_once(
 
 
 class Company:
-    """Pipedrive's side: a day that others use too, and answers that overtake each other."""
+    """Pipedrive's side: a daily budget that others use too, and answers that arrive in any order."""
 
     def __init__(self, day: int, others: Callable[[], int]) -> None:
         self.left = day
@@ -179,10 +179,10 @@ class Company:
 
 @settings(max_examples=200, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from([0.1, 0.5, 0.9, 1]), st.booleans())
-def test_whatever_the_order_of_answers_the_share_is_kept(
+def test_the_share_is_kept_whatever_the_order_of_answers(
     chance: random.Random, share: float, headers_fail: bool
 ) -> None:
-    """Requests wait on the way there and on the way back, in any order; some answers have no headers."""
+    """Requests and answers wait in any order, and some answers have no headers."""
     ledger, company = Ledger(), Company(2_000, lambda: 0)
     now, is_first = 0.0, True
     sent: list[Permit] = []
@@ -221,7 +221,7 @@ def test_a_run_spends_no_more_than_its_budget(budget: int, requests: int) -> Non
     assert f"{budget} API tokens" in str(problem)
 
 
-def test_failed_tries_count_as_they_may_cost(sleeps: list[float]) -> None:
+def test_failed_attempts_count_as_spent(sleeps: list[float]) -> None:
     with fake([say({}, 503)]) as server, pytest.raises(errors.BudgetSpent):
         client(server.url, token_budget=30).get(request("/api/v2/deals"))
     assert len(server.asked) == 3
@@ -239,8 +239,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
 
 
-def test_runs_with_small_budgets_end_with_the_whole_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each goes on where the one before stopped, and none loses a row."""
+def test_runs_with_small_budgets_end_with_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run continues where the one before stopped."""
     monkeypatch.setattr(listings, "PAGE", 25)
     pieces: Tables = {}
     state, is_stopped, runs = None, True, 0
@@ -273,7 +273,7 @@ def command(tmp_path: Path, living: Sandbox) -> Callable[..., subprocess.Complet
 
 
 def assert_only_statements(output: str) -> None:
-    """Nothing is read, and the run says of each stream that the tokens did not suffice."""
+    """Check that nothing is read, and that each statement says that the tokens did not suffice."""
     messages = [json.loads(line) for line in output.splitlines()]
     rows = [each["record"] for each in messages if each["type"] == "RECORD"]
     assert {each["stream"] for each in messages if "stream" in each} == {"run_statements"}
@@ -284,9 +284,9 @@ def assert_only_statements(output: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "spent"),
     [({"token_budget": 4}, 0), ({"daily_token_share": 0}, 10), ({"token_budget": 25}, 20)],
-    ids=["nothing", "share", "in the middle of it"],
+    ids=["nothing", "share", "the budget ends within the stream"],
 )
-def test_money_that_ends_while_definitions_are_read_is_a_clean_stop(
+def test_a_budget_that_ends_during_the_definitions_ends_the_run_cleanly(
     command: Callable[..., subprocess.CompletedProcess[str]],
     living: Sandbox,
     setting: dict[str, Any],
@@ -303,7 +303,7 @@ def test_money_that_ends_while_definitions_are_read_is_a_clean_stop(
     assert "Traceback" not in ended.stderr
 
 
-def test_the_days_429_while_definitions_are_read_is_one_too(
+def test_a_429_for_the_day_during_the_definitions_ends_the_run_cleanly(
     command: Callable[..., subprocess.CompletedProcess[str]], living: Sandbox
 ) -> None:
     living.post("/sandbox/faults", {"kind": "daily429"})
@@ -314,7 +314,9 @@ def test_the_days_429_while_definitions_are_read_is_one_too(
     assert len(living.requests()) == 1
 
 
-def test_the_share_ends_a_run_in_the_middle(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_spent_share_ends_a_run_cleanly_in_the_middle(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     with Sandbox(deals=60, daily_budget=400) as sandbox:
         done = run(sandbox.url).good()
         assert left_today(sandbox) >= 200
@@ -327,7 +329,7 @@ def summary(caplog: pytest.LogCaptureFixture) -> str:
     return next(line.getMessage() for line in caplog.records if "API tokens by stream" in line.getMessage())
 
 
-def test_the_summary_says_what_was_spent_on_what(
+def test_the_summary_lists_the_tokens_by_stream(
     living: Sandbox, catalog: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -350,7 +352,7 @@ def test_the_summary_says_what_was_spent_on_what(
 
 
 def metric_points(caplog: pytest.LogCaptureFixture) -> dict[str, list[dict[str, Any]]]:
-    """What METRIC lines say, by the metric's name."""
+    """Return the values of METRIC lines by the metric's name."""
     found: dict[str, list[dict[str, Any]]] = {}
     for line in caplog.records:
         if line.getMessage().startswith("METRIC: "):
@@ -359,7 +361,7 @@ def metric_points(caplog: pytest.LogCaptureFixture) -> dict[str, list[dict[str, 
     return found
 
 
-def test_metrics_say_the_same(
+def test_metrics_report_the_same_tokens_as_the_summary(
     living: Sandbox, catalog: dict[str, Any], caplog: pytest.LogCaptureFixture, sleeps: list[float]
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -393,7 +395,7 @@ def test_metrics_count_each_request_once_in_a_histogram(
     sent: dict[str, int] = {}
     for point in points["api_request_duration"]:
         buckets = list(point["value"]["buckets"].values())
-        assert buckets == sorted(buckets), "each bucket holds those before it"
+        assert buckets == sorted(buckets), "each bucket includes the buckets before it"
         assert (point["value"]["sum"] > 0) == (point["value"]["buckets"]["60"] > 0)
         endpoint = f"GET {point['tags']['endpoint']}"
         sent[endpoint] = sent.get(endpoint, 0) + buckets[-1]
@@ -408,8 +410,8 @@ def test_metrics_count_each_request_once_in_a_histogram(
     assert given_up["/api/v2/stages"] == 1
 
 
-def test_metrics_say_how_much_history_is_left(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    """A run whose tokens end in the middle of the history, and the next one, which ends it."""
+def test_metrics_report_how_much_history_is_left(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """The first run's tokens end in the middle of the history, and the second run completes it."""
     caplog.set_level(logging.INFO)
     catalog = select(discover(living.url), "deal_changes")
     run(living.url, catalog=catalog).good()
@@ -437,7 +439,7 @@ def test_metrics_name_the_parents_that_are_refused(living: Sandbox, caplog: pyte
     assert [(point["tags"]["stream"], point["value"]) for point in unread] == [("deal_changes", 2)]
 
 
-def test_metrics_say_which_complete_passes_were_not_believed(
+def test_metrics_report_the_complete_passes_that_were_not_trusted(
     living: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refused() -> dict[str, int]:
@@ -458,7 +460,7 @@ def test_metrics_say_which_complete_passes_were_not_believed(
     assert "reconcile_refused" not in metric_points(caplog), "there was no complete pass"
 
 
-def test_a_budget_can_be_set_for_a_run_with_nothing_to_hide(living: Sandbox) -> None:
+def test_a_large_budget_and_the_whole_share_are_accepted(living: Sandbox) -> None:
     done: Run = run(living.url, token_budget=10**9, daily_token_share=1).good()
     assert done.records("deals")
 
@@ -475,13 +477,13 @@ def test_a_budget_can_be_set_for_a_run_with_nothing_to_hide(living: Sandbox) -> 
     ],
     ids=str,
 )
-def test_settings_out_of_range_are_a_sentence(setting: dict[str, Any]) -> None:
+def test_settings_out_of_range_are_reported_in_a_sentence(setting: dict[str, Any]) -> None:
     problem = run("http://127.0.0.1:1", **setting).error
     assert isinstance(problem, errors.PipedriveError)
     assert str(problem).startswith(f"Setting {next(iter(setting))}: ")
 
 
-def test_headers_are_read_as_they_are() -> None:
+def test_rate_limit_headers_are_parsed() -> None:
     assert RateLimitHeaders.read({LIMIT: "30000", LEFT: "0"}) == RateLimitHeaders(
         tokens=30_000, tokens_remaining=0
     )
@@ -489,11 +491,11 @@ def test_headers_are_read_as_they_are() -> None:
     assert RateLimitHeaders.read({LIMIT: "10", LEFT: "11"}) == RateLimitHeaders()
 
 
-# Who is charged
+# Which stream is charged
 
 
-def test_a_request_without_an_answer_is_charged_to_nobody(sleeps: list[float]) -> None:
-    """Neither as often as it was sent, nor once: nobody knows whether Pipedrive counted it."""
+def test_a_request_without_an_answer_is_charged_to_no_stream(sleeps: list[float]) -> None:
+    """Nobody knows whether Pipedrive counted it."""
     with fake([RESET, RESET, say({"success": True, "data": []})]) as server:
         one = client(server.url, token_budget=10)
         one.get(request("/api/v2/deals"))
@@ -505,7 +507,7 @@ def test_a_request_without_an_answer_is_charged_to_nobody(sleeps: list[float]) -
 
 
 def test_every_answer_is_charged_to_the_stream_that_asked(living: Sandbox) -> None:
-    """Also when a child stream reads the list of its parents, which is not part of the run."""
+    """This also holds if a child stream reads the list of its parents, which is not part of the run."""
     catalog = select(discover(living.url), "deal_products", "stages")
     living.post("/sandbox/stats/reset")
     done = run(living.url, catalog=catalog).good()
@@ -519,10 +521,10 @@ def test_every_answer_is_charged_to_the_stream_that_asked(living: Sandbox) -> No
     assert {stream for stream, _ in spent} == {"deal_products", "stages", "account"}
 
 
-def test_a_budget_below_the_cost_of_the_small_lists_reads_every_stream_in_the_end(
+def test_a_budget_below_the_cost_of_the_small_lists_reads_every_stream_over_several_runs(
     living: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What had no turn comes first in the next run."""
+    """The next run begins with the streams that were not reached."""
     truth = {name: len(living.truth(name)) for name in ("activities", "deals", "deal_products", "notes")}
     runs: list[Run] = []
     read: dict[str, bool] = {"deals": False}
@@ -539,7 +541,9 @@ def test_a_budget_below_the_cost_of_the_small_lists_reads_every_stream_in_the_en
     assert held["deal_changes"]
 
 
-def test_a_budget_for_nothing_says_its_minimum(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_budget_that_is_too_small_for_any_stream_reports_its_minimum(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     run(living.url, token_budget=55).good()
     said = warnings(caplog)[-1]
     assert "Nothing was read: token_budget has to be at least 62." in said

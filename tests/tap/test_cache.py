@@ -1,5 +1,5 @@
-# Over 400 lines: what is saved and what must not be lost is asked of the same account.
-"""Definitions and other lists that an earlier process has read: what they save, what they never cost."""
+# Over 400 lines: what the cache saves and what must not be lost are tested on the same account.
+"""The cache of definitions and other lists: what it saves, and that it never costs a row."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def redis() -> Iterator[Valkey]:
 
 @pytest.fixture(params=["file", "redis"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path, redis: Valkey) -> dict[str, Any]:
-    """Settings of a cache, in each of the two places."""
+    """Settings of a cache, once in a folder and once in Redis."""
     redis.client().flushall()
     place = {"cache_dir": str(tmp_path / "lists")} if request.param == "file" else {"redis_url": redis.url}
     return {"cache_seconds": 3600, "reference_max_age": 24, "source_checks": "none", **place}
 
 
 def asked(sandbox: Sandbox) -> set[str]:
-    """Lists that can be kept and were asked for since the last look."""
+    """Return the cacheable lists that were requested since the last call."""
     found = {seen["path"] for seen in sandbox.requests()} & (FIELDS | REFERENCES)
     sandbox.post("/sandbox/stats/reset")
     return found
@@ -64,10 +64,10 @@ def counted(done: Run) -> tuple[dict[str, int], dict[str, int]]:
     return dict(cache.hits), dict(cache.misses)
 
 
-# What it saves
+# Savings
 
 
-def test_a_run_with_nothing_new_costs_122_tokens(living: Sandbox, kept: dict[str, Any]) -> None:
+def test_a_run_without_changes_costs_122_tokens(living: Sandbox, kept: dict[str, Any]) -> None:
     first = run(living.url, **kept).good()
     assert counted(first) == ({}, dict.fromkeys(FIELDS | REFERENCES, 1))
     done = run(living.url, state=first.state, **kept).good()
@@ -76,9 +76,9 @@ def test_a_run_with_nothing_new_costs_122_tokens(living: Sandbox, kept: dict[str
     assert done.records("fields") == first.records("fields")
 
 
-def test_another_warehouse_gets_the_lists_without_tokens(living: Sandbox, kept: dict[str, Any]) -> None:
+def test_a_second_warehouse_gets_the_lists_without_tokens(living: Sandbox, kept: dict[str, Any]) -> None:
     run(living.url, **kept).good()
-    first = run(living.url, **kept).good()  # which has looked once for options that were deleted
+    first = run(living.url, **kept).good()  # the first run has already looked for deleted options
     asked(living)
     living.post("/sandbox/clock", {"advance_seconds": 600})
     other = run(living.url, **kept).good()
@@ -94,7 +94,7 @@ def test_another_warehouse_gets_the_lists_without_tokens(living: Sandbox, kept: 
     assert said["deals"] > then["deals"]
 
 
-def test_hits_and_misses_are_metrics(
+def test_metrics_count_hits_and_misses(
     living: Sandbox, kept: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     catalog = discover(living.url, **kept)
@@ -111,7 +111,7 @@ def test_hits_and_misses_are_metrics(
     assert found["api_cache_misses", "/api/v1/users"] == (1, place)
 
 
-def test_a_run_that_reads_everything_takes_nothing_from_it(living: Sandbox, kept: dict[str, Any]) -> None:
+def test_a_full_reading_takes_nothing_from_the_cache(living: Sandbox, kept: dict[str, Any]) -> None:
     first = run(living.url, **kept).good()
     asked(living)
     whole = run(living.url, state=first.state, reconcile=True, **kept).good()
@@ -121,15 +121,15 @@ def test_a_run_that_reads_everything_takes_nothing_from_it(living: Sandbox, kept
     assert asked(living) == set(), "what it has read serves the next run"
 
 
-def test_age_zero_takes_no_list_of_names(living: Sandbox, kept: dict[str, Any]) -> None:
+def test_a_maximum_age_of_zero_takes_no_list_from_the_cache(living: Sandbox, kept: dict[str, Any]) -> None:
     first = run(living.url, **kept).good()
     asked(living)
     run(living.url, state=first.state, **{**kept, "reference_max_age": 0}).good()
     assert asked(living) == REFERENCES
 
 
-def test_rows_never_go_back_to_an_older_list(living: Sandbox, kept: dict[str, Any]) -> None:
-    """The list in the cache is older than what the warehouse has got from elsewhere."""
+def test_a_cached_list_older_than_the_warehouse_is_not_used(living: Sandbox, kept: dict[str, Any]) -> None:
+    """Another process has loaded a newer list than the cached one into the warehouse."""
     run(living.url, **kept).good()
     living.post("/sandbox/clock", {"advance_seconds": 600})
     newer = run(living.url, **{**kept, "cache_seconds": 0}).good()
@@ -139,7 +139,7 @@ def test_rows_never_go_back_to_an_older_list(living: Sandbox, kept: dict[str, An
     assert "/api/v1/users" in asked(living)
 
 
-def test_other_tokens_and_other_accounts_have_their_own(living: Sandbox, kept: dict[str, Any]) -> None:
+def test_other_tokens_and_other_accounts_have_their_own_cache(living: Sandbox, kept: dict[str, Any]) -> None:
     catalog = select(discover(living.url), "deals")
     run(living.url, catalog=catalog, **kept).good()
     with Sandbox(deals=60, tokens=[TOKEN, "another"]) as other:
@@ -149,12 +149,12 @@ def test_other_tokens_and_other_accounts_have_their_own(living: Sandbox, kept: d
             assert asked(other) == {"/api/v2/dealFields"}
         for token in (TOKEN, "another"):
             run(other.url, catalog=catalog, token=token, **kept).good()
-            asked(other)  # maybe for an option that was deleted
+            asked(other)  # perhaps for an option that was deleted
             run(other.url, catalog=catalog, token=token, **kept).good()
             assert asked(other) == set()
 
 
-# What it never costs
+# Rows stay correct
 
 
 def key(number: int) -> str:
@@ -192,7 +192,7 @@ class Deals:
         return say({"success": True, "data": rows}, x_ratelimit_limit="480")
 
     def read(self, url: str, state: Record | None, kept: dict[str, Any]) -> tuple[Run, int]:
-        """A run after a change of the deal, and how often it asked for the definitions."""
+        """Change the deal, run the tap, and return how often it requested the definitions."""
         self.asked.clear()
         self.second += 1
         streams = ("deals", "fields", "field_options", "rejected_values")
@@ -210,7 +210,7 @@ def deals(kept: dict[str, Any]) -> Iterator[tuple[Deals, str]]:
         yield world, server.url
 
 
-def test_discovery_and_the_run_that_follows_share_one_reading(
+def test_discovery_and_the_run_after_it_share_one_reading(
     deals: tuple[Deals, str], kept: dict[str, Any]
 ) -> None:
     world, url = deals
@@ -255,7 +255,7 @@ def new_label(world: Deals) -> None:
         (new_label, "label_ids", [9, 10]),
     ],
 )
-def test_what_the_definitions_do_not_know_has_them_read_before_the_page_is_written(
+def test_a_value_unknown_to_the_cached_definitions_has_them_read_before_the_page_is_written(
     deals: tuple[Deals, str], kept: dict[str, Any], change: Change, column: str, value: Any
 ) -> None:
     world, url = deals
@@ -281,10 +281,10 @@ def gone_field(world: Deals) -> None:
 
 
 @pytest.mark.parametrize("change", [gone_option, gone_field])
-def test_what_no_definition_knows_is_looked_for_once(
+def test_an_option_that_no_definition_has_is_looked_up_once(
     deals: tuple[Deals, str], kept: dict[str, Any], change: Change
 ) -> None:
-    """A deal keeps an option that was deleted; each run that reads it anew would ask again."""
+    """A deal keeps an option that was deleted; without this, each run that reads the deal would ask again."""
     world, url = deals
     first, _ = world.read(url, None, kept)
     change(world)
@@ -298,7 +298,7 @@ def test_what_no_definition_knows_is_looked_for_once(
     assert count == 0
 
 
-def test_a_new_name_is_seen_when_the_time_to_live_is_over(
+def test_a_renamed_option_is_seen_after_the_time_to_live(
     deals: tuple[Deals, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, url = deals
@@ -317,7 +317,7 @@ def test_a_new_name_is_seen_when_the_time_to_live_is_over(
     assert (count, last(third)["choice"]) == (1, "Renamed")
 
 
-def test_a_field_of_another_type_is_read_right_in_the_end(
+def test_a_field_with_a_changed_type_is_read_correctly_in_the_end(
     deals: tuple[Deals, str], kept: dict[str, Any]
 ) -> None:
     world, url = deals
@@ -330,7 +330,7 @@ def test_a_field_of_another_type_is_read_right_in_the_end(
     assert last(third)["text_000000"] == 5
 
 
-def test_a_cached_list_that_lacks_fields_with_columns_is_read_anew(
+def test_a_cached_list_without_fields_that_have_columns_is_read_again(
     deals: tuple[Deals, str], kept: dict[str, Any]
 ) -> None:
     world, url = deals
@@ -341,18 +341,18 @@ def test_a_cached_list_that_lacks_fields_with_columns_is_read_anew(
     first, _ = world.read(url, None, {**kept, "cache_seconds": 0})
     world.values = {}
     second, count = world.read(url, first.state, kept)
-    assert count == 1, "the state knows a field more than the cache"
+    assert count == 1, "the state knows one field more than the cache"
     assert "text" in second.columns("deals")
 
 
-# Where it is kept
+# Storage
 
 
 def files(folder: str) -> list[Path]:
     return sorted(Path(folder).iterdir())
 
 
-def test_files_are_private_and_hold_no_token(living: Sandbox, tmp_path: Path) -> None:
+def test_cache_files_are_private_and_contain_no_token(living: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     before = os.umask(0)
     try:
@@ -368,7 +368,7 @@ def test_files_are_private_and_hold_no_token(living: Sandbox, tmp_path: Path) ->
         assert TOKEN.encode() not in path.read_bytes()
 
 
-def test_files_that_others_can_read_or_have_made_are_not_used(living: Sandbox, tmp_path: Path) -> None:
+def test_files_that_other_users_can_read_or_own_are_not_used(living: Sandbox, tmp_path: Path) -> None:
     kept: dict[str, Any] = {
         "cache_seconds": 3600,
         "cache_dir": str(tmp_path),
@@ -393,7 +393,7 @@ def test_files_that_others_can_read_or_have_made_are_not_used(living: Sandbox, t
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"rows":5,"served_at":"2026-01-01T00:00:00Z"}', b"\xff"]
 )
-def test_a_spoilt_file_costs_a_reading(living: Sandbox, tmp_path: Path, content: bytes) -> None:
+def test_a_corrupt_file_causes_a_new_reading(living: Sandbox, tmp_path: Path, content: bytes) -> None:
     kept: dict[str, Any] = {
         "cache_seconds": 3600,
         "cache_dir": str(tmp_path),
@@ -420,14 +420,14 @@ def test_old_files_are_removed(tmp_path: Path) -> None:
     assert store.read("/new", 3600) == b"2"
 
 
-def test_a_folder_that_cannot_be_written_to_costs_nothing(living: Sandbox, tmp_path: Path) -> None:
+def test_a_folder_without_write_access_fails_no_run(living: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     kept: dict[str, Any] = {"cache_seconds": 60, "cache_dir": str(tmp_path / "file"), "reference_max_age": 24}
     first = run(living.url, **kept).good()
     run(living.url, state=first.state, **kept).good()
 
 
-def test_redis_holds_no_token_and_forgets(living: Sandbox, redis: Valkey) -> None:
+def test_redis_contains_no_token_and_expires_the_lists(living: Sandbox, redis: Valkey) -> None:
     client = redis.client()
     client.flushall()
     run(living.url, cache_seconds=60, redis_url=redis.url, reference_max_age=24).good()
@@ -438,17 +438,17 @@ def test_redis_holds_no_token_and_forgets(living: Sandbox, redis: Valkey) -> Non
         assert TOKEN not in f"{name!r} {client.hgetall(name)}"
 
 
-def test_a_shorter_time_to_live_wins(redis: Valkey) -> None:
+def test_the_shorter_time_to_live_applies(redis: Valkey) -> None:
     client = redis.client()
     client.flushall()
     store = RedisLists(redis.url, "x")
     store.write("/list", b"1", 3600)
-    client.expire("tap-pipedrive:list:x:/list", 3000)  # as after ten minutes
+    client.expire("tap-pipedrive:list:x:/list", 3000)  # the state that the list would have after ten minutes
     assert store.read("/list", 500) is None
     assert store.read("/list", 700) == b"1"
 
 
-def test_a_redis_that_goes_away_costs_no_run(living: Sandbox) -> None:
+def test_a_redis_that_goes_away_fails_no_run(living: Sandbox) -> None:
     with Valkey() as server:
         kept: dict[str, Any] = {"cache_seconds": 3600, "redis_url": server.url, "reference_max_age": 24}
         first = run(living.url, **kept).good()
@@ -458,7 +458,7 @@ def test_a_redis_that_goes_away_costs_no_run(living: Sandbox) -> None:
     assert counted(second)[0] == {}
 
 
-def test_a_list_of_unknown_age_or_of_great_size_is_not_kept(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_list_of_unknown_age_or_too_large_a_size_is_not_cached(tmp_path: Path, monkeypatch: Any) -> None:
     cache = Cache(PrivateFiles(tmp_path, "x"), 3600)
     cache.put("/no/date", [1], None)
     monkeypatch.setattr(cache_module, "MOST_BYTES", 10)

@@ -1,4 +1,4 @@
-"""What the tap asks the source once more, so that the warehouse can compare: when, and for how much."""
+"""Checks of loaded data against the source: when they are made, and what they cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_pipedrive.values import clean_timestamp
 from .harness import Record, Run, discover, run, select
 
 MOST = 120
-"""Tokens of the checks of a day."""
+"""Tokens that the checks of one day cost."""
 
 FEW = (
     "users",
@@ -51,7 +51,7 @@ def test_checks_are_made_once_a_day(living: Sandbox, catalog: Record) -> None:
 
 
 @pytest.mark.parametrize(("setting", "times"), [("each", 2), ("none", 0)])
-def test_the_setting_asks_for_more_or_none(
+def test_the_setting_asks_for_more_checks_or_none(
     living: Sandbox, catalog: Record, setting: str, times: int
 ) -> None:
     first = run(living.url, catalog=catalog, source_checks=setting).good()
@@ -59,7 +59,7 @@ def test_the_setting_asks_for_more_or_none(
     assert sum(spent(done) > 0 for done in (first, second)) == times
 
 
-def test_counts_are_what_the_source_says(shared: Sandbox, catalog: Record) -> None:
+def test_counts_equal_those_of_the_source(shared: Sandbox, catalog: Record) -> None:
     done = run(shared.url, catalog=catalog).good()
     found = {(row["stream"], row["figure"], row["currency"]): row for row in done.records("source_counts")}
     deals = [row for row in shared.truth("deals") if row["status"] != "deleted" and not row["is_archived"]]
@@ -106,7 +106,7 @@ def test_a_sample_holds_no_column_that_is_not_selected(living: Sandbox, catalog:
 
 
 @pytest.mark.parametrize("status", [402, 404, 500])
-def test_checks_that_fail_fail_nothing(
+def test_failing_checks_fail_nothing_else(
     living: Sandbox, catalog: Record, status: int, sleeps: list[float]
 ) -> None:
     living.post(
@@ -117,7 +117,7 @@ def test_checks_that_fail_fail_nothing(
     assert len(done.records("deals")) == 60
 
 
-def test_tokens_that_do_not_suffice_for_the_checks_leave_nothing_else_undone(
+def test_missing_tokens_for_the_checks_leave_no_stream_undone(
     living: Sandbox, catalog: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = run(living.url, catalog=catalog, source_checks="none").good()
@@ -126,7 +126,7 @@ def test_tokens_that_do_not_suffice_for_the_checks_leave_nothing_else_undone(
     assert "Left undone: the checks of what was read" in caplog.text
 
 
-def test_each_list_has_its_turn_within_three_days() -> None:
+def test_each_list_is_checked_within_three_days() -> None:
     days = [clean_timestamp(f"2026-11-{day}T10:00:00Z") for day in (21, 22, 23)]
     for stream in SAMPLED:
         assert any(is_turn(stream, day) for day in days if day), stream
@@ -135,7 +135,7 @@ def test_each_list_has_its_turn_within_three_days() -> None:
         assert sum(is_turn(stream, day) for stream in SAMPLED) == 2
 
 
-def test_ids_are_drawn_from_all_of_them() -> None:
+def test_sampled_ids_are_drawn_from_the_whole_list() -> None:
     assert drawn("a", 3) == [1, 2, 3]
     assert len(set(drawn("a", 5_000))) == SAMPLE
     assert drawn("a", 5_000) != drawn("b", 5_000)

@@ -1,5 +1,5 @@
-# Over 400 lines: every kind of rows that hang on deals goes through the same troubles, with the same helpers.
-"""What hangs on deals: read completely, asked for sparingly, and never lost when a run ends early."""
+# Over 400 lines: every kind of child rows of deals is tested with the same faults and helpers.
+"""Child streams of deals: complete, with few requests, and without loss when a run ends early."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def catalog(shared: Sandbox) -> Record:
 
 @pytest.fixture
 def living() -> Iterator[Sandbox]:
-    """An account of the test's own, which may be asked as fast as it answers."""
+    """An account that belongs to one test only and has no rate limit."""
     with Sandbox(deals=60, burst=1000) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many pages of deals, many calls for their line items, several pages in most of these."""
+    """Use many pages of deals and many calls for their line items, most of them with several pages."""
     monkeypatch.setattr(listings, "PAGE", 7)
     (listing,) = DealProducts.listings
     assert isinstance(listing, ChildListing)
@@ -60,12 +60,12 @@ def only(catalog: Record, *streams: str) -> Record:
 
 
 def items(done: Run) -> dict[int, Record]:
-    """Line items by id, the last one wins."""
+    """Return line items by id, where the last one wins."""
     return {row["id"]: row for row in done.records("deal_products")}
 
 
 def asked(sandbox: Sandbox) -> list[set[int]]:
-    """The deals of each call."""
+    """Return the deal ids of each call."""
     return [{int(id_) for id_ in seen["query"]["deal_ids"].split(",")} for seen in sandbox.requests(PRODUCTS)]
 
 
@@ -74,7 +74,9 @@ def with_items(sandbox: Sandbox) -> set[int]:
 
 
 def same(ours: Any, theirs: Any) -> bool:
-    """Whether a value of the tap is Pipedrive's: times may be written in another way, an empty text is none."""
+    """Return whether the tap's value equals Pipedrive's; times may be formatted differently, and empty text
+    is null.
+    """
     if theirs == "":
         return ours is None
     if isinstance(theirs, str) and theirs[10:11] == "T":
@@ -103,16 +105,16 @@ def visible_deals(sandbox: Sandbox) -> list[Record]:
     return [row for row in sandbox.truth("deals") if not row["is_deleted"]]
 
 
-# What it reads, and what it costs
+# What is read, and what it costs
 
 
-def test_line_items_are_the_truth_column_by_column(shared: Sandbox, catalog: Record) -> None:
+def test_line_items_equal_the_account_in_every_column(shared: Sandbox, catalog: Record) -> None:
     done = run(shared.url, catalog=catalog).good()
     assert len(done.records("deal_products")) == len(items(done)) > 40
     assert_items_are_the_truth(shared, items(done))
 
 
-def test_a_call_asks_for_100_deals_and_only_for_those_that_have_items(catalog: Record) -> None:
+def test_a_call_asks_for_100_deals_that_have_items(catalog: Record) -> None:
     with Sandbox(deals=300) as sandbox:
         done = run(sandbox.url, catalog=catalog).good()
         calls, wanted, stats = asked(sandbox), with_items(sandbox), sandbox.stats()
@@ -126,7 +128,7 @@ def test_a_call_asks_for_100_deals_and_only_for_those_that_have_items(catalog: R
     assert spent == 10 * math.ceil(len(wanted) / 100)
 
 
-def test_only_deals_that_changed_are_asked_about_again(living: Sandbox, catalog: Record) -> None:
+def test_only_changed_deals_are_asked_for_items_again(living: Sandbox, catalog: Record) -> None:
     first = run(living.url, catalog=catalog).good()
     living.post("/sandbox/clock", {"advance_seconds": 600})
     filled = sorted(with_items(living))[:2]
@@ -143,7 +145,7 @@ def test_only_deals_that_changed_are_asked_about_again(living: Sandbox, catalog:
     assert_items_are_the_truth(living, items(first) | items(second))
 
 
-def test_nothing_new_is_no_call(living: Sandbox, catalog: Record) -> None:
+def test_no_call_is_made_if_nothing_changed(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=catalog).good().state
     for _ in range(2):
         living.post("/sandbox/clock", {"advance_seconds": 600})
@@ -154,8 +156,8 @@ def test_nothing_new_is_no_call(living: Sandbox, catalog: Record) -> None:
         state = done.state
 
 
-def test_deals_are_not_read_again_for_their_children(living: Sandbox, catalog: Record) -> None:
-    """In any run: the first, the second, and one in which deals changed."""
+def test_deals_are_not_read_twice_for_their_children(living: Sandbox, catalog: Record) -> None:
+    """This holds in the first run, in the second, and in one after deals changed."""
     state = None
     for number in range(4):
         living.post("/sandbox/stats/reset")
@@ -166,7 +168,7 @@ def test_deals_are_not_read_again_for_their_children(living: Sandbox, catalog: R
         living.post("/sandbox/change", {"share": 0.1, "seed": number, "entities": ["deals"]})
 
 
-def test_a_reconciling_run_reads_deals_once_and_what_changed_meanwhile(
+def test_a_reconciling_run_reads_deals_once_and_the_changes_meanwhile(
     living: Sandbox, catalog: Record
 ) -> None:
     state = run(living.url, catalog=catalog).good().state
@@ -176,7 +178,7 @@ def test_a_reconciling_run_reads_deals_once_and_what_changed_meanwhile(
     assert sum("updated_since" not in query for query in asked) == 1
 
 
-def test_several_children_need_one_reading_of_their_parents(shared: Sandbox) -> None:
+def test_several_child_streams_share_one_reading_of_their_parents(shared: Sandbox) -> None:
     chosen = select(discover(shared.url), "deal_products", "deal_changes", "deal_followers")
     before = len([1 for seen in shared.requests() if seen["path"] == "/api/v2/deals"])
     run(shared.url, catalog=chosen).good()
@@ -193,13 +195,13 @@ def test_every_page_of_a_call_is_read(living: Sandbox, catalog: Record) -> None:
     assert_items_are_the_truth(living, items(done))
 
 
-# Odd parents
+# Unusual parents
 
 
 def one_list(
     deals: Iterable[Record], line_items: Callable[[Asked], Say | str] | None = None
 ) -> Callable[[Asked], Say | str]:
-    """An account of these deals; each has one line item with its own id."""
+    """Serve an account of these deals, each of which has one line item with its own id."""
 
     def every(request: Asked) -> Say | str | None:
         if request.path != PRODUCTS:
@@ -215,7 +217,7 @@ def one_list(
 @pytest.mark.parametrize(
     "count", [{}, {"products_count": None}, {"products_count": "many"}, {"products_count": 10**30}]
 )
-def test_a_deal_that_does_not_say_how_many_items_it_has_is_asked(catalog: Record, count: Record) -> None:
+def test_a_deal_without_a_products_count_is_asked_for_items(catalog: Record, count: Record) -> None:
     deals = [{"id": id_, **count} for id_ in range(1, 150)] + [{"id": 200, "products_count": 0}]
     with fake(one_list(deals)) as server:
         done = run(server.url, catalog=catalog, max_rejects=1).good()
@@ -223,7 +225,7 @@ def test_a_deal_that_does_not_say_how_many_items_it_has_is_asked(catalog: Record
 
 
 @pytest.mark.parametrize("id_", [None, "x", 10**30, -(10**30), 1.5, True, [], {}])
-def test_a_deal_without_a_usable_id_does_not_cost_the_others_their_items(catalog: Record, id_: Any) -> None:
+def test_a_deal_without_a_usable_id_costs_no_items_of_other_deals(catalog: Record, id_: Any) -> None:
     deals = [{"id": 1, "products_count": 1}, {"id": id_, "products_count": 1}, {"id": 2, "products_count": 1}]
     with fake(one_list(deals)) as server:
         done = run(server.url, catalog=catalog).good()
@@ -231,7 +233,7 @@ def test_a_deal_without_a_usable_id_does_not_cost_the_others_their_items(catalog
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "soon", 5, None])
-def test_a_deal_with_an_odd_time_of_change_has_its_items_read(catalog: Record, time: Any) -> None:
+def test_a_deal_with_a_malformed_update_time_has_its_items_read(catalog: Record, time: Any) -> None:
     deals = [
         {"id": 1, "products_count": 1, "update_time": time},
         {"id": 2, "products_count": 1, "update_time": "2026-11-01T00:00:00Z"},
@@ -245,7 +247,7 @@ def test_a_deal_with_an_odd_time_of_change_has_its_items_read(catalog: Record, t
     assert "2" not in {row["id"] for row in second.records("deal_products")}
 
 
-def test_a_server_without_a_clock_loses_nothing(catalog: Record) -> None:
+def test_a_server_without_date_headers_loses_no_items(catalog: Record) -> None:
     deals = [{"id": id_, "products_count": 1, "update_time": "2026-11-01T00:00:00Z"} for id_ in range(1, 9)]
     script = one_list(deals)
 
@@ -274,7 +276,7 @@ def test_archived_deals_have_their_items_read(living: Sandbox, catalog: Record) 
     assert archived & with_items(living) <= {row["deal_id"] for row in items(done).values()}
 
 
-def test_a_purged_product_leaves_its_line_item(living: Sandbox, catalog: Record) -> None:
+def test_a_line_item_of_a_purged_product_is_read(living: Sandbox, catalog: Record) -> None:
     id_ = next(row["id"] for row in living.truth("deal_products") if row["product_id"])
     blank = {"product_id": None, "name": None, "product_variation_id": None}
     living.patch(f"/sandbox/records/deal_products/{id_}", blank)
@@ -282,7 +284,7 @@ def test_a_purged_product_leaves_its_line_item(living: Sandbox, catalog: Record)
     assert {column: items(done)[id_][column] for column in blank} == blank
 
 
-# An account that lives
+# An account that changes during the run
 
 
 def test_a_deal_that_disappears_before_its_request_costs_no_other_rows(
@@ -299,10 +301,10 @@ def test_a_deal_that_disappears_before_its_request_costs_no_other_rows(
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("page", [1, 5])
 @pytest.mark.parametrize("path", [r"/deals\?", "/deals/archived", PRODUCTS])
-def test_an_item_added_during_the_walk_comes_now_or_with_the_next_run(
+def test_an_item_added_during_a_run_is_read_in_this_run_or_the_next(
     living: Sandbox, catalog: Record, path: str, page: int
 ) -> None:
-    """To a deal that is long read, to one that is yet to come, to one that had none."""
+    """Items are added to a deal that was read, to one that is still to come, and to one that had none."""
     deals = sorted(row["id"] for row in visible_deals(living))
     victims = [deals[0], deals[-1], next(id_ for id_ in deals if id_ not in with_items(living))]
     for number, deal in enumerate(victims):
@@ -318,7 +320,7 @@ def test_an_item_added_during_the_walk_comes_now_or_with_the_next_run(
 
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("touch", ["", "?touch=false"])
-def test_a_deal_that_is_archived_between_the_two_lists_has_its_items_read(
+def test_a_deal_archived_between_the_two_lists_has_its_items_read(
     living: Sandbox, catalog: Record, touch: str
 ) -> None:
     deals = [
@@ -333,7 +335,7 @@ def test_a_deal_that_is_archived_between_the_two_lists_has_its_items_read(
     assert_items_are_the_truth(living, items(done))
 
 
-def test_items_of_a_deal_that_is_archived_between_two_runs_are_read(living: Sandbox, catalog: Record) -> None:
+def test_items_of_a_deal_archived_between_two_runs_are_read(living: Sandbox, catalog: Record) -> None:
     first = run(living.url, catalog=catalog).good()
     living.post("/sandbox/clock", {"advance_seconds": 600})
     live = [row["id"] for row in visible_deals(living) if not row["is_archived"]]
@@ -346,10 +348,10 @@ def test_items_of_a_deal_that_is_archived_between_two_runs_are_read(living: Sand
     assert_items_are_the_truth(living, items(first) | items(second))
 
 
-# Runs that begin or end oddly
+# Interrupted runs and changed selections
 
 
-def test_a_child_that_is_switched_on_later_is_loaded_whole(living: Sandbox, catalog: Record) -> None:
+def test_a_child_that_is_selected_later_is_loaded_whole(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=only(catalog, "deals")).good().state
     living.post("/sandbox/clock", {"advance_seconds": 86400})
     living.post("/sandbox/change", {"share": 0.1, "entities": ["deals", "deal_products"]})
@@ -359,7 +361,7 @@ def test_a_child_that_is_switched_on_later_is_loaded_whole(living: Sandbox, cata
     assert_items_are_the_truth(living, items(done))
 
 
-def test_a_child_needs_no_parent_in_the_run(living: Sandbox, catalog: Record) -> None:
+def test_a_child_can_be_read_without_selecting_its_parent(living: Sandbox, catalog: Record) -> None:
     first = run(living.url, catalog=only(catalog, "deal_products")).good()
     assert "deals" not in {message["stream"] for message in first.of("RECORD") + first.of("SCHEMA")}
     assert_items_are_the_truth(living, items(first))
@@ -374,7 +376,7 @@ def test_a_child_needs_no_parent_in_the_run(living: Sandbox, catalog: Record) ->
 
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("page", [1, 2, 5, 9])
-def test_a_first_load_that_ends_among_the_parents_is_completed(
+def test_a_first_load_that_ends_while_it_reads_parents_is_completed(
     living: Sandbox, catalog: Record, page: int
 ) -> None:
     living.post("/sandbox/faults", {"kind": "daily429", "path": r"/deals(/archived)?\?", "at": [page]})
@@ -404,7 +406,7 @@ def test_a_first_load_that_ends_at_any_request_is_resumed(living: Sandbox, catal
         second = run(living.url, catalog=catalog, state=first.state).good()
         assert_items_are_the_truth(living, items(first) | items(second))
         double = items(first).keys() & items(second).keys()
-        changed_at_once = 26  # deals that share a second of change in this account, as their bookmark tells
+        changed_at_once = 26  # deals of this account that share the bookmark's second of change
         assert len(double) <= changed_at_once
 
 
@@ -431,17 +433,17 @@ def test_an_incremental_run_that_ends_at_any_call_is_completed(living: Sandbox, 
             assert same(held[id_,]["quantity"], row["quantity"]), (call, id_)
 
 
-def test_answers_of_calls_in_flight_come_in_order(living: Sandbox, catalog: Record) -> None:
-    """The first answer is the last to come."""
+def test_answers_of_concurrent_calls_are_written_in_order(living: Sandbox, catalog: Record) -> None:
+    """The answer to the first call arrives last."""
     living.post("/sandbox/faults", {"kind": "slow", "path": PRODUCTS, "at": [1], "seconds": 0.2})
     done = run(living.url, catalog=catalog).good()
     assert_items_are_the_truth(living, items(done))
 
 
-# What the API refuses
+# Refused requests
 
 
-def test_one_parent_that_may_not_be_asked_is_left_out_and_said(
+def test_one_refused_parent_is_left_out_and_reported(
     living: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     chosen = select(discover(living.url), "deals", "deal_followers")
@@ -459,7 +461,7 @@ def test_one_parent_that_may_not_be_asked_is_left_out_and_said(
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
 @pytest.mark.parametrize("refused", [{1}, {150}, {3, 4, 99}, {100, 101}])
-def test_a_deal_that_is_refused_costs_the_others_of_its_call_nothing(
+def test_a_refused_deal_costs_the_others_of_its_call_nothing(
     catalog: Record, status: int, refused: set[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     deals = [{"id": id_, "products_count": 1} for id_ in range(1, 151)]
@@ -491,10 +493,10 @@ def test_a_deal_that_is_refused_costs_the_others_of_its_call_nothing(
 
 @pytest.mark.parametrize("deals", [1, 150, 900])
 @pytest.mark.parametrize("status", [403, 402])
-def test_line_items_that_are_refused_for_every_deal_are_a_refused_stream(
+def test_line_items_refused_for_every_deal_count_as_a_refused_stream(
     catalog: Record, deals: int, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It ends after a few requests, and resumes when the token has its rights."""
+    """The stream ends after a few requests, and resumes when the token has the right again."""
     here = [{"id": id_, "products_count": 1} for id_ in range(1, deals + 1)]
     answer = say({"success": False, "error": "No"}, status, x_ratelimit_limit="1000")
     with fake(one_list(here, lambda _: answer)) as server:
@@ -519,7 +521,7 @@ def test_a_missing_organization_costs_no_other_relationships(living: Sandbox) ->
 
 
 def refusing(server_deals: int, answered: Callable[[int], bool]) -> Callable[[Asked], Say | str]:
-    """An account in which followers of some deals may not be listed."""
+    """Serve an account in which followers of some deals are refused."""
     deals = [
         {"id": id_, "followers_count": 1, "update_time": f"2026-10-{id_ // 24 + 1:02}T{id_ % 24:02}:00:00Z"}
         for id_ in range(1, server_deals + 1)
@@ -545,7 +547,7 @@ def followers(catalog: Record, shared: Sandbox) -> Record:
 def test_a_refused_stream_ends_at_once_and_resumes_when_it_is_allowed(
     followers: Record, deals: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was refused is not passed over: when the token has its rights again, it is read."""
+    """Refused parents are not skipped: they are read when the token has the right again."""
     with fake(refusing(deals, lambda _: False)) as server:
         first = run(server.url, catalog=followers, concurrency=1).good()
         assert len([1 for seen in server.asked if "followers" in seen.path]) <= 20
@@ -558,17 +560,17 @@ def test_a_refused_stream_ends_at_once_and_resumes_when_it_is_allowed(
 
 
 @pytest.mark.parametrize("first_answered", [1, 19, 20, 40])
-def test_some_that_may_not_be_asked_do_not_end_the_stream(followers: Record, first_answered: int) -> None:
-    """Even many in a row, after one that may; those before it are as good as any."""
+def test_some_refused_parents_do_not_end_the_stream(followers: Record, first_answered: int) -> None:
+    """This holds even for many in a row after one that answered; earlier rows are kept."""
     with fake(refusing(60, lambda deal: deal in (first_answered, 60))) as server:
         done = run(server.url, catalog=followers, max_unread=60).good()
     if first_answered <= 20:
         assert {row["deal_id"] for row in done.records("deal_followers")} == {first_answered, 60}
     else:
-        assert done.records("deal_followers") == [], "20 refusals before the first answer are all"
+        assert done.records("deal_followers") == [], "20 refusals before the first answer end the stream"
 
 
-def test_a_row_that_is_no_object_is_kept_aside(catalog: Record) -> None:
+def test_a_row_that_is_not_an_object_is_rejected(catalog: Record) -> None:
     def odd(request: Asked) -> Say | str:
         return Say(body=encode_exactly({"data": [{"id": 1, "deal_id": 1}, 5, None, {"deal_id": 1}]}))
 
@@ -580,8 +582,8 @@ def test_a_row_that_is_no_object_is_kept_aside(catalog: Record) -> None:
 
 
 @pytest.mark.parametrize("seconds", [10, 3600])
-def test_a_bulk_edit_of_more_than_a_run_can_pay_for_is_read_in_several(living: Sandbox, seconds: int) -> None:
-    """All of them changed in one second; without a place among them each run would begin anew."""
+def test_a_bulk_edit_beyond_one_runs_budget_is_read_in_several_runs(living: Sandbox, seconds: int) -> None:
+    """All deals changed in one second; without a place within that second, each run would start again."""
     chosen = select(discover(living.url), "deals", "deal_changes")
     state = run(living.url, catalog=chosen).good().state
     living.post("/sandbox/clock", {"advance_seconds": 3600})
@@ -602,13 +604,13 @@ def test_a_bulk_edit_of_more_than_a_run_can_pay_for_is_read_in_several(living: S
         asked, before = len(living.requests("/changelog")), asked
         most = max(most, asked - before)
     assert found == {deal["id"] for deal in deals}
-    twice = most if seconds < 60 else 0  # what may have changed unseen is asked again, once
+    twice = most if seconds < 60 else 0  # parents that may have changed unnoticed are asked once more
     assert most < len(deals) / 2
     assert asked <= len(deals) + twice
 
 
-def test_nothing_is_marked_below_a_parent_that_has_no_id() -> None:
-    """Nobody could ask for its children: they are not gone because of that."""
+def test_no_child_row_is_marked_deleted_if_its_parent_has_no_id() -> None:
+    """The children of such a parent cannot be requested, which does not mean that they are gone."""
     whole = [{"id": 1, "products_count": 1}]
     for deals, marked in ((whole, True), ([*whole, {"title": "no id", "products_count": 1}], False)):
         with fake(

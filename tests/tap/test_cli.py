@@ -1,5 +1,5 @@
-# Over 400 lines: one row for each thing that a user can do wrong.
-"""The command line: what it prints, how it ends, one sentence for what it cannot do."""
+# Over 400 lines: there is one row for each mistake that a user can make.
+"""The command line: its output, its exit codes, and one sentence for each error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES = {vars(stream)["name"] for stream in STREAMS}
 
 @dataclass
 class Done:
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -37,11 +37,11 @@ class Done:
 
     @property
     def errors(self) -> list[str]:
-        """Texts of the ERROR lines."""
+        """Return the texts of the ERROR lines."""
         return [line.split("| ", 3)[-1] for line in self.err.splitlines() if "| ERROR" in line]
 
     def is_one_sentence(self) -> str:
-        """The one error; else an AssertionError that shows what there was instead."""
+        """Check that there is exactly one error; the AssertionError shows the output."""
         assert self.code == 1, self.err
         assert self.out == ""
         assert "Traceback" not in self.err, self.err
@@ -53,7 +53,7 @@ class Done:
 
 @pytest.fixture
 def tap(tmp_path: Path) -> Any:
-    """Run `tap-pipedrive` in a copy of this process, where all is imported already."""
+    """Run `tap-pipedrive` in a forked copy of this process, which has imported everything already."""
 
     def call(*args: str, input_file: int | None = None, **env: str) -> Done:
         out, err = tmp_path / "out", tmp_path / "err"
@@ -71,7 +71,7 @@ def _become(args: tuple[str, ...], out: Path, err: Path, env: Mapping[str, str])
     try:
         import logging
 
-        logging.getLogger().handlers.clear()  # pytest's
+        logging.getLogger().handlers.clear()  # the parent process is pytest
         os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
         os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
@@ -101,10 +101,10 @@ def write(path: Path, content: Any) -> str:
     return str(path)
 
 
-# What it tells
+# Output
 
 
-def test_loopback_is_not_asked_for_through_a_proxy(tap: Any) -> None:
+def test_loopback_is_not_requested_through_a_proxy(tap: Any) -> None:
     with Sandbox(deals=5) as sandbox:
         nowhere = "http://127.0.0.1:9"
         done = tap(
@@ -120,14 +120,14 @@ def test_loopback_is_not_asked_for_through_a_proxy(tap: Any) -> None:
         assert done.code == 0, done.err
 
 
-def test_version(tap: Any) -> None:
+def test_version_is_printed(tap: Any) -> None:
     done = tap("--version")
     assert done.code == 0
     assert re.match(r"tap-pipedrive v?\d+\.\d+\.\d+", done.out)
 
 
 @pytest.mark.parametrize("style", ["text", "json", "markdown"])
-def test_about(tap: Any, style: str) -> None:
+def test_about_is_printed(tap: Any, style: str) -> None:
     done = tap("--about", *(() if style == "text" else (f"--format={style}",)))
     assert done.code == 0, done.err
     assert all(setting in done.out for setting in Settings.model_fields)
@@ -141,7 +141,7 @@ def test_about(tap: Any, style: str) -> None:
         assert len(re.findall(r"^\| (\w+)\s+\|", done.out, re.MULTILINE)) >= len(Settings.model_fields)
 
 
-def test_discover(tap: Any, shared: Sandbox) -> None:
+def test_discover_prints_the_catalog(tap: Any, shared: Sandbox) -> None:
     done = tap("--config=ENV", "--discover", **env_of(shared.url))
     assert done.code == 0, done.err
     catalog = json.loads(done.out)
@@ -164,7 +164,7 @@ def test_discover(tap: Any, shared: Sandbox) -> None:
     ids=["no token", "wrong token", "unreachable", "bad setting"],
 )
 @pytest.mark.usefixtures("sleeps")
-def test_discover_without_an_api_lists_the_streams_and_says_so(
+def test_discover_without_an_api_lists_the_streams_and_warns(
     tap: Any, shared: Sandbox, tmp_path: Path, settings: dict[str, Any], why: str
 ) -> None:
     config = write(tmp_path / "config.json", {"api_url": shared.url, **settings})
@@ -176,13 +176,13 @@ def test_discover_without_an_api_lists_the_streams_and_says_so(
     assert any("ustom fields" in line and re.search(why, line) for line in said), done.err
 
 
-def test_test(tap: Any, shared: Sandbox) -> None:
+def test_the_test_option_runs_the_tap(tap: Any, shared: Sandbox) -> None:
     done = tap("--config=ENV", "--test", **env_of(shared.url))
     assert done.code == 0, done.err
     assert "Traceback" not in done.err
 
 
-def test_a_run_from_the_environment_alone(tap: Any, shared: Sandbox) -> None:
+def test_a_run_can_be_configured_by_environment_alone(tap: Any, shared: Sandbox) -> None:
     done = tap(
         "--config=ENV", **env_of(shared.url, custom_fields="json", lookback_seconds="5", start_date="")
     )
@@ -193,7 +193,7 @@ def test_a_run_from_the_environment_alone(tap: Any, shared: Sandbox) -> None:
     assert TOKEN not in done.err
 
 
-def test_objects_in_the_environment(tap: Any) -> None:
+def test_object_settings_can_be_set_in_the_environment(tap: Any) -> None:
     lists = {
         "/api/v2/dealFields": [field_definition(KEY, "X", "varchar")],
         "/api/v2/deals": [{"id": 1, "custom_fields": {KEY: "a"}}],
@@ -204,24 +204,24 @@ def test_objects_in_the_environment(tap: Any) -> None:
     assert '"mine":"a"' in done.out
 
 
-def test_debug_lines_hold_no_token(tap: Any, shared: Sandbox) -> None:
+def test_debug_lines_contain_no_token(tap: Any, shared: Sandbox) -> None:
     done = tap("--config=ENV", TAP_PIPEDRIVE_LOGLEVEL="DEBUG", **env_of(shared.url))
     assert done.code == 0
     assert "DEBUG" in done.err
     assert TOKEN not in done.err + done.out
 
 
-# One sentence
+# Errors in one sentence
 
 
-def test_no_settings_at_all(tap: Any) -> None:
+def test_missing_settings_are_reported(tap: Any) -> None:
     text = tap("--config=ENV").is_one_sentence()
     assert "api_token" in text
     assert "TAP_PIPEDRIVE_API_TOKEN" in text
 
 
 @pytest.mark.parametrize("mode", [(), ("--test",)])
-def test_a_wrong_token(tap: Any, shared: Sandbox, mode: tuple[str, ...]) -> None:
+def test_a_wrong_token_is_reported(tap: Any, shared: Sandbox, mode: tuple[str, ...]) -> None:
     done = tap("--config=ENV", *mode, **env_of(shared.url, token="wr0ngt0ken"))
     assert "TAP_PIPEDRIVE_API_TOKEN" in done.is_one_sentence()
     assert "wr0ngt0ken" not in done.err
@@ -229,18 +229,18 @@ def test_a_wrong_token(tap: Any, shared: Sandbox, mode: tuple[str, ...]) -> None
 
 @pytest.mark.parametrize("mode", [(), ("--test",)])
 @pytest.mark.usefixtures("sleeps")
-def test_nobody_at_the_address(tap: Any, mode: tuple[str, ...]) -> None:
+def test_an_unreachable_address_is_reported(tap: Any, mode: tuple[str, ...]) -> None:
     text = tap("--config=ENV", *mode, **env_of("http://127.0.0.1:1")).is_one_sentence()
     assert "127.0.0.1:1" in text
 
 
 @pytest.mark.usefixtures("sleeps")
-def test_a_web_server_that_is_not_pipedrive(tap: Any) -> None:
+def test_a_web_server_other_than_pipedrive_is_reported(tap: Any) -> None:
     with fake([Say(200, b"<html>Welcome to nginx</html>")]) as server:
         tap("--config=ENV", **env_of(server.url)).is_one_sentence()
 
 
-def test_all_streams_refused(tap: Any) -> None:
+def test_a_refusal_of_all_streams_is_reported(tap: Any) -> None:
     with fake([Say(404, b"<html>nginx</html>")]) as server:
         done = tap("--config=ENV", **env_of(server.url))
     assert (done.code, len(done.errors)) == (1, 1)
@@ -295,8 +295,10 @@ WRONG: list[tuple[str, Any]] = [
 
 @pytest.mark.usefixtures("sleeps")
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=[f"{name}={value!r}"[:50] for name, value in WRONG])
-def test_a_wrong_setting(tap: Any, shared: Sandbox, tmp_path: Path, name: str, value: Any) -> None:
-    """With a bookmark, so that settings about changes are used."""
+def test_a_wrong_setting_is_reported(
+    tap: Any, shared: Sandbox, tmp_path: Path, name: str, value: Any
+) -> None:
+    """The run has a bookmark, so that settings about changes are used."""
     bookmark = {"replication_key": "update_time", "replication_key_value": "2026-01-01T00:00:00Z"}
     state = write(tmp_path / "state.json", {"bookmarks": {"persons": bookmark}})
     config = write(tmp_path / "config.json", {"api_url": shared.url, "api_token": "s3cret", name: value})
@@ -305,7 +307,7 @@ def test_a_wrong_setting(tap: Any, shared: Sandbox, tmp_path: Path, name: str, v
     assert "s3cret" not in done.err
 
 
-def test_several_wrong_settings_are_a_sentence_each(tap: Any, tmp_path: Path) -> None:
+def test_several_wrong_settings_are_reported_in_one_sentence_each(tap: Any, tmp_path: Path) -> None:
     done = tap(
         "--config", write(tmp_path / "c.json", {"max_rejects": 7, "custom_fields": "xml", "colour": 1})
     )
@@ -317,7 +319,7 @@ def test_several_wrong_settings_are_a_sentence_each(tap: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
 @pytest.mark.parametrize("content", [None, "{", "[]"], ids=repr)
-def test_a_file_that_is_no_json_object(
+def test_a_file_that_is_not_a_json_object_is_reported(
     tap: Any, shared: Sandbox, tmp_path: Path, option: str, content: str | None
 ) -> None:
     path = str(tmp_path / "nothing.json") if content is None else write(tmp_path / "file.json", content)
@@ -328,7 +330,7 @@ def test_a_file_that_is_no_json_object(
     assert done.out == ""
 
 
-def test_an_alias_that_clashes(tap: Any, living: Sandbox, tmp_path: Path) -> None:
+def test_a_conflicting_alias_is_reported(tap: Any, living: Sandbox, tmp_path: Path) -> None:
     key = living.post("/sandbox/fields/deal", {"field_name": "X", "field_type": "text"})["field_code"]
     config = {"api_url": living.url, "api_token": TOKEN, "custom_field_names": {key: "title"}}
     text = tap("--config", write(tmp_path / "c.json", config)).is_one_sentence()
@@ -336,7 +338,7 @@ def test_an_alias_that_clashes(tap: Any, living: Sandbox, tmp_path: Path) -> Non
     assert "title" in text
 
 
-def test_a_bookmark_in_the_future(tap: Any, shared: Sandbox, tmp_path: Path) -> None:
+def test_a_bookmark_in_the_future_is_reported(tap: Any, shared: Sandbox, tmp_path: Path) -> None:
     bookmark = {"replication_key": "update_time", "replication_key_value": "2099-01-01T00:00:00Z"}
     state = write(tmp_path / "state.json", {"bookmarks": {"organizations": bookmark}})
     done = tap("--config=ENV", "--state", state, **env_of(shared.url))
@@ -345,7 +347,7 @@ def test_a_bookmark_in_the_future(tap: Any, shared: Sandbox, tmp_path: Path) -> 
     assert "Traceback" not in done.err
 
 
-def test_a_fault_in_the_middle_is_one_sentence_and_what_was_read_stands(
+def test_a_fault_during_a_run_is_one_sentence_and_rows_read_before_it_are_kept(
     tap: Any, sleeps: list[float]
 ) -> None:
     lists = {"/api/v1/users": [{"id": 1}]}
@@ -400,7 +402,7 @@ def test_more_rejects_than_max_rejects_fail_the_run(
         assert any("WARNING" in line and "rejected_values" in line for line in done.err.splitlines())
 
 
-def test_a_record_that_is_none_is_kept_and_counted(tap: Any) -> None:
+def test_a_record_that_is_not_an_object_is_rejected_and_counted(tap: Any) -> None:
     rows: list[Any] = [{"id": 1}, None, "text", {"name": "without id"}, {"id": "abc"}, {"id": 2}]
     with fake(account({"/api/v2/persons": rows})) as server:
         done = tap("--config=ENV", **env_of(server.url))
@@ -415,7 +417,7 @@ def test_a_record_that_is_none_is_kept_and_counted(tap: Any) -> None:
     assert len({(row["stream"], row["record_id"], row["field"]) for row in kept}) == 4
 
 
-# How it ends
+# How a run ends
 
 
 def start(url: str, **options: Any) -> subprocess.Popen[bytes]:
@@ -428,9 +430,12 @@ def start(url: str, **options: Any) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_with_an_error_and_whole_lines(living: Sandbox, number: signal.Signals) -> None:
+def test_a_signal_ends_the_run_with_an_error_and_complete_lines(
+    living: Sandbox, number: signal.Signals
+) -> None:
     living.post("/sandbox/faults", {"kind": "slow", "path": "/persons", "seconds": 20})
-    process = start(living.url, stdout=subprocess.PIPE, bufsize=0)  # communicate() would not see a buffer
+    # communicate() would ignore data in a buffer
+    process = start(living.url, stdout=subprocess.PIPE, bufsize=0)
     assert process.stdout
     lines = [process.stdout.readline()]
     while b'"organizations"' not in lines[-1] or b'"STATE"' in lines[-1]:
@@ -444,7 +449,7 @@ def test_a_signal_ends_the_run_with_an_error_and_whole_lines(living: Sandbox, nu
         assert loads(line)["type"]
 
 
-def test_a_target_that_stops_reading_is_one_sentence() -> None:
+def test_a_target_that_stops_reading_is_reported_in_one_sentence() -> None:
     with Sandbox(deals=400) as sandbox:
         process = start(sandbox.url, stdout=subprocess.PIPE)
         assert process.stdout

@@ -1,4 +1,4 @@
-"""HTTP: every answer a server can give, retries that end, a window that is kept, a token nobody reads."""
+"""HTTP: every kind of answer, bounded retries, the rate limit, and tokens that stay secret."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ask(server: Fake) -> Any:
     return client(server.url).get(request("/api/v2/deals", {"limit": 500})).data
 
 
-# Answers that may be better next time
+# Errors that are retried
 
 PASSING = {
     **{
@@ -64,7 +64,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("answer", PASSING.values(), ids=PASSING)
-def test_what_passes_is_tried_again(answer: Say | str, sleeps: list[float]) -> None:
+def test_temporary_errors_are_retried(answer: Say | str, sleeps: list[float]) -> None:
     with fake([answer, answer, GOOD]) as server:
         assert ask(server) == [{"id": 1}]
     assert len(server.asked) == 3
@@ -73,7 +73,7 @@ def test_what_passes_is_tried_again(answer: Say | str, sleeps: list[float]) -> N
 
 
 @pytest.mark.parametrize("answer", PASSING.values(), ids=PASSING)
-def test_what_does_not_pass_is_one_sentence_after_five_tries(answer: Say | str, sleeps: list[float]) -> None:
+def test_lasting_errors_are_one_sentence_after_five_attempts(answer: Say | str, sleeps: list[float]) -> None:
     with fake([answer]) as server, pytest.raises(errors.Unavailable) as caught:
         ask(server)
     assert len(server.asked) == ATTEMPTS == 5
@@ -84,7 +84,7 @@ def test_what_does_not_pass_is_one_sentence_after_five_tries(answer: Say | str, 
     assert server.url in text
 
 
-def test_nobody_listens(sleeps: list[float]) -> None:
+def test_a_refused_connection_is_reported(sleeps: list[float]) -> None:
     with fake([GOOD]) as server:
         pass
     with pytest.raises(errors.Unavailable, match="no connection"):
@@ -92,7 +92,7 @@ def test_nobody_listens(sleeps: list[float]) -> None:
     assert len(sleeps) == 4
 
 
-def test_waits_grow_and_differ() -> None:
+def test_waits_between_retries_grow_and_vary() -> None:
     slept: list[list[float]] = []
     for _ in range(3):
         with pytest.MonkeyPatch.context() as patch, fake([Say(500)]) as server:
@@ -105,12 +105,12 @@ def test_waits_grow_and_differ() -> None:
     assert len({tuple(waits) for waits in slept}) == 3
 
 
-# How long
+# Waiting
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("seconds", ["0.5", "1", "2", "60"])
-def test_retry_after_is_kept_to_a_minute(status: int, seconds: str, sleeps: list[float]) -> None:
+def test_retry_after_is_obeyed_up_to_a_minute(status: int, seconds: str, sleeps: list[float]) -> None:
     with fake([say({}, status, Retry_After=seconds), GOOD]) as server:
         ask(server)
     assert sleeps == [float(seconds)]
@@ -120,7 +120,7 @@ def test_retry_after_is_kept_to_a_minute(status: int, seconds: str, sleeps: list
 @pytest.mark.parametrize(
     "after", ["soon", "", "-5", "nan", "inf", "-inf", "1e999", "0", "Sun, 22 Nov 2026 01:00:05 GMT", "3600"]
 )
-def test_no_retry_after_makes_the_tap_sleep_long_or_fall(
+def test_no_retry_after_value_causes_a_long_sleep_or_a_crash(
     status: int, after: str, sleeps: list[float]
 ) -> None:
     with fake([say({}, status, Retry_After=after), GOOD]) as server:
@@ -131,7 +131,7 @@ def test_no_retry_after_makes_the_tap_sleep_long_or_fall(
     assert all(0 <= seconds <= 60 for seconds in sleeps)
 
 
-def test_a_burst_429_waits_for_the_window(sleeps: list[float]) -> None:
+def test_a_429_of_the_burst_limit_waits_for_the_window(sleeps: list[float]) -> None:
     with fake([say({}, 429, x_ratelimit_reset="2", x_ratelimit_remaining="0"), GOOD]) as server:
         ask(server)
     assert sleeps == [2.0]
@@ -146,13 +146,13 @@ DAILY = {
 
 
 @pytest.mark.parametrize("answer", DAILY.values(), ids=DAILY)
-def test_a_spent_day_is_not_slept_through(answer: Say, sleeps: list[float]) -> None:
+def test_a_429_of_the_daily_limit_ends_the_run_without_waiting(answer: Say, sleeps: list[float]) -> None:
     with fake([answer]) as server, pytest.raises(errors.BudgetSpent, match="tokens for today are used up"):
         ask(server)
     assert (len(server.asked), sleeps) == (1, [])
 
 
-# Answers that stay
+# Errors that are not retried
 
 FINAL: dict[str, tuple[Say, type[errors.PipedriveError], str]] = {
     "400": (say({"error": "cursor is not valid"}, 400), errors.Refused, "cursor is not valid"),
@@ -174,7 +174,7 @@ FINAL: dict[str, tuple[Say, type[errors.PipedriveError], str]] = {
 
 
 @pytest.mark.parametrize(("answer", "error", "words"), FINAL.values(), ids=FINAL)
-def test_what_stays_is_one_sentence_at_once(
+def test_permanent_errors_are_one_sentence_at_once(
     answer: Say, error: type[Exception], words: str, sleeps: list[float]
 ) -> None:
     with fake([answer]) as server, pytest.raises(errors.PipedriveError) as caught:
@@ -198,7 +198,7 @@ def test_a_redirect_is_not_followed(status: int, location: str) -> None:
 
 
 @pytest.mark.parametrize("location", ["http://[::1", "//evil.example:99999999/", "\x80\xff"])
-def test_a_redirect_to_nonsense_is_a_sentence(location: str) -> None:
+def test_a_redirect_to_an_invalid_address_is_reported(location: str) -> None:
     with fake([Say(302, headers={"Location": location})]) as server, pytest.raises(errors.PipedriveError):
         ask(server)
 
@@ -215,14 +215,14 @@ def test_a_redirect_to_nonsense_is_a_sentence(location: str) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 401, 402, 429])
-def test_odd_error_bodies_are_short_sentences(status: int, body: bytes) -> None:
+def test_malformed_error_bodies_are_shortened_to_a_sentence(status: int, body: bytes) -> None:
     with fake([Say(status, body)]) as server, pytest.raises(errors.PipedriveError) as caught:
         ask(server)
     assert len(str(caught.value)) < 1_000
     assert "\n" not in str(caught.value)
 
 
-# The clock
+# Pipedrive's clock
 
 
 @pytest.mark.parametrize(
@@ -239,13 +239,13 @@ def test_odd_error_bodies_are_short_sentences(status: int, body: bytes) -> None:
         ("Fri, 31 Dec 9999 23:59:59 -0100", None),
     ],
 )  # fmt: skip
-def test_the_date_header_is_the_clock_or_nothing(date: str | None, clock: datetime | None) -> None:
+def test_the_date_header_is_used_as_clock_if_it_is_valid(date: str | None, clock: datetime | None) -> None:
     with fake([Say(date=date)]) as server:
         assert client(server.url).get(request("/api/v2/deals")).served_at == clock
 
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "many", "20.5", "\xb2", "9" * 5_000])
-def test_odd_window_sizes_do_no_harm(size: str) -> None:
+def test_malformed_rate_limit_headers_do_no_harm(size: str) -> None:
     with fake([say({"data": []}, x_ratelimit_limit=size)]) as server:
         assert ask(server) == []
 
@@ -280,15 +280,13 @@ def test_v1_has_another_address_on_the_shared_host(
     assert seen[0].headers["x-api-token"] == SECRET
 
 
-# The token
+# Secrecy of the token
 
 
 @pytest.mark.parametrize(
     "answer", [*PASSING.values(), *DAILY.values(), *(final[0] for final in FINAL.values())]
 )
-def test_the_token_is_in_the_header_and_nowhere_else(
-    answer: Say | str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_token_is_sent_in_the_header_only(answer: Say | str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     text = ""
     with fake([answer]) as server:
@@ -302,7 +300,9 @@ def test_the_token_is_in_the_header_and_nowhere_else(
     assert not any(SECRET in asked.line for asked in server.asked)
     assert SECRET not in text
     assert all(SECRET not in record.getMessage() for record in caplog.records)
-    assert any(record.name.startswith("urllib3") for record in caplog.records), "DEBUG lines were captured"
+    assert any(record.name.startswith("urllib3") for record in caplog.records), (
+        "DEBUG lines have to be captured"
+    )
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_whole_run_logs_no_token(spoilt: Say | str | None, caplog: pytest.LogC
 # Runs
 
 
-def test_one_fault_of_each_kind_changes_nothing(living: Sandbox) -> None:
+def test_one_fault_of_each_kind_changes_no_row(living: Sandbox) -> None:
     catalog = select(discover(living.url), "deals", "persons", "notes", "leads", "users")
     plain = run(living.url, catalog=catalog).good()
     for number, kind in enumerate(["reset", "truncate", "html", "null", "empty", "burst429", "status"]):
@@ -337,7 +337,7 @@ def test_one_fault_of_each_kind_changes_nothing(living: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("status", [402, 403, 404, 410, 415])
-def test_a_stream_that_is_not_allowed_ends_empty_with_a_warning(
+def test_a_stream_without_permission_ends_empty_with_a_warning(
     living: Sandbox, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = account(
@@ -351,14 +351,14 @@ def test_a_stream_that_is_not_allowed_ends_empty_with_a_warning(
     assert any(f"answered {status}" in text and "leads" in text for text in warnings)
 
 
-def test_all_streams_refused_is_an_error() -> None:
+def test_a_refusal_of_all_streams_is_an_error() -> None:
     with fake([say({"error": "No"}, 403)]) as server:
         done = run(server.url)
     assert isinstance(done.error, errors.PipedriveError)
 
 
 @pytest.mark.parametrize("streams", [("deals", "notes"), ("users",)])
-def test_the_days_budget_ends_the_run_cleanly(
+def test_a_spent_daily_budget_ends_the_run_cleanly(
     living: Sandbox, streams: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     catalog = select(discover(living.url), *streams)
@@ -367,19 +367,19 @@ def test_the_days_budget_ends_the_run_cleanly(
     assert not done.records(streams[0])
     said = [one.getMessage() for one in caplog.records if "used up" in one.getMessage()]
     assert len(said) == 1
-    for stream in streams:  # what was in flight with it, and paid for, is not thrown away
+    for stream in streams:  # requests in flight are paid for, so their rows are kept
         assert stream in said[0] or len(done.records(stream)) == len(living.truth(stream))
     assert sum(seen["status"] == 429 for seen in living.requests("/")) <= CONCURRENCY
 
 
-def test_the_firewall_ends_the_run() -> None:
+def test_a_block_by_the_firewall_ends_the_run() -> None:
     script = account({}, spoil=lambda asked: Say(403, HTML) if "persons" in asked.path else None)
     with fake(script) as server:
         done = run(server.url)
     assert isinstance(done.error, errors.Blocked)
     after = [asked.path for asked in server.asked].index("/api/v2/persons")
     assert len(server.asked[after:]) <= 2 * CONCURRENCY, (
-        "what was in flight, and followed before it was known"
+        "requests in flight, and those sent before the block was known"
     )
 
 

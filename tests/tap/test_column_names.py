@@ -1,4 +1,4 @@
-"""Names of custom-field columns that a warehouse can hold, and how they pass from one field to another."""
+"""Names of custom-field columns: valid in a warehouse, stable, and passed from one field to another."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ def test_no_built_in_column_has_a_reserved_name(stream: type[PipedriveStream]) -
 
 @pytest.mark.parametrize("kind", ["varchar", "enum", "address"])
 @pytest.mark.parametrize("name", ["ctid", "xmin", "Xmax", "CMIN", " Cmax ", "Table OID", "tableoid"])
-def test_a_system_column_of_postgres_is_no_column(name: str, kind: str) -> None:
-    """Else the table cannot be made, and the target ends with all later streams unread."""
+def test_a_system_column_of_postgres_is_not_used_as_a_column_name(name: str, kind: str) -> None:
+    """Otherwise the table could not be created, and the target would end before all later streams."""
     column = {"Table OID": "table_oid", "tableoid": "tableoid_012345"}.get(name, f"{slug(name)}_012345")
     fields = make([field(kind, name)])
     assert fields.names == {KEY: column}
 
 
 def test_a_pinned_system_column_gets_a_name_that_works() -> None:
-    """The state of a run whose table could not be made has the name; it is replaced once, and then stays."""
+    """The state of such a run holds the unusable name, although the table was never created; it is replaced
+    once.
+    """
     pins: Pins = {KEY: {"name": "cmax", "type": "double"}, OTHER: {"name": "kept", "type": "double"}}
     definitions = [field("double", "Cmax"), field("double", "Other name", OTHER)]
     for _ in range(2):
@@ -43,7 +45,7 @@ def test_a_pinned_system_column_gets_a_name_that_works() -> None:
 
 
 @pytest.mark.parametrize("alias", ["ctid", "cmax", "version"])
-def test_an_alias_that_the_warehouse_reserves_is_one_sentence(alias: str) -> None:
+def test_an_alias_that_the_warehouse_reserves_is_reported_in_one_sentence(alias: str) -> None:
     with pytest.raises(PipedriveError, match=f"cannot be named {alias}: the column {alias} is reserved"):
         make([field("varchar")], aliases={KEY: alias})
 
@@ -73,22 +75,22 @@ TRANSLITERATED = {
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize(("name", "column"), TRANSLITERATED.items())
 def test_a_name_in_any_script_is_transliterated(name: str, column: str, form: Literal["NFC", "NFD"]) -> None:
-    """However the name's accents are encoded."""
+    """This holds however the accents are encoded."""
     assert slug(normalize(form, name)) == column
 
 
 @given(name=st.text())
-def test_any_name_gives_a_slug_of_a_column(name: str) -> None:
+def test_any_name_becomes_a_valid_column_name(name: str) -> None:
     assert re.fullmatch(r"|[a-z][a-z0-9_]*|_[0-9][a-z0-9_]*", slug(name))
 
 
 @given(name=st.text("".join(map(chr, range(128)))))
-def test_a_name_in_ascii_keeps_its_letters_and_digits(name: str) -> None:
+def test_an_ascii_name_keeps_its_letters_and_digits(name: str) -> None:
     assert slug(name).strip("_") == "_".join(re.findall("[a-z0-9]+", name.lower()))
 
 
 def test_a_column_that_was_named_before_keeps_its_name() -> None:
-    """Its state was written by a version that left out what it could not write in ASCII."""
+    """The state was written by a version that dropped characters outside ASCII."""
     pins: Pins = {
         KEY: {"name": "groe", "type": "double"},
         OTHER: {"name": "field_fedcba", "type": "enum"},
@@ -97,7 +99,7 @@ def test_a_column_that_was_named_before_keeps_its_name() -> None:
     assert make(definitions, pins=pins).names == {KEY: "groe", OTHER: "field_fedcba"}
 
 
-def test_names_that_are_equal_only_in_ascii_are_told_apart() -> None:
+def test_names_that_differ_only_outside_ascii_get_different_columns() -> None:
     definitions = [field("double", "Größe"), field("double", "Grosse", OTHER)]
     assert make(definitions).names == {KEY: "grosse_012345", OTHER: "grosse_fedcba"}
 
@@ -109,7 +111,7 @@ NEW_KEY = "1" * 40
 
 @pytest.mark.parametrize("kind", ["double", "text", "enum"])
 def test_an_alias_may_be_the_name_of_a_deleted_field(kind: str) -> None:
-    """So Pipedrive's advice for changing a type keeps the column: make a field of the old name, delete the old."""
+    """Pipedrive's way to change a type is a new field of the old name and the deletion of the old one."""
     pins: Pins = {}
     make([field("enum", "Score"), field("text", "Other", OTHER)], pins=pins)
     now = [field(kind, "Score", NEW_KEY), field("text", "Other", OTHER)]
@@ -123,7 +125,7 @@ def test_an_alias_may_be_the_name_of_a_deleted_field(kind: str) -> None:
     assert make(now, pins=pins).names == first.names, "it keeps the column without the alias"
 
 
-def test_a_column_that_was_not_taken_over_stays_reserved() -> None:
+def test_a_column_of_a_deleted_field_stays_reserved_unless_taken_over() -> None:
     pins: Pins = {}
     make([field("enum", "Score")], pins=pins)
     now = [field("text", "Score", NEW_KEY), field("double", "Score ID", OTHER)]
@@ -132,7 +134,7 @@ def test_a_column_that_was_not_taken_over_stays_reserved() -> None:
 
 
 @pytest.mark.parametrize("has_alias", [True, False])
-def test_a_field_that_is_restored_leaves_its_column_to_the_field_that_took_it_over(has_alias: bool) -> None:
+def test_a_restored_field_leaves_its_column_to_the_field_that_took_it_over(has_alias: bool) -> None:
     pins: Pins = {}
     aliases = {NEW_KEY: "score"}
     make([field("double", "Score")], pins=pins)
@@ -144,8 +146,8 @@ def test_a_field_that_is_restored_leaves_its_column_to_the_field_that_took_it_ov
 
 
 @pytest.mark.parametrize("alias", ["score", "rating"])
-def test_an_alias_may_not_be_a_column_of_another_field_that_exists(alias: str) -> None:
-    """Neither its present one nor one that it had before."""
+def test_an_alias_may_not_be_a_column_of_another_existing_field(alias: str) -> None:
+    """This concerns its present column and former ones."""
     pins: Pins = {}
     make([field("double", "Score")], pins=pins)
     aliases = {KEY: "rating"}

@@ -1,5 +1,5 @@
-# Over 400 lines: a table of cells for each of the field types, and the names of their columns.
-"""Custom fields: each kind's columns and cells, and column names that never clash nor move."""
+# Over 400 lines: it holds a table of cells for each field type, and the naming of columns.
+"""Custom fields: the columns and cells of each type, and column names that never clash or change."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def field(kind: str, name: str = "X", key: str = KEY, options: Mapping[int, str]
 
 
 def keys_of(fields: CustomFields) -> dict[str, str]:
-    """The field's key by column."""
+    """Return the field key of each column."""
     return {column: key for column, schema in fields.columns.items() if (key := key_of(schema))}
 
 
@@ -115,12 +115,12 @@ CELLS: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
     }, {"": "Rua A, 10, São Paulo", **{f"_{part}": value or None for part, value in PARTS.items()}}),
     ("hologram", {"a": [1, Decimal("1.10")]}, {KEY: {"a": [1, Decimal("1.10")]}}, {"": '{"a":[1,1.10]}'}),
 ]  # fmt: skip
-"""Kind, its v2 value, what v1 writes at the root for it, and the cells by column suffix."""
+"""The type, its value in v2, the keys of v1 for it, and the expected cells by column suffix."""
 
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
 @pytest.mark.parametrize(("kind", "value", "flat", "cells"), CELLS, ids=lambda part: str(part)[:20])
-def test_every_kind_fills_its_columns(
+def test_every_type_fills_its_columns(
     kind: str, value: Any, flat: dict[str, Any], cells: dict[str, Any], version: str
 ) -> None:
     definition = field(kind, options=OPTIONS)
@@ -132,11 +132,11 @@ def test_every_kind_fills_its_columns(
     assert row.keys() == fields.columns.keys()
 
 
-def test_the_kinds_above_are_all_kinds() -> None:
+def test_the_table_above_covers_all_types() -> None:
     assert {kind for kind, *_ in CELLS} >= KINDS.keys() - {"varchar_options", "json"}
 
 
-def test_a_time_prefers_the_name_of_its_zone() -> None:
+def test_a_time_prefers_the_name_of_its_time_zone() -> None:
     row: Record = {}
     value = {"value": "15:00:00", "timezone_id": 5, "timezone_name": "America/Sao_Paulo"}
     make([field("time")]).read({KEY: value}, row)
@@ -145,7 +145,7 @@ def test_a_time_prefers_the_name_of_its_zone() -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "hologram"])
 @pytest.mark.parametrize("unset", [{}, {KEY: None}])
-def test_unset_is_null_everywhere(kind: str, unset: dict[str, Any]) -> None:
+def test_an_unset_value_is_null_in_all_columns(kind: str, unset: dict[str, Any]) -> None:
     fields = make([field(kind)])
     row: Record = {}
     assert fields.read(unset, row) == []
@@ -170,7 +170,7 @@ json_values = st.recursive(
 
 @settings(max_examples=150)
 @given(value=json_values)
-def test_nonsense_is_kept_as_a_reject_and_leaves_the_rest_of_the_row(value: Any) -> None:
+def test_an_invalid_value_is_rejected_and_the_rest_of_the_row_kept(value: Any) -> None:
     definitions = [
         Definition(f"{number:040x}", kind, kind, OPTIONS) for number, kind in enumerate([*KINDS, "hologram"])
     ]
@@ -190,7 +190,7 @@ def test_nonsense_is_kept_as_a_reject_and_leaves_the_rest_of_the_row(value: Any)
 
 
 @pytest.mark.parametrize("raw", ["text", ["x"], 5])
-def test_custom_fields_that_are_no_object_are_not_dropped_in_silence(raw: Any) -> None:
+def test_custom_fields_that_are_not_an_object_are_rejected(raw: Any) -> None:
     definitions = [field_definition(KEY, "X", "varchar")]
     lists = {"/api/v2/dealFields": definitions, "/api/v2/deals": [{"id": 1, "custom_fields": raw}]}
     with fake(account(lists)) as server:
@@ -200,7 +200,7 @@ def test_custom_fields_that_are_no_object_are_not_dropped_in_silence(raw: Any) -
     assert [loads(row["value"]) for row in done.records("rejected_values")] == [raw]
 
 
-def test_an_option_without_label_has_none() -> None:
+def test_an_option_without_a_label_has_a_null_label() -> None:
     definitions = [field_definition(KEY, "X", "enum", [{"id": 1, "label": None}, {"id": 2, "label": "B"}])]
     deals = [{"id": number, "custom_fields": {KEY: number}} for number in (1, 2)]
     with fake(account({"/api/v2/dealFields": definitions, "/api/v2/deals": deals})) as server:
@@ -209,7 +209,7 @@ def test_an_option_without_label_has_none() -> None:
 
 
 @pytest.mark.parametrize("options", [None, [], {}, "none", 5, [None, 3, {"id": "abc", "label": "?"}, {}]])
-def test_odd_option_lists_do_no_harm(options: Any) -> None:
+def test_malformed_option_lists_do_no_harm(options: Any) -> None:
     definitions = [field_definition(KEY, "X", "enum", options)]
     deals = [{"id": 1, "custom_fields": {KEY: 1}}]
     with fake(account({"/api/v2/dealFields": definitions, "/api/v2/deals": deals})) as server:
@@ -217,10 +217,10 @@ def test_odd_option_lists_do_no_harm(options: Any) -> None:
     assert [(row["x"], row["x_id"]) for row in done.records("deals")] == [(None, 1)]
 
 
-# Where values go: columns, json, both, overflow
+# Where values go: columns, JSON, both, or overflow
 
 
-def test_modes(shared: Sandbox) -> None:
+def test_each_mode_fills_its_columns(shared: Sandbox) -> None:
     runs = {}
     for mode in ("columns", "json", "both"):
         catalog = select(discover(shared.url, custom_fields=mode), "deals")
@@ -250,7 +250,7 @@ def test_fields_name_the_columns_that_exist(shared: Sandbox, mode: str, named: b
     assert bool(named_columns) is named
 
 
-def test_fields_beyond_the_most_columns_are_in_the_overflow() -> None:
+def test_fields_beyond_max_columns_go_to_the_overflow() -> None:
     definitions = [field("monetary" if n % 2 else "varchar", f"F{n}", f"{n:040x}") for n in range(20)]
     pins: Pins = {}
     first = make(definitions, pins=pins, max_columns=10)
@@ -265,21 +265,21 @@ def test_fields_beyond_the_most_columns_are_in_the_overflow() -> None:
     assert set(second.without_columns) == set(row[OVERFLOW])
 
 
-def test_no_column_at_all_is_possible() -> None:
+def test_max_columns_may_be_zero() -> None:
     fields = make([field("varchar")], max_columns=0)
     row: Record = {}
     fields.read({KEY: "a"}, row)
     assert row == {OVERFLOW: {KEY: "a"}}
 
 
-def test_values_without_a_definition_are_in_the_overflow() -> None:
+def test_values_without_a_definition_go_to_the_overflow() -> None:
     fields = make([field("varchar")])
     row: Record = {}
     fields.read({KEY: "a", OTHER: 5}, row)
     assert row == {"x": "a", OVERFLOW: {OTHER: 5}}
 
 
-def test_leads_have_the_deals_fields_flat(shared: Sandbox) -> None:
+def test_leads_have_the_deals_fields_at_the_root(shared: Sandbox) -> None:
     done = run(shared.url).good()
     by_key = {
         row["field_code"]: row["column_name"] for row in done.records("fields") if row["entity"] == "deal"
@@ -323,7 +323,7 @@ COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def named(definitions: Sequence[Definition], **options: Any) -> CustomFields:
-    """The columns, after a check that they are what a warehouse can hold, each of one field."""
+    """Return the columns, after checking that a warehouse accepts them and that each belongs to one field."""
     fields = make(definitions, **options)
     expected = sum(len(KINDS.get(field.type, KINDS["text"]).columns) for field in definitions)
     custom = fields.columns.keys() - {OVERFLOW}
@@ -335,7 +335,7 @@ def named(definitions: Sequence[Definition], **options: Any) -> CustomFields:
 
 @settings(max_examples=120)
 @given(definitions=definition_lists, data=st.data())
-def test_names_are_valid_unique_and_the_same_in_any_order(
+def test_names_are_valid_unique_and_independent_of_order(
     definitions: list[Definition], data: st.DataObject
 ) -> None:
     names = named(definitions).names
@@ -344,7 +344,7 @@ def test_names_are_valid_unique_and_the_same_in_any_order(
 
 @settings(max_examples=60)
 @given(definitions=definition_lists, data=st.data())
-def test_a_name_once_given_stays_whatever_is_renamed_added_or_deleted(
+def test_a_column_name_stays_whatever_is_renamed_added_or_deleted(
     definitions: list[Definition], data: st.DataObject
 ) -> None:
     pins: Pins = {}
@@ -367,33 +367,35 @@ def test_a_name_once_given_stays_whatever_is_renamed_added_or_deleted(
     definitions=definition_lists,
     aliases=st.lists(st.sampled_from(["score", "x", "title", "custom_fields", "x_until", "a" * 63, "b"])),
 )
-def test_an_alias_is_the_name_or_one_sentence(definitions: list[Definition], aliases: list[str]) -> None:
+def test_an_alias_becomes_the_column_name_or_is_refused_in_one_sentence(
+    definitions: list[Definition], aliases: list[str]
+) -> None:
     chosen = {definition.key: alias for definition, alias in zip(definitions, aliases, strict=False)}
     try:
         fields = named(definitions, aliases=chosen)
     except PipedriveError:
-        return  # its words are tested below
+        return  # the next tests check the messages
     assert {key: fields.names[key] for key in chosen} == chosen
 
 
 @pytest.mark.parametrize("alias", ["title", RAW, OVERFLOW, "update_time"])
-def test_an_alias_that_is_a_built_in_column_is_one_sentence(alias: str) -> None:
+def test_an_alias_that_is_a_built_in_column_is_refused(alias: str) -> None:
     with pytest.raises(PipedriveError, match=rf"custom_field_names: {KEY} \(X\) cannot be named {alias}: "):
         make([field("varchar")], aliases={KEY: alias})
 
 
-def test_two_equal_aliases_are_one_sentence() -> None:
+def test_two_equal_aliases_are_refused() -> None:
     definitions = [field("varchar"), field("varchar", "Y", OTHER)]
     with pytest.raises(PipedriveError, match="cannot be named score"):
         make(definitions, aliases={KEY: "score", OTHER: "score"})
 
 
-def test_an_alias_for_a_field_that_is_not_there_does_no_harm() -> None:
+def test_an_alias_for_a_missing_field_does_no_harm() -> None:
     assert make([field("varchar")], aliases={OTHER: "title"}).names == {KEY: "x"}
 
 
-def test_a_column_left_for_an_alias_is_not_given_to_another_field() -> None:
-    """It is still in the warehouse, with the first field's type and values."""
+def test_a_column_that_was_left_for_an_alias_goes_to_no_other_field() -> None:
+    """The column is still in the warehouse with the first field's type and values."""
     pins: Pins = {}
     make([field("double", "Score")], pins=pins)
     make([field("double", "Score")], pins=pins, aliases={KEY: "rating"})
@@ -419,35 +421,35 @@ def test_equal_names_get_suffixes_and_the_first_keeps_its_name() -> None:
         ("__a__b__", "a_b"),
     ],
 )
-def test_slugs(name: str, column: str) -> None:
+def test_names_become_slugs(name: str, column: str) -> None:
     assert slug(name) == column
 
 
 @pytest.mark.parametrize("name", ["", " ", "%", "…", "→", "\u200b", "\ue000"])
-def test_a_name_of_which_nothing_is_left_is_field_and_the_key(name: str) -> None:
+def test_a_name_without_usable_characters_becomes_field_and_key(name: str) -> None:
     assert make([field("varchar", name)]).names == {KEY: "field_012345"}
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("Version", "varchar"), ("VERSION", "monetary"), ("DeleteDate", "date")]
 )
-def test_a_parameter_of_the_target_is_no_column(name: str, kind: str) -> None:
-    """Else a run with `reconcile` ends in the target's traceback."""
+def test_a_name_that_is_a_parameter_of_the_target_is_not_used(name: str, kind: str) -> None:
+    """Otherwise a run with `reconcile` would end in a traceback of the target."""
     assert make([field(kind, name)]).names == {KEY: f"{slug(name)}_012345"}
 
 
-def test_a_hundred_characters_leave_room_for_the_longest_suffix() -> None:
+def test_names_are_cut_so_that_the_longest_suffix_fits() -> None:
     fields = named([field("address", "A" * 100)])
     assert max(map(len, fields.columns)) == 63
 
 
-def test_columns_say_what_they_are() -> None:
+def test_columns_have_descriptions() -> None:
     fields = make([field("enum", "Área")])
     assert fields.columns["area_id"]["title"] == "Área"
     assert fields.columns["area_id"]["description"] == f"Custom field {KEY}"
 
 
-def test_names_survive_a_rename_in_a_real_run(living: Sandbox) -> None:
+def test_column_names_survive_a_rename_in_a_real_run(living: Sandbox) -> None:
     catalog = select(discover(living.url), "deals")
     first = run(living.url, catalog=catalog).good()
     before = set(first.columns("deals"))
@@ -463,8 +465,8 @@ def test_names_survive_a_rename_in_a_real_run(living: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("status", [402, 404])
-def test_fields_that_may_not_be_read_any_more_leave_no_row_without_them(living: Sandbox, status: int) -> None:
-    """Rows would come without their values, and not again; where nothing was ever known, a warning is enough."""
+def test_unreadable_definitions_stop_their_entity_if_it_has_columns(living: Sandbox, status: int) -> None:
+    """Its rows would lose the values of those columns for good; without known columns, a warning is enough."""
     catalog = select(discover(living.url), "deals", "users")
     refused = {"kind": "status", "status": status, "path": "/api/v2/dealFields"}
     living.post("/sandbox/faults", refused)
@@ -480,7 +482,7 @@ def test_fields_that_may_not_be_read_any_more_leave_no_row_without_them(living: 
     assert third.records("users"), "everything else is loaded"
 
 
-def test_a_deleted_field_keeps_its_name_from_others(living: Sandbox) -> None:
+def test_a_deleted_field_keeps_its_column_name_reserved(living: Sandbox) -> None:
     made = living.post("/sandbox/fields/deal", {"field_name": "Temperature", "field_type": "double"})
     first = run(living.url, catalog=select(discover(living.url), "deals")).good()
     assert "temperature" in first.columns("deals")
@@ -492,8 +494,8 @@ def test_a_deleted_field_keeps_its_name_from_others(living: Sandbox) -> None:
 
 
 @given(keys=st.lists(st.text(min_size=1, max_size=50), min_size=1, max_size=6, unique=True))
-def test_fields_whose_keys_are_no_hashes_get_columns_too(keys: list[str]) -> None:
-    """Whatever the keys are made of, equal names are told apart, the same way in whatever order they come."""
+def test_fields_whose_keys_are_not_hashes_get_columns_too(keys: list[str]) -> None:
+    """Equal names are told apart in the same way in any order, whatever the keys look like."""
     fields = make([field("enum", "Origem", key) for key in keys])
     assert len(fields.names) == len(keys) == len(set(fields.names.values()))
     assert fields.names == make([field("enum", "Origem", key) for key in reversed(keys)]).names

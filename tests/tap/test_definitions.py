@@ -1,4 +1,4 @@
-"""Definitions that vanish, come back, change their type or arrive late: no row keeps values of another day."""
+"""Definitions that vanish, come back, change their type or arrive late: no row keeps outdated values."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def key(number: int) -> str:
 
 
 def custom(sandbox: Sandbox, entity: str = "deal") -> list[Record]:
-    """The custom fields of an entity, as the account defines them."""
+    """Return the custom fields of an entity as the account defines them."""
     return [row for row in sandbox.rows(f"/api/v2/{entity}Fields") if row["is_custom_field"]]
 
 
 class Account:
-    """A small account of deals that change, the latest last, whose list of definitions can be spoilt."""
+    """A small account of deals that change, the latest last, whose list of definitions can be altered."""
 
     def __init__(self, fields: int, deals: int = 4) -> None:
         self.fields = [field_definition(key(number), f"F{number}", "varchar") for number in range(fields)]
         self.shown: Sequence[Any] | None = None
-        """What the list of definitions says instead, built-in fields included."""
+        """If set, the list of definitions that is answered instead, including built-in fields."""
         self.deals: list[Record] = [
             {"id": number, "custom_fields": {}, "update_time": f"2026-11-01T00:0{number}:00Z"}
             for number in range(1, deals + 1)
@@ -63,7 +63,7 @@ class Account:
         row["update_time"] = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
 
     def say(self, rows: Sequence[Any]) -> Say:
-        """Answer with rows, an hour after the last change."""
+        """Answer with rows, dated an hour after the last change."""
         return replace(
             say({"success": True, "data": list(rows)}),
             date=format_datetime(self.now + timedelta(hours=1), usegmt=True),
@@ -88,10 +88,10 @@ class Account:
 
 
 def column(done: Sequence[Run], name: str) -> list[Any]:
-    """A column of the deals after several runs."""
+    """Return one column of the deals as it is after several runs."""
     rows: dict[int, Record] = {}
     for record in (record for one in done for record in one.records("deals")):
-        rows[record["id"]] = {**rows.get(record["id"], {}), **record}  # as an upsert does
+        rows[record["id"]] = {**rows.get(record["id"], {}), **record}  # merge as an upsert does
     return [rows[number].get(name) for number in sorted(rows)]
 
 
@@ -100,8 +100,8 @@ def column(done: Sequence[Run], name: str) -> list[Any]:
     [[], [BUILT_IN], [None, 5, {}], [BUILT_IN, "first half"]],
     ids=["empty", "built-in ones alone", "nonsense", "a page is missing"],
 )
-def test_definitions_that_are_gone_all_at_once_stop_only_their_entity(shown: list[Any]) -> None:
-    """Rows that were read without their columns would keep the old values there."""
+def test_definitions_that_vanish_all_at_once_stop_only_their_entity(shown: list[Any]) -> None:
+    """Rows read without their columns would keep the old values in the warehouse."""
     world = Account(fields=20)
     with fake(account({"/api/v1/users": [{"id": 1}]}, spoil=world.answer)) as server:
         first = world.run(server.url).good()
@@ -122,7 +122,7 @@ def test_definitions_that_are_gone_all_at_once_stop_only_their_entity(shown: lis
     assert column([first, second, third], "f19") == [None, "new", None, None]
 
 
-def test_deleting_all_fields_can_be_said() -> None:
+def test_deleting_all_fields_can_be_confirmed() -> None:
     world = Account(fields=3)
     with fake(account({}, spoil=world.answer)) as server:
         first = world.run(server.url).good()
@@ -132,7 +132,7 @@ def test_deleting_all_fields_can_be_said() -> None:
         world.run(server.url, state=second.state).good()
 
 
-def test_a_list_that_is_whole_at_the_second_look_is_believed() -> None:
+def test_a_list_that_is_complete_at_the_second_reading_is_used() -> None:
     world = Account(fields=20)
     with fake(account({}, spoil=world.answer)) as server:
         first = world.run(server.url).good()
@@ -179,8 +179,8 @@ def test_rows_read_while_a_field_had_no_definition_are_read_again(is_sent: bool,
     assert "undefined_custom_fields" not in done[-1].state["bookmarks"]["deals"]
 
 
-def test_a_field_whose_definition_comes_later_than_its_values_gets_them() -> None:
-    """Its values are in the overflow meanwhile, also those of a first load."""
+def test_a_field_whose_definition_arrives_after_its_values_gets_them() -> None:
+    """Until then its values are in the overflow, including those of a first load."""
     world = Account(fields=3)
     with fake(account({}, spoil=world.answer)) as server:
         world.change(3, f9="early")
@@ -195,7 +195,7 @@ def test_a_field_whose_definition_comes_later_than_its_values_gets_them() -> Non
         assert len(world.run(server.url, state=done[-1].state).good().records("deals")) < 4
 
 
-def test_a_list_that_fails_for_ever_costs_only_its_entity(living: Sandbox) -> None:
+def test_a_list_of_definitions_that_always_fails_costs_only_its_entity(living: Sandbox) -> None:
     first = run(living.url).good()
     living.post("/sandbox/change", {"share": 0.2, "kinds": ["update"], "seed": 3})
     living.post("/sandbox/faults", {"kind": "status", "status": 402, "path": FIELDS})
@@ -214,7 +214,7 @@ def test_a_list_that_fails_for_ever_costs_only_its_entity(living: Sandbox) -> No
 
 
 def test_a_field_that_vanishes_during_a_run_keeps_its_column(living: Sandbox) -> None:
-    """A new field has the definitions read again, and the list is cut short just then."""
+    """A new field causes the definitions to be read again, and the list is incomplete at that moment."""
     world = Account(fields=20)
     with fake(account({}, spoil=world.answer)) as server:
         first = world.run(server.url).good()
@@ -236,7 +236,7 @@ def test_a_field_that_vanishes_during_a_run_keeps_its_column(living: Sandbox) ->
 # Types
 
 
-def test_a_type_that_is_changed_back_has_its_column_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_field_whose_type_is_changed_back_returns_to_its_column(caplog: pytest.LogCaptureFixture) -> None:
     world = Account(fields=1)
     with fake(account({}, spoil=world.answer)) as server:
         world.change(1, f0="1")
@@ -262,7 +262,7 @@ def test_a_type_that_is_changed_back_has_its_column_again(caplog: pytest.LogCapt
     assert set(done[-1].state["bookmarks"]["deals"]["custom_fields"]) == {key(0), f"{key(0)} f0"}
 
 
-def test_any_order_of_disappearing_and_changing_ends_with_the_truth() -> None:
+def test_fields_that_vanish_and_change_in_any_order_end_with_the_right_values() -> None:
     for seed in range(6):
         draw = random.Random(seed)
         world = Account(fields=8)
@@ -287,13 +287,13 @@ def test_any_order_of_disappearing_and_changing_ends_with_the_truth() -> None:
             assert column(done, f"f{number}") == truth, seed
 
 
-# Activities, whose custom fields few accounts have
+# Activities, whose custom fields few accounts use
 
 ACTIVITY_FIELDS, ACTIVITIES = "/api/v2/activityFields", "/api/v2/activities"
 
 
 @pytest.mark.parametrize("mode", ["columns", "json", "both"])
-def test_custom_fields_of_activities_are_columns_and_cost_nothing_where_there_are_none(mode: str) -> None:
+def test_custom_fields_of_activities_become_columns_and_cost_nothing_if_there_are_none(mode: str) -> None:
     lists: dict[str, Any] = {
         ACTIVITY_FIELDS: [BUILT_IN],
         ACTIVITIES: [{"id": 1, "custom_fields": {key(0): None}}, {"id": 2, "custom_fields": {}}, {"id": 3}],
@@ -321,13 +321,13 @@ def test_custom_fields_of_activities_are_columns_and_cost_nothing_where_there_ar
 
 
 @pytest.mark.parametrize("raw", ["text", ["x"], 5])
-def test_custom_fields_of_activities_that_are_no_object_are_rejected(raw: Any) -> None:
+def test_custom_fields_of_activities_that_are_not_an_object_are_rejected(raw: Any) -> None:
     with fake(account({ACTIVITIES: [{"id": 1, "custom_fields": raw}]})) as server:
         done = run(server.url, catalog=select(discover(server.url), "activities", "rejected_values")).good()
     assert [row["field"] for row in done.records("rejected_values")] == ["custom_fields"]
 
 
-def test_custom_fields_of_activities_that_may_not_be_read_are_in_the_overflow(
+def test_custom_fields_of_activities_without_readable_definitions_go_to_the_overflow(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """OAuth apps need the right `admin` for their definitions."""

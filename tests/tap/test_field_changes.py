@@ -1,4 +1,4 @@
-"""What becomes of custom fields between two runs: which get columns, and what the log and `schema_changes` say."""
+"""Changes of custom fields between two runs: their columns, the log, and the rows of `schema_changes`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class World:
         return replace(answer, date=format_datetime(self.now, usegmt=True))
 
     def read(self, *, changed: bool = True, **settings: Any) -> Run:
-        """A run ten minutes after the one before, from which it goes on; the deal has mostly changed."""
+        """Run the tap ten minutes after the run before, from its state; by default the deal has changed."""
         self.now += timedelta(minutes=10)
         if changed:
             self.changed_at = self.now - timedelta(minutes=1)
@@ -65,7 +65,7 @@ def world() -> Iterator[World]:
 
 
 def changes(done: Run, stream: str = "deals") -> list[tuple[Any, ...]]:
-    """Kind, names, types and columns of a table's changes."""
+    """Return type of change, names, types and columns of a table's changes."""
     parts = ("change", "old_name", "new_name", "old_type", "new_type", "old_column", "new_column")
     return [
         tuple(row[part] for part in parts)
@@ -81,11 +81,11 @@ def deal(done: Run) -> Record:
 # The report
 
 
-def test_a_first_run_and_one_in_which_nothing_happens_report_nothing(world: World) -> None:
+def test_a_first_run_and_a_run_without_changes_report_nothing(world: World) -> None:
     assert changes(world.read()) == changes(world.read()) == []
 
 
-def test_each_change_is_told_once_with_old_and_new_column(
+def test_each_change_is_reported_once_with_old_and_new_column(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -145,8 +145,8 @@ def test_a_field_that_is_added_during_a_run_is_reported(world: World) -> None:
     assert deal(done)["late"] == "c"
 
 
-def test_a_run_that_died_is_no_reason_to_say_nothing(world: World) -> None:
-    """The next one tells it, as the state does not know the new name."""
+def test_a_change_is_still_reported_after_a_run_that_died(world: World) -> None:
+    """The next run reports it, because the state does not have the new name yet."""
     world.read()
     before = world.state
     world.fields[0]["field_name"] = "Renamed"
@@ -172,10 +172,10 @@ def test_the_stream_is_optional(world: World) -> None:
     assert world.read().of("SCHEMA", "schema_changes") == []
 
 
-# The policy
+# The policy for new fields
 
 
-def test_a_new_field_is_ignored_until_it_is_adopted_and_loses_no_value(world: World) -> None:
+def test_a_new_field_is_ignored_until_it_is_adopted_and_then_has_all_values(world: World) -> None:
     world.read(new_custom_fields="ignore")
     world.fields.append(field_definition(key(2), "Field 2", "enum", [{"id": 4, "label": "D"}]))
     world.values[key(2)] = 4
@@ -201,7 +201,7 @@ def test_ignored_fields_cost_no_reading_of_their_definitions(world: World) -> No
     assert requests[FIELDS, 200] == 1
 
 
-def test_the_first_run_adopts_what_there_is(world: World) -> None:
+def test_the_first_run_adopts_all_existing_fields(world: World) -> None:
     done = world.read(new_custom_fields="ignore")
     assert (deal(done)["field_0"], deal(done)["field_1"]) == ("a", "b")
     world.fields[0]["field_name"] = "Renamed"
@@ -222,7 +222,7 @@ def test_an_ignored_field_that_is_deleted_leaves_no_trace(world: World) -> None:
 
 
 @pytest.mark.parametrize("mode", ["json", "both"])
-def test_the_raw_object_has_ignored_fields(world: World, mode: str) -> None:
+def test_the_raw_object_contains_ignored_fields(world: World, mode: str) -> None:
     world.read(new_custom_fields="ignore", custom_fields=mode)
     world.fields.append(field_definition(key(2), "Field 2", "varchar"))
     world.values[key(2)] = "c"

@@ -1,4 +1,6 @@
-"""`field_columns`: which column of which table is which field, whoever reads what."""
+"""`field_columns`: which field each column of each table holds, however the streams are distributed over
+runs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ KEY, OTHER = "0123456789abcdef0123456789abcdef01234567", "fedcba9876543210fedcba
 
 
 def columns(*done: Run) -> dict[tuple[str, str], Record]:
-    """The rows by table and column, the last one wins."""
+    """Return the rows by table and column, where the last one wins."""
     rows = [row for one in done for row in one.records("field_columns")]
     return {(row["stream"], row["column_name"]): row for row in rows}
 
@@ -55,7 +57,7 @@ def test_a_field_may_have_another_column_in_leads_than_in_deals() -> None:
 
 
 def test_two_extractors_of_own_states_agree_on_the_names(living: Sandbox) -> None:
-    """One reads the fields, the other the deals; a field is renamed in between."""
+    """One extractor reads the fields, the other the deals; a field is renamed in between."""
     field = living.post("/sandbox/fields/deal", {"field_name": "Temperature", "field_type": "double"})
     every = discover(living.url)
     of_fields = select(every, *FIELDS)
@@ -78,10 +80,12 @@ def test_two_extractors_of_own_states_agree_on_the_names(living: Sandbox) -> Non
     assert {row["field_name"] for row in found.values()} == {"Heat"}
     assert "temperature" in second[1].columns("deals")
     (row,) = [row for row in second[0].records("fields") if row["field_code"] == field["field_code"]]
-    assert (row["field_name"], row["column_name"]) == ("Heat", None), "it does not know, and does not guess"
+    assert (row["field_name"], row["column_name"]) == ("Heat", None), (
+        "this extractor does not know the columns and writes none"
+    )
 
 
-def test_runs_that_share_the_streams_write_each_field_once_and_with_its_column(shared: Sandbox) -> None:
+def test_runs_that_split_the_streams_write_each_field_once_with_its_column(shared: Sandbox) -> None:
     every = discover(shared.url)
     groups = (("organizations",), ("persons",), ("products", "deals", "leads"), ("activities",))
     shares = [run(shared.url, catalog=select(every, *FIELDS, *group)).good() for group in groups]
@@ -94,7 +98,7 @@ def test_runs_that_share_the_streams_write_each_field_once_and_with_its_column(s
     assert {row["entity"] for row in whole.records("fields") if row["column_name"]} > {"deal", "person"}
 
 
-def test_a_column_that_a_field_had_before_is_told_from_its_present_one() -> None:
+def test_a_former_column_of_a_field_is_distinguished_from_its_present_one() -> None:
     definition = field_definition(KEY, "Score", "double")
     lists: dict[str, Any] = {"/api/v2/dealFields": [definition], "/api/v2/deals": [{"id": 1}]}
     with fake(account(lists)) as server:
@@ -120,7 +124,7 @@ def test_fields_without_a_column_have_no_row() -> None:
     assert len({column for _, column in one}) == 1
 
 
-def test_a_field_that_appears_during_the_run_is_named() -> None:
+def test_a_field_that_appears_during_the_run_gets_its_name() -> None:
     old, new = field_definition(OTHER, "Old", "varchar"), field_definition(KEY, "Hot", "double")
     answers = [[old], [old, new]]
 
@@ -145,4 +149,4 @@ BARE: list[Record] = [
     }
     for name in ("deals", "leads", "field_columns")
 ]
-"""A catalog as somebody writes it by hand."""
+"""A catalog as a user would write it by hand."""

@@ -1,4 +1,4 @@
-"""Whatever JSON comes as a page: never a traceback, and never a good row lost beside a bad one."""
+"""Pages of arbitrary JSON: the tap never ends in a traceback, and loses no good row beside a bad one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tap_pipedrive.rows import WHOLE_RECORD
 
 from .harness import Asked, Record, Run, Say, discover, encode_exactly, fake, run, select
 
-# JSON as text: a library would not write half of this
+# JSON is built as text, because a library could not write half of these cases
 
 NASTY = [
     *("0", "-0", "-1", "0.1", "1.0", "1e5", "1E400", "-1e-400", "1e999999999", "1e99999999999999999999"),
@@ -67,7 +67,7 @@ some_keys = st.sampled_from(
 
 
 def written(pairs: Sequence[tuple[str, str]]) -> str:
-    """An object; keys may come twice."""
+    """Return an object as text; keys may occur twice."""
     return "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in pairs) + "}"
 
 
@@ -90,7 +90,7 @@ broken = st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn, row: Record) -> str:
-    """A real row, in which some values are anything, or missing, or there twice."""
+    """Return a real row in which some values are arbitrary, missing or duplicated."""
     names = st.sampled_from(sorted(row))
     changes = draw(st.dictionaries(names, st.none() | texts, max_size=4))
     pairs = [(key, changes.get(key, json.dumps(value, default=float))) for key, value in row.items()]
@@ -98,7 +98,7 @@ def mutated(draw: st.DrawFn, row: Record) -> str:
     return written([(key, text) for key, text in pairs if text is not None] + twice)
 
 
-# An account of which each list has two good rows
+# An account in which each list has two good rows
 
 LISTS = {
     "dealFields": "/api/v2/dealFields",
@@ -117,11 +117,11 @@ SETTINGS: Record = {"history": "all", "max_rejects": 1, "concurrency": 2}
 
 @dataclass(frozen=True, repr=False)
 class Lists:
-    """Rows by list, and the run that reads these only."""
+    """The rows of each list, and the run that reads only these."""
 
     rows: dict[str, list[Record]]
     models: dict[str, Record]
-    """What bad rows are made of."""
+    """The values that bad rows are made of."""
     catalog: Record
     records: dict[str, list[Record]]
 
@@ -152,7 +152,7 @@ def good(shared: Sandbox) -> Lists:
 
 
 def kept(name: str, rows: Mapping[str, list[Record]]) -> list[str]:
-    """The good rows of a list, as they are sent."""
+    """Return the good rows of a list as the API sends them."""
     several = rows[name] if name == "dealFields" else rows[name][:2]
     return [encode_exactly(row).decode() for row in several]
 
@@ -160,7 +160,7 @@ def kept(name: str, rows: Mapping[str, list[Record]]) -> list[str]:
 def serving(
     rows: Mapping[str, Sequence[str]], bodies: Mapping[str, str] | None = None
 ) -> Callable[[Asked], Say]:
-    """Lists of rows, as text; a body may stand in for a list's page."""
+    """Serve lists of rows as text; a body may replace a list's page."""
     patterns = {name: re.compile(path.replace("{id}", "[^/]+")) for name, path in LISTS.items()}
     headers = {"x-ratelimit-limit": "100000"}
 
@@ -174,21 +174,21 @@ def serving(
 
 
 def read(rows: Mapping[str, Sequence[str]], catalog: Record, bodies: Mapping[str, str] | None = None) -> Run:
-    """A run that need not wait before it tries again."""
+    """Run the tap without waits between retries."""
     with pytest.MonkeyPatch.context() as patch, fake(serving(rows, bodies)) as server:
         patch.setattr(time, "sleep", lambda _: None)
         return run(server.url, catalog=catalog, **SETTINGS)
 
 
 def holds(record: Record, row: Record) -> bool:
-    """Whether a record is this row: columns may be added, and a change may have another number."""
+    """Return whether a record is this row, apart from added columns and the number of a change."""
     numbers = ("change_id", "sequence")
     return all(name in numbers or record.get(name, ...) == value for name, value in row.items())
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_a_row_that_is_anything_takes_no_good_row_with_it(good: Lists, data: st.DataObject) -> None:
+def test_an_arbitrary_row_costs_no_good_row_beside_it(good: Lists, data: st.DataObject) -> None:
     rows: dict[str, list[str]] = {}
     bad: dict[str, int] = {}
     for name in LISTS:
@@ -213,7 +213,7 @@ def test_a_row_that_is_anything_takes_no_good_row_with_it(good: Lists, data: st.
 @settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(sorted(LISTS)), data=texts, extra=texts, body=st.none() | texts | broken)
 @example("deals", "[]", '{"next_cursor":"\\ud800"}', None)
-def test_a_page_that_is_anything_is_a_sentence_at_most(
+def test_an_arbitrary_page_ends_in_one_sentence_at_most(
     good: Lists, name: str, data: str, extra: str, body: str | None
 ) -> None:
     rows = {name: kept(name, good.rows) for name in LISTS}

@@ -1,7 +1,7 @@
-"""Thousands of pages, headers and states, each drawn from its number: never a traceback, never a good row lost.
+"""Thousands of random pages, headers and states: no traceback, and no good row is lost.
 
-`make fuzz` has more of them than `make test`. What runs here is the tap's own code, from the body of an answer to
-the written line, without HTTP, which `test_fuzz.py` has.
+`make fuzz` draws more of them than `make test`. These tests run the tap's code from the body of an answer to
+the written line, without HTTP; `test_fuzz.py` includes HTTP.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ NUMBERS = ("0", "1", "-1", "20", "80", "1e9", "nan", "inf", "-inf", "9" * 30, "0
 
 
 def inputs(kind: str) -> Iterator[tuple[int, Random]]:
-    """The numbers of a kind, each with its chance; a failure names the number."""
+    """Yield the numbers of one kind of input with their random generators; a failure names the number."""
     for number in range(FIRST, FIRST + int(INPUTS * SHARES[kind])):
         yield number, Random(f"{kind} {number}")
 
 
 def value(chance: Random, depth: int = 3) -> str:
-    """Any JSON, as text."""
+    """Return arbitrary JSON as text."""
     kind = chance.randrange(10 if depth else 6)
     if kind < 3:
         return chance.choice(NASTY)
@@ -119,7 +119,7 @@ def value(chance: Random, depth: int = 3) -> str:
 
 
 def mutated(chance: Random, row: Record) -> str:
-    """A row in which some values are anything, missing, or there twice."""
+    """Return a row in which some values are arbitrary, missing or duplicated."""
     pairs = [(key, encode_exactly(each).decode()) for key, each in row.items()]
     for _ in range(chance.randrange(1, 5)):
         place = chance.randrange(len(pairs))
@@ -139,7 +139,7 @@ PATHS = {
 
 
 class Tables:
-    """The streams of a run, with two good rows of each and what they become."""
+    """The streams of a run, with two good rows of each stream and their records."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.tap = TapPipedrive(config={"api_url": sandbox.url, "api_token": TOKEN})
@@ -156,16 +156,15 @@ class Tables:
 def tables(shared: Sandbox) -> Iterator[Tables]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PipedriveStream, "write_schema", lambda _: None)
-        patch.setattr(
-            FieldDefinitions, "read_again", lambda *_: None
-        )  # else each unknown key costs a request
+        # otherwise each unknown key would cost a request
+        patch.setattr(FieldDefinitions, "read_again", lambda *_: None)
         logging.disable(logging.CRITICAL)
         yield Tables(shared)
         logging.disable(logging.NOTSET)
 
 
-def test_pages(tables: Tables) -> None:
-    """Bad rows between good ones, bodies that are cut or spoiled, and envelopes of any kind."""
+def test_random_pages(tables: Tables) -> None:
+    """Pages have bad rows between good ones, truncated or damaged bodies, and arbitrary envelopes."""
     for number, chance in inputs("pages"):
         name = chance.choice(list(PATHS))
         *good, model = tables.rows[name]
@@ -193,7 +192,7 @@ def test_pages(tables: Tables) -> None:
 
 
 class Said:
-    """Stands in for the client: bodies in turn, the last one for good."""
+    """Stands in for the client: returns bodies in turn, and repeats the last one."""
 
     def __init__(self, bodies: list[bytes]) -> None:
         self.bodies = bodies
@@ -215,7 +214,7 @@ LISTINGS = (
 
 
 def envelope(chance: Random) -> str:
-    """What may come with rows: about right, or anything."""
+    """Return the keys beside the rows: nearly right, or arbitrary."""
     if chance.random() < 0.3:
         return value(chance)
     more, start = chance.choice(("true", "false", "1", "null")), chance.randrange(-1, 9)
@@ -223,8 +222,8 @@ def envelope(chance: Random) -> str:
     return chance.choice((flat, f'{{"pagination":{flat}}}', "null"))
 
 
-def test_walks() -> None:
-    """Lists of a few pages, from anywhere: they end, in rows or in a sentence."""
+def test_random_walks() -> None:
+    """Walks over a few pages, from any place, end in rows or in one sentence."""
     for _, chance in inputs("walks"):
         bodies = []
         for _ in range(chance.randrange(1, 5)):
@@ -261,8 +260,8 @@ NAMES = (
 )
 
 
-def test_headers() -> None:
-    """Any headers on any status: times and waits are usable, and the ledger stays one that can be true."""
+def test_random_headers() -> None:
+    """With any headers and status, times and waits stay usable and the token ledger stays consistent."""
     ledger, now = Ledger(), 1_700_000_000.0
     for number, chance in inputs("headers"):
         headers: Mapping[str, str] = {name: header(chance) for name in NAMES if chance.random() < 0.7}
@@ -301,8 +300,8 @@ def test_headers() -> None:
 KNOWN = {str(stream.name) for stream in STREAMS}  # type: ignore[misc]
 
 
-def test_states_and_catalogs() -> None:
-    """Any JSON where a state or a catalog should be: bookmarks to go on from, or a sentence."""
+def test_random_states_and_catalogs() -> None:
+    """Arbitrary JSON as state or catalog gives usable bookmarks or one sentence."""
     settings = [
         Settings(api_token=TOKEN),
         Settings(api_token=TOKEN, start_date=datetime(2026, 1, 1, tzinfo=UTC)),
@@ -315,7 +314,7 @@ def test_states_and_catalogs() -> None:
         text = chance.choice((f'{{"bookmarks":{{"notes":{{{mark}}}}}}}', f"{{{mark}}}"))
         try:
             given = json.loads(text)
-        except ValueError:  # a number of thousands of digits
+        except ValueError:  # a number with thousands of digits
             continue
         with suppress(PipedriveError):
             check_catalog(given, KNOWN)

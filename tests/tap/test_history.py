@@ -1,5 +1,5 @@
-# Over 400 lines: reading, resuming and numbering of histories share the same small account and its truth.
-"""Histories: every change of a record once, under a key of its own, whatever the log is read with."""
+# Over 400 lines: reading, resuming and numbering of histories use the same small account and its truth.
+"""Histories: every change of a record once, under its own key, however the log is read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHAT = ("field_key", "old_value", "new_value", "actor_user_id", "change_source",
 
 @pytest.fixture
 def living() -> Iterator[Sandbox]:
-    """An account of the test's own, which may be asked as fast as it answers."""
+    """An account that belongs to one test only and has no rate limit."""
     with Sandbox(deals=60, burst=1000) as sandbox:
         yield sandbox
 
@@ -43,17 +43,17 @@ def catalog(shared: Sandbox) -> Record:
 
 
 def changes(*runs: Run, stream: str = "deal_changes") -> dict[str, Record]:
-    """Changes by key, the last one wins."""
+    """Return changes by key, where the last one wins."""
     return {row["change_id"]: row for done in runs for row in done.records(stream)}
 
 
 def asked(sandbox: Sandbox) -> list[int]:
-    """Whose log was asked for, page by page."""
+    """Return the record ids whose logs were requested, page by page."""
     return [int(seen["path"].split("/")[-2]) for seen in sandbox.requests(LOG)]
 
 
 def logs(rows: Sequence[Record], key: str) -> dict[int, list[tuple[Any, ...]]]:
-    """What happened to each record, in order; times as moments."""
+    """Return the changes of each record in order, with times parsed."""
     found: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for row in rows:
         what = (None if row[column] == "" else row[column] for column in WHAT)
@@ -64,7 +64,7 @@ def logs(rows: Sequence[Record], key: str) -> dict[int, list[tuple[Any, ...]]]:
 def truth(
     sandbox: Sandbox, *, only: str | None = "stage_id", entity: str = "deal", key: str = "deal_id"
 ) -> dict[int, list[tuple[Any, ...]]]:
-    """The same from the account itself: changes are numbered from the oldest on, whatever their field."""
+    """Return the same from the account itself: changes are numbered from the oldest, over all fields."""
     rows: list[Record] = []
     numbers: dict[int, int] = defaultdict(int)
     for row in sandbox.truth(f"{entity}_changes"):
@@ -88,7 +88,7 @@ def move(sandbox: Sandbox, deal: int, *stages: int, at: datetime | None = None) 
 
 
 def open_deal(sandbox: Sandbox, *, moved: bool) -> Record:
-    """A deal that may be moved."""
+    """Return a deal that can be moved."""
     return next(
         row
         for row in sandbox.truth("deals")
@@ -101,7 +101,7 @@ def open_deal(sandbox: Sandbox, *, moved: bool) -> Record:
 
 
 def other_stages(sandbox: Sandbox, deal: Record) -> list[int]:
-    """Stages of the deal's pipeline, its own one first."""
+    """Return stages of the deal's pipeline, its present one first."""
     stages = [row["id"] for row in sandbox.truth("stages") if row["pipeline_id"] == deal["pipeline_id"]]
     return [deal["stage_id"], *(id_ for id_ in stages if id_ != deal["stage_id"])]
 
@@ -110,24 +110,26 @@ def other_stages(sandbox: Sandbox, deal: Record) -> list[int]:
 
 
 @pytest.mark.parametrize(("history", "only"), [("stage", "stage_id"), ("all", None)])
-def test_the_history_is_the_truth(shared: Sandbox, catalog: Record, history: str, only: str | None) -> None:
+def test_the_history_equals_the_account(
+    shared: Sandbox, catalog: Record, history: str, only: str | None
+) -> None:
     done = run(shared.url, catalog=catalog, history=history).good()
     assert len(done.records("deal_changes")) == len(changes(done)) > 100
     assert_is_the_truth(shared, changes(done), only=only)
 
 
-def test_stage_changes_are_the_default(shared: Sandbox, catalog: Record) -> None:
+def test_only_stage_changes_are_read_by_default(shared: Sandbox, catalog: Record) -> None:
     done = run(shared.url, catalog=catalog).good()
     assert {row["field_key"] for row in done.records("deal_changes")} == {"stage_id"}
 
 
-def test_custom_fields_are_part_of_all(shared: Sandbox, catalog: Record) -> None:
+def test_the_setting_all_includes_custom_fields(shared: Sandbox, catalog: Record) -> None:
     done = run(shared.url, catalog=catalog, history="all").good()
     assert any(len(row["field_key"]) >= 40 for row in done.records("deal_changes"))
 
 
 @pytest.mark.parametrize("entity", ["person", "organization"])
-def test_changes_of_contacts_are_the_truth(shared: Sandbox, entity: str) -> None:
+def test_changes_of_contacts_equal_the_account(shared: Sandbox, entity: str) -> None:
     chosen = select(discover(shared.url), f"{entity}s", f"{entity}_changes")
     done = run(shared.url, catalog=chosen).good()
     rows = done.records(f"{entity}_changes")
@@ -146,7 +148,9 @@ def test_a_deal_that_never_moved_costs_nothing(living: Sandbox, catalog: Record)
     assert spent == 20 * len(moved)
 
 
-def test_all_has_a_change_in_the_second_in_which_the_deal_was_added(living: Sandbox, catalog: Record) -> None:
+def test_the_setting_all_includes_changes_in_the_second_in_which_the_deal_was_added(
+    living: Sandbox, catalog: Record
+) -> None:
     second = NOW + timedelta(hours=1)
     living.post("/sandbox/clock", {"set": second.isoformat()})
     model = open_deal(living, moved=False)
@@ -161,7 +165,7 @@ def test_all_has_a_change_in_the_second_in_which_the_deal_was_added(living: Sand
     assert_is_the_truth(living, changes(done), only=None)
 
 
-def test_nothing_new_is_no_call(living: Sandbox, catalog: Record) -> None:
+def test_no_call_is_made_if_nothing_changed(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=catalog).good().state
     living.post("/sandbox/clock", {"advance_seconds": 600})
     living.post("/sandbox/change", {"share": 0.3, "kinds": ["update"], "entities": ["persons"]})
@@ -170,13 +174,13 @@ def test_nothing_new_is_no_call(living: Sandbox, catalog: Record) -> None:
     assert asked(living) == []
 
 
-def test_none_reads_no_history(living: Sandbox, catalog: Record) -> None:
+def test_the_setting_none_reads_no_history(living: Sandbox, catalog: Record) -> None:
     done = run(living.url, catalog=catalog, history="none").good()
     assert done.records("deal_changes") == []
     assert asked(living) == []
 
 
-def test_a_deal_that_changes_otherwise_does_not_cost_its_stages_again(
+def test_a_deal_with_other_changes_does_not_have_its_stages_read_again(
     living: Sandbox, catalog: Record
 ) -> None:
     state = run(living.url, catalog=catalog).good().state
@@ -188,11 +192,11 @@ def test_a_deal_that_changes_otherwise_does_not_cost_its_stages_again(
     assert asked(living) == []
 
 
-# An account that lives
+# An account that changes during the run
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["moved before", "never moved before"])
-def test_a_later_move_of_an_old_deal_is_caught(living: Sandbox, catalog: Record, moved: bool) -> None:
+def test_a_later_move_of_an_old_deal_is_read(living: Sandbox, catalog: Record, moved: bool) -> None:
     first = run(living.url, catalog=catalog).good()
     living.post("/sandbox/clock", {"advance_seconds": 15 * 86400})
     quiet = run(living.url, catalog=catalog, state=first.state).good()
@@ -237,7 +241,7 @@ def test_a_stage_entered_again_within_a_second_between_two_runs_is_kept(
     assert_is_the_truth(living, changes(first, second))
 
 
-def test_running_twice_changes_nothing(shared: Sandbox, catalog: Record) -> None:
+def test_a_second_run_without_changes_adds_nothing(shared: Sandbox, catalog: Record) -> None:
     first, second = (run(shared.url, catalog=catalog, history="all").good() for _ in range(2))
     assert changes(first) == changes(second)
 
@@ -263,10 +267,10 @@ def test_keys_are_the_same_in_every_process(shared: Sandbox, catalog: Record, tm
 
 
 @pytest.mark.parametrize("page", [1, 3])
-def test_a_move_between_two_pages_of_a_log_repeats_nothing(
+def test_a_move_between_two_pages_of_a_log_causes_no_duplicates(
     living: Sandbox, catalog: Record, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rows of a log shift when something happens: the last one of a page comes again."""
+    """The rows of a log shift when a change is added, so that the last row of a page is sent again."""
     monkeypatch.setattr(listings, "PAGE", 3)
     deal = open_deal(living, moved=True)
     here, there, *_ = other_stages(living, deal)
@@ -282,10 +286,10 @@ def test_a_move_between_two_pages_of_a_log_repeats_nothing(
     assert_is_the_truth(living, changes(first, second), only=None)
 
 
-# Settings that change, runs that end early
+# Changed settings and interrupted runs
 
 
-def test_all_after_stages_loads_the_rest_under_the_same_keys(living: Sandbox, catalog: Record) -> None:
+def test_switching_from_stages_to_all_keeps_the_keys(living: Sandbox, catalog: Record) -> None:
     stages = run(living.url, catalog=catalog).good()
     living.post("/sandbox/clock", {"advance_seconds": 86400})
     everything = run(living.url, catalog=catalog, history="all", state=stages.state).good()
@@ -298,7 +302,7 @@ def test_all_after_stages_loads_the_rest_under_the_same_keys(living: Sandbox, ca
     assert_is_the_truth(living, changes(stages, back))
 
 
-def test_a_history_that_is_switched_on_later_is_loaded_whole(living: Sandbox, catalog: Record) -> None:
+def test_a_history_that_is_selected_later_is_loaded_whole(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=catalog, history="none").good().state
     living.post("/sandbox/clock", {"advance_seconds": 86400})
     state = run(living.url, catalog=select(catalog, "deals"), state=state).good().state
@@ -307,7 +311,7 @@ def test_a_history_that_is_switched_on_later_is_loaded_whole(living: Sandbox, ca
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_load_that_ends_at_any_call_goes_on_there(
+def test_a_load_that_ends_at_any_call_continues_there(
     living: Sandbox, catalog: Record, concurrency: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(living.url, catalog=catalog).good()
@@ -325,10 +329,10 @@ def test_a_load_that_ends_at_any_call_goes_on_there(
         assert len(asked(living)) <= calls - call + 1 + concurrency
 
 
-def test_a_budget_that_lasts_for_some_deals_a_day_is_enough_in_the_end(
+def test_a_budget_for_a_few_deals_a_day_completes_the_history(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """On the day that the run before has foretold, or on the next."""
+    """It is complete on the day that the run before had estimated, or on the day after."""
     with Sandbox(deals=200, burst=1000, daily_budget=2000) as sandbox:
         catalog = select(discover(sandbox.url), "deals", "deal_changes", "run_statements")
         runs: list[Run] = []
@@ -349,11 +353,11 @@ def test_a_budget_that_lasts_for_some_deals_a_day_is_enough_in_the_end(
         assert_is_the_truth(sandbox, changes(*runs))
 
 
-# What the API says, or does not
+# Unusual answers
 
 
 @pytest.mark.parametrize("status", [404, 410, 400])
-def test_a_log_that_may_not_be_read_does_not_end_the_stream(
+def test_a_refused_log_does_not_end_the_stream(
     living: Sandbox, catalog: Record, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused = [row["id"] for row in living.truth("deals") if row["stage_change_time"]][5:7]
@@ -367,7 +371,7 @@ def test_a_log_that_may_not_be_read_does_not_end_the_stream(
     assert done.state["bookmarks"]["deal_changes"].get("unread", []) == unread
 
 
-def test_a_literal_null_is_asked_for_again(living: Sandbox, catalog: Record, sleeps: list[float]) -> None:
+def test_a_literal_null_is_requested_again(living: Sandbox, catalog: Record, sleeps: list[float]) -> None:
     living.post("/sandbox/faults", {"kind": "null", "path": LOG, "every": 3})
     done = run(living.url, catalog=catalog).good()
     assert_is_the_truth(living, changes(done))
@@ -410,7 +414,7 @@ def test_a_log_of_a_thousand_lines_is_read_to_its_end(catalog: Record, repeated:
 
 
 @pytest.mark.parametrize("body", [{"data": None}, {"success": True, "data": [], "additional_data": None}])
-def test_an_empty_log_is_no_trouble(catalog: Record, body: Record) -> None:
+def test_an_empty_log_causes_no_error(catalog: Record, body: Record) -> None:
     def empty(request: Asked) -> Say | None:
         return say(body) if LOG in request.path else None
 
@@ -437,7 +441,7 @@ STAGES = ChangeListing(
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Record]:
-    """A log as it is written, oldest first: each field goes on from the value that it has."""
+    """Return a log as it is written, oldest change first: each change starts from the field's present value."""
     values: dict[str, str | None] = {"stage_id": "1", "owner": None}
     second = 0
     log: list[Record] = []
@@ -457,13 +461,13 @@ def histories(draw: st.DrawFn) -> list[Record]:
 
 
 def read(log: list[Record], listing: ChangeListing = LISTING, deal: int = 1) -> list[Record]:
-    """What comes of a log that is sent newest first; `place` is not part of what Pipedrive knows."""
+    """Read a log that is sent newest first; `place` is removed because Pipedrive does not send it."""
     rows: list[Record] = list(listing.of_parent(deal, log[::-1]))
     return rows
 
 
 @given(histories())
-def test_each_change_has_its_number_and_a_key_of_its_own(log: list[Record]) -> None:
+def test_each_change_has_its_number_and_its_own_key(log: list[Record]) -> None:
     rows = read(log)
     assert [row["place"] for row in rows] == [row["place"] for row in log]
     assert [row["sequence"] for row in rows] == list(range(1, len(log) + 1))
@@ -472,18 +476,18 @@ def test_each_change_has_its_number_and_a_key_of_its_own(log: list[Record]) -> N
 
 
 @given(histories(), st.integers(0, 20))
-def test_what_comes_later_does_not_change_the_keys_of_what_was(log: list[Record], length: int) -> None:
+def test_later_changes_do_not_alter_the_keys_of_earlier_ones(log: list[Record], length: int) -> None:
     early = read(log[:length])
     assert [row["change_id"] for row in read(log)][: len(early)] == [row["change_id"] for row in early]
 
 
 @given(histories())
-def test_stages_alone_have_the_numbers_and_keys_that_they_have_among_all(log: list[Record]) -> None:
+def test_stage_changes_have_the_same_numbers_and_keys_as_among_all_changes(log: list[Record]) -> None:
     assert read(log, STAGES) == [row for row in read(log) if row["field_key"] == "stage_id"]
 
 
 @given(histories(), st.sets(st.integers(0, 19)))
-def test_a_row_that_comes_twice_at_a_seam_counts_once(log: list[Record], seams: set[int]) -> None:
+def test_a_row_repeated_between_two_pages_is_counted_once(log: list[Record], seams: set[int]) -> None:
     doubled = [row for place, row in enumerate(log) for _ in range(2 if place in seams else 1)]
     assert [(row["sequence"], row["change_id"]) for row in read(doubled)] == [
         (row["sequence"], row["change_id"]) for row in read(log)
@@ -500,8 +504,8 @@ lines = st.dictionaries(st.sampled_from(["time", *WHAT, "change_id", "deal_id"])
 
 @settings(max_examples=60)
 @given(st.lists(json_values | lines, max_size=6))
-def test_no_log_is_too_odd_to_be_read(log: list[Any]) -> None:
-    """What is no object is passed on to be kept aside; no line takes over a key of ours."""
+def test_malformed_log_lines_stop_no_reading(log: list[Any]) -> None:
+    """Lines that are not objects are passed on to be rejected, and no line can replace the tap's own keys."""
     rows = LISTING.of_parent(1, log)
     assert len([row for row in rows if not isinstance(row, dict)]) == len(
         [row for row in log if not isinstance(row, dict)]
@@ -511,7 +515,7 @@ def test_no_log_is_too_odd_to_be_read(log: list[Any]) -> None:
     assert [row["sequence"] for row in ours] == list(range(1, len(ours) + 1))
 
 
-def test_a_long_walk_says_how_far_it_is_and_how_long_it_takes(
+def test_a_long_walk_logs_its_progress_and_the_time_left(
     shared: Sandbox, catalog: Record, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sync, "PROGRESS_SECONDS", -1)
@@ -541,14 +545,14 @@ SPELT: list[Record] = [
 
 
 @pytest.mark.parametrize("spelt", SPELT, ids=lambda spelt: next(iter(spelt)))
-def test_a_change_has_one_key_however_it_is_spelt(spelt: Record) -> None:
+def test_a_change_has_the_same_key_however_it_is_formatted(spelt: Record) -> None:
     row = {"field_key": "stage_id", "old_value": "4", "new_value": "5", "actor_user_id": 7}
     log = [{**row, "time": "2025-01-03 16:31:46"}]
     assert read([{**log[0], **spelt}])[0]["change_id"] == read(log)[0]["change_id"]
 
 
-def test_keys_are_those_of_warehouses_that_exist() -> None:
-    """The hash of a change as Pipedrive documents it, and as versions before this one took it."""
+def test_keys_equal_those_in_existing_warehouses() -> None:
+    """The expected keys hash a change as Pipedrive documents it and as earlier versions of the tap stored it."""
     row = {"field_key": "stage_id", "old_value": None, "new_value": "5", "actor_user_id": 7}
     (change,) = read([{**row, "time": "2025-01-03 16:31:46"}])
     assert change["change_id"] == "8e56ff2a63385360e61fa08ae76a6945"

@@ -1,4 +1,4 @@
-"""The tap for HubSpot: what it reads, what it asks for, and what it remembers."""
+"""The HubSpot tap: what it reads, which requests it makes, and what it keeps in its state."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def hubspot() -> Iterator[HubspotSandbox]:
-    """An account that no test changes, with more than a page of contacts and deals."""
+    """An account that no test changes, with several pages of contacts and deals."""
     with HubspotSandbox(deals=230) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
-    """An account of the test's own, without waiting between searches."""
+    """An account that belongs to one test only, without waits between searches."""
     with HubspotSandbox(deals=60) as sandbox:
         yield sandbox
 
 
-# What is read
+# Reading
 
 
 def test_every_value_of_every_record_is_written(hubspot: HubspotSandbox, sleeps: list[float]) -> None:
@@ -49,7 +49,7 @@ def test_every_value_of_every_record_is_written(hubspot: HubspotSandbox, sleeps:
     assert stages == {each.id: [stage.id for stage in each.stages] for each in PIPELINES}
 
 
-def test_only_what_is_selected_is_asked_for(own: HubspotSandbox) -> None:
+def test_only_selected_properties_are_requested(own: HubspotSandbox) -> None:
     catalog = catalog_of(own, "deals.amount", "deals.closedate", without=["companies", "contacts", "owners"])
     asked = len(own.requests())
     result = run(own, catalog=catalog).good()
@@ -66,7 +66,7 @@ def test_only_what_is_selected_is_asked_for(own: HubspotSandbox) -> None:
     }
 
 
-def test_an_account_with_1650_properties_is_read_and_read_again(sleeps: list[float]) -> None:
+def test_an_account_with_1650_properties_is_read_twice(sleeps: list[float]) -> None:
     with HubspotSandbox(deals=30, properties=1650) as sandbox:
         first = run(sandbox).good()
         wanted = everything(sandbox.portal)
@@ -78,10 +78,10 @@ def test_an_account_with_1650_properties_is_read_and_read_again(sleeps: list[flo
         assert max(each.target_length for each in sandbox.requests()) < 1000
 
 
-# What changed
+# Incremental runs
 
 
-def test_the_next_run_reads_what_changed_and_the_latest_again(own: HubspotSandbox) -> None:
+def test_the_next_run_reads_the_changes_and_the_latest_record_again(own: HubspotSandbox) -> None:
     first = run(own).good()
     company, contact, deal = (own.portal.listed(kind)[3] for kind in OBJECTS)
     newest = {
@@ -98,10 +98,10 @@ def test_the_next_run_reads_what_changed_and_the_latest_again(own: HubspotSandbo
     assert second.ids("deals") == {deal.id, new.id, newest["deals"]}
     assert {kind: replay(first, second)[kind] for kind in OBJECTS} == everything(own.portal)
     third = run(own, second.state).good()
-    assert third.ids("companies") == {company.id}, "of a run without changes, what changed last comes again"
+    assert third.ids("companies") == {company.id}, "a run without changes reads the last changed record again"
 
 
-def test_more_changes_at_one_moment_than_a_search_pages_through(
+def test_more_changes_at_one_moment_than_a_search_returns_are_all_read(
     own: HubspotSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "PAGE", 10)
@@ -117,7 +117,7 @@ def test_more_changes_at_one_moment_than_a_search_pages_through(
 
 
 @pytest.mark.parametrize("is_first_run", [True, False])
-def test_what_changes_behind_the_walk_is_read_by_the_next_run(
+def test_a_record_that_changes_after_it_was_passed_is_read_by_the_next_run(
     own: HubspotSandbox, is_first_run: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tap_hubspot.objects.LIST_SIZE", 20)
@@ -142,7 +142,7 @@ def test_what_changes_behind_the_walk_is_read_by_the_next_run(
     assert replay(first, later)["deals"] == everything(own.portal)["deals"]
 
 
-def test_a_change_that_the_search_finds_late_is_not_lost(
+def test_a_change_that_is_indexed_late_is_not_lost(
     own: HubspotSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(own).good()
@@ -161,7 +161,7 @@ def test_a_change_that_the_search_finds_late_is_not_lost(
     assert replay(first, second, third)["contacts"] == everything(own.portal)["contacts"]
 
 
-def test_changes_that_no_search_finds_yet_are_the_next_runs(own: HubspotSandbox) -> None:
+def test_changes_that_are_not_indexed_yet_are_read_by_the_next_run(own: HubspotSandbox) -> None:
     own.state.search_lag = 1000
     first = run(own).good()
     own.portal.update("contacts", own.portal.listed("contacts")[0], {"city": "Natal"})
@@ -172,7 +172,7 @@ def test_changes_that_no_search_finds_yet_are_the_next_runs(own: HubspotSandbox)
     assert replay(first, second, third)["contacts"] == everything(own.portal)["contacts"]
 
 
-def test_a_change_in_the_bookmarks_own_millisecond_is_read(own: HubspotSandbox) -> None:
+def test_a_change_in_the_same_millisecond_as_the_bookmark_is_read(own: HubspotSandbox) -> None:
     with own.portal.clock.held(own.portal.clock.now()):
         one, other = own.portal.listed("deals")[:2]
         own.portal.update("deals", one, {"dealname": "Antes"})
@@ -182,19 +182,21 @@ def test_a_change_in_the_bookmarks_own_millisecond_is_read(own: HubspotSandbox) 
     assert second.ids("deals") == {one.id, other.id}
 
 
-def test_a_bookmark_is_never_ahead_of_the_host(own: HubspotSandbox) -> None:
+def test_a_bookmark_is_never_later_than_the_hosts_clock(own: HubspotSandbox) -> None:
     own.portal.clock.set(datetime.now(UTC) + timedelta(days=30))
     own.portal.update("deals", own.portal.listed("deals")[0], {"dealname": "Futuro"})
     state = run(own).good().state
     assert datetime.fromisoformat(state["bookmarks"]["deals"]["replication_key_value"]) <= datetime.now(UTC)
 
 
-def test_a_state_of_another_tap_begins_anew(own: HubspotSandbox) -> None:
+def test_a_state_of_another_tap_causes_a_full_load(own: HubspotSandbox) -> None:
     old = {"bookmarks": {"deals": {"property_hs_lastmodifieddate": "2026-11-20T00:00:00Z", "offset": {}}}}
     assert run(own, old).good().ids("deals") == {each.id for each in own.portal.listed("deals")}
 
 
-def test_a_search_that_does_not_sort_is_noticed(own: HubspotSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_is_not_sorted_is_detected(
+    own: HubspotSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = run(own).good().state
     for record in own.portal.listed("deals"):
         own.portal.update("deals", record, {"dealname": "De novo"})
@@ -206,7 +208,7 @@ def test_a_search_that_does_not_sort_is_noticed(own: HubspotSandbox, monkeypatch
     assert result.state["bookmarks"]["deals"] == state["bookmarks"]["deals"]
 
 
-# What is gone
+# Deleted records
 
 
 def test_archived_records_are_marked_and_restored_ones_come_back(own: HubspotSandbox) -> None:
@@ -223,7 +225,7 @@ def test_archived_records_are_marked_and_restored_ones_come_back(own: HubspotSan
     assert not replay(first, second, third)["deals"][str(deal.id)]["archived"]
 
 
-def test_what_is_restored_during_the_walk_is_alive(own: HubspotSandbox) -> None:
+def test_a_record_restored_during_the_walk_is_not_marked(own: HubspotSandbox) -> None:
     deal = own.portal.listed("deals")[-1]
     own.portal.archive("deals", deal)
     own.at_request(1, r"/objects/deals\?.*archived=false", lambda: own.portal.restore(deal))
@@ -239,7 +241,7 @@ def test_a_merge_leaves_one_record_that_names_the_others(own: HubspotSandbox) ->
     assert row["properties"]["hs_merged_object_ids"] == f"{one.id};{other.id}"
 
 
-def test_reconciling_marks_what_hubspot_has_forgotten(own: HubspotSandbox) -> None:
+def test_reconciling_marks_records_that_hubspot_no_longer_lists(own: HubspotSandbox) -> None:
     first = run(own, reconcile=True).good()
     gone = own.portal.records["deals"].pop(own.portal.listed("deals")[5].id)
     own.portal.create("deals", {"dealname": "Novo"})
@@ -252,11 +254,11 @@ def test_reconciling_marks_what_hubspot_has_forgotten(own: HubspotSandbox) -> No
 
 
 def later(messages: list[Json]) -> list[Json]:
-    """The same with the versions of a run that began a second later, as the test does not wait for one."""
+    """Return the messages with versions one second later, because the test does not wait between runs."""
     return [{**each, "version": each["version"] + 1} if each.get("version") else each for each in messages]
 
 
-def test_a_pass_that_lacks_many_records_marks_none(own: HubspotSandbox) -> None:
+def test_a_pass_that_misses_many_records_marks_none(own: HubspotSandbox) -> None:
     first = run(own, reconcile=True).good()
     for record in own.portal.listed("contacts")[::2]:
         del own.portal.records["contacts"][record.id]
@@ -280,7 +282,7 @@ def test_an_empty_list_marks_nothing(own: HubspotSandbox) -> None:
     assert activated == {"companies", "deals", "owners", "deal_pipelines"}
 
 
-def test_nothing_is_marked_where_a_stream_map_filters(own: HubspotSandbox) -> None:
+def test_nothing_is_marked_if_a_stream_map_filters(own: HubspotSandbox) -> None:
     maps = {"deals": {"__filter__": "record['id'] > '14200000100'"}}
     result = run(own, reconcile=True, stream_maps=maps).good()
     assert "deals" not in {each["stream"] for each in result.messages if each["type"] == "ACTIVATE_VERSION"}

@@ -1,4 +1,4 @@
-"""The tap for HubSpot: what stops it, who lets it in, and servers that are not as they should be."""
+"""The HubSpot tap: errors, authentication, and servers that misbehave."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
-    """An account of the test's own, without waiting between searches."""
+    """An account that belongs to one test only, without waits between searches."""
     with HubspotSandbox(deals=60) as sandbox:
         yield sandbox
 
 
-def test_a_missing_scope_stops_one_stream_and_the_end_says_so(sleeps: list[float]) -> None:
+def test_a_missing_scope_costs_one_stream_and_is_reported_at_the_end(sleeps: list[float]) -> None:
     scopes = ["crm.objects.contacts.read", "crm.schemas.contacts.read"]
     with HubspotSandbox(deals=40, without_scopes=scopes) as sandbox:
         result = run(sandbox, catalog=catalog_of(sandbox))
@@ -56,7 +56,7 @@ def test_a_missing_scope_stops_one_stream_and_the_end_says_so(sleeps: list[float
         assert {frozenset(row["associations"]) for row in deals.values()} == {frozenset({"companies"})}
 
 
-def test_properties_refused_at_discovery_are_never_left_out_in_silence(sleeps: list[float]) -> None:
+def test_properties_refused_at_discovery_are_reported(sleeps: list[float]) -> None:
     with HubspotSandbox(deals=30) as sandbox:
         catalog = catalog_of(sandbox)
         (deals,) = (each for each in catalog["streams"] if each["tap_stream_id"] == "deals")
@@ -66,7 +66,7 @@ def test_properties_refused_at_discovery_are_never_left_out_in_silence(sleeps: l
         assert not result.records("deals")
 
 
-def test_one_list_that_always_fails_leaves_the_others(own: HubspotSandbox) -> None:
+def test_a_list_that_always_fails_costs_no_other_list(own: HubspotSandbox) -> None:
     first = run(own).good()
     own.portal.update("contacts", own.portal.listed("contacts")[0], {"city": "Natal"})
     own.portal.update("companies", own.portal.listed("companies")[0], {"city": "Natal"})
@@ -81,25 +81,25 @@ def test_one_list_that_always_fails_leaves_the_others(own: HubspotSandbox) -> No
 
 
 @pytest.mark.parametrize("kind", ["null", "empty", "html", "status", "burst429"])
-def test_what_passes_is_tried_again(own: HubspotSandbox, kind: str) -> None:
+def test_temporary_errors_are_retried(own: HubspotSandbox, kind: str) -> None:
     own.trouble(kind=kind, every=3, times=12)
     assert {name: replay(run(own).good())[name] for name in OBJECTS} == everything(own.portal)
 
 
-def test_limits_are_waited_for_as_their_policy_says(own: HubspotSandbox, sleeps: list[float]) -> None:
+def test_a_429_waits_according_to_the_limits_policy(own: HubspotSandbox, sleeps: list[float]) -> None:
     own.trouble(kind="burst429", at=[2])
     run(own).good()
     assert 10.0 in sleeps
 
 
-def test_searches_keep_to_five_in_a_second() -> None:
-    """Without a clock that stands still: the sandbox counts."""
+def test_searches_are_limited_to_five_per_second() -> None:
+    """The clock is real here, because the sandbox counts the requests."""
     with HubspotSandbox(deals=30, limits=Limits()) as sandbox:
         run(sandbox, run(sandbox).good().state).good()
         assert {each.status for each in sandbox.requests("/search")} == {200}
 
 
-def test_the_days_limit_ends_the_run_with_a_sentence(own: HubspotSandbox) -> None:
+def test_the_daily_limit_ends_the_run_with_one_sentence(own: HubspotSandbox) -> None:
     own.trouble(kind="daily429", path="/objects/contacts")
     result = run(own)
     assert "used up; new ones come at midnight" in str(result.error)
@@ -107,7 +107,7 @@ def test_the_days_limit_ends_the_run_with_a_sentence(own: HubspotSandbox) -> Non
     assert not own.requests("/pipelines")
 
 
-def test_a_wrong_token_is_named_by_its_variable_and_not_shown(own: HubspotSandbox) -> None:
+def test_a_wrong_token_is_reported_by_its_variable_and_not_shown(own: HubspotSandbox) -> None:
     result = run(own, access_token="pat-of-somebody-else", catalog=catalog_of(own))
     assert "set a valid one in TAP_HUBSPOT_ACCESS_TOKEN" in str(result.error)
     assert "somebody-else" not in str(result.error)
@@ -120,7 +120,7 @@ def test_a_wrong_token_is_named_by_its_variable_and_not_shown(own: HubspotSandbo
         ({"access_token": None, "client_id": "x"}, "set client_secret and refresh_token, too"),
     ],
 )
-def test_half_a_way_in_is_named(own: HubspotSandbox, settings: Json, words: str) -> None:
+def test_incomplete_credentials_are_reported(own: HubspotSandbox, settings: Json, words: str) -> None:
     with pytest.raises(HubspotError, match=words):
         run(own, catalog=catalog_of(own), **settings).good()
 
@@ -128,21 +128,21 @@ def test_half_a_way_in_is_named(own: HubspotSandbox, settings: Json, words: str)
 # OAuth
 
 
-def test_an_app_gets_a_token_and_another_when_it_expires(own: HubspotSandbox) -> None:
+def test_an_expired_oauth_token_is_renewed(own: HubspotSandbox) -> None:
     own.at_request(4, "/objects/", own.state.access_tokens.clear)
     result = run(own, access_token=None, **vars(App())).good()
     assert {kind: replay(result)[kind] for kind in OBJECTS} == everything(own.portal)
     assert 401 in {each.status for each in own.requests("/objects/")}
 
 
-def test_an_app_that_is_refused_hears_which_settings_to_look_at(own: HubspotSandbox) -> None:
+def test_refused_oauth_credentials_are_reported_with_the_settings_to_check(own: HubspotSandbox) -> None:
     app = {**vars(App()), "refresh_token": "not-this-one"}
     result = run(own, catalog=catalog_of(own), access_token=None, **app)
     assert "TAP_HUBSPOT_REFRESH_TOKEN" in str(result.error)
     assert not any(secret in str(result.error) for secret in ("not-this-one", App().client_secret))
 
 
-# Servers that are not as they should be
+# Servers that misbehave
 
 
 @cache
@@ -152,7 +152,7 @@ def catalog_without_account() -> str:
 
 
 def answers(request: Asked, **lists: Say) -> Say:
-    """What an empty account says, but for the lists given by the last part of their path."""
+    """Return the answers of an empty account, except the lists given by the last part of their path."""
     return lists.get(request.path.rpartition("/")[2], say({"results": []}))
 
 
@@ -167,21 +167,21 @@ def answers(request: Asked, **lists: Say) -> Say:
         (say({"message": "no"}, 404), "404 (no)"),
     ],
 )
-def test_a_list_that_is_none_is_named(answer: Say, words: str, sleeps: list[float]) -> None:
+def test_an_answer_without_a_list_is_reported(answer: Say, words: str, sleeps: list[float]) -> None:
     with fake(lambda request: answers(request, owners=answer)) as server:
         result = run(server.url, catalog=json.loads(catalog_without_account()))
     assert words in str(result.error)
     assert "owners could not be read" in str(result.error)
 
 
-def test_a_redirect_gets_no_token(sleeps: list[float]) -> None:
+def test_a_redirect_does_not_receive_the_token(sleeps: list[float]) -> None:
     with fake([say({}, 302, Location="http://127.0.0.1:9/")]) as server:
         result = run(server.url, catalog=json.loads(catalog_without_account()))
     assert "set api_url to the right address" in str(result.error)
     assert len(server.asked) == 1
 
 
-def test_more_associations_than_fit_are_read_page_by_page(sleeps: list[float]) -> None:
+def test_associations_beyond_one_page_are_read_page_by_page(sleeps: list[float]) -> None:
     deal = {"id": "1", "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
 
     def companies(request: Asked) -> Say:
@@ -203,7 +203,7 @@ def test_more_associations_than_fit_are_read_page_by_page(sleeps: list[float]) -
     assert record["associations"]["companies"] == [{"id": "7", "types": [341]}, {"id": "8", "types": [341]}]
 
 
-def test_a_batch_that_fails_for_some_records_leaves_none_out_in_silence(sleeps: list[float]) -> None:
+def test_a_batch_that_fails_for_some_records_is_reported(sleeps: list[float]) -> None:
     deal = {"id": "1", "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
     failed = {"results": [], "errors": [{"category": "RATE_LIMITS", "message": "too busy"}], "numErrors": 1}
 
@@ -220,7 +220,7 @@ def test_a_batch_that_fails_for_some_records_leaves_none_out_in_silence(sleeps: 
     )
 
 
-def test_texts_that_postgres_cannot_store_are_mended(sleeps: list[float]) -> None:
+def test_texts_that_postgres_cannot_store_are_cleaned(sleeps: list[float]) -> None:
     texts = {"name": "a\x00b\ud83d", "domain": "😀.com"}
 
     def script(request: Asked) -> Say:
@@ -234,12 +234,12 @@ def test_texts_that_postgres_cannot_store_are_mended(sleeps: list[float]) -> Non
     } == {("a\ufffdb\ufffd", "😀.com")}
 
 
-# Large pages, large answers, answers that never end
+# Page size and bounds
 
 
 @pytest.mark.parametrize("trouble", [Say(504, b"<html>"), say({"message": "too big"}, 500), RESET], ids=str)
 @pytest.mark.parametrize("properties", [3, 300], ids=["names in the address", "names in batches"])
-def test_where_large_pages_fail_the_next_are_smaller(
+def test_pages_become_smaller_if_large_ones_fail(
     sleeps: list[float], trouble: Say | str, properties: int
 ) -> None:
     names = [f"a_property_with_a_long_name_{number:04}" for number in range(properties)]
@@ -290,7 +290,7 @@ def test_where_large_pages_fail_the_next_are_smaller(
 
 @pytest.fixture
 def tight(sleeps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadline of half a second and a largest answer of 2 MB, in place of five minutes and 64 MB."""
+    """Set the deadline to half a second and the largest answer to 2 MB, in place of five minutes and 64 MB."""
     monkeypatch.setattr(bounds, "EXCHANGE_SECONDS", 0.5)
     monkeypatch.setattr(bounds, "LARGEST_BODY", 2 * MB)
 
@@ -306,7 +306,7 @@ def tight(sleeps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_answer_without_bounds_is_a_sentence(answer: Answer, words: str) -> None:
+def test_an_answer_beyond_the_bounds_is_one_sentence(answer: Answer, words: str) -> None:
     for auth in AccessToken("x"), None:
         with sockets(answer) as url:
             one = Client(url, auth or OAuth(url, "id", "secret", "refresh"))
@@ -317,7 +317,7 @@ def test_an_answer_without_bounds_is_a_sentence(answer: Answer, words: str) -> N
 
 
 @pytest.mark.usefixtures("sleeps")
-def test_more_objects_than_fit_into_memory_are_a_sentence() -> None:
+def test_more_objects_than_fit_into_memory_are_reported() -> None:
     many = b'{"results":[' + b",".join([b"{}"] * (client.MOST_VALUES + 1)) + b"]}"
     packed = Say(body=gzip.compress(many, 1), headers={"Content-Encoding": "gzip"})
     with fake([packed]) as server, pytest.raises(Unreadable, match="more than 2,097,152 objects and lists"):
@@ -325,7 +325,7 @@ def test_more_objects_than_fit_into_memory_are_a_sentence() -> None:
 
 
 def test_a_pass_counts_each_record_once(own: HubspotSandbox) -> None:
-    """Though a record that is restored in the middle is in the list of the archived and in that of the others."""
+    """A record that is restored during the pass is in the list of archived records and in the other one."""
     first = run(own, reconcile=True).good()
     (row,) = (each for each in own.portal.listed("companies")[:1])
     own.portal.archive("companies", row)

@@ -1,4 +1,4 @@
-"""States, catalogs, settings and outputs of any shape: at most one sentence, with the stream and the key."""
+"""States, catalogs, settings and outputs of any shape cause at most one sentence, which names stream and key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def catalog(shared: Sandbox) -> Record:
 
 
 def is_good(error: BaseException | None, *words: str) -> bool:
-    """Whether a run was good; else its error has to be a sentence with these words."""
+    """Return whether a run was good; otherwise check that its error is a sentence with these words."""
     if error is None:
         return True
     assert isinstance(error, PipedriveError), repr(error)
@@ -50,7 +50,7 @@ def is_good(error: BaseException | None, *words: str) -> bool:
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_bookmarks_of_any_shape(server: Fake, catalog: Record, wrong: Any) -> None:
+def test_bookmarks_of_any_shape_are_used_or_reported(server: Fake, catalog: Record, wrong: Any) -> None:
     assert is_good(run(server.url, catalog=catalog, state={"bookmarks": wrong}).error, "state") == (
         wrong == {}
     )
@@ -72,11 +72,13 @@ KEYS = {
     "persons": ("first_load.cursor",),
     "deal_products": ("place",),
 }
-"""Keys of a bookmark, each of a stream that uses it."""
+"""Keys of a bookmark, each with a stream that uses it."""
 
 
 @pytest.mark.parametrize(("stream", "key"), [(stream, key) for stream, keys in KEYS.items() for key in keys])
-def test_a_key_of_any_shape_in_a_bookmark(server: Fake, catalog: Record, stream: str, key: str) -> None:
+def test_bookmark_keys_of_any_shape_are_used_or_reported(
+    server: Fake, catalog: Record, stream: str, key: str
+) -> None:
     outer, _, inner = key.partition(".")
     for wrong in (*WRONG, -5, 10**30, "0001-01-01T00:00:00+10:00"):
         value: Any = {inner: wrong} if inner else wrong
@@ -117,14 +119,14 @@ CATALOGS: list[Record] = [
 ]
 
 
-def test_a_catalog_of_a_wrong_shape_is_a_sentence(server: Fake) -> None:
+def test_a_catalog_of_a_wrong_shape_is_reported(server: Fake) -> None:
     for wrong in CATALOGS:
         assert not is_good(
             run(server.url, catalog=wrong).error, "catalog", "make a new one with --discover"
         ), wrong
 
 
-def test_a_catalog_that_selects_nothing_says_so(
+def test_a_catalog_that_selects_nothing_is_reported(
     server: Fake, catalog: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(server.url, catalog=select(catalog)).good()
@@ -134,7 +136,7 @@ def test_a_catalog_that_selects_nothing_says_so(
 @pytest.mark.parametrize(
     "known", [{"streams": [entry(), entry(tap_stream_id="nobody")]}, {"streams": [entry()]}]
 )
-def test_a_catalog_with_little_in_it_is_read(server: Fake, known: Record) -> None:
+def test_a_minimal_catalog_is_read(server: Fake, known: Record) -> None:
     assert run(server.url, catalog=known).good().records("persons")
 
 
@@ -142,7 +144,7 @@ def test_a_catalog_with_little_in_it_is_read(server: Fake, known: Record) -> Non
 
 
 @pytest.mark.parametrize("start", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00", "2026-13-01"])
-def test_an_absurd_start_date_is_a_sentence(server: Fake, catalog: Record, start: str) -> None:
+def test_an_absurd_start_date_is_reported(server: Fake, catalog: Record, start: str) -> None:
     assert not is_good(run(server.url, catalog=catalog, start_date=start).error, "start_date")
 
 
@@ -159,12 +161,12 @@ RULES: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("stream_maps", WHOLE_MAPS, ids=str)
-def test_stream_maps_of_a_wrong_shape_are_a_sentence(server: Fake, catalog: Record, stream_maps: Any) -> None:
+def test_stream_maps_of_a_wrong_shape_are_reported(server: Fake, catalog: Record, stream_maps: Any) -> None:
     assert not is_good(run(server.url, catalog=catalog, stream_maps=stream_maps).error, "stream_maps")
 
 
 @pytest.mark.parametrize("column", RULES)
-def test_an_error_in_a_stream_map_names_stream_and_column_and_no_value(
+def test_an_error_in_a_stream_map_is_reported_with_stream_and_column_but_no_value(
     server: Fake, catalog: Record, column: str
 ) -> None:
     for rule in RULES[column]:
@@ -191,14 +193,14 @@ def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["state", "catalog"])
-def test_a_file_that_is_nested_too_deeply_is_a_sentence(server: Fake, tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_nested_too_deeply_is_reported(server: Fake, tmp_path: Path, name: str) -> None:
     deep = tmp_path / "deep.json"
     deep.write_text('{"a":' * 900 + "1" + "}" * 900)
     (line,) = errors(started(server.url, tmp_path, f"--{name}", str(deep), stdout=subprocess.DEVNULL))
     assert f"--{name}: {deep} does not hold a JSON object" in line
 
 
-def test_a_state_is_written_again_after_the_output_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_is_written_again_after_the_output_broke(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends tries to save its state once more."""
     reader, pipe = os.pipe()
     os.close(reader)
@@ -215,7 +217,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 
 
-def test_an_output_that_cannot_be_written_is_a_sentence(server: Fake, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_reported(server: Fake, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         (line,) = errors(started(server.url, tmp_path, stdout=full))
     assert "cannot be written: No space left on device" in line

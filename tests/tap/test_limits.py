@@ -1,5 +1,5 @@
-# Over 400 lines: window and breaker are tried by the same simulated clock.
-"""The burst window and the circuit breaker: alone, with threads, beside others, with a host that goes."""
+# Over 400 lines: rate limit and circuit breaker are tested with the same simulated clock.
+"""The burst limit and the circuit breaker: in one thread, in many, beside other clients, with a failing host."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def get(one: Client) -> Any:
     return one.get(request("/api/v2/stages"))
 
 
-# The window, in time that only sleeping moves
+# The rate-limit window, with a clock that moves only by sleeping
 
 
 @pytest.fixture
 def passing(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that only sleeping moves; what it shows is its one element."""
+    """A clock that only sleeping moves; the one element of the list is its present value."""
     now = [1_000_000.0]
     monkeypatch.setattr(time, "time", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
@@ -51,10 +51,10 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     [[20], [40], [5], [1], [100], [480], [20, 40], [40, 20], [100, 5], [120, 1, 120], [10, 20, 10, 40]],
     ids=lambda sizes: "-".join(map(str, sizes)),
 )
-def test_never_more_requests_in_two_seconds_than_the_server_allows(
+def test_the_window_never_has_more_requests_than_the_server_allows(
     sizes: list[int], passing: list[float]
 ) -> None:
-    """Sizes change while requests go on, as when the customer changes the plan."""
+    """The limit changes while requests are made, as after a change of the plan."""
     limits = Limits()
     sent: list[float] = []
     told = DEFAULT_BURST
@@ -65,10 +65,10 @@ def test_never_more_requests_in_two_seconds_than_the_server_allows(
                 assert len([moment for moment in sent if moment > passing[0] - 2]) <= told
                 exchange.answered(200, {"x-ratelimit-limit": str(size)})
             told = size
-    assert sent[-1] - sent[0] <= 2.2 * sum(150 / size + 1 for size in sizes), "slower than need be"
+    assert sent[-1] - sent[0] <= 2.2 * sum(150 / size + 1 for size in sizes), "slower than necessary"
 
 
-def test_a_clock_that_is_set_back_stops_nobody(passing: list[float]) -> None:
+def test_a_clock_that_is_set_back_blocks_no_request(passing: list[float]) -> None:
     limits = Limits()
     for step in range(100):
         with limits.request(*cost("/api/v2/stages")):
@@ -78,7 +78,7 @@ def test_a_clock_that_is_set_back_stops_nobody(passing: list[float]) -> None:
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "many", "20.5", "\xb2", "9" * 5_000, "1e3", " 20"])
 @pytest.mark.parametrize("left", ["", "-1", "?", "9" * 5_000, "21"])
-def test_nonsense_in_headers_is_as_good_as_none(size: str, left: str, passing: list[float]) -> None:
+def test_nonsense_in_headers_is_ignored(size: str, left: str, passing: list[float]) -> None:
     limits = Limits()
     for _ in range(100):
         with limits.request(*cost("/api/v2/stages")) as exchange:
@@ -87,12 +87,12 @@ def test_nonsense_in_headers_is_as_good_as_none(size: str, left: str, passing: l
     assert passing[0] - 1_000_000 < 11
 
 
-# The window, against the sandbox, which refuses, and after ten refusals locks the token out
+# The window against the sandbox, which refuses requests and locks the token out after ten refusals
 
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sandbox], None]:
-    """Let time pass by sleeping, for the tap and for a sandbox alike; but not while a request is on its way."""
+    """Advance time by sleeping, for tap and sandbox alike, but never while a request is in flight."""
     ahead = [0.0]
     really, on_their_way, idle = time.time, [0], threading.Condition()
     admit, settle = Ledger.admit, Ledger.settle
@@ -130,7 +130,9 @@ def statuses(sandbox: Sandbox) -> Counter[int]:
 
 @pytest.mark.parametrize("threads", [1, THREADS])
 @pytest.mark.parametrize("burst", [1, 5, 20, 30, 120, 0])
-def test_the_sandbox_never_has_to_refuse(burst: int, threads: int, hurry: Callable[[Sandbox], None]) -> None:
+def test_the_sandbox_never_has_to_refuse_a_request(
+    burst: int, threads: int, hurry: Callable[[Sandbox], None]
+) -> None:
     number = 20 if burst == 1 else 150
     with Sandbox(deals=50, burst=burst) as sandbox:
         hurry(sandbox)
@@ -143,7 +145,7 @@ def test_the_sandbox_never_has_to_refuse(burst: int, threads: int, hurry: Callab
     assert took <= 2.2 * (number // (burst or number) + 1) + 2, "the larger window is used"
 
 
-def test_a_window_that_shrinks_costs_no_more_than_what_was_on_its_way(
+def test_a_window_that_shrinks_refuses_only_requests_in_flight(
     hurry: Callable[[Sandbox], None],
 ) -> None:
     with Sandbox(deals=50, burst=120) as sandbox:
@@ -164,10 +166,10 @@ def test_a_window_that_shrinks_costs_no_more_than_what_was_on_its_way(
 
 
 @pytest.mark.parametrize("threads", [4, 32])
-def test_another_tool_with_the_same_token_is_made_room_for(
+def test_the_tap_leaves_room_for_another_client_of_the_same_token(
     threads: int, hurry: Callable[[Sandbox], None]
 ) -> None:
-    """Two that know nothing of each other, but what the headers say."""
+    """The two clients know about each other only from the headers."""
     with Sandbox(deals=50, burst=20) as sandbox:
         hurry(sandbox)
         both = [client(sandbox.url), client(sandbox.url)]
@@ -175,12 +177,12 @@ def test_another_tool_with_the_same_token_is_made_room_for(
             list(pool.map(lambda number: get(both[number % 2]), range(300)))
         seen = statuses(sandbox)
     assert seen[200] == 300
-    assert seen[429] <= 300 / 20 * min(threads, 10), "what is on its way when the window fills up"
+    assert seen[429] <= 300 / 20 * min(threads, 10), "requests in flight when the window fills up"
     assert set(seen) <= {200, 429}
 
 
-def test_a_request_takes_its_place_until_its_answer_is_two_seconds_old(passing: list[float]) -> None:
-    """Nobody knows when it arrived: as late as just before the answer, maybe."""
+def test_a_request_occupies_its_place_until_its_answer_is_two_seconds_old(passing: list[float]) -> None:
+    """Its time of arrival is unknown and may be just before the answer."""
     limits = Limits()
     with limits.request(*cost("/api/v2/stages")) as exchange:
         passing[0] += 1.5
@@ -190,7 +192,7 @@ def test_a_request_takes_its_place_until_its_answer_is_two_seconds_old(passing: 
         assert passing[0] - answered == pytest.approx(2.05)
 
 
-def test_a_process_that_is_killed_gives_its_places_back(passing: list[float]) -> None:
+def test_places_of_a_killed_process_are_released(passing: list[float]) -> None:
     limits = Limits()
     for _ in range(25):
         limits._is_known, limits._in_flight = True, 0
@@ -198,8 +200,8 @@ def test_a_process_that_is_killed_gives_its_places_back(passing: list[float]) ->
     assert passing[0] - 1_000_000 < 10
 
 
-def test_the_first_request_goes_alone() -> None:
-    """Only its answer says how many may go at once."""
+def test_the_first_request_is_sent_alone() -> None:
+    """Only its answer tells how many requests may be sent at once."""
     on_their_way, most = [0], [0]
 
     def script(asked: Asked) -> Say:
@@ -216,11 +218,11 @@ def test_the_first_request_goes_alone() -> None:
     assert most == [1]
 
 
-# The breaker
+# The circuit breaker
 
 
 class Host:
-    """Up or down, and when it was asked."""
+    """A host that is up or down, with the times of its requests."""
 
     def __init__(self, now: list[float]) -> None:
         self.is_up = False
@@ -240,12 +242,12 @@ def host(passing: list[float]) -> Iterator[tuple[Host, Client]]:
 
 
 def not_the_first_to_fail(one: Client) -> Client:
-    """A client that knows of another endpoint that fails."""
+    """Return a client that knows that another endpoint fails."""
     one.limits.ledger.failing = ["/api/v2/pipelines"]
     return one
 
 
-def test_five_failures_in_a_row_give_the_host_a_minute(
+def test_five_failures_in_a_row_open_the_breaker_for_a_minute(
     host: tuple[Host, Client], passing: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     it, one = host
@@ -267,7 +269,7 @@ def test_five_failures_in_a_row_give_the_host_a_minute(
     ]
 
 
-def test_a_failing_trial_opens_it_again(host: tuple[Host, Client], passing: list[float]) -> None:
+def test_a_failing_trial_opens_the_breaker_again(host: tuple[Host, Client], passing: list[float]) -> None:
     it, one = host
     for _ in range(2):
         with pytest.raises(Unavailable):
@@ -278,7 +280,7 @@ def test_a_failing_trial_opens_it_again(host: tuple[Host, Client], passing: list
     assert one.limits.breaker_openings == 3
 
 
-def test_failures_with_a_success_between_them_open_nothing(host: tuple[Host, Client]) -> None:
+def test_failures_with_a_success_between_them_do_not_open_it(host: tuple[Host, Client]) -> None:
     it, one = host
     for _ in range(FAILURES_TO_OPEN):
         for up in (False, True):
@@ -292,14 +294,14 @@ UNUSABLE: list[Say | str] = [RESET, say({}, 500), Say(502, b"<html>"), Say(body=
 
 
 @pytest.mark.parametrize("answer", UNUSABLE, ids=["reset", "500", "502", "null", "html"])
-def test_what_counts_as_a_failure(answer: Say | str, passing: list[float]) -> None:
+def test_failures_that_count(answer: Say | str, passing: list[float]) -> None:
     with fake([answer]) as server, pytest.raises(Unavailable):
         get(one := not_the_first_to_fail(client(server.url)))
     assert one.limits.breaker_openings == 1
 
 
-def test_one_endpoint_that_fails_for_ever_does_not_keep_the_others_waiting(passing: list[float]) -> None:
-    """Neither do two of them, as what has been answered before is asked again between them."""
+def test_one_endpoint_that_always_fails_does_not_block_the_others(passing: list[float]) -> None:
+    """Neither do two, because an endpoint that has answered before is tried between them."""
     broken = {"/api/v2/stages", "/api/v2/pipelines"}
     with fake(lambda asked: say({}, 503) if asked.path in broken else GOOD) as server:
         one = client(server.url)
@@ -314,9 +316,7 @@ def test_one_endpoint_that_fails_for_ever_does_not_keep_the_others_waiting(passi
 
 
 @pytest.mark.parametrize("answered_before", [True, False])
-def test_a_host_that_answers_nothing_any_more_ends_the_run(
-    passing: list[float], answered_before: bool
-) -> None:
+def test_a_host_that_stops_answering_ends_the_run(passing: list[float], answered_before: bool) -> None:
     is_up = answered_before
     with fake(lambda _: GOOD if is_up else say({}, 503)) as server:
         one = client(server.url)
@@ -336,7 +336,7 @@ def test_a_host_that_answers_nothing_any_more_ends_the_run(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 410, 422, 429])
-def test_refusals_are_no_failures(status: int, passing: list[float]) -> None:
+def test_refusals_are_not_counted_as_failures(status: int, passing: list[float]) -> None:
     with fake([say({"error": "No"}, status)]) as server:
         one = client(server.url)
         for _ in range(FAILURES_TO_OPEN):
@@ -345,14 +345,14 @@ def test_refusals_are_no_failures(status: int, passing: list[float]) -> None:
     assert one.limits.breaker_openings == 0
 
 
-def test_threads_do_not_hammer_a_host_that_is_down(host: tuple[Host, Client]) -> None:
+def test_threads_do_not_flood_a_host_that_is_down(host: tuple[Host, Client]) -> None:
     it, one = host
     with ThreadPoolExecutor(8) as pool:
         ends = [pool.submit(get, one) for _ in range(8)]
         assert all(isinstance(end.exception(), Unavailable) for end in ends)
     minutes = (it.asked[-1] - it.asked[FAILURES_TO_OPEN - 1]) / (OPEN_SECONDS - 1)
     assert len(it.asked) <= FAILURES_TO_OPEN + 8 + minutes, (
-        "those on their way when it opened, then one a minute"
+        "requests in flight when it opened, then one a minute"
     )
 
 
@@ -376,7 +376,7 @@ def test_threads_wait_for_the_outcome_of_one_trial(host: tuple[Host, Client], pa
 def test_a_trial_that_never_ends_is_followed_by_another(
     host: tuple[Host, Client], passing: list[float]
 ) -> None:
-    """Its process may have been killed, and left the breaker to the others that share it."""
+    """Its process may have been killed while other processes share the breaker."""
     it, one = host
     with pytest.raises(Unavailable):
         get(one)
@@ -387,7 +387,7 @@ def test_a_trial_that_never_ends_is_followed_by_another(
     get(one)
 
 
-def test_interrupting_a_request_says_nothing_about_the_host(passing: list[float]) -> None:
+def test_an_interrupted_request_does_not_count_as_success_or_failure(passing: list[float]) -> None:
     limits = Limits()
     for _ in range(2 * FAILURES_TO_OPEN):
         with pytest.raises(KeyboardInterrupt), limits.request(*cost("/api/v2/stages")):
@@ -395,7 +395,7 @@ def test_interrupting_a_request_says_nothing_about_the_host(passing: list[float]
     assert limits.breaker_openings == 0
 
 
-def test_a_warning_for_each_opening(host: tuple[Host, Client], caplog: pytest.LogCaptureFixture) -> None:
+def test_each_opening_is_logged_once(host: tuple[Host, Client], caplog: pytest.LogCaptureFixture) -> None:
     _, one = host
     with pytest.raises(Unavailable):
         get(one)

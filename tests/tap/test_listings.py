@@ -1,5 +1,5 @@
-# Over 400 lines: all kinds of lists go through the same troubles, on the pages and servers that this file makes.
-"""Walks: every row that was there all the time is seen, whatever happens between two pages."""
+# Over 400 lines: all kinds of lists are tested with the same faults, pages and servers.
+"""Walks over lists: every row that exists throughout is read, whatever changes between two pages."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def rows_of(pages: list[Page]) -> list[Any]:
 
 
 def script(*bodies: Any) -> Callable[[str, Mapping[str, Any]], Any]:
-    """Bodies in turn, the last one for good; an exception is raised."""
+    """Return bodies in turn and repeat the last one; an exception is raised."""
     number = count()
 
     def answer(_endpoint: str, _params: Mapping[str, Any]) -> Any:
@@ -91,7 +91,7 @@ def page(*ids: int, **additional: Any) -> Record:
 
 
 @pytest.mark.parametrize("last", [{}, {"next_cursor": None}, {"next_cursor": ""}, {"pagination": {}}])
-def test_a_cursor_reading_ends_without_a_cursor(last: Record) -> None:
+def test_a_cursor_walk_ends_when_there_is_no_next_cursor(last: Record) -> None:
     pages = walk(CursorListing("/x", price=20), script(page(1, next_cursor="a"), page(2, **last)))
     assert [row["id"] for row in rows_of(pages)] == [1, 2]
     assert [dict(one.checkpoint) for one in pages] == [{"cursor": "a"}, {}]
@@ -99,11 +99,11 @@ def test_a_cursor_reading_ends_without_a_cursor(last: Record) -> None:
 
 @pytest.mark.parametrize("body", [{"data": None}, {"data": []}, {"data": None, "additional_data": None}])
 @pytest.mark.parametrize("listing", LISTINGS)
-def test_an_empty_list_is_empty(listing: Listing, body: Record) -> None:
+def test_an_empty_list_has_no_rows(listing: Listing, body: Record) -> None:
     assert rows_of(walk(listing, script(body))) == []
 
 
-def test_an_empty_page_in_the_middle_does_not_end_a_cursor_reading() -> None:
+def test_an_empty_page_in_the_middle_does_not_end_a_cursor_walk() -> None:
     pages = walk(
         CursorListing("/x", price=20), script(page(1, next_cursor="a"), page(next_cursor="b"), page(2))
     )
@@ -111,7 +111,7 @@ def test_an_empty_page_in_the_middle_does_not_end_a_cursor_reading() -> None:
 
 
 @pytest.mark.parametrize("circle", ["a", "ab", "abc"])
-def test_a_cursor_that_comes_again_is_an_error(circle: str) -> None:
+def test_a_repeated_cursor_is_an_error(circle: str) -> None:
     number = count()
     with pytest.raises(PipedriveError, match=r"/x .*cursor"):
         walk(
@@ -121,7 +121,7 @@ def test_a_cursor_that_comes_again_is_an_error(circle: str) -> None:
 
 @pytest.mark.parametrize("cycle", [1, 2, 5])
 @pytest.mark.parametrize("resumed", [{}, {"cursor": "old"}])
-def test_a_page_that_comes_again_under_a_new_cursor_is_an_error(cycle: int, resumed: Record) -> None:
+def test_a_repeated_page_under_a_new_cursor_is_an_error(cycle: int, resumed: Record) -> None:
     number = count()
     client = FakeClient(lambda *_: page((at := next(number)) % cycle, next_cursor=f"c{at}"))
     with pytest.raises(PipedriveError, match=r"/x .*same pages again"):
@@ -130,7 +130,7 @@ def test_a_page_that_comes_again_under_a_new_cursor_is_an_error(cycle: int, resu
 
 
 @pytest.mark.parametrize("data", ["[]", "null", "[ \n ]"])
-def test_pages_without_rows_that_do_not_end_are_an_error_after_a_few(data: str) -> None:
+def test_endless_empty_pages_are_an_error_after_a_few(data: str) -> None:
     number = count()
     rows = [{"id": 1}]
 
@@ -146,7 +146,7 @@ def test_pages_without_rows_that_do_not_end_are_an_error_after_a_few(data: str) 
     assert len(client.asked) == 4 + guards.EMPTY_PAGES + 1
 
 
-def test_empty_pages_before_each_row_do_not_end_a_cursor_reading() -> None:
+def test_empty_pages_before_each_row_do_not_end_a_cursor_walk() -> None:
     bodies = [
         page(*([number] if number % guards.EMPTY_PAGES == 0 else []), next_cursor=f"c{number}")
         for number in range(1, 6 * guards.EMPTY_PAGES)
@@ -159,7 +159,7 @@ def test_empty_pages_before_each_row_do_not_end_a_cursor_reading() -> None:
     "listing", [OffsetListing("/x", price=20), OffsetListing("/x", price=20, is_sortable=False), LISTINGS[2]]
 )
 @pytest.mark.parametrize("data", [[{"name": "A"}] * 3, [5, 6], [{"id": 1}, {"id": 2}, {"id": 1}]])
-def test_a_server_that_ignores_the_row_count_is_an_error_after_a_few(
+def test_a_server_that_ignores_the_offset_is_detected_after_a_few_pages(
     listing: Listing, data: list[Any]
 ) -> None:
     """Rows without an id cannot show where a page begins, and the last row may be equal to the first."""
@@ -169,7 +169,7 @@ def test_a_server_that_ignores_the_row_count_is_an_error_after_a_few(
     assert len(client.asked) <= 2 + 2 * listings.RESTARTS
 
 
-def test_a_stream_whose_pages_never_end_costs_few_tokens(shared: Sandbox) -> None:
+def test_a_stream_with_endless_pages_costs_few_tokens(shared: Sandbox) -> None:
     number = count()
 
     def endless(request: Asked) -> Say | None:
@@ -186,12 +186,12 @@ def test_a_stream_whose_pages_never_end_costs_few_tokens(shared: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("cursor", [5, ["a"], {"a": 1}, True])
-def test_a_cursor_that_is_no_text_is_an_error(cursor: Any) -> None:
+def test_a_cursor_that_is_not_text_is_an_error(cursor: Any) -> None:
     with pytest.raises(PipedriveError, match=r"/x .*cursor"):
         walk(CursorListing("/x", price=20), script(page(1, next_cursor=cursor)))
 
 
-def test_a_cursor_from_the_state_that_is_refused_starts_the_walk_anew() -> None:
+def test_a_refused_cursor_from_the_state_restarts_the_walk() -> None:
     client = FakeClient(script(Refused("400"), page(1, next_cursor="b"), page(2)))
     source = source_of(client)
     pages = list(CursorListing("/x", price=20).pages(source, checkpoint={"cursor": "old"}))
@@ -199,14 +199,14 @@ def test_a_cursor_from_the_state_that_is_refused_starts_the_walk_anew() -> None:
     assert [asked.get("cursor") for asked in client.asked] == ["old", None, "b"]
 
 
-def test_a_refusal_of_anything_else_is_the_runs() -> None:
+def test_any_other_refusal_ends_the_walk() -> None:
     with pytest.raises(Refused):
         walk(CursorListing("/x", price=20), script(page(1, next_cursor="b"), Refused("400")))
     with pytest.raises(Refused):
         walk(CursorListing("/x", price=20), script(Refused("400")))
 
 
-def test_a_reading_since_a_moment_asks_for_whole_seconds_on_each_page() -> None:
+def test_an_incremental_walk_asks_for_whole_seconds_on_each_page() -> None:
     client = FakeClient(script(page(1, next_cursor="b"), page(2)))
     source = source_of(client)
     since = datetime(2026, 11, 22, 3, 4, 5, 678901, tzinfo=UTC)
@@ -241,7 +241,7 @@ json_values = st.recursive(
 
 @settings(max_examples=200)
 @given(bodies=st.lists(st.tuples(st.integers(0, 3), json_values), min_size=1, max_size=3), last=json_values)
-def test_any_envelope_ends_in_rows_or_a_sentence(bodies: list[tuple[int, Any]], last: Any) -> None:
+def test_any_envelope_gives_rows_or_one_sentence(bodies: list[tuple[int, Any]], last: Any) -> None:
     answers = [
         {"data": [{"id": id_} for id_ in range(rows)], "additional_data": extra} for rows, extra in bodies
     ]
@@ -256,7 +256,7 @@ def test_any_envelope_ends_in_rows_or_a_sentence(bodies: list[tuple[int, Any]], 
 
 @pytest.mark.parametrize("data", [{}, {"id": 1}, "rows", 5, True])
 @pytest.mark.parametrize("listing", LISTINGS)
-def test_what_is_no_list_is_a_sentence(listing: Listing, data: Any) -> None:
+def test_an_answer_without_a_list_is_reported(listing: Listing, data: Any) -> None:
     with pytest.raises(PipedriveError, match=r"/x .*list"):
         [page.rows for page in walk(listing, script({"data": data}))]
 
@@ -282,7 +282,7 @@ ENVELOPES: dict[str, Callable[[int, int, bool], Any]] = {
 
 
 class Account:
-    """A list of v1 that changes: between two requests, what `changes` does next."""
+    """A list of v1 that changes: between two requests, the next of `changes` happens."""
 
     def __init__(
         self,
@@ -296,7 +296,7 @@ class Account:
         self.seconds = seconds
         self.clock = START
         self.tick = timedelta(seconds=1)
-        """How long a change takes."""
+        """The time that a change takes."""
         self.envelope = ENVELOPES[envelope]
         self.cap = cap
         self.changes: Iterator[Callable[[Account], None]] = iter(())
@@ -322,7 +322,7 @@ class Account:
         shown = [dict(row) for row in rows[start : start + limit]]
         return {"success": True, "data": shown or None, "additional_data": self.envelope(start, limit, more)}
 
-    # What may happen
+    # Changes
 
     def insert(self) -> None:
         number = max(self.rows, default=0) + 1
@@ -349,7 +349,7 @@ def stamp(moment: datetime) -> str:
 
 
 class V1Account(Account):
-    """The same, that compares moments as v1 does: its own format against RFC 3339."""
+    """The same, but compares times as v1 does: its own format against RFC 3339."""
 
     def answer(self, endpoint: str, params: Mapping[str, Any]) -> Record:
         if since := params.get("updated_since"):
@@ -371,7 +371,7 @@ ways = pytest.mark.parametrize(("listing", "since"), WAYS, ids=["by id", "change
 @pytest.mark.parametrize("envelope", ENVELOPES)
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 6, 9, 10, 23])
 @ways
-def test_every_row_comes_in_either_envelope(
+def test_every_row_is_read_from_either_envelope(
     listing: Listing, since: datetime | None, rows: int, envelope: str
 ) -> None:
     here = V1Account(rows, envelope=envelope)
@@ -382,7 +382,7 @@ def test_every_row_comes_in_either_envelope(
 @pytest.mark.parametrize("cap", [2, 100, 499])
 @pytest.mark.parametrize("envelope", [name for name in ENVELOPES if name != "nothing"])
 @ways
-def test_a_smaller_page_than_asked_for_loses_nothing(
+def test_pages_smaller_than_requested_lose_nothing(
     listing: Listing, since: datetime | None, envelope: str, cap: int
 ) -> None:
     rows = cap * 3 + 1
@@ -393,7 +393,7 @@ def test_a_smaller_page_than_asked_for_loses_nothing(
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("together", [5, 6, 23])
 @ways
-def test_more_rows_in_one_second_than_on_a_page(
+def test_more_rows_in_one_second_than_fit_on_a_page_are_all_read(
     listing: Listing, since: datetime | None, together: int
 ) -> None:
     here = V1Account(40, seconds=lambda number: 7 if 7 <= number < 7 + together else number)
@@ -433,14 +433,14 @@ def happening(some: list[tuple[Any, ...]]) -> Callable[[Account], None]:
     way=st.sampled_from(WAYS),
     envelope=st.sampled_from(sorted(ENVELOPES)),
 )
-def test_unchanged_rows_are_seen_while_others_come_change_and_go(
+def test_unchanged_rows_are_read_while_others_are_added_changed_and_removed(
     events: list[list[tuple[Any, ...]]],
     rows: int,
     tie: int,
     way: tuple[Listing, datetime | None],
     envelope: str,
 ) -> None:
-    """`tie` rows share a second; what changed since the reading began is the next run's."""
+    """`tie` rows share a second; the next run reads rows that changed after the walk began."""
     here = V1Account(rows, envelope=envelope, seconds=lambda number: number // tie)
 
     here.changes = iter([lambda _: None, *(happening(some) for some in events)])
@@ -450,7 +450,7 @@ def test_unchanged_rows_are_seen_while_others_come_change_and_go(
         try:
             seen = {row["id"] for row in rows_of(walk(way[0], here.answer, since=way[1]))}
         except PipedriveError:
-            return  # nothing is claimed of a reading that failed
+            return  # a walk that failed has promised nothing
     assert before - here.touched <= seen
 
 
@@ -459,7 +459,7 @@ def test_unchanged_rows_are_seen_while_others_come_change_and_go(
 @given(
     stop_after=st.integers(1, 5), gone=st.sets(st.integers(1, 23)), added=st.integers(0, 3), rows=st.just(23)
 )
-def test_a_walk_goes_on_from_its_place_after_changes_in_between(
+def test_a_walk_continues_from_its_place_after_changes(
     stop_after: int, gone: set[int], added: int, rows: int
 ) -> None:
     here = V1Account(rows)
@@ -482,7 +482,7 @@ def test_a_walk_goes_on_from_its_place_after_changes_in_between(
 
 
 class V2Account(Account):
-    """A list with keyset cursors, by id or by time of change."""
+    """A list with keyset cursors, ordered by id or by update time."""
 
     def answer(self, _endpoint: str, params: Mapping[str, Any]) -> Record:
         next(self.changes, lambda _: None)(self)
@@ -512,7 +512,7 @@ class Clocked(FakeClient):
 
 
 class Warehouse:
-    """What runs have brought, and the state that the last one left; any run may be cut short."""
+    """The rows that runs have loaded and the state of the last one; any run may be interrupted."""
 
     def __init__(self, here: Account, listing: Listing) -> None:
         self.here = here
@@ -574,14 +574,14 @@ pause = st.just(("pause",))
         ]
     ),
 )
-def test_runs_that_are_cut_short_again_and_again_have_every_row_in_the_end(
+def test_runs_interrupted_again_and_again_read_every_row_in_the_end(
     runs: list[tuple[int, bool, list[list[tuple[Any, ...]]]]],
     rows: int,
     tie: int,
     tick: int,
     way: tuple[type[Account], Listing],
 ) -> None:
-    """Whatever changes between two pages or two runs, within one second too, without looking back."""
+    """Rows change between pages and runs, also within one second, and the lookback is zero."""
     here = way[0](rows, seconds=lambda number: number // tie)
     here.tick = timedelta(seconds=tick)
     warehouse = Warehouse(here, way[1])
@@ -589,7 +589,7 @@ def test_runs_that_are_cut_short_again_and_again_have_every_row_in_the_end(
         patch.setattr(listings, "PAGE", SOME_PAGE)
         for pages, loses_unsaved_rows, events in runs:
             here.changes = iter([happening(some) for some in events])
-            with suppress(PipedriveError):  # rows went faster than they could be read
+            with suppress(PipedriveError):  # rows were removed faster than they could be read
                 warehouse.run(pages=pages, loses_unsaved_rows=loses_unsaved_rows)
         here.changes = iter(())
         warehouse.run()
@@ -600,10 +600,10 @@ def test_runs_that_are_cut_short_again_and_again_have_every_row_in_the_end(
 @pytest.mark.parametrize("removed", [1, 6, 19])
 @pytest.mark.parametrize("ids", [int, "{:08}".format], ids=["numbers", "texts"])
 @pytest.mark.parametrize("is_sortable", [True, False])
-def test_a_row_that_is_removed_during_a_walk_costs_a_step_back_and_not_the_walk(
+def test_a_row_removed_during_a_walk_causes_a_step_back_only(
     removed: int, ids: Callable[[int], Any], is_sortable: bool
 ) -> None:
-    """One of those that were read, before each page."""
+    """A row that has been read is removed before each page."""
     here = V1Account(10_000)
     here.rows = {number: {**row, "id": ids(number)} for number, row in here.rows.items()}
     victims = [happening([("delete", 7 * number)]) for number in range(1, removed + 1)]
@@ -616,7 +616,7 @@ def test_a_row_that_is_removed_during_a_walk_costs_a_step_back_and_not_the_walk(
 
 
 @pytest.mark.parametrize("gone", [400, 1_300, 3_000])
-def test_many_rows_that_are_removed_at_once_cost_few_steps(gone: int) -> None:
+def test_many_rows_removed_at_once_cause_few_steps_back(gone: int) -> None:
     here = V1Account(10_000)
     victims = happening([("delete", number) for number in range(1, gone + 1)])
     here.changes = iter([*[lambda _: None] * 8, victims])
@@ -640,10 +640,10 @@ ENDLESS: list[tuple[str, Listing, datetime | None]] = [
 @pytest.mark.parametrize("envelope", ["flat", "nested with next_start"])
 @pytest.mark.parametrize(("listing", "since"), [way[1:] for way in ENDLESS], ids=[way[0] for way in ENDLESS])
 @pytest.mark.parametrize("obeys", [True, False], ids=["at the end", "from the beginning"])
-def test_more_without_end_is_a_sentence(
+def test_an_endless_list_is_reported(
     listing: Listing, since: datetime | None, envelope: str, rows: int, obeys: bool
 ) -> None:
-    """A server that always says that there is more: it obeys `start`, or sends the same page for ever."""
+    """The server always announces another page, and either obeys `start` or repeats one page."""
 
     def answer(_endpoint: str, params: Mapping[str, Any]) -> Record:
         start = int(params.get("start", 0))
@@ -655,7 +655,7 @@ def test_more_without_end_is_a_sentence(
         walk(listing, answer, since=since)
 
 
-def test_rows_that_go_faster_than_they_are_read_are_a_sentence() -> None:
+def test_rows_removed_faster_than_they_are_read_are_reported() -> None:
     numbers = count()
 
     def answer(_endpoint: str, params: Mapping[str, Any]) -> Record:
@@ -666,7 +666,7 @@ def test_rows_that_go_faster_than_they_are_read_are_a_sentence() -> None:
         walk(OffsetListing("/x", price=20), answer)
 
 
-def test_a_list_that_says_nothing_about_paging_is_whole() -> None:
+def test_a_list_without_paging_keys_is_complete() -> None:
     pages = walk(
         WholeListing("/x", price=20),
         script({"data": [{"id": n} for n in range(700)], "additional_data": None}),
@@ -685,7 +685,7 @@ HEAVY: dict[str, Say | str] = {
 
 
 def heavy(most: int, trouble: Say | str, answer: Callable[[str, Mapping[str, Any]], Any]) -> Any:
-    """A server of one list, at the tap's two addresses of it, where pages of more than `most` rows fail."""
+    """Serve one list at its two addresses; pages of more than `most` rows fail."""
 
     def spoil(request: Asked) -> Say | str | None:
         if request.path not in ("/api/v2/persons", "/api/v1/notes"):
@@ -703,7 +703,7 @@ def heavy(most: int, trouble: Say | str, answer: Callable[[str, Mapping[str, Any
 @pytest.mark.parametrize(
     ("stream", "kind"), [("persons", "V2Account"), ("notes", "V1Account")], ids=["cursors", "row counts"]
 )
-def test_where_large_pages_fail_the_rest_of_the_walk_has_smaller_ones(
+def test_the_rest_of_a_walk_uses_smaller_pages_if_large_ones_fail(
     shared: Sandbox, stream: str, kind: str, since: str | None, trouble: Say | str
 ) -> None:
     here = {"V2Account": V2Account, "V1Account": V1Account}[kind](700)
@@ -720,12 +720,12 @@ def test_where_large_pages_fail_the_rest_of_the_walk_has_smaller_ones(
         price for (_, path), price in done.tap.run.client.limits.tokens.items() if path.endswith(stream)
     )
     is_whole = isinstance(trouble, Say) and trouble.claimed_length is None
-    answered = len(sizes) if is_whole else len(sizes) - 4  # nobody knows the cost of half an answer
+    answered = len(sizes) if is_whole else len(sizes) - 4  # the cost of an incomplete answer is unknown
     assert spent == answered * PRICES["/api/v2/persons" if stream == "persons" else "/api/v1/notes"]
 
 
 @pytest.mark.usefixtures("sleeps")
-def test_a_page_that_fails_once_is_asked_for_again_as_it_was(shared: Sandbox) -> None:
+def test_a_page_that_fails_once_is_retried_with_the_same_size(shared: Sandbox) -> None:
     here = V2Account(1200)
     numbers = count()
 
@@ -744,7 +744,7 @@ def test_a_page_that_fails_once_is_asked_for_again_as_it_was(shared: Sandbox) ->
 
 @pytest.mark.usefixtures("sleeps")
 @pytest.mark.parametrize("answer", [say({"error": "?"}, 429), Say(521, b""), Say(body=b"null")])
-def test_what_has_nothing_to_do_with_the_size_leaves_it_as_it_is(shared: Sandbox, answer: Say) -> None:
+def test_errors_unrelated_to_the_size_do_not_change_it(shared: Sandbox, answer: Say) -> None:
     script = account({}, spoil=lambda request: answer if request.path == "/api/v2/persons" else None)
     with fake(script) as server:
         done = run(server.url, catalog=select(discover(shared.url), "persons"))
@@ -755,7 +755,7 @@ def test_what_has_nothing_to_do_with_the_size_leaves_it_as_it_is(shared: Sandbox
 
 @pytest.mark.usefixtures("sleeps")
 @pytest.mark.parametrize("rows", [500, 100, 60, 49, 7])
-def test_a_page_never_gets_smaller_than_it_is_worth(rows: int) -> None:
+def test_the_page_size_has_a_lower_limit(rows: int) -> None:
     with fake([HEAVY["504"]]) as server, pytest.raises(PipedriveError, match="failed 5 times"):
         Client(ApiToken(server.url, TOKEN)).get(Request("/x", {}, {}, 20, "test", PageSize(rows)))
     sizes = [int(seen.params["limit"]) for seen in server.asked]
@@ -764,7 +764,7 @@ def test_a_page_never_gets_smaller_than_it_is_worth(rows: int) -> None:
     assert min(sizes) >= min(rows, 25)
 
 
-def test_six_hundred_rows_in_one_second_come_in_both_runs() -> None:
+def test_six_hundred_rows_in_one_second_are_read_in_both_runs() -> None:
     with Sandbox(deals=50, troubles=()) as sandbox:
         crowd = {
             entity: [sandbox.post(f"/sandbox/records/{entity}", {})["id"] for _ in range(600)]
@@ -783,10 +783,10 @@ def test_six_hundred_rows_in_one_second_come_in_both_runs() -> None:
 
 
 @pytest.mark.parametrize("kinds", [["update"], ["create"], ["delete"], None])
-def test_a_living_account_loses_nothing(
+def test_no_row_of_a_changing_account_is_lost(
     living: Sandbox, kinds: list[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Something changes before every answer of a full load; the run after it brings the rest."""
+    """A row changes before every answer of a full load, and the next run reads the changes."""
     monkeypatch.setattr(listings, "PAGE", 7)
     streams = ("deals", "persons", "organizations", "activities", "leads", "notes")
     catalog = select(discover(living.url), *streams)

@@ -1,4 +1,4 @@
-"""No message of the tap holds a secret, whatever servers repeat and wherever an error is reported."""
+"""No message of the tap contains a secret, wherever a server repeats it or an error is reported."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_token_that_the_api_repeats_is_masked(
 
 
 @pytest.mark.parametrize("echo", [in_a_body, in_the_reason])
-def test_a_token_at_the_cut_of_a_long_error_text_is_masked_whole(echo: object) -> None:
+def test_a_token_at_the_end_of_a_shortened_error_text_is_masked_whole(echo: object) -> None:
     with fake([echo(400, "x" * 270 + " " + TOKEN)]) as server:  # type: ignore[operator]
         done = run(server.url, token=TOKEN)
     assert TOKEN[:8] not in str(done.error)
@@ -79,7 +79,7 @@ def test_secrets_that_an_authorization_server_repeats_are_masked(
 
 
 def command(server: Fake, folder: Path, **settings: str) -> str:
-    """What the tap writes to standard error."""
+    """Return what the tap writes to standard error."""
     config = folder / "config.json"
     config.write_text(json.dumps({"api_url": server.url, "api_token": TOKEN, **settings}))
     environment = os.environ | {"TAP_PIPEDRIVE_LOG_LEVEL": "DEBUG", "TAP_PIPEDRIVE_LOGLEVEL": "DEBUG"}
@@ -91,14 +91,14 @@ def command(server: Fake, folder: Path, **settings: str) -> str:
 
 
 @pytest.mark.parametrize("echo", [in_a_body, in_the_reason])
-def test_the_command_line_says_what_is_wrong_without_the_token(echo: object, tmp_path: Path) -> None:
+def test_the_command_line_reports_a_refused_token_without_showing_it(echo: object, tmp_path: Path) -> None:
     with fake([echo(401, TOKEN)]) as server:  # type: ignore[operator]
         said = command(server, tmp_path)
     assert "does not accept the API token" in said
     assert TOKEN not in said
 
 
-def test_the_password_of_redis_is_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_password_of_redis_appears_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
     RedisStore("redis://user:p%40ssword-of-redis@127.0.0.1:1/0", "https://a.example", TOKEN)
     logging.getLogger("redis").warning(
         "AUTH user %s failed, in %s", "p@ssword-of-redis", "p%40ssword-of-redis"
@@ -107,7 +107,7 @@ def test_the_password_of_redis_is_in_no_message(caplog: pytest.LogCaptureFixture
     assert "AUTH user … failed, in …" in caplog.text
 
 
-def test_a_traceback_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_traceback_contains_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     hide(TOKEN)
     try:
         try:
@@ -121,19 +121,19 @@ def test_a_traceback_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     assert TOKEN not in caplog.text
 
 
-def test_a_short_secret_is_masked_as_a_word_and_not_within_words() -> None:
+def test_a_short_secret_is_masked_as_a_whole_word_only() -> None:
     hide("x")
     assert mask("fix x: tax=x") == "fix …: tax=…"
 
 
-def test_records_that_do_not_fit_their_arguments_are_left_to_the_handler() -> None:
+def test_log_records_with_wrong_arguments_are_left_to_the_handler() -> None:
     hide(TOKEN)
     record = logging.getLogRecordFactory()("name", logging.INFO, "", 0, "%d", ("text",), None)
     assert record.args == ("text",)
 
 
 def test_every_secret_setting_is_masked(caplog: pytest.LogCaptureFixture) -> None:
-    """By the tap as it is made, before it asks anybody."""
+    """The tap itself is constructed, before its first request."""
     extras = {name: field.json_schema_extra for name, field in Settings.model_fields.items()}
     secrets = {name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("secret")}
     assert secrets == {"api_token", *APP, "redis_url", "mask_key"}, "a new secret needs a test here"

@@ -1,4 +1,4 @@
-"""The setting `mask`: what it hides is in no message, wherever the row goes; what it leaves can be joined."""
+"""The setting `mask`: hidden values appear in no message, and hashed values can still be joined."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .harness import (
 )
 
 DATE = "Mon, 23 Nov 2026 01:00:00 GMT"
-"""A day on which a sample of persons is read."""
+"""A day on which the checks sample persons."""
 SECRET = "a key that nobody can guess"
 EMAIL, PHONE, NAME, CPF, STREET = (
     "Ana.Souza@Example.com",
@@ -78,7 +78,7 @@ CHANGES = [
 
 
 def world(person: Record = PERSON) -> Any:
-    """An account of one person."""
+    """Serve an account of one person."""
 
     def answer(asked: Asked) -> Say | None:
         lists: dict[str, list[Any]] = {
@@ -110,8 +110,8 @@ def texts(done: Run) -> str:
     return json.dumps(done.messages, default=str, ensure_ascii=False)
 
 
-def test_the_values_are_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
-    """Not in the table, in samples, in histories, in the state; and not in a log."""
+def test_masked_values_appear_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
+    """Messages are rows, samples, histories and states; the log is checked as well."""
     caplog.set_level("DEBUG")
     with fake(world()) as server:
         done = read(server.url, source_checks="each", custom_fields="both").good()
@@ -123,7 +123,7 @@ def test_the_values_are_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
     assert SECRET not in texts(done) + caplog.text
 
 
-def test_hashes_are_keyed_and_the_same_for_the_same_text() -> None:
+def test_hashes_depend_on_the_key_and_are_equal_for_equal_texts() -> None:
     with fake(world()) as server:
         done = read(server.url).good()
         other = read(server.url, mask_key="another key of some length").good()
@@ -138,7 +138,7 @@ def test_hashes_are_keyed_and_the_same_for_the_same_text() -> None:
     assert (row["phones"][0]["value"], row["primary_phone"]) == (hashed(PHONE), hashed(PHONE))
     assert (row["cpf"], row["home"], row["home_country"]) == (hashed(CPF), hashed(STREET), hashed("Brazil"))
     assert row["home_postal_code"] is None
-    assert (row["born"], row["level"]) == ("1990-01-31", "Gold"), "nobody has hidden these"
+    assert (row["born"], row["level"]) == ("1990-01-31", "Gold"), "these columns are not masked"
     changes = {each["field_key"]: each for each in done.records("person_changes")}
     assert changes["email"]["new_value"] == hashed(EMAIL)
     assert changes["name"]["old_value"] == hashed(NAME)
@@ -147,13 +147,13 @@ def test_hashes_are_keyed_and_the_same_for_the_same_text() -> None:
     assert other.records("persons")[0]["cpf"] == hashed(CPF, "another key of some length")
 
 
-def test_the_same_person_can_be_joined_whatever_the_case() -> None:
+def test_hashes_of_a_person_are_equal_whatever_the_case() -> None:
     with fake(world(PERSON | {"emails": [{"value": f" {EMAIL.upper()} ", "primary": True}]})) as server:
         done = read(server.url).good()
     assert done.records("persons")[0]["primary_email"] == hashed(EMAIL)
 
 
-def test_what_is_dropped_is_null_and_needs_no_key() -> None:
+def test_dropped_values_are_null_and_need_no_key() -> None:
     mask = {"persons": {"emails": "drop", "born": "drop", "level": "drop", "home": "drop"}}
     with fake(world()) as server:
         done = read(server.url, mask, mask_key="").good()
@@ -165,14 +165,14 @@ def test_what_is_dropped_is_null_and_needs_no_key() -> None:
     assert listed.records("persons")[0]["born"] is None
 
 
-def test_a_rule_of_its_own_wins_over_that_of_the_same_data() -> None:
+def test_a_rule_for_a_column_wins_over_the_rule_for_copies_of_its_data() -> None:
     mask = {"persons": {"emails": "drop", "primary_email": "hash"}}
     with fake(world()) as server:
         (row,) = read(server.url, mask).good().records("persons")
     assert (row["emails"], row["primary_email"]) == (None, hashed(EMAIL))
 
 
-def test_raw_fields_and_the_overflow_hold_no_plain_value() -> None:
+def test_raw_fields_and_the_overflow_contain_no_masked_value() -> None:
     by_key = {"persons": {KEYS["cpf"]: "hash", KEYS["home"]: "drop"}}
     with fake(world()) as server:
         raw = read(server.url, by_key, custom_fields="json").good().records("persons")[0]
@@ -197,7 +197,7 @@ def test_raw_fields_and_the_overflow_hold_no_plain_value() -> None:
     ],
     ids=str,
 )
-def test_values_that_do_not_fit_are_kept_without_what_is_hidden(broken: Record) -> None:
+def test_rejected_rows_contain_no_masked_value(broken: Record) -> None:
     with fake(world(PERSON | broken)) as server:
         done = read(server.url, missing="note", max_rejects=1).good()
     for plain in (*PLAIN, "5511912345678"):
@@ -206,7 +206,7 @@ def test_values_that_do_not_fit_are_kept_without_what_is_hidden(broken: Record) 
     assert {row["value"] for row in rejected} <= {None}
 
 
-def test_a_history_that_does_not_fit_shows_nothing() -> None:
+def test_rejected_lines_of_a_history_contain_no_masked_value() -> None:
     strange = [
         {
             "field_key": "email",
@@ -227,8 +227,10 @@ def test_a_history_that_does_not_fit_shows_nothing() -> None:
     assert EMAIL not in texts(done)
 
 
-def test_keys_of_hidden_changes_cannot_be_guessed_from_the_value() -> None:
-    """They are hashes of the values otherwise: a phone number could be found by trying all of them."""
+def test_keys_of_masked_changes_cannot_be_guessed_from_the_value() -> None:
+    """Without the mask key, such a key hashes the value, and a phone number could be found by trying all of
+    them.
+    """
     with fake(world()) as server:
         hidden, plain = read(server.url).good(), read(server.url, {}).good()
         again = read(server.url, mask_key="another key of some length").good()
@@ -242,7 +244,7 @@ def test_keys_of_hidden_changes_cannot_be_guessed_from_the_value() -> None:
     assert {each["change_id"] for each in again.records("person_changes")} == set(keys[0].values())
 
 
-def test_a_list_with_hidden_values_is_not_cached(tmp_path: Any) -> None:
+def test_a_list_with_masked_values_is_not_cached(tmp_path: Any) -> None:
     kept: dict[str, Any] = {"cache_seconds": 3600, "cache_dir": str(tmp_path), "reference_max_age": 24}
     with fake(world()) as server:
         catalog = select(discover(server.url), "users", "persons")
@@ -252,7 +254,7 @@ def test_a_list_with_hidden_values_is_not_cached(tmp_path: Any) -> None:
             assert (EMAIL.encode() in contents) is (mask == {})
 
 
-# What cannot be
+# Invalid rules
 
 
 WRONG: dict[str, tuple[Any, str]] = {
@@ -271,7 +273,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_rule_that_does_not_fit_ends_in_a_sentence_and_writes_no_row(case: str) -> None:
+def test_an_invalid_rule_ends_in_one_sentence_and_writes_no_row(case: str) -> None:
     mask, sentence = WRONG[case]
     with fake(world()) as server:
         catalog = select(discover(server.url), "persons", "users")
@@ -289,13 +291,13 @@ def test_a_rule_that_does_not_fit_ends_in_a_sentence_and_writes_no_row(case: str
         ({"mask": {"persons": "name"}, "mask_key": SECRET}, "Setting mask"),
     ],
 )
-def test_settings_that_are_wrong_are_named(shared: Sandbox, settings: Record, sentence: str) -> None:
+def test_malformed_mask_settings_are_reported(shared: Sandbox, settings: Record, sentence: str) -> None:
     done = run(shared.url, **settings)
     assert sentence in str(done.error)
     assert "short" not in str(done.error)
 
 
-def test_a_column_of_a_field_that_was_deleted_may_stay_in_the_rule() -> None:
+def test_a_rule_may_name_the_column_of_a_deleted_field() -> None:
     with fake(world()) as server:
         first = read(server.url).good()
 
@@ -310,10 +312,10 @@ def test_a_column_of_a_field_that_was_deleted_may_stay_in_the_rule() -> None:
     assert second.records("persons")[0]["custom_fields_overflow"] == {KEYS["cpf"]: hashed(CPF)}
 
 
-# When the setting changes
+# Changes of the setting
 
 
-def test_another_mask_has_all_rows_read_again(living: Sandbox) -> None:
+def test_a_changed_mask_has_all_rows_read_again(living: Sandbox) -> None:
     catalog = select(discover(living.url), "persons", "organizations", "users")
     done = [run(living.url, catalog=catalog).good()]
     masks: list[Any] = [{"persons": ["name"]}, {"persons": ["name"]}, {"persons": {"name": "drop"}}, {}]
@@ -328,8 +330,8 @@ def test_another_mask_has_all_rows_read_again(living: Sandbox) -> None:
     }
 
 
-def test_every_person_of_the_sandbox_is_hidden(shared: Sandbox) -> None:
-    """All streams, with nasty values: no e-mail and no phone of a person is anywhere."""
+def test_every_person_of_the_sandbox_is_masked(shared: Sandbox) -> None:
+    """No e-mail address or phone number of a person appears in any stream, even with odd values."""
     mask = {
         "persons": ["name", "emails", "phones", "im", "notes", "job_title", "postal_address"],
         "users": ["name", "email", "phone"],

@@ -1,4 +1,4 @@
-"""Streams that are off by default: what they ask for, and what happens when they may not."""
+"""Streams that are off by default: the requests they make, and what happens if these are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_nobody_gets_them_unasked(shared: Sandbox) -> None:
+def test_optional_streams_are_not_read_by_default(shared: Sandbox) -> None:
     selected = {
         entry["tap_stream_id"]
         for entry in discover(shared.url)["streams"]
@@ -40,7 +40,7 @@ def test_nobody_gets_them_unasked(shared: Sandbox) -> None:
         ("goals", ["goals"]),
     ],
 )
-def test_what_the_plan_lacks_ends_empty_with_one_warning(
+def test_a_list_outside_the_plan_ends_empty_with_one_warning(
     feature: str, streams: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with Sandbox(deals=60, without_features=frozenset({feature})) as sandbox:
@@ -53,7 +53,9 @@ def test_what_the_plan_lacks_ends_empty_with_one_warning(
     assert {name: said[name] for name in streams} == dict.fromkeys(streams, 1)
 
 
-def test_what_the_token_may_not_see_ends_empty_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_list_that_the_token_may_not_read_ends_empty_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     streams = ["roles", "permission_sets", "webhooks"]
     with Sandbox(deals=60, limited_tokens=["limited"]) as sandbox:
         catalog = select(discover(sandbox.url), "users", *streams)
@@ -74,7 +76,7 @@ def test_what_the_token_may_not_see_ends_empty_with_one_warning(caplog: pytest.L
         ("organization_followers", "/followers", "organizations", "followers_count"),
     ],
 )
-def test_only_parents_that_have_any_are_asked_about(
+def test_only_parents_with_children_are_asked(
     living: Sandbox, stream: str, path: str, parents: str, count: str
 ) -> None:
     one, key = (
@@ -98,7 +100,7 @@ def test_installments_of_a_hundred_deals_cost_one_request(living: Sandbox) -> No
     assert len(living.requests("/installments")) == 1
 
 
-def test_goals_of_everybody_are_read_past_ones_too(shared: Sandbox) -> None:
+def test_goals_of_all_users_including_past_ones_are_read(shared: Sandbox) -> None:
     done = run(shared.url, catalog=select(discover(shared.url), "goals")).good()
     goals = done.records("goals")
     assert len({goal["id"] for goal in goals}) == len(goals) == len(shared.truth("goals"))
@@ -106,7 +108,7 @@ def test_goals_of_everybody_are_read_past_ones_too(shared: Sandbox) -> None:
     assert {goal["assignee_type"] for goal in goals} == {"person", "company"}
 
 
-def test_the_password_of_a_webhook_is_nowhere(living: Sandbox) -> None:
+def test_the_password_of_a_webhook_is_written_nowhere(living: Sandbox) -> None:
     (webhook, *_) = living.truth("webhooks")
     living.patch(
         f"/sandbox/records/webhooks/{webhook['id']}",
@@ -118,7 +120,7 @@ def test_the_password_of_a_webhook_is_nowhere(living: Sandbox) -> None:
     assert "pass-Word" not in json.dumps(done.messages, default=str)
 
 
-def test_histories_of_persons_cost_a_call_for_those_that_changed_only(living: Sandbox) -> None:
+def test_histories_of_persons_are_requested_for_changed_persons_only(living: Sandbox) -> None:
     catalog = select(discover(living.url), "persons", "person_changes")
     done = run(living.url, catalog=catalog).good()
     assert len(done.records("person_changes")) == len(living.truth("person_changes")) > 0
@@ -138,7 +140,7 @@ def test_histories_of_persons_cost_a_call_for_those_that_changed_only(living: Sa
     assert (latest["field_key"], latest["new_value"]) == ("first_name", "Renamed")
 
 
-def test_projects_bring_their_custom_fields_and_say_what_they_are(shared: Sandbox) -> None:
+def test_projects_and_the_definitions_of_their_custom_fields_are_read(shared: Sandbox) -> None:
     done = run(shared.url, catalog=select(discover(shared.url), "projects", "fields")).good()
     named = {
         row["column_name"]: row["field_name"]
@@ -150,6 +152,6 @@ def test_projects_bring_their_custom_fields_and_say_what_they_are(shared: Sandbo
     assert {row["archive_time"] is None for row in done.records("projects")} == {True, False}
 
 
-def test_without_projects_their_fields_cost_nothing(living: Sandbox) -> None:
+def test_fields_of_projects_cost_nothing_if_projects_are_not_selected(living: Sandbox) -> None:
     run(living.url, token=TOKEN).good()
     assert not living.requests("projectFields")

@@ -1,4 +1,4 @@
-"""Complete passes and first loads: nothing that is there is marked as gone or left out, whatever clocks say."""
+"""Complete passes and first loads: no existing row is marked as deleted or left out, whatever the clocks say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Dates = Callable[[int], datetime | None]
 
 
 def now() -> datetime:
-    """The time at which it is asked for, in whole seconds: a test may run long after its module was imported."""
+    """Return the present time in whole seconds; a test may run long after its module was imported."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -57,7 +57,7 @@ def versions(done: Run) -> dict[int, int]:
 
 
 def gone(*runs: Run) -> set[int]:
-    """The rows that the target has marked as deleted after these runs."""
+    """Return the rows that the target has marked as deleted after these runs."""
     held: dict[int, int] = {}
     for done in runs:
         held |= versions(done)
@@ -77,7 +77,7 @@ WRONG_CLOCKS: dict[str, Dates] = {
 
 @pytest.mark.parametrize("dates", WRONG_CLOCKS.values(), ids=WRONG_CLOCKS)
 @pytest.mark.parametrize("slow", [0, 10], ids=["", "the host is slow"])
-def test_a_pass_marks_what_is_gone_and_nothing_else_whatever_the_clocks_say(
+def test_a_pass_marks_exactly_the_deleted_rows_whatever_the_clocks_say(
     catalog: Record, dates: Dates, slow: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow(datetime):
@@ -92,7 +92,7 @@ def test_a_pass_marks_what_is_gone_and_nothing_else_whatever_the_clocks_say(
         return "2026-01-01T00:00:00Z"
 
     with monkeypatch.context() as patch, fake(persons(range(13), earlier, update_time=time_of)) as server:
-        if earlier(0) is None:  # the host is the only clock
+        if earlier(0) is None:  # the host's clock is the only one
             monkeypatch.setattr(clocks, "datetime", Earlier)
         first = run(server.url, catalog=catalog).good()
         patch.undo()
@@ -104,15 +104,15 @@ def test_a_pass_marks_what_is_gone_and_nothing_else_whatever_the_clocks_say(
 
 
 class Earlier(datetime):
-    """The host's clock nine hours before."""
+    """A host clock that is nine hours slow."""
 
     @classmethod
     def now(cls, tz: Any = None) -> Any:
         return datetime.now(tz) - timedelta(hours=9)
 
 
-def test_what_another_run_writes_during_a_pass_is_newer_than_the_pass(catalog: Record) -> None:
-    """Though it began with a server whose clock is a second behind, or just before the second that is full."""
+def test_rows_written_by_another_run_during_a_pass_are_newer_than_the_pass(catalog: Record) -> None:
+    """The pass began with a server whose clock is one second slow, or just before a full second."""
 
     def versions_by(moment: datetime, **settings: Any) -> Run:
         served = persons(range(3), lambda _: moment, update_time=lambda _: "2026-01-01T00:00:00Z")
@@ -139,7 +139,7 @@ def test_distinct_keys_are_counted() -> None:
 
 
 def leads(ids: list[int], removed_at: int = 0) -> Any:
-    """A server of leads by row count, of which one is removed before a request, and one more page is unsorted."""
+    """Serve leads by offset; one is removed before a request, and another page is not sorted."""
     numbers = count(1)
     rows = list(ids)
 
@@ -193,7 +193,7 @@ def test_a_pass_counts_each_row_once_and_the_guard_holds(
     assert pass_over(list(ids)[31:], overcome.state).of("ACTIVATE_VERSION")
 
 
-def test_a_first_load_that_has_to_begin_anew_counts_each_row_once(catalog: Record) -> None:
+def test_a_first_load_that_restarts_counts_each_row_once(catalog: Record) -> None:
     state = {
         "bookmarks": {
             "persons": {"first_load": {"began": "2026-01-01T00:00:00Z", "cursor": "old", "rows": 9}}
@@ -209,11 +209,11 @@ def test_a_first_load_that_has_to_begin_anew_counts_each_row_once(catalog: Recor
     assert done.state["bookmarks"]["persons"]["complete_pass_rows"] == 10
 
 
-# Bookmarks and a server whose clock is ahead
+# Bookmarks, and a server whose clock is fast
 
 
 @pytest.mark.parametrize("minutes", [10, 55])
-def test_a_change_after_a_first_load_is_read_though_the_servers_clock_was_ahead(
+def test_a_change_after_a_first_load_is_read_even_if_the_servers_clock_was_fast(
     catalog: Record, minutes: int
 ) -> None:
     ahead = now() + timedelta(minutes=minutes)
@@ -228,12 +228,14 @@ def test_a_change_after_a_first_load_is_read_though_the_servers_clock_was_ahead(
     with fake(persons(range(7), lambda _: ahead, update_time=time_of)) as server:
         second = run(server.url, catalog=catalog, state=first.state, lookback_seconds=0).good()
     assert [row["id"] for row in second.records("persons")] == [3]
-    assert second.state["bookmarks"]["persons"]["replication_key_value"] == changed, "the row proves itself"
+    assert second.state["bookmarks"]["persons"]["replication_key_value"] == changed, (
+        "the row's own time is reliable"
+    )
 
 
 @pytest.mark.parametrize("minutes", [10, 55])
-def test_the_same_of_children(minutes: int) -> None:
-    """Line items are asked for by the change of their deals."""
+def test_a_change_of_a_child_is_read_even_if_the_servers_clock_was_fast(minutes: int) -> None:
+    """Line items are requested according to the update time of their deals."""
     with Sandbox(deals=30, now=now() + timedelta(minutes=minutes)) as sandbox:
         chosen = select(discover(sandbox.url), "deals", "deal_products")
         done = run(sandbox.url, catalog=chosen).good()
@@ -246,10 +248,10 @@ def test_the_same_of_children(minutes: int) -> None:
 # start_date
 
 
-def test_a_first_load_with_a_start_date_leaves_out_what_changed_before_and_nothing_else(
+def test_a_first_load_with_a_start_date_leaves_out_only_older_changes(
     living: Sandbox,
 ) -> None:
-    """Rows without a time, and their children, are read; an own request for what changed would lack them."""
+    """Rows without a time and their children are read; a filtered request would lack them."""
     start = "2026-06-01T00:00:00Z"
     deal = next(
         row["id"] for row in living.truth("deals") if row["products_count"] and not row["is_archived"]
@@ -273,7 +275,9 @@ def test_a_first_load_with_a_start_date_leaves_out_what_changed_before_and_nothi
     }
 
 
-def test_a_start_date_that_moves_says_what_it_does(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_effect_of_a_changed_start_date_is_logged(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     chosen = select(discover(living.url), "persons")
     first = run(living.url, catalog=chosen, start_date="2026-06-01").good()
     caplog.clear()
@@ -292,7 +296,7 @@ def test_a_start_date_that_moves_says_what_it_does(living: Sandbox, caplog: pyte
     assert "is later than the bookmark" in caplog.text
 
 
-def test_a_first_load_begins_anew_with_an_earlier_start_date(
+def test_an_earlier_start_date_restarts_the_first_load(
     living: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listings, "PAGE", 13)

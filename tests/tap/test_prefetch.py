@@ -1,5 +1,5 @@
-# Over 400 lines: order, bounds and endings are asked of the same slow server.
-"""Several requests in flight: in order whatever comes first, bounded, and over when nobody wants the rest."""
+# Over 400 lines: order, bounds and endings are tested with the same slow server.
+"""Concurrent requests: results stay in order, memory is bounded, and fetching stops when the reader leaves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAGE_BYTES = 10
 
 
 class Door:
-    """Answers come out one by one, in an order of chance: whoever asks waits until it is let out."""
+    """Releases the waiting fetches one by one in random order."""
 
     def __init__(self, seed: int, width: int) -> None:
         self.most_inside = 0
@@ -53,7 +53,7 @@ class Door:
         self._thread.join()
 
     def pass_through(self) -> None:
-        """Wait for one's turn."""
+        """Wait until it is this caller's turn."""
         turn = threading.Event()
         with self._changed:
             self._waiting.append(turn)
@@ -65,7 +65,7 @@ class Door:
         while self._is_open or self._waiting:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or not self._is_open)
-                crowd = self._chance.randint(1, self._width)  # sometimes wait for a crowd to choose from
+                crowd = self._chance.randint(1, self._width)  # sometimes wait for several callers
                 if len(self._waiting) < crowd:
                     self._changed.wait(timeout=0.0005)
                 if self._waiting:
@@ -81,7 +81,7 @@ def names(pages: Iterator[Page]) -> list[Any]:
 
 
 def within_time(function: Callable[[], T]) -> T:
-    """Call something in a thread. Raises what it raises, and AssertionError when it does not end."""
+    """Call a function in a thread, and raise what it raises, or AssertionError if it does not end."""
     result: list[tuple[T | None, BaseException | None]] = []
 
     def call() -> None:
@@ -101,11 +101,11 @@ def within_time(function: Callable[[], T]) -> T:
 
 
 class Trouble(Exception):
-    """Of one walk."""
+    """The error of one walk."""
 
 
 Walk = tuple[int, bool, int | None]
-"""Pages, whether an error comes after them, and after how many of them the reader goes away."""
+"""The number of pages, whether an error follows them, and after how many pages the reader leaves."""
 
 walks = st.lists(
     st.tuples(st.integers(0, 5), st.booleans(), st.none() | st.integers(0, 4)), min_size=1, max_size=6
@@ -113,7 +113,7 @@ walks = st.lists(
 
 
 def run_all(plan: Sequence[Walk], size: int, door: Door, fetched: list[tuple[int, int]]) -> list[Any]:
-    """Read all walks in turn, as the streams of a run do; what comes out, errors too."""
+    """Read all walks in turn, as the streams of a run do, and return their pages and errors."""
 
     def walk(number: int, pages: int, *, fails: bool) -> Iterator[Page]:
         for place in range(pages):
@@ -142,7 +142,9 @@ def run_all(plan: Sequence[Walk], size: int, door: Door, fetched: list[tuple[int
 
 
 def wanted(plan: Sequence[Walk]) -> list[Any]:
-    """What must come out: each walk's pages up to where its reader goes away, and its error if it stays."""
+    """Return the expected result: each walk's pages until its reader leaves, and its error if the reader
+    stays.
+    """
     out: list[Any] = []
     for number, (pages, fails, leaves) in enumerate(plan):
         stays = leaves is None or leaves >= pages
@@ -153,8 +155,8 @@ def wanted(plan: Sequence[Walk]) -> list[Any]:
 
 @settings(max_examples=150, deadline=None)
 @given(plan=walks, size=st.integers(1, 4), seed=st.integers(0, 2**32))
-def test_what_comes_out_is_in_order_whatever_comes_first(plan: list[Walk], size: int, seed: int) -> None:
-    """With errors, each in its turn, and with readers that go away."""
+def test_results_are_in_order_whatever_is_fetched_first(plan: list[Walk], size: int, seed: int) -> None:
+    """Some walks raise errors, and some readers leave early."""
     with Door(seed, size) as door:
         assert within_time(lambda: run_all(plan, size, door, [])) == wanted(plan)
         assert door.most_inside <= size
@@ -165,7 +167,7 @@ def test_as_many_pages_are_fetched_at_once_as_there_are_threads() -> None:
 
     def walk(number: int) -> Iterator[Page]:
         for place in range(3):
-            barrier.wait(DEADLOCK_SECONDS)  # nobody passes alone
+            barrier.wait(DEADLOCK_SECONDS)  # no fetch passes the barrier alone
             yield page((number, place))
 
     prefetcher = Prefetcher(Pool(4))
@@ -175,8 +177,8 @@ def test_as_many_pages_are_fetched_at_once_as_there_are_threads() -> None:
     ]
 
 
-def test_earlier_walks_come_first() -> None:
-    """Two threads, three walks: the third is not touched while the first two have something to fetch."""
+def test_earlier_walks_are_fetched_first() -> None:
+    """With two threads and three walks, the third walk waits while the first two have pages to fetch."""
     fetched: list[str] = []
 
     def walk(name: str, pages: int) -> Iterator[Page]:
@@ -190,7 +192,7 @@ def test_earlier_walks_come_first() -> None:
         within_time(lambda: [name for line in lines for name in names(line)])
         == ["a"] * 6 + ["b"] * 6 + ["c"] * 2
     )
-    assert fetched.index("c") >= 6, "one of the two was at its end"
+    assert fetched.index("c") >= 6, "one of the first two had ended"
 
 
 @settings(max_examples=40, deadline=None)
@@ -199,7 +201,7 @@ def test_earlier_walks_come_first() -> None:
     size=st.integers(1, 4),
     seed=st.integers(0, 2**32),
 )
-def test_what_waits_is_bounded_in_bytes(lengths: list[int], size: int, seed: int) -> None:
+def test_waiting_pages_are_bounded_in_bytes(lengths: list[int], size: int, seed: int) -> None:
     most, made, read = 5 * PAGE_BYTES, count(), 0
     waiting: list[int] = []
 
@@ -224,7 +226,7 @@ def test_what_waits_is_bounded_in_bytes(lengths: list[int], size: int, seed: int
     assert all(held <= most + (2 * size + 1) * PAGE_BYTES for held in waiting)
 
 
-def test_a_page_beyond_all_bounds_is_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_beyond_the_bound_causes_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "MOST_BYTES", 1)
     prefetcher = Prefetcher(Pool(3))
     lines = [prefetcher.add(iter([page(number, size=10**9)] * 5)) for number in range(6)]
@@ -233,7 +235,7 @@ def test_a_page_beyond_all_bounds_is_no_deadlock(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_a_walk_that_nobody_reads_is_not_fetched_to_its_end() -> None:
+def test_a_walk_without_a_reader_is_not_fetched_to_its_end() -> None:
     fetched = count()
     is_left = threading.Event()
 
@@ -253,8 +255,8 @@ def test_a_walk_that_nobody_reads_is_not_fetched_to_its_end() -> None:
     assert next(fetched) <= 3
 
 
-def test_whoever_reads_a_later_walk_is_done_with_the_earlier_ones() -> None:
-    """As when a stream ends early: its other lists are never asked for."""
+def test_a_reader_of_a_later_walk_ends_the_earlier_ones() -> None:
+    """This happens when a stream ends early: its other lists are never requested."""
     fetched = count()
 
     def endless() -> Iterator[Page]:
@@ -270,7 +272,7 @@ def test_whoever_reads_a_later_walk_is_done_with_the_earlier_ones() -> None:
 
 
 @pytest.mark.parametrize("death", [SystemExit(3), KeyboardInterrupt(), MemoryError("no more"), Trouble("x")])
-def test_whatever_kills_a_fetch_is_raised_to_its_reader(death: BaseException) -> None:
+def test_any_exception_of_a_fetch_is_raised_to_its_reader(death: BaseException) -> None:
     def dying() -> Iterator[Page]:
         yield page(1)
         raise death
@@ -284,10 +286,10 @@ def test_whatever_kills_a_fetch_is_raised_to_its_reader(death: BaseException) ->
 
 @pytest.mark.parametrize("walks_there", [1, 3])
 @pytest.mark.parametrize("started", [0, 1])
-def test_a_thread_that_cannot_be_started_is_an_error_and_no_deadlock(
+def test_a_thread_that_cannot_be_started_causes_an_error_and_no_deadlock(
     monkeypatch: pytest.MonkeyPatch, started: int, walks_there: int
 ) -> None:
-    """It may be the reader who starts it, or a thread that has just fetched a page."""
+    """It may be started by the reader, or by a thread that has just fetched a page."""
     really, before, here = threading.Thread.start, count(), threading.Event()
 
     def start(thread: threading.Thread) -> None:
@@ -312,8 +314,8 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_no_deadlock(
 
 @settings(max_examples=100, deadline=None)
 @given(items=st.integers(0, 12), size=st.integers(1, 5), seed=st.integers(0, 2**32), fails=st.integers(0, 12))
-def test_results_come_in_the_order_of_their_items(items: int, size: int, seed: int, fails: int) -> None:
-    """Up to the first that fails; no more than there are threads are under way."""
+def test_results_are_in_the_order_of_their_items(items: int, size: int, seed: int, fails: int) -> None:
+    """They end at the first failing item, and no more items are in flight than there are threads."""
 
     def work(item: int) -> int:
         door.pass_through()
@@ -336,7 +338,7 @@ def test_results_come_in_the_order_of_their_items(items: int, size: int, seed: i
         assert door.most_inside <= size
 
 
-def test_items_are_taken_as_they_are_needed() -> None:
+def test_items_are_taken_only_when_needed() -> None:
     taken = count()
     results = Pool(3).in_order(lambda item: item, (next(taken) for _ in range(100)))
     assert within_time(lambda: [next(results) for _ in range(5)]) == list(range(5))
@@ -345,7 +347,7 @@ def test_items_are_taken_as_they_are_needed() -> None:
 
 
 def test_lists_and_items_share_the_threads_without_a_deadlock() -> None:
-    """As when children are asked about while later lists run ahead."""
+    """Children are requested while later lists are prefetched."""
     pool = Pool(2)
     prefetcher = Prefetcher(pool)
     first, last = prefetcher.add(iter([page("a")] * 3)), prefetcher.add(iter([page("b")] * 200))
@@ -358,7 +360,7 @@ def test_lists_and_items_share_the_threads_without_a_deadlock() -> None:
     assert within_time(read) == ["a"] * 3 + list(range(20)) + ["b"] * 200
 
 
-# A run that is to end
+# Interrupted runs
 
 
 @pytest.mark.parametrize(
@@ -370,10 +372,10 @@ def test_lists_and_items_share_the_threads_without_a_deadlock() -> None:
         ("/api/v1/deals/1/changelog", False, signal.SIGTERM),
     ],
 )
-def test_a_run_ends_at_once_when_told_to(
+def test_an_interrupted_run_ends_at_once(
     tmp_path: Path, path: str, number: signal.Signals, hangs: bool
 ) -> None:
-    """Whether no answer comes or it is to try again in a minute; every line that it wrote is whole."""
+    """The run waits for an answer or for its next try; every line that it wrote is complete."""
     has_asked, is_over = threading.Event(), threading.Event()
 
     def stuck(request: Asked) -> Say | None:

@@ -1,4 +1,4 @@
-"""The tap ends by itself when nobody reads its output any more, also while it waits."""
+"""The tap ends by itself when its output is not read any more, even while it waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .harness import TOKEN, Asked, Say, account, fake, say
 
 TAP = Path(sys.executable).with_name("tap-pipedrive")
 WITHIN_SECONDS = 120
-"""How long a test waits at most; the tap needs some three seconds."""
+"""The longest time in seconds that a test waits; the tap needs about three."""
 
 
 def waiting_tap(tmp_path: Path, url: str, stdout: Any) -> subprocess.Popen[bytes]:
@@ -30,9 +30,7 @@ def waiting_tap(tmp_path: Path, url: str, stdout: Any) -> subprocess.Popen[bytes
 
 @pytest.mark.parametrize("waits_for", ["an answer", "the rate limit"])
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
-def test_the_tap_ends_when_its_reader_is_gone_while_it_waits(
-    waits_for: str, kind: str, tmp_path: Path
-) -> None:
+def test_the_tap_ends_if_its_reader_leaves_while_it_waits(waits_for: str, kind: str, tmp_path: Path) -> None:
     has_asked, is_over = threading.Event(), threading.Event()
 
     def stuck(request: Asked) -> Say | None:
@@ -66,13 +64,13 @@ def test_the_tap_ends_when_its_reader_is_gone_while_it_waits(
     assert "Exception ignored" not in said
 
 
-def test_a_tap_that_writes_into_a_file_is_not_watched(tmp_path: Path) -> None:
+def test_a_tap_that_writes_to_a_file_is_not_watched(tmp_path: Path) -> None:
     with fake(account({})) as server, (tmp_path / "out").open("wb") as out:
         assert waiting_tap(tmp_path, server.url, out).wait(WITHIN_SECONDS) == 0
     assert (tmp_path / "out").read_bytes().endswith(b"}\n")
 
 
-def test_a_tap_without_standard_output_ends_with_no_traceback(tmp_path: Path) -> None:
+def test_a_tap_without_standard_output_ends_without_a_traceback(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"api_url": "http://127.0.0.1:1", "api_token": TOKEN}))
     command = f"exec '{TAP}' --config '{config}' --about --format=json >&-"

@@ -1,4 +1,4 @@
-"""Lists that change rarely are read by age, or when a row names one that they lack; what is said is true."""
+"""Reference lists are read when they are old enough, or when a row refers to an entry that they lack."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BY_AGE = {
     "lead_labels": "/api/v1/leadLabels",
     "leads": "/api/v1/leads/archived",
 }
-"""The list of each stream that is read by age."""
+"""The API list of each stream that is read by age."""
 
 DAY: dict[str, Any] = {"reference_max_age": 24, "source_checks": "none"}
 
 
 def asked(sandbox: Sandbox) -> set[str]:
-    """Which of the streams' lists were asked for since the last look."""
+    """Return the streams whose lists were requested since the last call."""
     found = {
         stream for stream, path in BY_AGE.items() if sandbox.requests(f"{path}?") or _whole(sandbox, path)
     }
@@ -48,8 +48,10 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def test_a_run_with_nothing_new_costs_what_can_change(living: Sandbox) -> None:
-    """110 tokens for lists of changes, 10 for pipelines and stages, 50 for definitions, 2 for the owner."""
+def test_a_run_without_changes_costs_only_the_lists_that_can_change(living: Sandbox) -> None:
+    """That is 110 tokens for lists of changes, 10 for pipelines and stages, 50 for definitions, 2 for the
+    owner.
+    """
     first = run(living.url, **DAY).good()
     assert asked(living) == set(BY_AGE)
     done = run(living.url, state=first.state, **DAY).good()
@@ -57,7 +59,7 @@ def test_a_run_with_nothing_new_costs_what_can_change(living: Sandbox) -> None:
     assert asked(living) == set()
 
 
-def test_what_is_said_of_a_list_that_was_not_read_is_the_moment_when_it_was(living: Sandbox) -> None:
+def test_the_statement_of_a_list_that_was_not_read_has_the_time_of_its_last_reading(living: Sandbox) -> None:
     first = run(living.url, **DAY).good()
     later(living, 5)
     second = run(living.url, state=first.state, **DAY).good()
@@ -75,7 +77,7 @@ def test_what_is_said_of_a_list_that_was_not_read_is_the_moment_when_it_was(livi
         assert found[stream]["read_up_to"] > before[stream]["read_up_to"]
 
 
-def test_they_are_read_when_they_are_too_old(living: Sandbox) -> None:
+def test_lists_are_read_when_they_are_too_old(living: Sandbox) -> None:
     done = [run(living.url, **DAY).good()]
     asked(living)
     for hours, is_read in ((23, False), (1.1, True), (23.5, False), (0.6, True)):
@@ -84,7 +86,7 @@ def test_they_are_read_when_they_are_too_old(living: Sandbox) -> None:
         assert asked(living) == (set(BY_AGE) if is_read else set()), hours
 
 
-def test_a_change_of_them_is_seen_no_later_than_their_age(living: Sandbox) -> None:
+def test_a_change_of_a_list_is_read_no_later_than_its_maximum_age(living: Sandbox) -> None:
     first = run(living.url, **DAY).good()
     user = living.truth("users")[0]["id"]
     lead = next(row["id"] for row in living.truth("leads") if not row["is_archived"])
@@ -102,7 +104,7 @@ def test_a_change_of_them_is_seen_no_later_than_their_age(living: Sandbox) -> No
     assert {key: row["is_archived"] for (key,), row in tables["leads"].items()} == truth
 
 
-def test_zero_reads_them_in_each_run_and_a_reconciling_run_reads_all(living: Sandbox) -> None:
+def test_age_zero_reads_lists_in_each_run_and_a_reconciling_run_reads_all(living: Sandbox) -> None:
     first = run(living.url, **DAY).good()
     asked(living)
     run(living.url, state=first.state, **{**DAY, "reference_max_age": 0}).good()
@@ -111,14 +113,14 @@ def test_zero_reads_them_in_each_run_and_a_reconciling_run_reads_all(living: San
     assert asked(living) == set(BY_AGE)
     assert {message["stream"] for message in whole.of("ACTIVATE_VERSION")} >= set(BY_AGE)
     run(living.url, state=whole.state, **DAY).good()
-    assert asked(living) == set(), "what the reconciling run has read is young as well"
+    assert asked(living) == set(), "the lists that the reconciling run read are recent as well"
 
 
-# Rows that name what a list lacks
+# Rows that refer to entries that a list lacks
 
 
 class Company:
-    """Lists by path, of which rows name each other."""
+    """An account by list path, whose rows refer to each other."""
 
     def __init__(self) -> None:
         self.lists: dict[str, list[Record]] = {
@@ -159,12 +161,12 @@ class Company:
         return Say(body=answer.body, headers=answer.headers, date=self.date)
 
     def change(self, path: str, **values: Any) -> None:
-        """Change the first row of a list, which is newer then."""
+        """Change the first row of a list, which updates its time."""
         rows = self.lists[path]
         rows[0] = {**rows[0], **values, "update_time": "2026-11-22T00:59:00Z"}
 
     def read_since(self, url: str, state: Record | None = None, **settings: Any) -> tuple[Run, set[str]]:
-        """A run, and which of the lists by age it asked for."""
+        """Run the tap, and return the run and the lists by age that it requested."""
         self.asked.clear()
         done = run(url, state=state, **{**DAY, **settings}).good()
         return done, {stream for stream, path in BY_AGE.items() if path in self.asked}
@@ -207,7 +209,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("case", NAMING)
-def test_a_row_that_names_what_a_list_lacks_has_it_read_in_the_same_run(case: str) -> None:
+def test_a_row_that_refers_to_a_missing_entry_has_the_list_read_in_the_same_run(case: str) -> None:
     path, values, stream, row = NAMING[case]
     world = Company()
     world.lists["/api/v2/dealFields"] = FIELDS
@@ -224,12 +226,12 @@ def test_a_row_that_names_what_a_list_lacks_has_it_read_in_the_same_run(case: st
         assert said["rows_sent"] == len(third.records(stream))
         assert said["read_up_to"] is not None
         _, read = world.read_since(server.url, third.state)
-        assert read == set(), "it is young again"
+        assert read == set(), "the list is recent again"
 
 
 @pytest.mark.parametrize("case", NAMING)
-def test_what_no_list_has_is_looked_for_once(case: str) -> None:
-    """A user who was removed, a type that was deleted: each run that reads the row anew would ask for them."""
+def test_an_entry_that_no_list_has_is_looked_up_once(case: str) -> None:
+    """The entry is a removed user or a deleted type; otherwise each run that reads the row would ask again."""
     path, values, stream, _ = NAMING[case]
     world = Company()
     world.lists["/api/v2/dealFields"] = FIELDS
@@ -246,8 +248,8 @@ def test_what_no_list_has_is_looked_for_once(case: str) -> None:
         assert read == set(BY_AGE)
 
 
-def test_a_lead_that_was_named_when_the_list_was_read_is_no_reason_to_read_it() -> None:
-    """Each run reads the newest activities once more, as it looks back a minute."""
+def test_a_lead_that_was_known_when_the_list_was_read_causes_no_reading() -> None:
+    """Each run reads the newest activities again, because it looks back one minute."""
     world = Company()
     world.change("/api/v2/activities", lead_id="old")
     with fake(account({}, spoil=world.answer)) as server:
@@ -257,8 +259,8 @@ def test_a_lead_that_was_named_when_the_list_was_read_is_no_reason_to_read_it() 
         assert read == set()
 
 
-def test_what_appears_between_a_list_and_the_row_that_names_it_is_found(living: Sandbox) -> None:
-    """In a first load, too: users are read before the deals."""
+def test_an_entry_added_between_the_reading_of_its_list_and_of_its_row_is_found(living: Sandbox) -> None:
+    """This includes a first load, which reads users before deals."""
     world = Company()
 
     def spoil(request: Asked) -> Say | str | None:
@@ -273,7 +275,7 @@ def test_what_appears_between_a_list_and_the_row_that_names_it_is_found(living: 
     assert world.asked.count(BY_AGE["users"]) == 2
 
 
-def test_a_run_that_dies_before_it_reads_what_is_lacking_leaves_that_to_the_next() -> None:
+def test_a_run_that_dies_before_reading_a_missing_entry_leaves_it_to_the_next() -> None:
     world = Company()
     with fake(account({}, spoil=world.answer)) as server:
         first, _ = world.read_since(server.url)
@@ -291,7 +293,7 @@ def test_a_run_that_dies_before_it_reads_what_is_lacking_leaves_that_to_the_next
         assert [row["id"] for row in third.records("users")] == [1, 2]
 
 
-def test_tokens_that_end_before_what_is_lacking_are_said() -> None:
+def test_missing_entries_are_reported_if_the_tokens_end_before_they_are_read() -> None:
     world = Company()
     with fake(account({}, spoil=world.answer)) as server:
         first, _ = world.read_since(server.url)
@@ -307,10 +309,10 @@ def test_tokens_that_end_before_what_is_lacking_are_said() -> None:
         assert statements(third)["users"]["undone_reason"] is None
 
 
-# What the state keeps
+# The state
 
 
-def test_other_columns_have_a_list_read() -> None:
+def test_a_changed_selection_of_columns_has_a_list_read() -> None:
     world = Company()
     with fake(account({}, spoil=world.answer)) as server:
         catalog = discover(server.url)
@@ -336,7 +338,7 @@ def test_other_columns_have_a_list_read() -> None:
     ],
     ids=str,
 )
-def test_a_malformed_or_impossible_memory_costs_a_reading_at_most(broken: Record) -> None:
+def test_a_malformed_memory_of_lists_only_causes_another_reading(broken: Record) -> None:
     world = Company()
     with fake(account({}, spoil=world.answer)) as server:
         first, _ = world.read_since(server.url)
@@ -349,7 +351,7 @@ def test_a_malformed_or_impossible_memory_costs_a_reading_at_most(broken: Record
     assert {1, 2} == {row["id"] for row in rows}
 
 
-def test_a_clock_that_is_unknown_has_them_read() -> None:
+def test_lists_are_read_if_pipedrives_clock_is_unknown() -> None:
     world = Company()
 
     def without_date(request: Asked) -> Say | str | None:

@@ -1,4 +1,4 @@
-"""The setting `reread`: one table, or some records of one, once more; bookmarks and columns stay as they are."""
+"""The setting `reread` reads a table or some of its records again; bookmarks and columns stay as they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_ids(done: Run, stream: str) -> list[Any]:
 
 
 def bookmarks(state: Record) -> dict[str, list[Any]]:
-    """Bookmarks and columns of custom fields by stream."""
+    """Return bookmarks and columns of custom fields by stream."""
     found = {}
     for stream in BIG:
         mark = state["bookmarks"][stream]
@@ -28,14 +28,14 @@ def bookmarks(state: Record) -> dict[str, list[Any]]:
 
 @pytest.fixture
 def spoilt(living: Sandbox) -> tuple[Sandbox, Run]:
-    """An account that is loaded, and in which rows have changed without a trace: no bookmark finds them."""
+    """A loaded account in which rows changed without a new update time, so that no bookmark finds them."""
     first = run(living.url).good()
     living.post("/sandbox/clock", {"advance_seconds": 3600})
     return living, run(living.url, state=first.state).good()
 
 
 @pytest.mark.parametrize("stream", BIG)
-def test_records_by_id_come_whole_and_nothing_else_does(spoilt: tuple[Sandbox, Run], stream: str) -> None:
+def test_records_are_read_again_by_id_and_no_others(spoilt: tuple[Sandbox, Run], stream: str) -> None:
     sandbox, before = spoilt
     rows = [row for row in sandbox.truth(stream) if not row.get("is_deleted")]
     ids = [rows[0]["id"], rows[-1]["id"]]
@@ -59,7 +59,7 @@ def test_archived_records_are_found_too(spoilt: tuple[Sandbox, Run]) -> None:
         assert row["is_archived"] is True
 
 
-def test_more_ids_than_a_request_takes(spoilt: tuple[Sandbox, Run]) -> None:
+def test_more_ids_than_fit_into_a_request_are_read(spoilt: tuple[Sandbox, Run]) -> None:
     sandbox, before = spoilt
     ids = [row["id"] for row in sandbox.truth("activities") if not row.get("is_deleted")]
     assert len(ids) > 200
@@ -67,7 +67,7 @@ def test_more_ids_than_a_request_takes(spoilt: tuple[Sandbox, Run]) -> None:
     assert set(ids) <= set(read_ids(done, "activities"))
 
 
-def test_what_hangs_on_a_record_is_asked_for_by_its_id(spoilt: tuple[Sandbox, Run]) -> None:
+def test_child_rows_are_requested_by_the_id_of_their_parent(spoilt: tuple[Sandbox, Run]) -> None:
     sandbox, before = spoilt
     moved = sandbox.truth("deal_changes")[0]["deal_id"]
     sold = sandbox.truth("deal_products")[0]["deal_id"]
@@ -84,7 +84,7 @@ def test_what_hangs_on_a_record_is_asked_for_by_its_id(spoilt: tuple[Sandbox, Ru
 
 
 @pytest.mark.parametrize("stream", ["persons", "leads", "deal_products", "users", "fields"])
-def test_a_whole_table(spoilt: tuple[Sandbox, Run], stream: str) -> None:
+def test_a_whole_table_is_read_again(spoilt: tuple[Sandbox, Run], stream: str) -> None:
     sandbox, before = spoilt
     young: dict[str, Any] = {"reference_max_age": 24, "state": before.state}
     done = run(sandbox.url, reread={stream: "all"}, **young).good()
@@ -101,15 +101,15 @@ def test_a_whole_table(spoilt: tuple[Sandbox, Run], stream: str) -> None:
     assert len(again.records(stream)) < len(everything[stream]) or stream == "fields"
 
 
-def test_a_list_that_knows_no_ids_is_read_whole(spoilt: tuple[Sandbox, Run]) -> None:
+def test_a_list_without_an_id_filter_is_read_whole(spoilt: tuple[Sandbox, Run]) -> None:
     sandbox, before = spoilt
     user = sandbox.truth("users")[0]["id"]
     done = run(sandbox.url, state=before.state, reference_max_age=24, reread={"users": [user]}).good()
     assert set(read_ids(done, "users")) == {row["id"] for row in sandbox.truth("users")}
 
 
-def test_columns_of_renamed_fields_stay(living: Sandbox) -> None:
-    """A full refresh would give them new ones."""
+def test_columns_of_renamed_fields_keep_their_names(living: Sandbox) -> None:
+    """A full refresh would give them new names."""
     first = run(living.url).good()
     field = next(row for row in living.rows("/api/v2/dealFields") if row["is_custom_field"])
     living.patch(f"/sandbox/fields/deal/{field['field_code']}", {"field_name": "Something else"})
@@ -118,7 +118,7 @@ def test_columns_of_renamed_fields_stay(living: Sandbox) -> None:
     assert len({row["id"] for row in done.records("deals")}) == len(living.truth("deals"))
 
 
-def test_a_whole_table_that_the_tokens_do_not_suffice_for_costs_no_place(spoilt: tuple[Sandbox, Run]) -> None:
+def test_a_whole_table_beyond_the_budget_keeps_its_bookmark(spoilt: tuple[Sandbox, Run]) -> None:
     sandbox, before = spoilt
     done = run(sandbox.url, state=before.state, reread={"deal_changes": "all"}, token_budget=400).good()
     kept, there = (one.state["bookmarks"]["deal_changes"]["partitions"][0] for one in (done, before))
@@ -128,7 +128,7 @@ def test_a_whole_table_that_the_tokens_do_not_suffice_for_costs_no_place(spoilt:
     assert (said["undone_reason"], said["method"]) == (None, "changes")
 
 
-def test_records_that_are_gone_are_named(
+def test_deleted_records_are_reported_by_id(
     spoilt: tuple[Sandbox, Run], caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox, before = spoilt
@@ -145,7 +145,7 @@ def test_records_that_are_gone_are_named(
         )
 
 
-def test_a_record_that_does_not_answer_is_said(spoilt: tuple[Sandbox, Run]) -> None:
+def test_a_record_that_cannot_be_read_is_reported(spoilt: tuple[Sandbox, Run]) -> None:
     sandbox, before = spoilt
     sandbox.post("/sandbox/faults", {"kind": "status", "status": 400, "path": r"ids="})
     done = run(sandbox.url, state=before.state, reread={"persons": [1]}, source_checks="none")
@@ -162,11 +162,11 @@ def test_a_record_that_does_not_answer_is_said(spoilt: tuple[Sandbox, Run]) -> N
     ],
     ids=str,
 )
-def test_a_setting_that_is_wrong_is_named(shared: Sandbox, setting: Any, sentence: str) -> None:
+def test_a_wrong_reread_setting_is_reported(shared: Sandbox, setting: Any, sentence: str) -> None:
     assert sentence in str(run(shared.url, reread=setting).error)
 
 
-def test_streams_that_are_not_selected_cost_nothing(spoilt: tuple[Sandbox, Run]) -> None:
+def test_unselected_streams_cost_nothing(spoilt: tuple[Sandbox, Run]) -> None:
     sandbox, before = spoilt
     catalog = select(discover(sandbox.url), "users")
     sandbox.post("/sandbox/stats/reset")

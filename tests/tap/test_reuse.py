@@ -1,4 +1,4 @@
-"""The tap on its own: installed without the project, described by itself, and into another target."""
+"""The tap without the project: installed alone, described by its own output, and with another target."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TABLES = (
 
 
 def install(venv: Path, *packages: str) -> Path:
-    """The programs of a new environment that holds these packages and nothing of the project."""
+    """Return the programs of a new environment that holds only these packages."""
     uv = str(Path(sys.executable).with_name("uv"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True, env=environment)
@@ -47,21 +47,21 @@ def install(venv: Path, *packages: str) -> Path:
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the tap."""
+    """The programs of an environment that holds only the tap."""
     return install(tmp_path_factory.mktemp("tap") / "venv", str(PACKAGE))
 
 
 @pytest.fixture(scope="session")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with a target that has nothing in common with the tap, not even the SDK.
+    """The programs of an environment with a target that shares nothing with the tap, not even the SDK.
 
-    Later versions of DuckDB take the first row of each table that this target loads for column names.
+    Later versions of DuckDB read the first row of each table that this target loads as column names.
     """
     return install(tmp_path_factory.mktemp("target") / "venv", "target-duckdb==0.8.0", "duckdb==1.1.3")
 
 
 def tap(programs: Path, folder: Path, *words: str | Path, **environment: str) -> str:
-    """What the installed tap prints, started away from the project. Raises AssertionError with what it says."""
+    """Return the output of the installed tap, started outside the project; AssertionError shows its errors."""
     path = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
     command = [programs / "tap-pipedrive", *words]
     done = subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, check=False)
@@ -73,10 +73,10 @@ def of(sandbox: Sandbox) -> dict[str, str]:
     return {"TAP_PIPEDRIVE_API_URL": sandbox.url, "TAP_PIPEDRIVE_API_TOKEN": sandbox.token}
 
 
-# Installed
+# Installation
 
 
-def test_it_needs_nothing_of_the_project(alone: Path, tmp_path: Path) -> None:
+def test_the_tap_needs_nothing_of_the_project(alone: Path, tmp_path: Path) -> None:
     code = "import tap_pipedrive.tap, importlib.util; print(importlib.util.find_spec('pipedrive_sandbox'))"
     done = subprocess.run(
         [alone / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -84,8 +84,8 @@ def test_it_needs_nothing_of_the_project(alone: Path, tmp_path: Path) -> None:
     assert done.stdout == "None\n"
 
 
-def test_it_starts_quickly(alone: Path, tmp_path: Path) -> None:
-    """Seconds of the processor, the best of three: the machine may have other things to do."""
+def test_the_tap_starts_quickly(alone: Path, tmp_path: Path) -> None:
+    """Measured in CPU seconds, the best of three, because the machine may be busy."""
     took = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -95,12 +95,12 @@ def test_it_starts_quickly(alone: Path, tmp_path: Path) -> None:
     assert min(took) < START_SECONDS
 
 
-def test_it_lists_its_streams_without_account_or_network(alone: Path, tmp_path: Path) -> None:
+def test_the_tap_lists_its_streams_without_account_or_network(alone: Path, tmp_path: Path) -> None:
     catalog = json.loads(tap(alone, tmp_path, "--discover"))
     assert [each["tap_stream_id"] for each in catalog["streams"]] == [vars(each)["name"] for each in STREAMS]
 
 
-def test_it_reads_an_account(alone: Path, tmp_path: Path, shared: Sandbox) -> None:
+def test_the_tap_reads_an_account(alone: Path, tmp_path: Path, shared: Sandbox) -> None:
     messages = [loads(line) for line in tap(alone, tmp_path, "--config=ENV", **of(shared)).splitlines()]
     deals = {
         each["record"]["id"] for each in messages if each["type"] == "RECORD" and each["stream"] == "deals"
@@ -108,7 +108,7 @@ def test_it_reads_an_account(alone: Path, tmp_path: Path, shared: Sandbox) -> No
     assert deals == {row["id"] for row in shared.truth("deals")}
 
 
-# What it says of itself
+# Its description
 
 
 def every_setting() -> dict[str, Any]:
@@ -140,7 +140,7 @@ def test_about_in_markdown_has_a_line_for_every_setting(alone: Path, tmp_path: P
     assert all(described[name] == field.description for name, field in Settings.model_fields.items())
 
 
-def test_an_unknown_setting_is_named_with_the_known_ones(alone: Path, tmp_path: Path) -> None:
+def test_an_unknown_setting_is_reported_with_the_known_ones(alone: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"api_token": "x", "user-agent": "Stitch"}))
     with pytest.raises(AssertionError) as caught:
@@ -149,7 +149,7 @@ def test_an_unknown_setting_is_named_with_the_known_ones(alone: Path, tmp_path: 
     assert "Traceback" not in str(caught.value)
 
 
-# Into another target
+# Another target
 
 
 class DuckDB:
@@ -164,14 +164,14 @@ class DuckDB:
         )
 
     def load(self, messages: str) -> str:
-        """The last state that the target gives back."""
+        """Load messages, and return the last state that the target emits."""
         command = [str(self._programs / "target-duckdb"), "--config", str(self._config)]
         done = subprocess.run(command, input=messages, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()[-1]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """All rows, as JSON can say them."""
+        """Return all rows in types that JSON has."""
         code = (
             "import duckdb, json, sys\n"
             "found = duckdb.connect(sys.argv[1]).execute(f'select * from pipedrive.{sys.argv[2]}')\n"
@@ -202,7 +202,7 @@ def assert_equals_truth(database: DuckDB, sandbox: Sandbox) -> None:
     assert values == {row["id"]: row["value"] and float(row["value"]) for row in sandbox.truth("deals")}
 
 
-def test_another_target_holds_what_the_account_does(
+def test_another_target_loads_the_same_rows(
     alone: Path, target: Path, tmp_path: Path, living: Sandbox
 ) -> None:
     database = DuckDB(target, tmp_path)

@@ -1,4 +1,6 @@
-"""Who imports whom: no circle, one seam to the SDK, and layers that know nothing of what stands above them."""
+"""The import graph: no cycles, one module for the SDK's private parts, and layers that import only lower
+ones.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ USES_THE_SDK = {"sdk", "table", "tap", "sync", "metrics", "writer", "catalog"}
 
 @cache
 def imports() -> dict[str, set[str]]:
-    """Modules that each file of the tap imports, also for type checking only or within a function."""
+    """Return the modules that each file of the tap imports, including imports for type checking or within
+    functions.
+    """
     found: dict[str, set[str]] = {}
     for path in ROOT.rglob("*.py"):
         room = "streams" if path.parent.name == "streams" else path.stem
@@ -66,7 +70,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def rooms() -> dict[str, set[str]]:
-    """Files of the tap by the file that imports them."""
+    """Return the files of the tap that each file imports."""
     own = {
         room: {name.split(".")[1] for name in names if name.startswith("tap_pipedrive.")} - {room}
         for room, names in imports().items()
@@ -75,8 +79,8 @@ def rooms() -> dict[str, set[str]]:
     return own
 
 
-def test_no_import_goes_in_a_circle() -> None:
-    TopologicalSorter(rooms()).prepare()  # raises CycleError
+def test_imports_have_no_cycle() -> None:
+    TopologicalSorter(rooms()).prepare()  # this raises CycleError
 
 
 def test_each_file_imports_only_from_the_layers_below() -> None:
@@ -88,7 +92,7 @@ def test_each_file_imports_only_from_the_layers_below() -> None:
         below |= layer
 
 
-def test_only_the_seam_uses_private_parts_of_the_sdk() -> None:
+def test_only_the_sdk_module_uses_private_parts_of_the_sdk() -> None:
     users = {
         room for room, names in imports().items() if any(name.startswith("singer_sdk") for name in names)
     }
@@ -106,7 +110,7 @@ def test_only_the_seam_uses_private_parts_of_the_sdk() -> None:
             assert not used & foreign, path.name
 
 
-def test_files_are_short_and_tap_py_is_settings_in_streams_out() -> None:
+def test_files_are_short_and_tap_py_contains_only_wiring() -> None:
     for path in ROOT.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, path.name
     assert len((ROOT / "tap.py").read_text().splitlines()) < 200

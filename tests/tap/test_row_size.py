@@ -1,4 +1,4 @@
-"""Rows that are too wide for Postgres: every record fits, every value is somewhere, whatever comes when."""
+"""Rows that are too wide for Postgres: every record fits, and no value is lost, in any order of columns."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WIDEST: dict[str, Any] = {
     "date": date(2026, 11, 22),
     "text": "x" * 23,
 }
-"""A value of each type that takes as many bytes of a row as any."""
+"""For each type, a value of the largest size in bytes within a row."""
 
 LOADER = {f"_sdc_{number}": "timestamp" for number in range(8)}
 
@@ -60,7 +60,7 @@ def fields(count: int, kinds: Sequence[str]) -> list[Definition]:
 
 
 def column_type(schema: Record) -> str:
-    """The type in Postgres, as the loader has it."""
+    """Return the Postgres type that the loader uses."""
     (kind,) = (
         one
         for one in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"])
@@ -70,7 +70,7 @@ def column_type(schema: Record) -> str:
 
 
 def stored(value: Any, kind: str) -> Any:
-    """A cell as the loader writes it: what is missing of JSON is a JSON null."""
+    """Return a cell as the loader writes it: a missing JSON value is a JSON null."""
     if kind != "jsonb" or isinstance(value, Jsonb):
         return value
     return Jsonb(value, dumps=lambda one: encode_exactly(one).decode())
@@ -85,7 +85,7 @@ def connection(warehouse: Warehouse) -> Iterator[psycopg.Connection[Any]]:
 def insert(
     connection: psycopg.Connection[Any], custom: CustomFields, rows: Sequence[Record], seed: int
 ) -> None:
-    """Write rows into a table with the widest built-in columns that any stream has, in any order."""
+    """Write rows into a table with the widest built-in columns of any stream, in random order."""
     built_in = max((one.entity.columns() for one in STREAMS if one.custom_fields_of), key=len)
     types = {name: column_type(schema) for name, schema in {**built_in, **custom.columns}.items()} | LOADER
     names = list(types)
@@ -162,7 +162,7 @@ def test_any_row_fits_and_keeps_every_value(connection: psycopg.Connection[Any])
             row = read(custom, raw)
             backwards = dict(reversed(raw.items()))
             assert (read(other_order, backwards)[OVERFLOW] or {}) == (row[OVERFLOW] or {}), (
-                "the order means nothing"
+                "the order of columns does not matter"
             )
             overflow = row[OVERFLOW] or {}
             for one in filled:
@@ -179,7 +179,7 @@ def test_any_row_fits_and_keeps_every_value(connection: psycopg.Connection[Any])
 
 
 def test_a_row_of_few_fields_is_not_measured() -> None:
-    """It costs nothing where a row cannot be too wide."""
+    """Measuring is skipped if a row cannot be too wide."""
     custom = make(fields(100, ["enum"]))
     row = read(custom, {one.key: 39 for one in fields(100, ["enum"])})
     assert row[OVERFLOW] is None

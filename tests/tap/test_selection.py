@@ -1,5 +1,5 @@
-# Over 400 lines: catalog, new columns and maps are tried on the same tables.
-"""Selection, new columns, stream maps: what the user's catalog and settings make of the tables."""
+# Over 400 lines: catalogs, new columns and stream maps are tested on the same tables.
+"""Selection, new columns and stream maps: how catalog and settings change the tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def entry(catalog: Record, stream: str) -> Record:
 
 
 def columns_sent(done: Run, stream: str) -> set[str]:
-    """The columns in SCHEMA, after a check that records have the same."""
+    """Return the columns of SCHEMA, after checking that records have the same."""
     schema = set(done.columns(stream))
     assert done.records(stream)
     for row in done.records(stream):
@@ -33,7 +33,7 @@ def columns_sent(done: Run, stream: str) -> set[str]:
 
 @pytest.fixture
 def code(living: Sandbox) -> str:
-    """A custom field of deals with a value in some."""
+    """A custom field of deals that has a value in some deals."""
     made = living.post("/sandbox/fields/deal", {"field_name": "Tax number", "field_type": "varchar"})
     for deal in [row for row in living.truth("deals") if not row["is_deleted"] and not row["is_archived"]][
         :5
@@ -46,7 +46,7 @@ def code(living: Sandbox) -> str:
 # Columns
 
 
-def test_a_deselected_column_is_nowhere(living: Sandbox, code: str) -> None:
+def test_a_deselected_column_appears_nowhere(living: Sandbox, code: str) -> None:
     without = {"title", "value", "tax_number", "lost_reason_id"}
     catalog = select(discover(living.url), "deals", without=[f"deals.{column}" for column in without])
     done = run(living.url, catalog=catalog).good()
@@ -69,8 +69,8 @@ def test_deselected_streams_cost_nothing(living: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_columns_in_the_catalog_means_nothing(living: Sandbox, seed: int) -> None:
-    """A catalog may have been through tools that sort keys."""
+def test_the_order_of_columns_in_the_catalog_does_not_matter(living: Sandbox, seed: int) -> None:
+    """The catalog may come from a tool that sorts keys."""
     living.post("/sandbox/fields/deal", {"field_name": "Site", "field_type": "address"})
     catalog = select(discover(living.url), "deals", without=["deals.site_postal_code", "deals.site_route"])
     everything = set(entry(catalog, "deals")["schema"]["properties"])
@@ -97,7 +97,7 @@ def test_a_record_that_is_rejected_whole_shows_no_deselected_column() -> None:
 
 @pytest.mark.parametrize("maps", [{}, {"stream_maps": {"persons": {"birthday": None, "name": None}}}])
 def test_a_rejected_value_of_a_hidden_column_is_not_shown(maps: dict[str, Any]) -> None:
-    """Neither as the value nor in the error; the column is deselected, or left out by a stream map."""
+    """Neither the value nor the error shows it; the column is deselected, or removed by a stream map."""
     secret = "1987-secr-et"
     rows = [{"id": 1, "birthday": secret, "name": {"x": secret}, "add_time": f"{secret}T00:00:00"}]
     hidden = [f"persons.{column}" for column in ("birthday", "name", "add_time")]
@@ -111,7 +111,7 @@ def test_a_rejected_value_of_a_hidden_column_is_not_shown(maps: dict[str, Any]) 
     assert "secr" not in written
 
 
-def test_no_rejects_without_the_stream_of_rejects() -> None:
+def test_rejects_are_not_written_if_their_stream_is_not_selected() -> None:
     rows = [{"id": 1, "birthday": "nonsense"}]
     with fake(account({"/api/v2/persons": rows})) as server:
         done = run(server.url, catalog=select(discover(server.url), "persons")).good()
@@ -123,7 +123,7 @@ def test_no_rejects_without_the_stream_of_rejects() -> None:
 
 
 def test_a_selection_finds_its_column_after_a_rename(living: Sandbox, code: str) -> None:
-    """The catalog was made before the first run under the old name, the state pins it."""
+    """The catalog was made before the first run under the old name, which the state keeps."""
     catalog = select(discover(living.url), "deals", without=["deals.tax_number"])
     first = run(living.url, catalog=catalog).good()
     living.patch(f"/sandbox/fields/deal/{code}", {"field_name": "Fiscal code"})
@@ -144,7 +144,7 @@ def test_a_catalog_with_the_new_name_selects_the_column_of_the_old_one(living: S
     assert not {"tax_number", "fiscal_code"} & columns_sent(without_it, "deals")
 
 
-def test_discovery_with_the_state_knows_the_name_that_stayed(living: Sandbox, code: str) -> None:
+def test_discovery_with_a_state_uses_the_name_that_was_kept(living: Sandbox, code: str) -> None:
     from tap_pipedrive.tap import TapPipedrive
 
     first = run(living.url, catalog=select(discover(living.url), "deals")).good()
@@ -155,7 +155,7 @@ def test_discovery_with_the_state_knows_the_name_that_stayed(living: Sandbox, co
     assert "fiscal_code" not in properties
 
 
-def test_part_of_a_field_may_be_deselected_and_stays_so(living: Sandbox) -> None:
+def test_a_deselected_part_of_a_field_stays_deselected(living: Sandbox) -> None:
     made = living.post("/sandbox/fields/deal", {"field_name": "Fee", "field_type": "monetary"})
     catalog = select(discover(living.url), "deals", without=["deals.fee_currency"])
     first = run(living.url, catalog=catalog).good()
@@ -180,10 +180,11 @@ OTHER = "fedcba9876543210fedcba9876543210fedcba98"
 def test_a_field_that_appears_during_the_run_gets_its_column_at_once(
     settings: Record, is_wanted: bool
 ) -> None:
-    """Its first values come with the first page, after the definitions without it. It is selected if its
-    stream's column for values without a definition is."""
+    """Its first values arrive with the first page, after the definitions were read without it. It is selected
+    if the stream's column for values without a definition is.
+    """
     old, new = field_definition(OTHER, "Old", "varchar"), field_definition(KEY, "Hot", "double")
-    definitions = [[old], [old], [old, new]]  # for discovery, for the run, for the run again
+    definitions = [[old], [old], [old, new]]  # for discovery, for the run, and for the run's second reading
     deals = [
         {"id": 1, "custom_fields": {OTHER: "a", KEY: 7}},
         {"id": 2, "custom_fields": {OTHER: "b", KEY: None}},
@@ -210,7 +211,7 @@ def test_a_field_that_appears_during_the_run_gets_its_column_at_once(
     assert len(fields) == 3
 
 
-def test_values_of_a_field_without_definition_are_kept_and_asked_for_once(
+def test_values_without_a_definition_are_kept_and_looked_up_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     deals = [{"id": 1, "custom_fields": {KEY: 7}}]
@@ -224,7 +225,7 @@ def test_values_of_a_field_without_definition_are_kept_and_asked_for_once(
     assert len([one for one in caplog.records if KEY in one.getMessage()]) == 1
 
 
-def test_a_new_field_gets_a_column_although_the_catalog_is_older(living: Sandbox) -> None:
+def test_a_new_field_gets_a_column_even_if_the_catalog_is_older(living: Sandbox) -> None:
     catalog = select(discover(living.url), "deals")
     first = run(living.url, catalog=catalog).good()
     made = living.post("/sandbox/fields/deal", {"field_name": "Hot", "field_type": "varchar"})
@@ -236,8 +237,8 @@ def test_a_new_field_gets_a_column_although_the_catalog_is_older(living: Sandbox
 
 
 @pytest.mark.parametrize("listed", ["all columns", "without the overflow", "only two columns"])
-def test_a_column_that_is_newer_than_the_catalog_follows_its_stream(living: Sandbox, listed: str) -> None:
-    """A catalog that allows two columns shows no other one, now or later."""
+def test_a_column_newer_than_the_catalog_is_selected_as_its_stream_is(living: Sandbox, listed: str) -> None:
+    """A catalog that selects two columns shows no other one, now or later."""
     catalog = select(discover(living.url), "deals")
     one = entry(catalog, "deals")
     for item in one["metadata"]:
@@ -258,15 +259,17 @@ def test_a_column_that_is_newer_than_the_catalog_follows_its_stream(living: Sand
     deal = next(row for row in living.truth("deals") if not row["is_deleted"] and not row["is_archived"])
     living.patch(f"/sandbox/records/deals/{deal['id']}", {"custom_fields": {made["field_code"]: "secret!"}})
     done = run(living.url, catalog=catalog).good()
-    if listed == "only two columns":  # as far as the catalog says, all columns are selected
+    if listed == "only two columns":  # the catalog alone would select all columns
         assert "secret!" in json.dumps(done.messages, default=str)
     else:
         assert columns_sent(done, "deals") == kept
         assert "secret!" not in json.dumps(done.messages, default=str)
 
 
-def test_a_column_that_was_of_another_field_when_the_catalog_was_made_is_not_mistaken() -> None:
-    """The catalog deselects the column `score` of one field; it is another field's now, without a state."""
+def test_a_column_that_belonged_to_another_field_when_the_catalog_was_made_is_not_confused() -> None:
+    """The catalog deselects the column `score` of one field, which belongs to another field now; there is no
+    state.
+    """
     deals = [{"id": 1, "custom_fields": {KEY: "a", OTHER: "b"}}]
     lists: dict[str, Any] = {
         "/api/v2/dealFields": [
@@ -284,7 +287,7 @@ def test_a_column_that_was_of_another_field_when_the_catalog_was_made_is_not_mis
     assert [(row.get("points"), row.get("score")) for row in done.records("deals")] == [(None, "b")]
 
 
-def test_a_catalog_may_know_fields_and_streams_that_are_gone(living: Sandbox, code: str) -> None:
+def test_a_catalog_may_contain_deleted_fields_and_unknown_streams(living: Sandbox, code: str) -> None:
     catalog = select(discover(living.url), "deals", "users")
     living.delete(f"/sandbox/fields/deal/{code}")
     gone = deepcopy(entry(catalog, "users")) | {"tap_stream_id": "gone", "stream": "gone"}
@@ -294,7 +297,7 @@ def test_a_catalog_may_know_fields_and_streams_that_are_gone(living: Sandbox, co
     assert done.records("users")
 
 
-def test_a_catalog_without_metadata_of_columns_selects_them_all(living: Sandbox) -> None:
+def test_a_catalog_without_column_metadata_selects_all_columns(living: Sandbox) -> None:
     catalog = select(discover(living.url), "persons")
     one = entry(catalog, "persons")
     one["metadata"] = [item for item in one["metadata"] if not item["breadcrumb"]]
@@ -303,10 +306,10 @@ def test_a_catalog_without_metadata_of_columns_selects_them_all(living: Sandbox)
     )
 
 
-# Maps and flattening
+# Stream maps and flattening
 
 
-def test_stream_maps_hash_and_drop(living: Sandbox) -> None:
+def test_stream_maps_can_hash_and_drop(living: Sandbox) -> None:
     maps = {
         "persons": {"primary_email": "md5(primary_email) if primary_email else None", "emails": "__NULL__"},
         "notes": "__NULL__",
@@ -327,7 +330,7 @@ def test_stream_maps_hash_and_drop(living: Sandbox) -> None:
     assert mapped.records("deals") == plain.records("deals")
 
 
-def test_stream_maps_keep_numbers_exact_and_new_columns_come_too() -> None:
+def test_stream_maps_keep_numbers_exact_and_include_new_columns() -> None:
     lists: dict[str, Any] = {
         "/api/v2/dealFields": [field_definition(KEY, "Exact", "double")],
         "/api/v2/deals": [{"id": 1, "value": 1, "custom_fields": {KEY: 12345678901234567}}],
@@ -346,7 +349,7 @@ def test_a_rejected_value_of_a_mapped_stream_is_not_shown() -> None:
     assert "nonsense-and-secret" not in json.dumps(done.messages, default=str)
 
 
-def test_flattening(living: Sandbox) -> None:
+def test_flattening_works(living: Sandbox) -> None:
     catalog = select(discover(living.url), "organizations", "persons")
     done = run(living.url, catalog=catalog, flattening_enabled=True, flattening_max_depth=1).good()
     truth = {row["id"]: row for row in living.truth("organizations")}
@@ -365,15 +368,15 @@ def test_flattening(living: Sandbox) -> None:
         ({"xyz*": None}, "there is no stream xyz*."),
     ],
 )
-def test_a_map_of_a_stream_that_does_not_exist_is_refused_by_name(maps: Record, sentence: str) -> None:
-    """It would hide nothing, and the run would be green."""
+def test_a_map_of_an_unknown_stream_is_refused_with_its_name(maps: Record, sentence: str) -> None:
+    """Otherwise the map would hide nothing, and the run would succeed."""
     with fake(account({})) as server:
         done = run(server.url, stream_maps=maps)
         assert str(done.error) == f"Setting stream_maps: {sentence}"
         assert server.asked == []
 
 
-def test_a_map_that_hides_a_column_that_does_not_exist_is_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_map_that_hides_an_unknown_column_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with fake(account({"/api/v2/persons": [{"id": 1}]})) as server:
         maps = {"persons": {"primary_emial": None, "emails": None, "twice": "id * 2", "__filter__": "id > 0"}}
         run(server.url, stream_maps=maps).good()
@@ -393,9 +396,7 @@ DROPPED: list[tuple[Record, set[str]]] = [
 
 
 @pytest.mark.parametrize(("maps", "asked"), DROPPED, ids=range(len(DROPPED)))
-def test_streams_that_are_mapped_to_nothing_cost_nothing(
-    living: Sandbox, maps: Record, asked: set[str]
-) -> None:
+def test_streams_mapped_to_nothing_cost_nothing(living: Sandbox, maps: Record, asked: set[str]) -> None:
     catalog = select(discover(living.url), "deals", "persons", "users")
     living.post("/sandbox/stats/reset")
     done = run(living.url, catalog=catalog, stream_maps=maps).good()
@@ -409,10 +410,10 @@ def test_streams_that_are_mapped_to_nothing_cost_nothing(
 
 
 @pytest.mark.parametrize("is_filtered", [True, False])
-def test_a_filter_leaves_no_row_to_be_marked_as_deleted(
+def test_a_filter_prevents_rows_from_being_marked_as_deleted(
     living: Sandbox, is_filtered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The rows that it leaves out may be in the warehouse from before."""
+    """Filtered rows may be in the warehouse from earlier runs."""
     catalog = select(discover(living.url), "persons", "users")
     first = run(living.url, catalog=catalog).good()
     limit = max(row["id"] for row in first.records("persons")) - (3 if is_filtered else 0)

@@ -1,5 +1,5 @@
-# Over 400 lines: the same processes and the same Redis serve all its questions.
-"""Limits that several processes share through Redis: kept together, and each for itself when it is away."""
+# Over 400 lines: all tests use the same processes and the same Redis.
+"""Limits that several processes share through Redis, and that each process keeps alone if Redis is away."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def server() -> Iterator[Valkey]:
 
 @pytest.fixture
 def redis(server: Valkey) -> Valkey:
-    """Empty."""
+    """An empty Redis database."""
     server.client().flushall()
     return server
 
@@ -65,7 +65,7 @@ def redis_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [line.getMessage() for line in caplog.records if "Redis" in line.getMessage()]
 
 
-# What is in Redis
+# Contents of Redis
 
 
 def test_redis_holds_numbers_under_a_hash_for_an_hour(redis: Valkey) -> None:
@@ -88,7 +88,7 @@ def test_redis_holds_numbers_under_a_hash_for_an_hour(redis: Valkey) -> None:
         assert all(number is None or isinstance(number, int | float) for number in numbers)
 
 
-def test_other_tokens_and_hosts_have_limits_of_their_own(redis: Valkey) -> None:
+def test_other_tokens_and_hosts_have_their_own_limits(redis: Valkey) -> None:
     for host, token in [("https://a.example", "x"), ("https://b.example", "x"), ("https://a.example", "y")]:
         with Limits(RedisStore(redis.url, host, token)).request(*cost("/api/v2/stages")):
             pass
@@ -96,7 +96,7 @@ def test_other_tokens_and_hosts_have_limits_of_their_own(redis: Valkey) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"null", b"{", b'{"burst":"many"}', b"\xff", b"[]"])
-def test_what_somebody_else_left_there_is_replaced(redis: Valkey, text: bytes) -> None:
+def test_foreign_data_in_redis_is_replaced(redis: Valkey, text: bytes) -> None:
     store = RedisStore(redis.url, "https://a.example", "x")
     redis.client().set(store._key, text)
     with Limits(store).request(*cost("/api/v2/stages")):
@@ -104,11 +104,11 @@ def test_what_somebody_else_left_there_is_replaced(redis: Valkey, text: bytes) -
     assert in_redis(redis).reserved == 5
 
 
-# Together
+# With several processes
 
 
 def test_threads_of_several_clients_never_exceed_the_window(redis: Valkey) -> None:
-    """In real time, as Redis's clock cannot be moved: three windows' worth of requests."""
+    """The test sends three windows' worth of requests in real time, because Redis's clock cannot be moved."""
     with Sandbox(deals=50, burst=40) as sandbox:
         clients = [client(sandbox, redis) for _ in range(3)]
         with ThreadPoolExecutor(6) as pool:
@@ -117,7 +117,7 @@ def test_threads_of_several_clients_never_exceed_the_window(redis: Valkey) -> No
     assert statuses == {200: 120}
 
 
-def test_a_learnt_window_is_known_to_all(redis: Valkey) -> None:
+def test_a_window_learned_by_one_client_is_used_by_all(redis: Valkey) -> None:
     with Sandbox(deals=50, burst=120) as sandbox:
         client(sandbox, redis).get(request("/api/v2/stages"))
         other = client(sandbox, redis)
@@ -126,15 +126,15 @@ def test_a_learnt_window_is_known_to_all(redis: Valkey) -> None:
 
 
 @pytest.mark.parametrize("headers", [True, False], ids=["headers", "first only"])
-def test_the_share_is_kept_together(redis: Valkey, headers: bool) -> None:
-    """Even when Pipedrive only tells once, and not to all."""
+def test_the_daily_share_is_kept_by_all_clients_together(redis: Valkey, headers: bool) -> None:
+    """This holds even if Pipedrive sends headers only once, and to one client only."""
     day, spent, lock = 1_000, [0], threading.Lock()
 
     def script(asked: Any) -> Any:
         with lock:
             spent[0] += 10
             left = day - spent[0]
-        time.sleep(0.01 * (asked.number % 3))  # answers overtake each other
+        time.sleep(0.01 * (asked.number % 3))  # answers arrive in another order than requests
         told = {"x-daily-ratelimit-token-limit": str(day), "x-daily-ratelimit-token-remaining": str(left)}
         return Say(headers={"x-ratelimit-limit": "1000"} | (told if headers or asked.number == 0 else {}))
 
@@ -157,7 +157,7 @@ def test_the_share_is_kept_together(redis: Valkey, headers: bool) -> None:
     assert 400 <= spent[0] <= 500 + 10, "each run's first request may always be sent"
 
 
-def test_the_breaker_of_one_stops_the_other(redis: Valkey, sleeps: list[float]) -> None:
+def test_the_breaker_of_one_client_stops_the_other(redis: Valkey, sleeps: list[float]) -> None:
     with fake([say({}, 503)]) as server:
         stores = [RedisStore(redis.url, server.url, "x") for _ in range(2)]
         one, other = (Client(ApiToken(server.url, "x"), Limits(store)) for store in stores)
@@ -180,7 +180,7 @@ def test_the_breaker_of_one_stops_the_other(redis: Valkey, sleeps: list[float]) 
 
 
 def start(folder: Path, name: str, **settings: Any) -> subprocess.Popen[str]:
-    """A tap of its own, as a process."""
+    """Start a tap as a process of its own."""
     config = folder / f"{name}.json"
     config.write_text(json.dumps(settings))
     with (folder / f"{name}.out").open("w") as out:
@@ -188,8 +188,8 @@ def start(folder: Path, name: str, **settings: Any) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("faults", [False, True], ids=["a good day", "a bad day"])
-def test_two_taps_at_once(redis: Valkey, tmp_path: Path, faults: bool) -> None:
-    """Both read everything; Pipedrive never has to refuse one of them, nor is its day used beyond the share."""
+def test_two_taps_at_once_keep_the_limits(redis: Valkey, tmp_path: Path, faults: bool) -> None:
+    """Both read everything; Pipedrive refuses no request, and the daily share is not exceeded."""
     with Sandbox(deals=60, burst=40, tokens=[TOKEN], daily_budget=30_000) as sandbox:
         if faults:
             for number, kind in enumerate(("reset", "status", "truncate", "null")):
@@ -216,10 +216,12 @@ def test_two_taps_at_once(redis: Valkey, tmp_path: Path, faults: bool) -> None:
         assert PASSWORD not in text
 
 
-# Without it
+# If Redis fails
 
 
-def test_no_redis_is_one_warning_and_a_whole_run(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_redis_causes_one_warning_and_a_complete_run(
+    living: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     url = f"redis://user:{PASSWORD}@127.0.0.1:1/0"
     began = time.monotonic()
     done = run(living.url, redis_url=url, history="none").good()
@@ -229,7 +231,7 @@ def test_no_redis_is_one_warning_and_a_whole_run(living: Sandbox, caplog: pytest
     assert PASSWORD not in caplog.text
 
 
-def test_redis_that_says_nothing_is_waited_for_once(
+def test_a_redis_that_does_not_answer_is_waited_for_once(
     living: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=50) as deaf:
@@ -258,7 +260,7 @@ def test_redis_that_says_nothing_is_waited_for_once(
         b"*1\r\n" * 5_000,
     ],
 )
-def test_something_else_at_redis_address(
+def test_a_server_other_than_redis_is_ignored(
     living: Sandbox, caplog: pytest.LogCaptureFixture, answer: bytes
 ) -> None:
 
@@ -277,7 +279,7 @@ def test_something_else_at_redis_address(
     assert len(redis_warnings(caplog)) == 1
 
 
-def test_a_wrong_password_is_a_warning_without_it(
+def test_a_wrong_redis_password_is_a_warning_that_does_not_show_it(
     living: Sandbox, redis: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = redis.url.replace(PASSWORD, "wr0ng-one")
@@ -287,7 +289,7 @@ def test_a_wrong_password_is_a_warning_without_it(
     assert "wr0ng-one" not in caplog.text
 
 
-def test_killed_in_mid_run_and_back_again(
+def test_a_redis_killed_during_a_run_is_used_again_when_it_is_back(
     living: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "AWAY_SECONDS", 0.2)
@@ -300,14 +302,16 @@ def test_killed_in_mid_run_and_back_again(
                 redis.start()
                 known = one.limits.ledger
             one.get(request("/api/v2/stages"))
-        assert in_redis(redis).reserved == 90 * 5 > known.reserved, "it learns what it missed"
+        assert in_redis(redis).reserved == 90 * 5 > known.reserved, (
+            "Redis receives the spending that it missed"
+        )
         statuses = Counter(seen["status"] for seen in sandbox.requests())
     assert statuses == {200: 90}
     assert len(redis_warnings(caplog)) == 1
 
 
-def test_a_slow_redis_is_left_alone(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    """Stopped as by a busy host: it takes connections, and does not answer."""
+def test_a_slow_redis_is_not_waited_for(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """The process is stopped, as on a busy host: it accepts connections but does not answer."""
     with Valkey() as redis:
         one = client(living, redis)
         for number in range(30):
@@ -321,7 +325,7 @@ def test_a_slow_redis_is_left_alone(living: Sandbox, caplog: pytest.LogCaptureFi
     assert len(redis_warnings(caplog)) == 1
 
 
-def test_two_taps_whose_redis_is_killed(tmp_path: Path) -> None:
+def test_two_taps_complete_after_their_redis_is_killed(tmp_path: Path) -> None:
     with Valkey() as redis, Sandbox(deals=60, burst=20, tokens=[TOKEN]) as sandbox:
         taps = [
             start(tmp_path, name, api_url=sandbox.url, api_token=TOKEN, redis_url=redis.url, history="none")
@@ -345,14 +349,14 @@ def test_two_taps_whose_redis_is_killed(tmp_path: Path) -> None:
     "url",
     ["localhost:6379", "http://localhost", "redis://", "redis://h:port", "redis://h:99999", "unix://", "x"],
 )
-def test_a_wrong_redis_url_is_a_sentence_without_it(url: str) -> None:
+def test_a_wrong_redis_url_is_reported_without_its_password(url: str) -> None:
     problem = run("http://127.0.0.1:1", redis_url=url).error
     assert isinstance(problem, PipedriveError)
     assert str(problem) == "Setting redis_url: is not an address like redis://localhost:6379."
 
 
 @pytest.mark.parametrize("option", ["db=many", "nonsense=1", "socket_timeout=x", "protocol=9"])
-def test_wrong_options_of_redis_are_a_sentence_too(option: str) -> None:
+def test_wrong_options_of_redis_are_reported(option: str) -> None:
     problem = run("http://127.0.0.1:1", redis_url=f"redis://:{PASSWORD}@127.0.0.1:1/0?{option}").error
     assert isinstance(problem, PipedriveError)
     assert "redis_url" in str(problem)
@@ -362,12 +366,12 @@ def test_wrong_options_of_redis_are_a_sentence_too(option: str) -> None:
 @pytest.mark.parametrize(
     "option", ["ssl_cert_reqs=bogus", "ssl_cert_reqs=9", "encoding=x", "credential_provider=1"]
 )
-def test_wrong_options_of_an_encrypted_redis_are_the_same_sentence(option: str) -> None:
+def test_wrong_options_of_an_encrypted_redis_are_reported(option: str) -> None:
     problem = run("http://127.0.0.1:1", redis_url=f"rediss://:{PASSWORD}@127.0.0.1:1/0?{option}").error
     assert str(problem) == "Setting redis_url has options that Redis does not know: correct it."
 
 
-def test_a_redis_that_answers_in_texts_is_as_good(redis: Valkey, living: Sandbox) -> None:
+def test_a_redis_client_that_returns_texts_works(redis: Valkey, living: Sandbox) -> None:
     store = RedisStore(f"{redis.url}?decode_responses=true", living.url, living.token)
     one = Client(ApiToken(living.url, living.token), Limits(store))
     for _ in range(3):
@@ -375,7 +379,7 @@ def test_a_redis_that_answers_in_texts_is_as_good(redis: Valkey, living: Sandbox
     assert in_redis(redis).settled == 15
 
 
-# Ledgers that cannot be true
+# Inconsistent ledgers
 
 POISON: list[dict[str, Any]] = [
     {"reserved": 10**18},
@@ -398,7 +402,7 @@ POISON: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("poison", POISON, ids=lambda poison: str(poison)[:40])
-def test_a_ledger_that_cannot_be_true_is_discarded(
+def test_an_inconsistent_ledger_is_discarded(
     redis: Valkey, living: Sandbox, poison: dict[str, Any], sleeps: list[float]
 ) -> None:
     store = RedisStore(redis.url, living.url, living.token)
@@ -413,10 +417,10 @@ def test_a_ledger_that_cannot_be_true_is_discarded(
 
 @pytest.mark.parametrize("seconds", [-86_400, 86_400])
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_clock_that_is_set_back_stops_nobody(
+def test_a_clock_that_is_set_back_blocks_no_request(
     monkeypatch: pytest.MonkeyPatch, sleeps: list[float], seconds: int, at: int
 ) -> None:
-    """In memory, between two requests and in the middle of one."""
+    """The ledger is in memory; the clock moves between two requests or during one."""
     shift = [0]
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + shift[0])
@@ -433,19 +437,19 @@ def test_a_clock_that_is_set_back_stops_nobody(
     assert limits.ledger.settled <= limits.ledger.reserved
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_redis_package_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     problem = run("http://127.0.0.1:1", redis_url="redis://localhost").error
     assert "pip install 'tap-pipedrive-warehouse[redis]'" in str(problem)
 
 
-def test_without_redis_url_the_package_is_not_loaded() -> None:
+def test_the_redis_package_is_not_imported_without_redis_url() -> None:
     code = "import sys, tap_pipedrive.tap; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_steps_of_many_processes_do_not_get_lost(redis: Valkey) -> None:
-    """Ten stores, as ten processes would have: each step counts."""
+def test_steps_of_many_processes_are_all_counted(redis: Valkey) -> None:
+    """Ten stores act as ten processes would."""
     stores = [RedisStore(redis.url, "https://a.example", "x") for _ in range(10)]
 
     def count(ledger: Ledger, _: float) -> None:
@@ -460,7 +464,7 @@ def test_steps_of_many_processes_do_not_get_lost(redis: Valkey) -> None:
 
 
 @pytest.mark.parametrize("problem", [BudgetSpent("x"), KeyboardInterrupt()], ids=["spent", "interrupt"])
-def test_what_a_step_raises_leaves_redis_as_it_was(redis: Valkey, problem: BaseException) -> None:
+def test_a_step_that_raises_leaves_redis_unchanged(redis: Valkey, problem: BaseException) -> None:
     store = RedisStore(redis.url, "https://a.example", "x")
 
     def fail(ledger: Ledger, _: float) -> None:
@@ -472,7 +476,7 @@ def test_what_a_step_raises_leaves_redis_as_it_was(redis: Valkey, problem: BaseE
     assert redis.client().keys() == []
 
 
-def test_the_log_of_a_whole_run_holds_no_password(
+def test_the_log_of_a_whole_run_contains_no_password(
     living: Sandbox, redis: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

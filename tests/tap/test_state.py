@@ -1,5 +1,5 @@
-# Over 400 lines: every stream is stopped at each of its messages, with the same helpers.
-"""State: every message of it is a place from which nothing is lost."""
+# Over 400 lines: every stream is stopped at each of its messages with the same helpers.
+"""State: a run can be continued from every STATE message without losing a row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def catalog(shared: Sandbox) -> Record:
 
 
 def bookmarks(state: Record, stream: str) -> list[Record]:
-    """The bookmark of each listing of a stream."""
+    """Return the bookmark of each list of a stream."""
     found = state["bookmarks"][stream]
     return found.get("partitions") or [found]
 
@@ -41,7 +41,7 @@ def times(state: Record, stream: str) -> list[datetime]:
 
 
 def assert_equals_truth(sandbox: Sandbox, tables: dict[str, dict[Any, Record]]) -> None:
-    """Every row of the account is there, as it is now."""
+    """Check that every row of the account is there in its present form."""
     for stream in INCREMENTAL:
         held = {key[0]: row for key, row in tables.get(stream, {}).items()}
         for row in sandbox.truth(stream):
@@ -56,7 +56,7 @@ def assert_equals_truth(sandbox: Sandbox, tables: dict[str, dict[Any, Record]]) 
 
 
 def cuts(done: Run) -> Iterator[tuple[list[Record], Record]]:
-    """The messages up to each STATE, and that state: what is left of a run that was killed there."""
+    """Yield the messages up to each STATE with that state, as if the run had been killed there."""
     for position, message in enumerate(done.messages):
         if message["type"] == "STATE":
             yield done.messages[: position + 1], message["value"]
@@ -65,10 +65,10 @@ def cuts(done: Run) -> Iterator[tuple[list[Record], Record]]:
 # Resuming
 
 
-def test_a_first_load_cut_after_any_state_is_completed_by_the_next_run(
+def test_a_first_load_stopped_at_any_state_is_completed_by_the_next_run(
     living: Sandbox, catalog: Record
 ) -> None:
-    """Things change in between, too."""
+    """Rows also change in between."""
     first = run(living.url, catalog=catalog).good()
     living.post("/sandbox/change", {"share": 0.05, "seed": 3})
     points = list(cuts(first))
@@ -78,7 +78,9 @@ def test_a_first_load_cut_after_any_state_is_completed_by_the_next_run(
         assert_equals_truth(living, replay(second.messages, replay(kept)))
 
 
-def test_the_next_run_completes_one_that_was_cut_after_any_state(living: Sandbox, catalog: Record) -> None:
+def test_an_incremental_run_stopped_at_any_state_is_completed_by_the_next_run(
+    living: Sandbox, catalog: Record
+) -> None:
     first = run(living.url, catalog=catalog).good()
     for seed in range(8):
         living.post("/sandbox/clock", {"advance_seconds": 1200})
@@ -94,8 +96,8 @@ def test_the_next_run_completes_one_that_was_cut_after_any_state(living: Sandbox
 
 
 @pytest.mark.parametrize("stream", ["deals", "persons", "notes", "leads"])
-def test_a_first_load_goes_on_where_it_was_aborted(living: Sandbox, stream: str) -> None:
-    """At every page: what was read is not read again, save for the row at the seam."""
+def test_an_aborted_first_load_continues_where_it_stopped(living: Sandbox, stream: str) -> None:
+    """The load is aborted at every page; only the last row before the abort is read twice."""
     catalog = select(discover(living.url), stream)
     path = f"/{stream}\\?"
     whole = run(living.url, catalog=catalog).good()
@@ -114,21 +116,21 @@ def test_a_first_load_goes_on_where_it_was_aborted(living: Sandbox, stream: str)
 
 
 @pytest.mark.parametrize("lie", ["nonsense", "bm9uc2Vuc2U"])
-def test_a_cursor_that_pipedrive_no_longer_takes_starts_anew(living: Sandbox, lie: str) -> None:
+def test_an_expired_cursor_restarts_the_walk(living: Sandbox, lie: str) -> None:
     catalog = select(discover(living.url), "persons")
     state = {"bookmarks": {"persons": {"first_load": {"began": "2026-01-01T00:00:00Z", "cursor": lie}}}}
     done = run(living.url, catalog=catalog, state=state).good()
     assert {row["id"] for row in done.records("persons")} == {row["id"] for row in living.truth("persons")}
     asked = [seen["query"].get("updated_since") for seen in living.requests("/persons")]
     assert set(asked[:2]) == {None}
-    assert asked[-1] == "2025-12-31T23:59:00Z", "what changed since the reading began is read, too"
+    assert asked[-1] == "2025-12-31T23:59:00Z", "changes since the reading began are read, too"
 
 
 # Bookmarks
 
 
 @pytest.mark.parametrize("hours", [-1, 0, 1, -1000], ids=lambda hours: f"{hours:+}h")
-def test_the_bookmark_is_pipedrives_clock_at_the_beginning(hours: int) -> None:
+def test_the_bookmark_is_pipedrives_clock_at_the_start(hours: int) -> None:
     clock = NOW + timedelta(hours=hours)
     with Sandbox(deals=50, now=clock) as sandbox:
         living = select(discover(sandbox.url), *INCREMENTAL)
@@ -159,7 +161,7 @@ def test_the_next_run_reads_a_change_during_this_one_whatever_the_clock(hours: i
 
 
 @pytest.mark.parametrize("lookback", [0, 60, 3600])
-def test_an_incremental_run_asks_from_the_bookmark_less_the_lookback(
+def test_an_incremental_run_reads_from_the_bookmark_minus_the_lookback(
     living: Sandbox, catalog: Record, lookback: int
 ) -> None:
     first = run(living.url, catalog=catalog, lookback_seconds=lookback).good()
@@ -187,7 +189,7 @@ def test_an_incremental_run_asks_from_the_bookmark_less_the_lookback(
     assert asked["/api/v1/leads/archived"]["sort"] == "update_time DESC"
 
 
-def test_nothing_new_is_nothing_moved(living: Sandbox, catalog: Record) -> None:
+def test_a_run_without_changes_does_not_move_bookmarks(living: Sandbox, catalog: Record) -> None:
     first = run(living.url, catalog=catalog).good()
     living.post("/sandbox/clock", {"advance_seconds": 600})
     second = run(living.url, catalog=catalog, state=first.state).good()
@@ -220,12 +222,12 @@ def test_bookmarks_never_go_back(living: Sandbox, catalog: Record) -> None:
 
 
 MEMORY = {"has_had_rows", "last_complete_pass", "unread", "starved", "began", "checked_on"}
-MEMORY |= {"read_at", "last_row_at", "known", "shape"}  # of lists that are read by age
-MEMORY |= {"parents", "unasked"}  # of histories
-"""What states hold besides bookmarks."""
+MEMORY |= {"read_at", "last_row_at", "known", "shape"}  # these lists are read by age
+MEMORY |= {"parents", "unasked"}  # these belong to histories
+"""The keys of a state besides bookmarks."""
 
 
-def test_a_state_holds_nothing_but_bookmarks(living: Sandbox, catalog: Record) -> None:
+def test_a_state_contains_only_bookmarks_and_known_keys(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=catalog).good().state
     for stream in INCREMENTAL:
         for one in bookmarks(state, stream):
@@ -237,8 +239,8 @@ def test_a_state_holds_nothing_but_bookmarks(living: Sandbox, catalog: Record) -
             assert WHOLE_SECONDS.fullmatch(one["replication_key_value"])
 
 
-def test_the_keys_of_every_state_are_those_that_later_versions_read(living: Sandbox) -> None:
-    """All keys of the state of a complete load and of the run after it, of every stream."""
+def test_later_versions_can_read_the_keys_of_every_state(living: Sandbox) -> None:
+    """The keys are those of every stream after a complete load and after the run that follows."""
     catalog = discover(living.url)
     chosen = select(catalog, *(entry["tap_stream_id"] for entry in catalog["streams"]))
     first = run(living.url, catalog=chosen).good()
@@ -254,7 +256,7 @@ def test_the_keys_of_every_state_are_those_that_later_versions_read(living: Sand
             assert all(part.keys() <= keys | {"context"} for part in parts), stream
 
 
-def test_live_and_archived_have_a_bookmark_each(living: Sandbox, catalog: Record) -> None:
+def test_live_and_archived_records_have_separate_bookmarks(living: Sandbox, catalog: Record) -> None:
     state = run(living.url, catalog=catalog).good().state
     for stream in ("deals", "leads"):
         assert [one["context"] for one in bookmarks(state, stream)] == [
@@ -265,7 +267,7 @@ def test_live_and_archived_have_a_bookmark_each(living: Sandbox, catalog: Record
         assert "partitions" not in state["bookmarks"][stream]
 
 
-def test_a_row_that_is_archived_in_between_comes_from_the_other_list(
+def test_a_record_archived_between_two_runs_is_read_from_the_other_list(
     living: Sandbox, catalog: Record
 ) -> None:
     first = run(living.url, catalog=catalog).good()
@@ -282,7 +284,7 @@ def test_a_row_that_is_archived_in_between_comes_from_the_other_list(
         assert {id_: seen.get(id_) for id_ in expected} == expected
 
 
-def test_rows_without_update_time_come_with_the_first_load(living: Sandbox, catalog: Record) -> None:
+def test_rows_without_an_update_time_are_read_in_the_first_load(living: Sandbox, catalog: Record) -> None:
     blank = {
         (stream, row["id"])
         for stream in INCREMENTAL
@@ -302,7 +304,7 @@ def test_a_reset_stream_is_read_whole_again(living: Sandbox, catalog: Record) ->
     assert len(done.records("persons")) == len(living.truth("persons"))
 
 
-def test_full_table_reads_everything_and_later_runs_go_on_from_there(
+def test_full_table_reads_everything_and_later_runs_continue_from_there(
     living: Sandbox, catalog: Record
 ) -> None:
     first = run(living.url, catalog=catalog).good()
@@ -322,7 +324,7 @@ def test_full_table_reads_everything_and_later_runs_go_on_from_there(
 # start_date
 
 
-def test_a_start_date_leaves_out_what_was_last_updated_before(living: Sandbox, catalog: Record) -> None:
+def test_a_start_date_leaves_out_rows_last_updated_before_it(living: Sandbox, catalog: Record) -> None:
     start = NOW - timedelta(days=200)
     done = run(living.url, catalog=catalog, start_date=start.isoformat(), lookback_seconds=0).good()
     for stream in INCREMENTAL:
@@ -336,7 +338,7 @@ def test_a_start_date_leaves_out_what_was_last_updated_before(living: Sandbox, c
         assert got < {row["id"] for row in living.truth(stream)} or got == wanted
 
 
-def test_a_start_date_never_takes_a_bookmark_back(living: Sandbox, catalog: Record) -> None:
+def test_a_start_date_never_moves_a_bookmark_back(living: Sandbox, catalog: Record) -> None:
     first = run(living.url, catalog=catalog).good()
     living.post("/sandbox/stats/reset")
     run(living.url, catalog=catalog, state=first.state, start_date="2020-01-01").good()
@@ -344,7 +346,7 @@ def test_a_start_date_never_takes_a_bookmark_back(living: Sandbox, catalog: Reco
 
 
 @pytest.mark.parametrize("start", ["0001-01-01", "0001-01-01T00:00:30Z", "0999-06-01", "1970-01-01"])
-def test_the_earliest_start_dates_mean_everything_with_a_time(living: Sandbox, start: str) -> None:
+def test_the_earliest_start_dates_select_all_rows_with_a_time(living: Sandbox, start: str) -> None:
     chosen = select(discover(living.url), "persons", "notes")
     done = run(living.url, catalog=chosen, start_date=start).good()
     for stream in ("persons", "notes"):
@@ -352,7 +354,7 @@ def test_the_earliest_start_dates_mean_everything_with_a_time(living: Sandbox, s
         assert {row["id"] for row in done.records(stream)} >= wanted
 
 
-# What cannot be
+# Invalid states
 
 
 def sentence(error: BaseException | None, *words: str) -> None:
@@ -362,7 +364,7 @@ def sentence(error: BaseException | None, *words: str) -> None:
         assert word in str(error)
 
 
-def test_a_bookmark_in_the_future_is_a_sentence(living: Sandbox) -> None:
+def test_a_bookmark_in_the_future_is_reported(living: Sandbox) -> None:
     chosen = select(discover(living.url), "persons")
     state = {
         "bookmarks": {
@@ -374,12 +376,12 @@ def test_a_bookmark_in_the_future_is_a_sentence(living: Sandbox) -> None:
     assert done.records("persons") == []
 
 
-def test_a_start_date_in_the_future_is_a_sentence(living: Sandbox) -> None:
+def test_a_start_date_in_the_future_is_reported(living: Sandbox) -> None:
     done = run(living.url, catalog=select(discover(living.url), "persons"), start_date="2099-01-01")
     sentence(done.error, "2099-01-01", "start_date")
 
 
-def test_a_bookmark_some_minutes_ahead_is_none(living: Sandbox) -> None:
+def test_a_bookmark_a_few_minutes_ahead_is_accepted(living: Sandbox) -> None:
     ahead = (NOW + timedelta(minutes=50)).isoformat()
     state = {"bookmarks": {"persons": {"replication_key": "update_time", "replication_key_value": ahead}}}
     run(living.url, catalog=select(discover(living.url), "persons"), state=state).good()
@@ -401,7 +403,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: str(broken)[:60])
-def test_a_broken_state_is_a_sentence(living: Sandbox, broken: Record) -> None:
+def test_a_malformed_state_is_reported(living: Sandbox, broken: Record) -> None:
     chosen = select(discover(living.url), "organizations")
     done = run(living.url, catalog=chosen, state={"bookmarks": {"organizations": broken}})
     sentence(done.error, "organizations", "state")
@@ -411,7 +413,7 @@ def test_a_broken_state_is_a_sentence(living: Sandbox, broken: Record) -> None:
 @pytest.mark.parametrize(
     "place", [{"start": "x"}, {"start": -5, "last_id": 1}, {"start": 10**9, "last_id": "x"}, {"start": None}]
 )
-def test_a_broken_place_starts_anew_or_is_a_sentence(living: Sandbox, place: Record) -> None:
+def test_a_malformed_place_restarts_the_walk_or_is_reported(living: Sandbox, place: Record) -> None:
     chosen = select(discover(living.url), "notes")
     state = {"bookmarks": {"notes": {"first_load": {"began": "2026-01-01T00:00:00Z", **place}}}}
     done = run(living.url, catalog=chosen, state=state)
@@ -422,7 +424,7 @@ def test_a_broken_place_starts_anew_or_is_a_sentence(living: Sandbox, place: Rec
 
 
 @pytest.mark.parametrize("value", ["2026-02-30T00:00:00Z", "9999-12-31T23:59:59-05:00", {"a": 1}, 5, "never"])
-def test_a_record_with_a_broken_update_time_does_not_move_the_bookmark(value: Any) -> None:
+def test_a_record_with_a_malformed_update_time_does_not_move_the_bookmark(value: Any) -> None:
     rows = [{"id": 1, "update_time": "2026-11-01T00:00:00Z"}, {"id": 2, "update_time": value}]
     with fake(account({"/api/v2/persons": rows})) as server:
         chosen = select(discover(server.url), "persons", "rejected_values")
@@ -445,8 +447,8 @@ def test_a_record_from_the_future_does_not_move_the_bookmark_there(far: str) -> 
     assert times(state, "persons") == [datetime(2026, 11, 22, 1, tzinfo=UTC)]
 
 
-def test_an_unsorted_answer_is_no_place_to_resume() -> None:
-    """A server that ignores the order: a state in the middle must not be later than what is unseen."""
+def test_an_unsorted_answer_saves_no_place() -> None:
+    """The server ignores the order, so a state within the walk must not be later than any unread row."""
     rows = [{"id": n, "update_time": f"2026-11-{(n * 7) % 20 + 1:02}T00:00:00Z"} for n in range(1, 20)]
 
     def page(asked: Asked) -> Say | None:
@@ -469,10 +471,10 @@ def test_an_unsorted_answer_is_no_place_to_resume() -> None:
 
 @pytest.mark.parametrize(("first", "then"), [("archive", "unarchive"), ("unarchive", "archive")])
 @pytest.mark.parametrize("listing", ["deals", "deals/archived"])
-def test_a_complete_pass_sees_rows_that_move_between_lists_meanwhile(
+def test_a_complete_pass_reads_rows_that_move_between_lists_meanwhile(
     living: Sandbox, first: str, then: str, listing: str
 ) -> None:
-    """Else a deal that moves from the list that is read last to the one that was read would count as gone."""
+    """Otherwise a deal that moves from the list read last to the one read first would count as deleted."""
     chosen = select(discover(living.url), "deals")
     deals = [deal["id"] for deal in living.truth("deals") if not deal["is_deleted"]][:20]
     for deal in deals:

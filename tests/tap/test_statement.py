@@ -1,4 +1,4 @@
-"""What a run says of itself, and what one fault that lasts may cost: the thing that fails, and nothing else."""
+"""The statement of a run, and the cost of one lasting fault: only the failing thing is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_ANSWER = {
 
 
 def statements(done: Run) -> dict[str, Record]:
-    """The run's statement by stream."""
+    """Return the run's statement by stream."""
     rows = done.records("run_statements")
     assert len({row["run_id"] for row in rows}) == 1
     assert len({row["stream"] for row in rows}) == len(rows)
@@ -40,14 +40,14 @@ def statements(done: Run) -> dict[str, Record]:
 
 
 def reasons(done: Run) -> dict[str, str]:
-    """Why streams are left undone, by stream."""
+    """Return the reason why each stream was left undone."""
     return {name: row["undone_reason"] for name, row in statements(done).items() if row["undone_reason"]}
 
 
-# What it says
+# The statement
 
 
-def test_a_good_run_says_what_it_read(shared: Sandbox) -> None:
+def test_a_successful_run_states_what_it_read(shared: Sandbox) -> None:
     done = run(shared.url, source_checks="none").good()
     found = statements(done)
     assert list(found) == DEFAULT
@@ -73,7 +73,7 @@ def test_a_good_run_says_what_it_read(shared: Sandbox) -> None:
     assert sum(row["tokens_spent"] for row in found.values()) == spent.pop() - 52, "definitions, users/me"
 
 
-def test_methods_of_later_runs(living: Sandbox) -> None:
+def test_later_runs_state_their_method(living: Sandbox) -> None:
     first = run(living.url).good()
     living.post("/sandbox/clock", {"advance_seconds": 3600})
     second = run(living.url, state=first.state).good()
@@ -87,7 +87,7 @@ def test_methods_of_later_runs(living: Sandbox) -> None:
     assert not any(row["previous_run_died"] for row in then.values())
 
 
-def test_what_the_tokens_do_not_suffice_for_is_said(living: Sandbox) -> None:
+def test_streams_beyond_the_token_budget_are_stated_as_undone(living: Sandbox) -> None:
     first = run(living.url, token_budget=400).good()
     found = statements(first)
     undone = [name for name, row in found.items() if row["undone_reason"] == "budget"]
@@ -99,7 +99,7 @@ def test_what_the_tokens_do_not_suffice_for_is_said(living: Sandbox) -> None:
     assert reasons(second) == {}
 
 
-def test_the_run_after_one_that_died_says_so(living: Sandbox) -> None:
+def test_the_run_after_one_that_died_states_it(living: Sandbox) -> None:
     whole = run(living.url).good()
     states = [message["value"] for message in whole.of("STATE")]
     for state, died in ((states[len(states) // 2], True), (states[-1], False)):
@@ -107,7 +107,7 @@ def test_the_run_after_one_that_died_says_so(living: Sandbox) -> None:
         assert {row["previous_run_died"] for row in after.values()} == {died}
 
 
-def test_a_run_that_an_error_ends_says_what_it_did_not_read(living: Sandbox) -> None:
+def test_a_run_that_ends_with_an_error_states_what_it_did_not_read(living: Sandbox) -> None:
     living.post("/sandbox/faults", {"kind": "status", "status": 401, "path": r"/deals\?"})
     done = run(living.url, concurrency=1)
     assert isinstance(done.error, Unauthorized)
@@ -118,19 +118,19 @@ def test_a_run_that_an_error_ends_says_what_it_did_not_read(living: Sandbox) -> 
         assert "401" in found[stream]["undone_detail"]
 
 
-def test_a_statement_that_nobody_selected_is_not_written(living: Sandbox) -> None:
+def test_the_statement_is_not_written_if_it_is_not_selected(living: Sandbox) -> None:
     done = run(living.url, catalog=select(discover(living.url), "users")).good()
     assert done.of("SCHEMA", "run_statements") == done.records("run_statements") == []
     assert "run_statements" not in done.state["bookmarks"]
 
 
-# One parent
+# One parent fails
 
 
 def deals_of(
     count: int, spoil: Callable[[Asked], Say | str | None], day: str = "2026-10-02"
 ) -> Callable[[Asked], Say | str]:
-    """An account of deals that have moved once, on that day, each with one line of history."""
+    """Serve deals that moved once on that day, each with one line of history."""
     deals = [
         {"id": id_, "add_time": "2026-10-01T00:00:00Z", "products_count": 0}
         | dict.fromkeys(("update_time", "stage_change_time"), f"{day}T{id_ // 60:02}:{id_ % 60:02}:00Z")
@@ -151,7 +151,7 @@ def histories(done: Run) -> set[int]:
 
 
 @pytest.mark.parametrize("fault", NO_ANSWER)
-def test_a_history_that_never_answers_costs_itself_until_it_answers(
+def test_a_history_that_fails_costs_only_itself_and_is_read_when_it_answers(
     fault: str, sleeps: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def spoil(asked: Asked) -> Say | str | None:
@@ -181,7 +181,7 @@ def test_a_history_that_never_answers_costs_itself_until_it_answers(
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_an_unread_parent_that_is_gone_is_no_gap_any_more(status: int, sleeps: list[float]) -> None:
+def test_an_unread_parent_that_was_deleted_is_no_gap(status: int, sleeps: list[float]) -> None:
     def failing(asked: Asked) -> Say | str | None:
         return say({}, 500) if asked.path == f"/api/v1/deals/3{LOG}" else None
 
@@ -198,7 +198,7 @@ def test_an_unread_parent_that_is_gone_is_no_gap_any_more(status: int, sleeps: l
     assert reasons(third) == {}
 
 
-def test_line_items_of_one_deal_that_fail_cost_no_others(sleeps: list[float]) -> None:
+def test_failing_line_items_of_one_deal_cost_no_others(sleeps: list[float]) -> None:
     deals = [{"id": id_, "products_count": 1} for id_ in range(1, 121)]
 
     def spoil(asked: Asked) -> Say | str | None:
@@ -215,10 +215,10 @@ def test_line_items_of_one_deal_that_fail_cost_no_others(sleeps: list[float]) ->
 
 
 @pytest.mark.parametrize("bad", [range(1, 26), range(20, 45), range(36, 61)])
-def test_many_parents_in_a_row_that_fail_are_told_from_an_endpoint_that_fails(
-    bad: range, sleeps: list[float]
-) -> None:
-    """They are more than `max_unread`, so the list counts as missing; the others are loaded all the same."""
+def test_many_failing_parents_are_told_from_a_failing_endpoint(bad: range, sleeps: list[float]) -> None:
+    """They are more than `max_unread`, so the list counts as missing; the other parents are loaded
+    nevertheless.
+    """
 
     def spoil(asked: Asked) -> Say | str | None:
         deal = asked.path.split("/")[4] if asked.path.endswith(LOG) else ""
@@ -232,8 +232,8 @@ def test_many_parents_in_a_row_that_fail_are_told_from_an_endpoint_that_fails(
         run(server.url, max_unread=25).good()
 
 
-def test_an_endpoint_that_fails_for_ever_is_given_up_after_few_parents(sleeps: list[float]) -> None:
-    """The bookmark stays before them, so that nothing is passed over."""
+def test_a_failing_endpoint_is_given_up_after_few_parents(sleeps: list[float]) -> None:
+    """The bookmark stays before them, so that none is skipped."""
     is_up = False
 
     def spoil(asked: Asked) -> Say | str | None:
@@ -250,11 +250,11 @@ def test_an_endpoint_that_fails_for_ever_is_given_up_after_few_parents(sleeps: l
     assert histories(second) == set(range(1, 301))
 
 
-# One list
+# One list fails
 
 
 def lists(spoiled: str, answer: Say) -> Callable[[Asked], Say | str]:
-    """An account with a row in each of some lists, one of which answers otherwise."""
+    """Serve an account with a row in each of some lists, one of which gives another answer."""
     row = {"id": 1, "name": "x", "update_time": "2026-10-02T00:00:00Z"}
     paths = (
         "users",
@@ -272,7 +272,7 @@ def lists(spoiled: str, answer: Say) -> Callable[[Asked], Say | str]:
 
 @pytest.mark.parametrize("answer", [say({}, 500), Say(body=b"null"), say({"data": 5})], ids=str)
 @pytest.mark.parametrize("path", ["/api/v2/persons", "/api/v1/currencies", "/api/v2/deals"])
-def test_a_list_that_fails_costs_itself(path: str, answer: Say, sleeps: list[float]) -> None:
+def test_a_failing_list_costs_only_itself(path: str, answer: Say, sleeps: list[float]) -> None:
     stream = path.rsplit("/", maxsplit=1)[-1]
     with fake(lists(path, answer)) as server:
         done = run(server.url)
@@ -288,7 +288,7 @@ def test_a_list_that_fails_costs_itself(path: str, answer: Say, sleeps: list[flo
 
 
 @pytest.mark.parametrize("status", [402, 403, 404, 410, 415])
-def test_a_list_that_is_refused_is_missing_if_it_had_rows_and_else_empty(status: int) -> None:
+def test_a_refused_list_is_missing_if_it_had_rows_and_otherwise_empty(status: int) -> None:
     refusing = lists("/api/v2/persons", say({"success": False, "error": "No"}, status))
     with fake(refusing) as server:
         never = run(server.url).good()
@@ -304,7 +304,7 @@ def test_a_list_that_is_refused_is_missing_if_it_had_rows_and_else_empty(status:
     assert statements(noted)["persons"]["is_missing"]
 
 
-def test_one_list_of_a_stream_that_the_plan_lacks_is_no_missing_stream() -> None:
+def test_one_list_outside_the_plan_does_not_make_its_stream_missing() -> None:
     with fake(lists("/api/v2/deals/archived", say({"error": "Upgrade"}, 402))) as server:
         first = run(server.url).good()
         second = run(server.url, state=first.state).good()
@@ -316,8 +316,8 @@ def test_one_list_of_a_stream_that_the_plan_lacks_is_no_missing_stream() -> None
     assert len(first.records("deals")) == 1
 
 
-def test_a_host_that_answers_nothing_any_more_ends_the_run(sleeps: list[float]) -> None:
-    """Not after five tries of each list: after a few requests."""
+def test_a_host_that_stops_answering_ends_the_run(sleeps: list[float]) -> None:
+    """The run ends after a few requests, not after five attempts for each list."""
 
     def goes(asked: Asked) -> Say | str | None:
         return say({}, 503) if asked.number >= 20 else None

@@ -1,8 +1,8 @@
-"""The streams: the SDK's own tests, their catalog, and whether the models hold what the API documents.
+"""The streams: the SDK's standard tests, catalog snapshots, and a comparison with the documented API.
 
-After a wanted change of a stream's built-in columns, write the snapshots anew and look at the difference:
+After a wanted change of a stream's built-in columns, write the snapshots again and review the difference:
 
-    UPDATE_CATALOG=1 pytest tests/tap/test_streams.py
+UPDATE_CATALOG=1 pytest tests/tap/test_streams.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .harness import PRICES, TOKEN, Record, Run, account, discover, fake, lists_
 SNAPSHOTS = Path(__file__).with_name("catalog")
 BY_NAME: dict[str, type[PipedriveStream]] = {vars(one)["name"]: one for one in STREAMS}
 
-# Entered here, as the SDK's class asks for the streams when it is made.
+# The sandbox starts here, because the SDK's test class asks for the streams when it is created.
 _sandbox = Sandbox(deals=60, daily_budget=10**9).__enter__()
 
 EVERYTHING = select(discover(_sandbox.url), *BY_NAME)
@@ -61,14 +61,14 @@ def _end_of_sandbox() -> Any:
 
 @pytest.fixture(scope="module")
 def catalog() -> dict[str, Record]:
-    """Entries by stream, custom fields left out: they are the account's."""
+    """Return entries by stream without custom fields, which depend on the account."""
     return {
         entry["tap_stream_id"]: entry for entry in discover(_sandbox.url, custom_fields="json")["streams"]
     }
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_the_catalog_is_the_one_that_was_agreed(catalog: dict[str, Record], name: str) -> None:
+def test_the_catalog_equals_its_snapshots(catalog: dict[str, Record], name: str) -> None:
     entry = catalog[name]
     metadata = {
         ".".join(item["breadcrumb"]) or "(stream)": item["metadata"] for item in entry.pop("metadata")
@@ -82,12 +82,12 @@ def test_the_catalog_is_the_one_that_was_agreed(catalog: dict[str, Record], name
     assert json.loads(found) == json.loads(snapshot.read_text())
 
 
-def test_there_is_no_snapshot_without_its_stream() -> None:
+def test_every_snapshot_belongs_to_a_stream() -> None:
     assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(BY_NAME)
 
 
 def classes(of: type[PipedriveStream]) -> set[type[PipedriveStream]]:
-    """Streams of the tap that are a subclass of a class."""
+    """Return the tap's streams that are subclasses of a class."""
     found = {one for one in of.__subclasses__() if one.__module__.startswith("tap_pipedrive.streams.")}
     return found.union(*(classes(one) for one in of.__subclasses__()))
 
@@ -99,7 +99,7 @@ def test_every_stream_class_is_read_in_a_run() -> None:
     assert classes(OptionalStream) == optional
 
 
-def test_a_run_begins_with_what_is_cheap_and_on_by_default() -> None:
+def test_a_run_begins_with_the_cheap_default_streams() -> None:
     names = list(BY_NAME)
     for name, one in BY_NAME.items():
         for listing in one.listings:
@@ -119,7 +119,7 @@ def test_a_run_begins_with_what_is_cheap_and_on_by_default() -> None:
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_a_stream_is_attributes_only(name: str) -> None:
+def test_a_stream_class_only_has_attributes(name: str) -> None:
     one = BY_NAME[name]
     assert not [
         attribute for attribute, value in vars(one).items() if callable(value) and attribute != "entity"
@@ -133,7 +133,7 @@ def test_a_stream_is_attributes_only(name: str) -> None:
     assert len(names) <= 1 or all(names)
 
 
-def test_column_names_are_what_a_warehouse_takes() -> None:
+def test_column_names_are_valid_in_a_warehouse() -> None:
     for one in STREAMS:
         for column in one.entity.columns():
             assert re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", column), column
@@ -143,17 +143,17 @@ def test_column_names_are_what_a_warehouse_takes() -> None:
 # Prices
 
 
-def test_an_endpoint_has_one_price() -> None:
+def test_each_endpoint_has_one_price() -> None:
     priced = {(listing.path, listing.price) for one in STREAMS for listing in lists_of(one)}
     assert len(priced) == len(dict(priced))
     assert priced < set(PRICES.items())
 
 
-def test_prices_are_the_documented_ones() -> None:
+def test_prices_equal_the_documented_ones() -> None:
     assert {path: DOCUMENTED_PRICES.get(path) for path in PRICES} == PRICES
 
 
-def test_a_run_costs_what_the_sandbox_counts(living: Sandbox) -> None:
+def test_a_run_costs_the_tokens_that_the_sandbox_counts(living: Sandbox) -> None:
     done = run(living.url, catalog=EVERYTHING).good()
     assert done.tap
     assert done.tap.run.client.limits.tokens_spent == living.stats()["tokens"]
@@ -169,16 +169,17 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "/api/v2/organizations": {"custom_fields": "columns of their own"},
     "/api/v2/products": {"custom_fields": "columns of their own"},
     "/api/v1/notes": dict.fromkeys(
-        ("deal", "lead", "organization", "person", "project", "task", "user"), "a stub of what an id names"
+        ("deal", "lead", "organization", "person", "project", "task", "user"),
+        "a stub of the record that an id names",
     ),
     "/api/v1/callLogs": {"company_id": "the account"},
     "/api/v1/deals/{id}/participants": {
-        "person": "a stub of what person_id names",
+        "person": "a stub of the record that person_id names",
         **dict.fromkeys(("related_item_data", "related_item_id", "related_item_type"), "the deal"),
     },
     "/api/v1/files": dict.fromkeys(
         ("deal_name", "lead_name", "org_name", "person_name", "product_name", "project_name"),
-        "of what an id names",
+        "of the record that an id names",
     ),
     "/api/v1/goals/find": dict.fromkeys(
         ("type", "assignee", "duration", "expected_outcome"), "columns for each of its parts"
@@ -192,7 +193,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "/api/v1/organizationRelationships": dict.fromkeys(
         ("calculated_type", "calculated_related_org_id", "related_organization_name"),
-        "how it looks from the organization that was asked about",
+        "the view from the organization that was asked for",
     ),
     "/api/v1/mailbox/mailThreads": {"version": "thread_version"},
     "/api/v1/webhooks": {
@@ -207,20 +208,20 @@ ELSEWHERE: dict[str, dict[str, str]] = {
             "options": "the stream field_options",
             **dict.fromkeys(
                 ("ui_visibility", "important_fields", "required_fields"),
-                "how the web app shows it; only on request",
+                "how the web app shows it; sent only on request",
             ),
         }
         for path in (listing.path for listing in FIELD_LISTINGS.values())
     },
 }
-"""What the API documents and the models leave out, and why."""
+"""Keys that the API documents and the models leave out, with the reason."""
 
 
 @pytest.mark.parametrize(
     ("name", "path"),
     sorted({(name, listing.path) for name, one in BY_NAME.items() for listing in lists_of(one)}),
 )
-def test_models_hold_what_the_api_documents(name: str, path: str) -> None:
+def test_models_have_every_documented_key(name: str, path: str) -> None:
     keys = row_keys(path)
     assert keys, "no documented rows"
     if name == "field_options":
@@ -231,14 +232,14 @@ def test_models_hold_what_the_api_documents(name: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_what_is_asked_for_has_a_column(name: str) -> None:
+def test_every_requested_key_has_a_column(name: str) -> None:
     for listing in BY_NAME[name].listings:
         if isinstance(listing, CursorListing):
             asked = set(filter(None, listing.params.get("include_fields", "").split(",")))
             assert asked <= BY_NAME[name].entity.model_fields.keys()
 
 
-def test_no_key_of_the_sandbox_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+def test_every_key_of_the_sandbox_is_known(caplog: pytest.LogCaptureFixture) -> None:
     done = run(_sandbox.url, catalog=EVERYTHING, history="all").good()
     assert done.tap
     for one in done.tap.streams.values():
@@ -247,7 +248,7 @@ def test_no_key_of_the_sandbox_is_unknown(caplog: pytest.LogCaptureFixture) -> N
     assert "no column here" not in caplog.text
 
 
-def test_an_unknown_key_is_said_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_key_is_logged_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     rows = [{"id": n, "brand_new": n, "other": None} for n in range(3)]
     with fake(account({"/api/v1/users": rows})) as server:
         done = run(server.url).good()
@@ -268,7 +269,7 @@ WITHOUT_CUSTOM_FIELDS = {
 
 
 @pytest.mark.parametrize(("name", "path"), WITHOUT_CUSTOM_FIELDS.items())
-def test_custom_fields_without_columns_are_said_as_any_unknown_key(
+def test_custom_fields_of_streams_without_columns_for_them_are_logged_as_unknown_keys(
     name: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = "0123456789abcdef0123456789abcdef01234567"
@@ -282,16 +283,16 @@ def test_custom_fields_without_columns_are_said_as_any_unknown_key(
     assert "custom_fields (2 rows)" in warning
 
 
-def test_no_stream_without_custom_fields_ignores_them() -> None:
+def test_no_stream_without_custom_fields_hides_unknown_keys() -> None:
     assert [stream for stream in STREAMS if "custom_fields" in stream.ignored_keys] == []
 
 
-# Rows against the sandbox
+# Rows compared with the sandbox
 
 
 @pytest.fixture(scope="module")
 def everything() -> Run:
-    """A run that reads all streams."""
+    """One run that reads all streams."""
     return run(_sandbox.url, catalog=EVERYTHING).good()
 
 
@@ -329,8 +330,8 @@ def test_small_lists_are_complete(everything: Run, name: str) -> None:
     assert len(set(keys)) == len(keys) == len(truth)
 
 
-def test_types_of_every_record_are_those_of_its_schema() -> None:
-    """By the schema as sent, formats included."""
+def test_every_record_matches_its_schema() -> None:
+    """The schema is the one that was sent, including formats."""
     done = run(_sandbox.url, catalog=EVERYTHING, history="all").good()
     for name in BY_NAME:
         schema = done.of("SCHEMA", name)[-1]["schema"]
@@ -341,7 +342,7 @@ def test_types_of_every_record_are_those_of_its_schema() -> None:
             assert list(validator.iter_errors(plain)) == []
 
 
-def test_schema_comes_before_records_and_names_the_keys(everything: Run) -> None:
+def test_schemas_precede_records_and_name_the_keys(everything: Run) -> None:
     known: set[str] = set()
     for message in everything.messages:
         if message["type"] == "SCHEMA":

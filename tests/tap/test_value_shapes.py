@@ -1,4 +1,4 @@
-"""Custom values of other shapes than the documented one: read where the meaning is plain, else rejected."""
+"""Custom values of undocumented shapes are read if their meaning is clear, and rejected otherwise."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ READ: list[tuple[str, Any, list[Any]]] = [
     ("hologram", {"type": "hologram", "value": 1}, ['{"type":"hologram","value":1}']),
     ("address", {"value": None, "country": "BR", "latitude": 5}, [None] * 8 + ["BR", None, None]),
 ]  # fmt: skip
-"""Kind, value, and the cells that are plainly meant."""
+"""The type, the value, and the cells that it clearly means."""
 
 REJECTED: list[tuple[str, Any]] = [
     ("user", {"name": "N"}),
@@ -81,13 +81,13 @@ REJECTED: list[tuple[str, Any]] = [
     ("double", {"number": 1}),
     ("date", {"day": "2026-11-22"}),
 ]
-"""Kind, and a value whose meaning is not plain."""
+"""The type, and a value whose meaning is not clear."""
 
 BLANK: list[Any] = [None, "", {}, {"type": "any"}, {"value": None}, {"type": "any", "value": ""}]
 
 
 def cells(kind: str, value: Any) -> tuple[list[Any], list[Any]]:
-    """The cells of a value, and the values that are rejected."""
+    """Return the cells of a value, and the values that are rejected."""
     fields = make([field(kind, options=OPTIONS)])
     row: Record = {}
     rejects = fields.read({KEY: value}, row)
@@ -96,12 +96,12 @@ def cells(kind: str, value: Any) -> tuple[list[Any], list[Any]]:
 
 
 @pytest.mark.parametrize(("kind", "value", "expected"), READ, ids=lambda part: str(part)[:40])
-def test_another_shape_of_plain_meaning_is_read(kind: str, value: Any, expected: list[Any]) -> None:
+def test_another_shape_with_a_clear_meaning_is_read(kind: str, value: Any, expected: list[Any]) -> None:
     assert cells(kind, value) == (expected, [])
 
 
 @pytest.mark.parametrize(("kind", "value"), REJECTED, ids=lambda part: str(part)[:40])
-def test_a_shape_of_unknown_meaning_is_rejected(kind: str, value: Any) -> None:
+def test_a_shape_with_an_unknown_meaning_is_rejected(kind: str, value: Any) -> None:
     found, rejected = cells(kind, value)
     assert rejected == [value]
     assert found == [None] * len(found)
@@ -109,18 +109,18 @@ def test_a_shape_of_unknown_meaning_is_rejected(kind: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", BLANK, ids=str)
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"json"}))
-def test_a_value_that_says_nothing_is_null_and_no_reject(kind: str, value: Any) -> None:
+def test_an_empty_value_is_null_and_not_rejected(kind: str, value: Any) -> None:
     found, rejected = cells(kind, value)
     assert rejected == []
     assert found in ([None] * len(found), [[None], [None]])
 
 
-def says_nothing(value: Any) -> bool:
-    """Whether nothing is lost with a value: it is empty, or consists of what is."""
+def is_empty(value: Any) -> bool:
+    """Return whether a value contains no information: it is empty, or has only empty parts."""
     if isinstance(value, dict):
-        return all(name == "type" or says_nothing(part) for name, part in value.items())
+        return all(name == "type" or is_empty(part) for name, part in value.items())
     if isinstance(value, list):
-        return all(map(says_nothing, value))
+        return all(map(is_empty, value))
     return value in (None, "") or str(value).startswith(("0000-", "-0000-", "-0001-"))
 
 
@@ -150,9 +150,9 @@ shapes = st.recursive(
 
 @settings(max_examples=400)
 @given(kind=st.sampled_from([*KINDS, "hologram"]), value=shapes)
-def test_only_a_value_that_says_nothing_is_null_in_silence(kind: str, value: Any) -> None:
+def test_only_an_empty_value_becomes_null_without_a_reject(kind: str, value: Any) -> None:
     found, rejected = cells(kind, value)
-    assert rejected or any(cell is not None for cell in found) or says_nothing(value)
+    assert rejected or any(cell is not None for cell in found) or is_empty(value)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_only_a_value_that_says_nothing_is_null_in_silence(kind: str, value: Any
         ("set", {KEY: {"values": [125]}}, {"values": [125]}),
     ],
 )
-def test_an_object_at_the_root_of_a_v1_record_is_a_value(
+def test_an_object_at_the_root_of_a_v1_record_is_read(
     kind: str, flat: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> None:
     assert unflatten(flat, {KEY: field(kind)}) == {KEY: expected}
@@ -189,13 +189,13 @@ def test_a_run_reads_or_rejects_other_shapes() -> None:
     assert row["custom_fields_overflow"] is None
 
 
-def test_an_object_without_an_id_is_no_number() -> None:
+def test_an_object_without_an_id_is_rejected_as_a_number() -> None:
     with pytest.raises(ValueError, match="an object without an id"):
         values.clean_integer({"name": "N"})
 
 
 def test_leads_with_an_object_of_custom_fields_fill_their_columns() -> None:
-    """As the rows of every list of API v2 have it; keys at the root of the record are read as before."""
+    """Rows of API v2 have this shape; keys at the root of the record are still read."""
     other, unknown = "a" * 40, "b" * 40
     definitions = [
         field_definition(KEY, "Amount", "monetary"),

@@ -1,4 +1,4 @@
-"""Cleaning, value by value: whatever JSON comes in, a clean value or a ValueError comes out."""
+"""Cleaning of single values: any JSON becomes a clean value or raises ValueError."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLEANERS: dict[Callable[[Any], Any], tuple[type, ...]] = {
     values.clean_list: (list,),
     values.clean_object: (dict,),
 }
-"""Every cleaner and the types it may return beside None."""
+"""Every cleaner and the types that it may return besides None."""
 
 numbers = st.one_of(
     st.integers(),
@@ -59,7 +59,7 @@ almost = st.one_of(
         ["", " ", "0", "1", "true", "FALSE", "nan", "sNaN", "Infinity", "1_000", "1e5", "0x1f", "--1", "٣"]
     ),
 )
-"""Texts that look like what a cleaner expects."""
+"""Texts that resemble the input that a cleaner expects."""
 
 scalars = st.one_of(st.none(), st.booleans(), numbers, almost, st.text())
 anything = st.recursive(
@@ -78,7 +78,7 @@ anything = st.recursive(
 @example(value="9999-12-31T23:59:59-01:00")
 @example(value="0001-01-01T00:00:00+01:00")
 @example(value={"value": {"value": {"id": []}}})
-def test_any_value_is_cleaned_or_refused_and_clean_values_stay(value: Any) -> None:
+def test_any_value_is_cleaned_or_refused_and_a_clean_value_is_unchanged(value: Any) -> None:
     for clean, types in CLEANERS.items():
         try:
             cleaned = clean(value)
@@ -95,19 +95,19 @@ def test_any_value_is_cleaned_or_refused_and_clean_values_stay(value: Any) -> No
 
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63), -(2**63) + 1, 0])
 @pytest.mark.parametrize("write", [int, str, Decimal])
-def test_every_64_bit_number_is_an_integer(number: int, write: Callable[[int], Any]) -> None:
+def test_every_64_bit_number_is_accepted_as_an_integer(number: int, write: Callable[[int], Any]) -> None:
     assert values.clean_integer(write(number)) == number
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64, 10**4000], ids=lambda n: f"{n.bit_length()}")
-def test_no_larger_number_is(number: int) -> None:
+def test_a_larger_number_is_refused_as_an_integer(number: int) -> None:
     for written in (number, Decimal(number)):
         with pytest.raises(ValueError, match=r".+"):
             values.clean_integer(written)
 
 
 @given(value=almost | st.from_regex(r"\d{1,3}:[0-5]\d(:[0-5]\d)?(\.\d+)?Z?", fullmatch=True))
-def test_durations_are_plain_digits(value: str) -> None:
+def test_durations_are_written_as_plain_digits(value: str) -> None:
     try:
         cleaned = values.clean_duration(value)
     except ValueError:
@@ -130,14 +130,14 @@ def test_durations_are_plain_digits(value: str) -> None:
         (None, None),
     ],
 )
-def test_moments(sent: str | None, moment: datetime | None) -> None:
+def test_times_with_a_date_are_cleaned(sent: str | None, moment: datetime | None) -> None:
     assert values.clean_timestamp(sent) == moment
 
 
 @pytest.mark.parametrize(
     "sent", ["2026-11-22", "20261122", "now", "2026-02-30T00:00:00Z", 1_700_000_000, [], {}]
 )
-def test_what_is_no_moment_is_refused(sent: Any) -> None:
+def test_invalid_times_with_a_date_are_refused(sent: Any) -> None:
     with pytest.raises(ValueError, match=r".+"):
         values.clean_timestamp(sent)
 
@@ -155,12 +155,12 @@ def test_what_is_no_moment_is_refused(sent: Any) -> None:
         ("", None),
     ],
 )
-def test_dates(sent: str, day: date | None) -> None:
+def test_dates_are_cleaned(sent: str, day: date | None) -> None:
     assert values.clean_date(sent) == day
 
 
 @pytest.mark.parametrize("sent", ["2026-11-22T15:00:00Z", "2026-13-01", "22/11/2026", "tomorrow", 20261122])
-def test_what_is_no_date_is_refused(sent: Any) -> None:
+def test_invalid_dates_are_refused(sent: Any) -> None:
     with pytest.raises(ValueError, match=r".+"):
         values.clean_date(sent)
 
@@ -177,12 +177,14 @@ def test_what_is_no_date_is_refused(sent: Any) -> None:
         (None, None, None),
     ],
 )
-def test_times_of_day_and_durations(sent: str | None, clock: str | None, duration: str | None) -> None:
+def test_times_of_day_and_durations_are_cleaned(
+    sent: str | None, clock: str | None, duration: str | None
+) -> None:
     assert values.clean_time(sent) == clock
     assert values.clean_duration(sent) == duration
 
 
-def test_a_duration_may_be_longer_than_a_day_but_a_time_of_day_may_not() -> None:
+def test_a_duration_may_exceed_a_day_but_a_time_of_day_may_not() -> None:
     assert values.clean_duration("100:30") == "100:30:00"
     with pytest.raises(ValueError, match=r".+"):
         values.clean_time("24:00")
@@ -198,8 +200,8 @@ exact_numbers = st.one_of(
 
 @settings(max_examples=40)
 @given(sent=st.lists(exact_numbers, min_size=1, max_size=20))
-def test_numbers_go_through_digit_by_digit(sent: list[Decimal | int]) -> None:
-    """From the bytes of an answer to the bytes of a RECORD line, through the real client's decoder."""
+def test_numbers_keep_all_their_digits(sent: list[Decimal | int]) -> None:
+    """They are followed from the bytes of an answer to those of a RECORD line, through the client's decoder."""
     with fake([Say(body=encode_exactly({"success": True, "data": sent}))]) as server:
         rows = _client(server.url).get(request("/api/v2/deals")).data
     out = io.TextIOWrapper(io.BytesIO())
@@ -230,12 +232,12 @@ def _client(url: str) -> Any:
         (rb'{"k\u0000": ["\u0000"]}', {"k\ufffd": ["\ufffd"]}),
     ],
 )
-def test_what_no_database_can_store_is_replaced(sent: bytes, read: Any) -> None:
+def test_characters_that_no_database_can_store_are_replaced(sent: bytes, read: Any) -> None:
     with fake([Say(body=b'{"success":true,"data":' + sent + b"}")]) as server:
         assert _client(server.url).get(request("/api/v2/deals")).data == read
 
 
-def test_replacing_a_nul_leaves_the_numbers_beside_it_exact() -> None:
+def test_replacing_a_nul_character_keeps_numbers_exact() -> None:
     body = rb'{"success":true,"data":["\ud800\u0000", 12345678901234567.12345678901234567]}'
     with fake([Say(body=body)]) as server:
         assert _client(server.url).get(request("/api/v2/deals")).data[1] == Decimal(
@@ -247,7 +249,7 @@ def test_replacing_a_nul_leaves_the_numbers_beside_it_exact() -> None:
 @pytest.mark.parametrize(
     "number", ["9" * 5000, "-" + "9" * 2000, "0." + "1" * 5000, "1e999999999", "1e99999999999999999999"]
 )
-def test_a_number_that_nothing_can_store_becomes_text_wherever_it_stands(number: str, beside: str) -> None:
+def test_a_number_too_large_for_any_database_becomes_text_at_any_depth(number: str, beside: str) -> None:
     with fake([Say(body=f'{{"success":true,"data":["{beside}",[{number}]]}}'.encode())]) as server:
         (found,) = _client(server.url).get(request("/api/v2/deals")).data[1]
     with pytest.raises(ValueError, match="not a number"):
@@ -268,7 +270,7 @@ nonsense = {
 }
 
 
-def test_a_bad_value_becomes_null_and_is_kept_and_its_row_stays() -> None:
+def test_a_bad_value_becomes_null_and_a_reject_and_its_row_is_kept() -> None:
     from .harness import discover
 
     with fake(account({"/api/v2/deals": [nonsense]})) as server:
@@ -294,7 +296,7 @@ def test_a_bad_value_becomes_null_and_is_kept_and_its_row_stays() -> None:
         (None, None),
     ],
 )
-def test_the_primary_e_mail(contacts: Any, first: str | None) -> None:
+def test_the_primary_e_mail_is_chosen(contacts: Any, first: str | None) -> None:
     assert Person.prepare({"emails": contacts})["primary_email"] == first
 
 
@@ -307,7 +309,7 @@ def test_the_primary_e_mail(contacts: Any, first: str | None) -> None:
         (None, None, None),
     ],
 )
-def test_a_lost_reason_is_text_or_an_object(reason: Any, text: str | None, number: int | None) -> None:
+def test_a_lost_reason_is_read_from_text_or_object(reason: Any, text: str | None, number: int | None) -> None:
     deal = Deal.model_validate(Deal.prepare({"id": 1, "lost_reason": reason}))
     assert (deal.lost_reason, deal.lost_reason_id) == (text, number)
 
@@ -334,7 +336,7 @@ hidden = st.recursive(
 @example(value=f"2026-13-{SECRET}")
 @example(value={SECRET: "x"})
 def test_no_error_quotes_a_value(value: Any) -> None:
-    """A reject of a column that the user deselects or maps has its value removed, and keeps the error."""
+    """The reject of a deselected or mapped column loses its value but keeps the error."""
     options = {12: "Gold"}
     kinds = [partial(kind.read, value, options) for kind in KINDS.values()]
     for read in [*kinds, *(partial(clean, value) for clean in CLEANERS)]:

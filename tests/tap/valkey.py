@@ -1,4 +1,4 @@
-"""A real Redis for the tests: Valkey, which speaks its protocol and installs from PyPI, as any user."""
+"""Valkey: a real server with the Redis protocol, which installs from PyPI and needs no root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PASSWORD = "s3cr3t-of-redis"
 
 
 class Valkey:
-    """A server of the test's own; `kill` and `start` keep its port."""
+    """A server for one test; `kill` and `start` keep its port."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -26,7 +26,7 @@ class Valkey:
         self.start()
 
     def start(self) -> None:
-        """Start it, empty."""
+        """Start an empty server."""
         options = {"port": str(self.port), "bind": "127.0.0.1", "requirepass": PASSWORD, "save": ""}
         command = [str(SERVER), *(word for name, value in options.items() for word in (f"--{name}", value))]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -39,11 +39,11 @@ class Valkey:
                 assert time.monotonic() < deadline, "it does not start"
 
     def client(self) -> redis.Redis:
-        """A client without the tap's timeouts."""
+        """Return a client without the tap's timeouts."""
         return redis.Redis.from_url(self.url)
 
     def kill(self) -> None:
-        """As kill -9."""
+        """Kill the process with SIGKILL."""
         self._process.kill()
         self._process.wait()
 

@@ -1,4 +1,4 @@
-"""The figures of the charts, as Postgres has them."""
+"""The figures of the charts as Postgres computes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Figures = list[dict[str, Any]]
 
 
 def asked(connection: psycopg.Connection, chart: Chart, values: dict[str, str]) -> Figures:
-    """What Postgres answers to the statement behind a chart, as JavaScript has it."""
+    """Return what Postgres answers to the statement behind a chart, in JavaScript's types."""
     sql = statement(chart, rows_of(connection, chart), columns(connection, chart), values)
     cursor = connection.execute(sql.encode())
     names = [column.name for column in cursor.description or ()]

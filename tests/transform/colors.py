@@ -1,4 +1,4 @@
-"""Colors as eyes see them: how they stand out, and whether the color-blind can tell them apart."""
+"""Colors as people see them: contrast, and whether color-blind people can distinguish them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 Triple = tuple[float, float, float]
 
 WEIGHTS = (0.2126, 0.7152, 0.0722)
-"""How bright red, green and blue are."""
+"""The shares of red, green and blue in the luminance."""
 
 
 SIGHT: dict[str, tuple[Triple, Triple, Triple]] = {
@@ -30,7 +30,7 @@ SIGHT: dict[str, tuple[Triple, Triple, Triple]] = {
         (0.004733, 0.691367, 0.303900),
     ),
 }
-"""What eyes make of linear red, green and blue (Machado, Oliveira and Fernandes 2009, severity 1)."""
+"""Color-blind vision of linear red, green and blue (Machado, Oliveira and Fernandes 2009, severity 1)."""
 
 
 def dot(one: Triple, other: Triple) -> float:
@@ -56,7 +56,7 @@ def brightness(color: str) -> float:
 
 
 def lab(color: Triple) -> Triple:
-    """A color as CIELAB, in which distances are about what eyes tell apart, from linear sRGB."""
+    """Convert linear sRGB to CIELAB, in which distances approximate perceived differences."""
     to_xyz = ((0.4124, 0.3576, 0.1805), WEIGHTS, (0.0193, 0.1192, 0.9505))
     white = (0.95047, 1.0, 1.08883)
     x, y, z = (
@@ -67,7 +67,7 @@ def lab(color: Triple) -> Triple:
 
 
 def contrast(page: Page, selector: str) -> float:
-    """Contrast of a text with the page behind it, as WCAG 2 defines it."""
+    """Return the contrast of a text with its background as WCAG 2 defines it."""
     colors = page.evaluate(
         f"[getComputedStyle(document.querySelector('{selector}')).color,"
         " getComputedStyle(document.body).backgroundColor]"

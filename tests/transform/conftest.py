@@ -1,4 +1,4 @@
-"""dbt on a real Postgres: raw tables as the tap declares them, filled by the tests."""
+"""Fixtures: dbt on a real Postgres with the tap's raw tables, which the tests fill."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ TYPES = {
 
 
 def column_type(schema: Mapping[str, Any]) -> str:
-    """What target-postgres makes of a column's schema."""
+    """Return the Postgres type that target-postgres gives a column with this schema."""
     kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     return TIMES.get(schema.get("format", ""), TYPES[kinds[0]])
 
 
 def project_with(seeds: Path, folder: Path) -> Path:
-    """Make a project like ours, but with these seeds."""
+    """Make a copy of the project that has these seeds."""
     folder.mkdir(exist_ok=True)
     for path in PROJECT.iterdir():
         link = folder / path.name
@@ -69,21 +69,21 @@ def project_with(seeds: Path, folder: Path) -> Path:
 
 
 class Dbt(NamedTuple):
-    """The dbt of this process, and what it remembers from one account to the next.
+    """The dbt of this process, with the parsed project that it reuses for each account.
 
-    dbt parses the project anew for each database. That takes more time than many a build, so each account's
-    database has the same name while dbt works on it.
+    dbt parses the project again for each database name, which takes longer than many a build. Therefore each
+    account's database has the same name while dbt works on it.
     """
 
     program: Path
     parsed: Path
-    """The project as dbt has parsed it first."""
+    """The project as dbt parsed it for the first account."""
     database: str
-    """Name of an account's database while dbt works on it."""
+    """The name of an account's database while dbt works on it."""
 
 
 class Account:
-    """The raw tables of one account in a database of its own, and dbt on it."""
+    """The raw tables of one account in their own database, and dbt on it."""
 
     def __init__(self, url: str, folder: Path, dbt: Dbt) -> None:
         self.url = url
@@ -96,7 +96,7 @@ class Account:
             "DBT_PROJECT_DIR": str(PROJECT),
             "DBT_TARGET_PATH": str(folder),
             "DBT_LOG_PATH": str(folder / "logs"),
-            "DBT_LOG_LEVEL_FILE": "none",  # a quarter of dbt's time
+            "DBT_LOG_LEVEL_FILE": "none",  # this saves a quarter of dbt's time
             "TARGET_POSTGRES_HOST": str(parts.hostname),
             "TARGET_POSTGRES_PORT": str(parts.port),
             "TARGET_POSTGRES_USER": str(parts.username),
@@ -105,7 +105,7 @@ class Account:
         }
 
     def create_raw_tables(self, custom_deal_columns: Mapping[str, str]) -> None:
-        """Make every stream's table, empty."""
+        """Make an empty table for every stream."""
         with psycopg.connect(self.url) as connection:
             connection.execute("create schema pipedrive")
             for table, stream in TABLES.items():
@@ -141,17 +141,17 @@ class Account:
                 )
 
     def execute(self, statement: str) -> None:
-        """Run a statement that answers nothing."""
+        """Run a statement that returns no rows."""
         with psycopg.connect(self.url) as connection:
             connection.execute(statement.encode())
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """All rows of a statement."""
+        """Return all rows of a query."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(statement.encode()).fetchall()
 
     def columns(self, schema: str, table: str) -> list[str]:
-        """Names of a table's or view's columns, in order."""
+        """Return the names of a table's or view's columns in order."""
         return [
             name
             for (name,) in self.query(
@@ -161,7 +161,7 @@ class Account:
         ]
 
     def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run dbt, whatever comes of it. `SEEDS` names a folder with other seeds than the project's."""
+        """Run dbt, whatever its exit code. `SEEDS` names a folder with other seeds than the project's."""
         if seeds := environment.pop("SEEDS", ""):
             environment["DBT_PROJECT_DIR"] = str(project_with(Path(seeds), self.target / "project"))
         parsed = self.target / self._dbt.parsed.name
@@ -200,7 +200,7 @@ class Account:
                 connection.execute(rename.format(lent, own))
 
     def build(self, *options: str) -> dict[str, str]:
-        """`dbt build`; status by node, exposures aside."""
+        """Run `dbt build`, and return the status by node, without exposures."""
         warnings = '{"error": "all", "silence": ["LogTestResult"]}'
         run = self.dbt("build", "--warn-error-options", warnings, *options)
         assert run.returncode == 0, run.stdout
@@ -212,7 +212,7 @@ class Account:
         }
 
     def manifest(self) -> dict[str, Any]:
-        """What dbt knows of the project after a build."""
+        """Return dbt's manifest of the project after a build."""
         manifest: dict[str, Any] = json.loads((self.target / "manifest.json").read_text())
         return manifest
 
@@ -228,7 +228,7 @@ def dbt(
 
 @pytest.fixture(scope="session")
 def new_database(warehouse: Warehouse, worker_id: str) -> Callable[..., str]:
-    """Makes a database for an account, empty or the copy of another, and returns its URL."""
+    """A function that makes a database for an account, empty or as a copy of another, and returns its URL."""
     numbers = count(1)
 
     def make(name: str, *template: str) -> str:
@@ -241,7 +241,7 @@ def new_database(warehouse: Warehouse, worker_id: str) -> Callable[..., str]:
 def new_account(
     dbt: Dbt, new_database: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Account]:
-    """Makes an account with no rows yet."""
+    """A function that makes an account without rows."""
 
     def make(name: str, custom_deal_columns: Mapping[str, str] | None = None) -> Account:
         account = Account(new_database(name), tmp_path_factory.mktemp(name), dbt)
@@ -262,14 +262,15 @@ DRAWN = (
     *("goals", "roles", "call_logs", "mail_threads", "mail_messages", "deal_installments"),
     *("projects", "project_boards", "project_phases", "tasks"),
 )
-"""Streams that are off by default, and that charts are made of."""
+"""Streams that are off by default and that charts use."""
 
 
 @pytest.fixture(scope="session")
 def account_of_today(
     installed: Callable[[str, str], Path], warehouse: Warehouse, dbt: Dbt, run_folder: Path
 ) -> Account:
-    """An account of 600 deals of today, some of them with nasty names, loaded and modelled: only to read.
+    """An account of 600 deals with present dates and some nasty names, loaded and modelled; tests only read
+    it.
 
     The first process makes it for all.
     """
@@ -316,7 +317,7 @@ def connection(account_of_today: Account) -> Iterator[psycopg.Connection]:
 
 
 DATA_ONLY = ("--exclude-resource-type", "unit_test")
-"""Unit tests are the same on every account."""
+"""Options that leave out unit tests, which have the same result on every account."""
 
 
 class Built(NamedTuple):
@@ -328,7 +329,7 @@ class Built(NamedTuple):
 
 @pytest.fixture(scope="session")
 def empty(warehouse: Warehouse, dbt: Dbt, new_database: Callable[..., str], run_folder: Path) -> Built:
-    """An account on its first day: all tables, no row, no custom field. The first process builds it for all."""
+    """A new account: all tables, no rows, no custom fields. The first process builds it for all."""
     folder, statuses = run_folder / "empty", run_folder / "empty.json"
     with FileLock(run_folder / "empty.lock"):
         if not statuses.exists():

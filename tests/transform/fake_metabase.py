@@ -1,6 +1,6 @@
-"""A Metabase that checks every request body, keeps what it is told, and reads tables of a real Postgres.
+"""A Metabase that checks every request body, stores what it receives, and reads tables of a real Postgres.
 
-No Metabase can be installed from PyPI, npm or Debian.
+Metabase cannot be installed from PyPI, npm or Debian.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BASE_TYPES = {
 
 
 class FakeMetabase:
-    """The state of a Metabase, and how it answers."""
+    """The state of a Metabase, and its answers to requests."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -52,7 +52,7 @@ class FakeMetabase:
         self._last_id = 0
 
     def answer(self, method: str, path: str, query: Json, headers: Any, body: Json) -> tuple[int, Any]:
-        """Status and body of the answer to a request."""
+        """Return status and body of the answer to a request."""
         if method != "GET" and (refusal := self._refusal(method, path, body)):
             return refusal
         if path == "session/properties":
@@ -65,7 +65,7 @@ class FakeMetabase:
         return getattr(self, f"_{kind}")(method, rest, query, body)  # type: ignore[no-any-return]
 
     def _refusal(self, method: str, path: str, body: Json) -> tuple[int, Any] | None:
-        """What is wrong with a write; it is noted otherwise."""
+        """Return what is wrong with a write, or record it and return nothing."""
         schema = BODIES.get(f"{method} " + re.sub(r"/\d+", "/#", path))
         if schema is None:
             return 404, "API endpoint does not exist."
@@ -108,7 +108,7 @@ class FakeMetabase:
             return {"status": "ok" if self._can_connect(database["details"]) else "error"}
         if part == "sync_schema":
             self.is_reading = True
-        elif part == "metadata" and self.is_reading:  # what was asked for comes later than the answer
+        elif part == "metadata" and self.is_reading:  # Metabase answers before it has read the tables
             self.is_reading = False
             self._read(database)
             return {"tables": self.tables[:1]}
@@ -133,7 +133,7 @@ class FakeMetabase:
         return True
 
     def _read(self, database: Json) -> None:
-        """Take over the tables of the schema, and keep what is known of those that were there."""
+        """Read the tables of the schema, and keep the settings of those that were known."""
         known = {(each["table"], each["name"]): each for each in self.fields.values()}
         with self._connect(database["details"]) as connection:
             rows = connection.execute(
@@ -210,7 +210,9 @@ class FakeMetabase:
         return 200, self._shown(found, query)
 
     def _shown(self, card: Json, query: Json) -> Json:
-        """A card as Metabase shows it since version 57: its query in stages, unless asked for the older form."""
+        """Return a card as Metabase has since version 57: its query in stages, unless the older form was
+        requested.
+        """
         if query.get("legacy-mbql") == ["true"]:
             return card
         native = card["dataset_query"]["native"]
@@ -235,7 +237,7 @@ class FakeMetabase:
 
 @contextmanager
 def fake_metabase() -> Iterator[FakeMetabase]:
-    """A Metabase that nobody has set up, on a port of its own."""
+    """A Metabase before its setup, on its own port."""
     metabase = FakeMetabase()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The raw tables of HubSpot, filled as the tap and the target fill them."""
+"""The raw tables of HubSpot, filled as tap and target fill them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load_hubspot(account: Account, portal: Portal) -> None:
 
 
 def associated(record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The associations of a deal."""
+    """Return the associations of a deal."""
     types = {"companies": [5, 341], "contacts": [3]}
     return {
         kind: [{"id": id_, "types": types[kind]} for id_ in record["associations"].get(kind, ())]

@@ -1,7 +1,7 @@
-"""What bodies of Metabase's calls have to be, as far as we make them.
+"""Schemas of the request bodies for Metabase's API, as far as the project uses it.
 
-They say what the API's description in Metabase's repository (`resources/openapi`) says: which keys a body may
-have, which it must have, and their types. Newer versions refuse other keys.
+They follow the API's description in Metabase's repository (`resources/openapi`): required keys, optional
+keys, and their types. Newer versions refuse other keys.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ def nullable(schema: Json) -> Json:
 
 
 def closed(required: Json, **optional: Json) -> Json:
-    """A map with these keys and no others, as newer Metabases insist."""
+    """A map with these keys and no others, as newer versions of Metabase require."""
     return {
         "type": "object",
         "properties": required | optional,
@@ -140,4 +140,4 @@ BODIES = {
         tabs=nullable({"type": "array", "items": closed({"id": {"type": "integer"}, "name": TEXT})}),
     ),
 }
-"""What the bodies of the calls have to be; a call that is not here is refused."""
+"""Schemas of the request bodies by call; other calls are refused."""

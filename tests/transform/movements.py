@@ -1,4 +1,4 @@
-"""What a deal was at the end of a day, and what happened to it from one day to the next."""
+"""The state of a deal at the end of a day, and its movements from one day to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .timeline import Row
 
 
 class State(NamedTuple):
-    """What a deal was at the end of a day."""
+    """The state of a deal at the end of a day."""
 
     outcome: str
     value: Decimal
@@ -23,24 +23,24 @@ class State(NamedTuple):
 
     @property
     def group(self) -> tuple[Any, ...]:
-        """Pipeline, owner and currency."""
+        """Return pipeline, owner and currency."""
         return self.pipeline_id, self.owner_id, self.currency
 
 
 def day_of(text: str | None) -> date | None:
-    """A date of the API."""
+    """Parse a date of the API."""
     return date.fromisoformat(text) if text else None
 
 
 def outcome(row: Row) -> str:
-    """What became of a deal."""
+    """Return the outcome of a deal."""
     if row["is_deleted"]:
         return "deleted"
     return "archived" if row["status"] == "open" and row["is_archived"] else str(row["status"])
 
 
 def state(row: Row) -> State:
-    """What a deal is."""
+    """Return the state of a deal."""
     return State(
         outcome(row),
         Decimal(str(row["value"] or 0)),
@@ -53,7 +53,7 @@ def state(row: Row) -> State:
 
 
 def steps(before: State | None, after: State) -> Iterator[tuple[str, tuple[Any, ...], int, Decimal]]:
-    """What happened to a deal from one day to the next: movement, group, deals and value."""
+    """Return the movements of a deal from one day to the next: movement, group, deals and value."""
     if before is None:
         yield "created", after.group, 1, after.value
         if after.outcome != "open":

@@ -1,4 +1,4 @@
-"""The sandbox's account in five currencies, with rates that have holes, loaded for all marts about selling."""
+"""The sandbox's account in five currencies, with gaps in the rates, loaded for all sales marts."""
 
 from __future__ import annotations
 
@@ -44,12 +44,14 @@ Row = dict[str, Any]
 
 
 def days(first: date, last: date) -> Iterator[date]:
-    """All days from the first to the last."""
+    """Return all days from the first to the last."""
     return (first + DAY * number for number in range((last - first).days + 1))
 
 
 def quoted_rates() -> dict[tuple[str, date], Decimal]:
-    """BRL on working days, EUR on Mondays but in no July, JPY in 2026 only, PTS never; none of USD."""
+    """Return rates: BRL on working days, EUR on Mondays except in July, JPY from 2026 on; none for PTS and
+    USD.
+    """
     rates = {}
     for number, day in enumerate(days(date(2023, 1, 1), UNTIL)):
         cents = Decimal(number % 97) / 1000
@@ -63,50 +65,50 @@ def quoted_rates() -> dict[tuple[str, date], Decimal]:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A moment of the API."""
+    """Parse a time of the API."""
     return None if text is None else datetime.fromisoformat(text)
 
 
 def local_day(text: str | None) -> date | None:
-    """The day of a moment where the company reports."""
+    """Return the day of a time in the company's time zone."""
     at = moment(text)
     return at and at.astimezone(LOCAL).date()
 
 
 def month(day: date | None) -> date | None:
-    """First day of a day's month."""
+    """Return the first day of a day's month."""
     return day and day.replace(day=1)
 
 
 def added_up(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """A sum that leaves out what is unknown; unknown when all is."""
+    """Return the sum of the known amounts, or None if none is known."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known, Decimal(0)) if known else None
 
 
 def rounded(value: Any) -> Any:
-    """Numbers to six digits, to compare sums of products, each of which has ten."""
+    """Round numbers to six digits for comparing sums of products, each of which has ten."""
     return round(value, 6).normalize() if isinstance(value, Decimal) else value
 
 
 def share(part: int, whole: int) -> Decimal:
-    """A share with four digits."""
+    """Return a share with four digits."""
     return (Decimal(part) / whole).quantize(Decimal("0.0001"))
 
 
 def middle(numbers: Iterable[int | None]) -> Decimal | None:
-    """The median of what is known, unless nothing is."""
+    """Return the median of the known numbers, or None if there is none."""
     known = [number for number in numbers if number is not None]
     return Decimal(str(median(known))) if known else None
 
 
 def value(deal: Row) -> Decimal | None:
-    """Amount of a deal."""
+    """Return the amount of a deal."""
     return None if deal["value"] is None else Decimal(str(deal["value"]))
 
 
 def days_between(earlier: str, later: str) -> int | None:
-    """Full days between two moments in order."""
+    """Return the full days between two times in order."""
     first, last = moment(earlier), moment(later)
     assert first
     assert last
@@ -115,7 +117,7 @@ def days_between(earlier: str, later: str) -> int | None:
 
 @dataclass
 class Truth:
-    """The records as the sandbox made them, and what follows from them."""
+    """The records as the sandbox generated them, with figures computed from them."""
 
     records: dict[str, list[Row]]
     log: dict[int, list[Row]]
@@ -125,11 +127,11 @@ class Truth:
 
     @property
     def today(self) -> date:
-        """The day of the build where the company reports."""
+        """Return the day of the build in the company's time zone."""
         return self.now.astimezone(LOCAL).date()
 
     def converted(self, amount: Decimal | None, currency: str, day: date) -> Decimal | None:
-        """An amount in US dollars, at the last rate that is less than a week old."""
+        """Return an amount in US dollars at the last rate that is less than a week old."""
         if amount is None or not amount or currency == "USD":
             return amount
         for age in range(7):
@@ -138,18 +140,18 @@ class Truth:
         return None
 
     def day_of_rate(self, deal: Row) -> date:
-        """Day at whose rate the deal is converted."""
+        """Return the day whose rate converts the deal."""
         closed = None if deal["status"] == "open" else local_day(deal["close_time"])
         return closed or self.today
 
     def dollars(self, deals: list[Row], of: Callable[[Row], Decimal | None]) -> Decimal | None:
-        """Amounts of deals in dollars, if all can be converted."""
+        """Return the sum of deals in dollars, if all of them can be converted."""
         valued = [deal for deal in deals if of(deal) is not None]
         amounts = [self.converted(of(deal), deal["currency"], self.day_of_rate(deal)) for deal in valued]
         return None if None in amounts else added_up(amounts)
 
     def weighted(self, deal: Row) -> Decimal | None:
-        """Amount of an open deal times its chance of winning."""
+        """Return the amount of an open deal times its probability of winning."""
         stages = {stage["id"]: stage["deal_probability"] for stage in self.records["stages"]}
         weighs = {line["id"]: line["is_deal_probability_enabled"] for line in self.records["pipelines"]}
         of_stage = stages[deal["stage_id"]] if weighs[deal["pipeline_id"]] else 100
@@ -159,19 +161,19 @@ class Truth:
 
     @property
     def deals(self) -> list[Row]:
-        """The deals that are not deleted."""
+        """Return the deals that are not deleted."""
         return [deal for deal in self.records["deals"] if deal["status"] != "deleted"]
 
 
 class Sold(NamedTuple):
-    """The account after a build, and what it was made of."""
+    """The account after a build, with the data that it was built from."""
 
     account: Account
     truth: Truth
 
 
 def made() -> Dataset:
-    """Make the account, with leads that were read before they became deals: every third one that did."""
+    """Make the account; a third of the converted leads were loaded before their conversion."""
     dataset = generate(700, 1, NOW)
     records = dataset.records
     converted = [deal for deal in records["deals"] if deal["source_lead_id"]]
@@ -192,7 +194,7 @@ def made() -> Dataset:
     records["deal_products"][0]["currency"] = "GBP"
     records["deal_products"][1]["is_enabled"] = False
     records["deal_products"][2]["_sdc_deleted_at"] = NOW.isoformat()
-    # a customer that went and came back
+    # a customer that left and came back
     won = {deal["id"] for deal in records["deals"] if deal["status"] == "won"}
     item = next(each for each in records["deal_products"] if each["deal_id"] in won and each["is_enabled"])
     item |= {
@@ -226,7 +228,7 @@ def load(account: Account, dataset: Dataset) -> None:
 
 
 def log_of(dataset: Dataset) -> Iterator[Row]:
-    """The change logs of deals, as they are in their raw table."""
+    """Return the change logs of deals as rows of their raw table."""
     columns = TABLES["deal_changes"].entity.columns()
     for deal_id, log in dataset.changes["deals"].items():
         for sequence, change in enumerate(log):
@@ -239,11 +241,11 @@ def log_of(dataset: Dataset) -> Iterator[Row]:
 
 
 def as_loaded(record: Row, table: str) -> Row:
-    """A record as it is in its raw table."""
+    """Return a record as a row of its raw table."""
 
     def stored(field: Any) -> Any:
         if isinstance(field, datetime):
-            return field.replace(tzinfo=None)  # UTC
+            return field.replace(tzinfo=None)  # times are in UTC
         return field.replace("\0", "") if isinstance(field, str) else field
 
     exact = {key: Decimal(str(field)) if isinstance(field, float) else field for key, field in record.items()}
@@ -254,7 +256,7 @@ def as_loaded(record: Row, table: str) -> Row:
 
 
 def write_seeds(folder: Path, rates: dict[tuple[str, date], Decimal]) -> None:
-    """Write the rates, and no other figures."""
+    """Write the rates, and empty files for the other seeds."""
     quoted = [f"{day},{currency},USD,{rate}" for (currency, day), rate in rates.items()]
     for name, header in HEADERS.items():
         rows = quoted if name == "exchange_rates" else []
@@ -262,7 +264,7 @@ def write_seeds(folder: Path, rates: dict[tuple[str, date], Decimal]) -> None:
 
 
 def build(account: Account, seeds: Path) -> datetime:
-    """Build the marts, and return when that began."""
+    """Build the marts, and return the time at which the build began."""
     run = account.dbt(
         "build",
         *("--select", *(f"+{mart}" for mart in MARTS), "--resource-type", "seed", "--resource-type", "model"),
@@ -277,7 +279,7 @@ def build(account: Account, seeds: Path) -> datetime:
 
 @pytest.fixture(scope="session")
 def sold(warehouse: Warehouse, dbt: Dbt, run_folder: Path) -> Sold:
-    """The account, loaded and modelled: only to read. The first process makes it for all."""
+    """The account, loaded and modelled; tests only read it. The first process makes it for all."""
     folder, began = run_folder / "sold", run_folder / "sold.txt"
     dataset, rates = made(), quoted_rates()
     with FileLock(run_folder / "sold.lock"):
@@ -295,7 +297,7 @@ def sold(warehouse: Warehouse, dbt: Dbt, run_folder: Path) -> Sold:
 
 
 def read(account: Account, mart: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> dict[Any, Row]:
-    """Rows of a mart by their grain."""
+    """Return rows of a mart by its grain."""
     rows = account.query(f"select {', '.join(keys + columns)} from marts.{mart}")
     table = {
         row[: len(keys)]: dict(zip(columns, map(rounded, row[len(keys) :]), strict=True)) for row in rows
@@ -305,7 +307,7 @@ def read(account: Account, mart: str, keys: tuple[str, ...], columns: tuple[str,
 
 
 def grouped(rows: Iterable[Row], key: Callable[[Row], tuple[Any, ...]]) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by their key."""
+    """Return rows by their key."""
     groups = defaultdict(list)
     for row in rows:
         groups[key(row)].append(row)

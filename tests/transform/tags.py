@@ -1,10 +1,10 @@
-"""HTML as a browser understands it."""
+"""Parses HTML as a browser does."""
 
 from html.parser import HTMLParser
 
 
 class Tags(HTMLParser):
-    """What a browser makes of a page: tags and links."""
+    """Collects the tags and links of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`dbt build` on accounts that are not like the others."""
+"""`dbt build` on unusual accounts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CUSTOM_COLUMNS = {
     "_2nd_contract": "text",
     "order": "text",
     "a" * 63: "text",
-    # named like columns of fct_deals, and like what those would be renamed to
+    # named like columns of fct_deals, and like the replacements for such names
     "deal_id": "text",
     "owner_name": "text",
     "custom_owner_name": "text",
@@ -69,7 +69,7 @@ def odd(new_account: Callable[..., Account]) -> Built:
         {**deal, "id": 4, "status": "open", "_sdc_deleted_at": LONG_AGO},
         {**deal, "id": 5, "status": "lost", "is_archived": True, "close_time": "2019-01-01 12:00"},
         {"id": 2**63 - 1, "status": "open"},
-        # a status that nobody has documented, and days that cannot be
+        # an undocumented status, and impossible days
         {**deal, "id": 6, "status": "pending"},
         {**deal, "id": 7, "status": "open", "add_time": "0001-01-01 00:00", "currency": "EUR", "value": 1},
         {
@@ -77,7 +77,7 @@ def odd(new_account: Callable[..., Account]) -> Built:
             **{"won_time": "9999-12-31 00:00", "close_time": "9999-12-31 00:00"},
             "expected_close_date": "9999-12-31",
         },
-        # one option, read before and after it got its present label
+        # one option, read before and after its label changed
         {
             **deal,
             "id": 9,
@@ -101,7 +101,7 @@ def odd(new_account: Callable[..., Account]) -> Built:
     field = {"entity": "deal", "is_custom_field": True}
     account.insert(
         "fields",
-        # deleted while the state was lost, and made again: both have the column
+        # deleted while the state was lost, and created again: both have the column
         {
             **field,
             "field_code": GONE_KEY,
@@ -152,16 +152,16 @@ def test_an_empty_account_builds_without_a_warning(empty: Built) -> None:
     assert set(empty.statuses.values()) == {"success", "pass"}
 
 
-def test_an_empty_account_has_headlines_that_say_so(empty: Built) -> None:
+def test_headlines_of_an_empty_account_report_no_data(empty: Built) -> None:
     figures = empty.account.query("select position, value from marts.headline_figures order by position")
     assert figures == [(1, None), (2, None), (3, None), (4, None), (5, 0)]
 
 
-def test_without_custom_fields_deals_wide_is_as_wide_as_the_deals(empty: Built) -> None:
+def test_without_custom_fields_deals_wide_has_only_the_columns_of_deals(empty: Built) -> None:
     assert empty.account.columns("marts", "deals_wide") == empty.account.columns("marts", "fct_deals")
 
 
-def test_records_hidden_from_the_token_and_odd_values_are_a_warning_and_nothing_else_is(odd: Built) -> None:
+def test_only_hidden_records_and_odd_values_cause_warnings(odd: Built) -> None:
     warned = {name for name, status in odd.statuses.items() if status == "warn"}
     hidden = {name for name in warned if name.startswith("relationships_")}
     assert hidden == {
@@ -177,7 +177,7 @@ def test_records_hidden_from_the_token_and_odd_values_are_a_warning_and_nothing_
     }
 
 
-def test_deals_wide_has_every_custom_column_under_a_name_of_its_own(odd: Built) -> None:
+def test_deals_wide_has_every_custom_column_under_a_unique_name(odd: Built) -> None:
     fixed = odd.account.columns("marts", "fct_deals")
     wide = odd.account.columns("marts", "deals_wide")
     assert wide[: len(fixed)] == fixed
@@ -199,14 +199,14 @@ def test_deals_wide_has_every_custom_column_under_a_name_of_its_own(odd: Built) 
     ]
 
 
-def test_deals_wide_keeps_custom_values_as_they_are(odd: Built) -> None:
+def test_deals_wide_keeps_custom_values_unchanged(odd: Built) -> None:
     custom = 'budget, modules, "order", custom_deal_id, custom_owner_name_2, custom_owner_name'
     assert odd.account.query(f"select owner_name, {custom} from marts.deals_wide where deal_id = 1") == [
         ("Ana", Decimal("0.12345678901234567"), ["A", "B"], "first", "own id", "theirs", "custom")
     ]
 
 
-def test_main_bi_leaves_out_deleted_deals_and_survives_a_huge_value(odd: Built) -> None:
+def test_main_bi_leaves_out_deleted_deals_and_accepts_a_huge_value(odd: Built) -> None:
     rows = odd.account.query(
         "select deal_id, value, deal_duration_days, activity_count, is_archived from marts.main_bi order by 1"
     )
@@ -229,14 +229,14 @@ def test_facts_keep_a_huge_value_exact(odd: Built) -> None:
     assert values == [(Decimal("98765432109876543.21"), Decimal("98765432109876543.21"))]
 
 
-def test_an_odd_row_stops_no_model(odd: Built) -> None:
+def test_odd_rows_stop_no_model(odd: Built) -> None:
     assert set(odd.statuses.values()) == {"success", "pass", "warn"}
     warned = {name for name, status in odd.statuses.items() if status == "warn"}
     assert "accepted_values_fct_deals_v1_status__open__won__lost__deleted" in warned
     assert odd.account.query("select status from marts.main_bi where deal_id = 6") == [("pending",)]
 
 
-def test_days_that_cannot_be_are_in_no_series_and_no_duration(odd: Built) -> None:
+def test_impossible_days_are_left_out_of_series_and_durations(odd: Built) -> None:
     account, today = odd.account, datetime.now(UTC).date()
     ((first, last, days),) = account.query(
         "select min(date_day), max(date_day), count(*) from marts.dim_dates"
@@ -285,7 +285,7 @@ def test_an_option_has_one_label_in_every_mart(odd: Built) -> None:
         assert odd.account.query(f"select {labels} from marts.{mart} where {chosen}") == [expected], mart
 
 
-def test_the_comment_of_a_custom_column_says_which_field_it_is(odd: Built) -> None:
+def test_the_comment_of_a_custom_column_names_its_field(odd: Built) -> None:
     comments = dict(
         odd.account.query(
             "select attname::text, col_description(attrelid, attnum) from pg_attribute"
@@ -302,13 +302,13 @@ def test_the_comment_of_a_custom_column_says_which_field_it_is(odd: Built) -> No
     }
 
 
-def test_every_document_fits_its_model(odd: Built) -> None:
+def test_every_description_matches_its_model(odd: Built) -> None:
     models = [node for node in odd.account.manifest()["nodes"].values() if node["resource_type"] == "model"]
     for model in models:
         actual = odd.account.columns(model["schema"], model["name"])
         documented = list(model["columns"])
         if model["name"] in ("deals_wide", "deal_stage_pivot"):
-            actual = actual[:1]  # the others are fct_deals' and the account's own
+            actual = actual[:1]  # the other columns come from fct_deals and the account
         assert documented == actual, model["name"]
         assert model["description"].startswith("One row per "), model["name"]
         undescribed = [name for name, column in model["columns"].items() if not column["description"]]

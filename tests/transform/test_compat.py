@@ -1,4 +1,4 @@
-"""Schema `compat`: the tables of older systems, as far as their columns can be served."""
+"""Schema `compat`: the tables of older systems, with the columns that can be provided."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ CREATED, MOVED = "2026-01-05 12:00", "2026-01-08 12:00"
 
 
 def at(text: str) -> datetime:
-    """A moment in UTC."""
+    """Parse a time in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -135,17 +135,17 @@ def account(new_account: Callable[..., Account]) -> Account:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_each_table_has_its_columns(account: Account, table: str) -> None:
+def test_each_table_has_the_documented_columns(account: Account, table: str) -> None:
     assert set(TABLES[table].split()) <= set(account.columns("compat", table))
     account.query(f"select {', '.join(TABLES[table].split())} from compat.{table}")
 
 
-def test_there_is_no_other_table(account: Account) -> None:
+def test_there_is_no_undocumented_table(account: Account) -> None:
     found = account.query("select table_name from information_schema.tables where table_schema = 'compat'")
     assert {name for (name,) in found} == set(TABLES)
 
 
-def test_every_table_says_what_a_row_is_and_what_is_left_out(account: Account) -> None:
+def test_every_table_documents_its_grain_and_missing_columns(account: Account) -> None:
     models = [node for node in account.manifest()["nodes"].values() if node.get("schema") == "compat"]
     described = {node["alias"]: node["description"] for node in models if node["resource_type"] == "model"}
     assert set(described) == set(TABLES)
@@ -153,11 +153,11 @@ def test_every_table_says_what_a_row_is_and_what_is_left_out(account: Account) -
     assert "etl_sync_state" in described["negocios"]
 
 
-def test_it_is_off_unless_asked_for(empty: Built) -> None:
+def test_the_schema_is_built_only_if_it_is_switched_on(empty: Built) -> None:
     assert not [node for node in empty.account.manifest()["nodes"].values() if node.get("schema") == "compat"]
 
 
-def test_deals_are_as_they_were(account: Account) -> None:
+def test_deals_equal_those_of_the_older_system(account: Account) -> None:
     assert account.query(
         "select id, title, status, value, user_id, owner_name, creator_user_name, person_name from compat.negocios"
         " order by id"
@@ -168,7 +168,7 @@ def test_deals_are_as_they_were(account: Account) -> None:
     ]
 
 
-def test_the_wide_table_speaks_portuguese(account: Account) -> None:
+def test_the_wide_table_has_portuguese_column_names(account: Account) -> None:
     assert account.query(
         "select id, titulo, status, value, currency, owner_name, person_name, label from compat.pipedrive_data"
         " order by id"
@@ -187,13 +187,13 @@ def test_the_wide_table_has_custom_fields_as_text_and_stages_as_times(account: A
     ]
 
 
-def test_the_stage_history_starts_with_the_deal(account: Account) -> None:
+def test_the_stage_history_starts_with_the_creation_of_the_deal(account: Account) -> None:
     assert account.query(
         "select stage_id, change_time, user_id from compat.negocios_etapas_historico where deal_id = 1 order by 2"
     ) == [(1, at(CREATED), 2), (2, at(MOVED), 1)]
 
 
-def test_persons_and_organizations_are_taken_apart(account: Account) -> None:
+def test_names_and_addresses_of_persons_and_organizations_are_split(account: Account) -> None:
     assert account.query(
         "select id, email_contatos_primary_value, email_contatos_primary_label, telefone_contatos_primary_value,"
         " org_name from compat.pessoas"
@@ -203,7 +203,7 @@ def test_persons_and_organizations_are_taken_apart(account: Account) -> None:
     ) == [("Rua A, 1", "Rio")]
 
 
-def test_what_was_deleted_is_flagged_in_lookups(account: Account) -> None:
+def test_deleted_records_are_flagged_in_lookups(account: Account) -> None:
     assert account.query(
         "select stage_id, normalized_name, is_active from compat.pipedrive_stages order by 1"
     ) == [

@@ -1,4 +1,4 @@
-"""What a company says about its customers: where their channel stands, and what is left of their money."""
+"""Settings about customers: the field of their acquisition channel, and the gross margin."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_any_column_of_the_deals_can_hold_the_channel(
     assert [channel for (channel,) in found] == channels
 
 
-def test_a_column_that_deals_do_not_have_is_one_clear_error(account: Account) -> None:
+def test_a_missing_channel_column_is_reported_in_one_error(account: Account) -> None:
     run = account.dbt(*SELECTED, **{NAMES_THE_COLUMN: "no such column"})
     assert run.returncode != 0
     assert (
@@ -56,7 +56,7 @@ def test_a_column_that_deals_do_not_have_is_one_clear_error(account: Account) ->
     )
 
 
-def test_before_the_first_load_the_column_need_not_be_there(new_account: Callable[..., Account]) -> None:
+def test_the_channel_column_may_be_missing_before_the_first_load(new_account: Callable[..., Account]) -> None:
     account = new_account("channels_to_come")
     account.execute("drop schema pipedrive cascade")
     run = account.dbt(*SELECTED, **{NAMES_THE_COLUMN: "source"})
@@ -64,7 +64,7 @@ def test_before_the_first_load_the_column_need_not_be_there(new_account: Callabl
 
 
 @pytest.mark.parametrize("margin", ["60", "0,6"])
-def test_a_gross_margin_that_is_no_share_is_one_clear_error(account: Account, margin: str) -> None:
+def test_an_invalid_gross_margin_is_reported_in_one_error(account: Account, margin: str) -> None:
     run = account.dbt("parse", GROSS_MARGIN=margin)
     assert run.returncode != 0
     assert f"gross_margin is a share from 0 to 1, such as 0.6, not '{margin}'." in run.stdout

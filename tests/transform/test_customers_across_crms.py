@@ -1,4 +1,4 @@
-"""One customer for a company or person that is in both CRMs, from the raw rows to the marts."""
+"""Companies and persons that are in both CRMs become one customer, from the raw rows to the marts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BOTH = "pipedrive-organization-1"
 
 @pytest.fixture(scope="module")
 def account(new_account: Callable[..., Account]) -> Account:
-    """Acme is in both CRMs, and was won in HubSpot first; Other is not; Ana has no company in either."""
+    """Acme is in both CRMs and was won in HubSpot first; Other is in one only; Ana has no company in either."""
     account = new_account("across_crms")
     account.execute("create schema hubspot")
     for table in ("companies", "contacts", "deals"):
@@ -63,7 +63,7 @@ def account(new_account: Callable[..., Account]) -> Account:
 
 
 def build(account: Account, **settings: str) -> None:
-    """Build the customers, and what must hold of them."""
+    """Build the customer models with their tests."""
     marts = (
         "bridge_customer_records",
         "customer_cohorts",
@@ -76,7 +76,7 @@ def build(account: Account, **settings: str) -> None:
     assert run.returncode == 0, run.stdout
 
 
-def test_a_company_in_both_crms_is_one_customer_where_that_is_wanted(account: Account) -> None:
+def test_a_company_in_both_crms_is_one_customer_if_the_setting_says_so(account: Account) -> None:
     build(account)
     customers = "select customer_id, crm, deal_count, first_won_deal_id from marts.dim_customers order by 1"
     assert account.query(customers) == [

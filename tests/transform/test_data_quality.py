@@ -1,4 +1,4 @@
-"""Data quality against the sandbox's manifest: each trouble is found, in every record that it spoilt."""
+"""Data quality compared with the sandbox's manifest: each defect is found in every record that has it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ FOUND_IN_HUBSPOT_BY = {
 }
 LEFT_NO_TRACE = {
     "same_second": "many updates in one second are a bulk edit, and no defect of the records",
-    "object_lost_reason": "the tap writes the label, as where others have a text",
-    "typed_lost_reasons": "a reason may be typed; `lost_reasons` counts its spellings as one",
-    "odd_dates": "the tap writes nothing where Pipedrive says that there is no date",
+    "object_lost_reason": "the tap writes the label into the text column",
+    "typed_lost_reasons": "reasons may be typed freely; `lost_reasons` counts different spellings as one",
+    "odd_dates": "the tap writes null where Pipedrive sends a zero date",
 }
 LEFT_NO_TRACE_IN_HUBSPOT = {
     "other_won_stage": "an account may have several pipelines; the models know which stages are won",
@@ -62,11 +62,11 @@ LEFT_NO_TRACE_IN_HUBSPOT = {
 }
 
 Issues = dict[tuple[str, str], set[str]]
-"""Ids of failing records, by rule and entity."""
+"""Ids of failing records by rule and entity."""
 
 
 def spoilt(dataset: Dataset) -> Issues:
-    """What the manifest says of records that were not deleted."""
+    """Return the defects in the manifest of records that were not deleted."""
     issues: Issues = defaultdict(set)
     for trouble, said in dataset.manifest["troubles"].items():
         if rule := FOUND_BY.get(trouble):
@@ -81,7 +81,7 @@ def spoilt(dataset: Dataset) -> Issues:
 
 
 def is_unfit(dataset: Dataset, entity: str, code: str) -> bool:
-    """Whether a name is too long for a column, or leaves nothing in ASCII, in which other scripts are written."""
+    """Return whether a name is too long for a column, or has no characters left in ASCII."""
     (name,) = (field["field_name"] for field in dataset.fields[entity] if field["field_code"] == code)
     return len(name.encode()) > 63 or not slug(name)
 
@@ -104,7 +104,7 @@ def target(installed: Callable[[str, str], Path]) -> Path:
 def judged(
     new_database: Callable[..., str], target: Path, dbt: Dbt, tmp_path: Path
 ) -> Callable[[Dataset], Account]:
-    """Loads an account by tap and target, and lets dbt judge it."""
+    """A function that loads an account with tap and target, builds the models, and returns their findings."""
 
     def load_and_judge(dataset: Dataset) -> Account:
         write_figures(tmp_path / "seeds", len(dataset.records["deals"]), 1, NOW, NOW)
@@ -143,27 +143,27 @@ def found(account: Account) -> Issues:
         (FOUND_IN_HUBSPOT_BY, LEFT_NO_TRACE_IN_HUBSPOT, ALL_TROUBLES_OF_HUBSPOT),
     ],
 )
-def test_every_trouble_has_a_rule_or_a_reason(
+def test_every_defect_has_a_rule_or_a_reason_for_having_none(
     found_by: dict[str, str], left_no_trace: dict[str, str], troubles: tuple[str, ...]
 ) -> None:
     assert sorted([*found_by, *left_no_trace]) == sorted(troubles)
 
 
 @pytest.mark.parametrize(("deals", "seed"), [(60, 3), (700, 1)])
-def test_all_that_was_spoilt_is_found_and_nothing_else(
+def test_exactly_the_defective_records_are_found(
     judged: Callable[[Dataset], Account], deals: int, seed: int
 ) -> None:
     dataset = generate(deals, seed, NOW)
     assert found(judged(dataset)) == spoilt(dataset)
 
 
-def test_in_a_clean_account_nothing_is_found(judged: Callable[[Dataset], Account]) -> None:
+def test_nothing_is_found_in_a_clean_account(judged: Callable[[Dataset], Account]) -> None:
     assert found(judged(generate(700, 1, NOW, ()))) == {}
 
 
 @pytest.mark.parametrize("place", range(6))
-def test_no_trouble_is_taken_for_another(judged: Callable[[Dataset], Account], place: int) -> None:
-    """Of any two troubles, each is there once without the other: no three places of six contain others."""
+def test_no_defect_is_taken_for_another(judged: Callable[[Dataset], Account], place: int) -> None:
+    """Each defect has three of six accounts, so that of any two defects each occurs once without the other."""
     mixed = [
         name for name, places in zip(ALL_TROUBLES, combinations(range(6), 3), strict=False) if place in places
     ]
@@ -175,7 +175,7 @@ def test_no_trouble_is_taken_for_another(judged: Callable[[Dataset], Account], p
 
 @pytest.mark.parametrize(("deals", "seed"), [(100, 1), (400, 2)])
 @pytest.mark.parametrize("troubles", [ALL_TROUBLES_OF_HUBSPOT, ()], ids=["spoilt", "clean"])
-def test_all_that_was_spoilt_in_hubspot_is_found_and_nothing_else(
+def test_exactly_the_defective_hubspot_records_are_found(
     new_account: Callable[..., Account],
     tmp_path: Path,
     deals: int,

@@ -1,4 +1,4 @@
-"""A person is forgotten: in every table and history, with every stream on, while the figures stay."""
+"""Erasing a person: it covers every table and history with every stream on, and the figures stay."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ WRITTEN = (
     *("maria.quitéria@exemplo.com.br", "97123-4567", "971234567", "390.533.447-05", "39053344705"),
     *("maria quitéria", 'maria \\"mia\\" quitéria', 'maria "mia" quitéria', "maria quiteria", "quitéria"),
 )
-"""What must not stand anywhere, in lower case."""
+"""Personal data that must not remain anywhere, in lower case."""
 
 CHANGING = ("data_quality", "data_quality_issues", "data_quality_by_day", "load_completeness", "load_summary")
-"""Marts about the records themselves."""
+"""Marts about the quality of records, whose figures may change."""
 
 
 @dataclass
 class Case:
-    """An account after the person was erased, and what was known before."""
+    """An account after the person was erased, with its figures from before."""
 
     account: Account
     sandbox: Sandbox
     pipe: Pipe
     variables: dict[str, str]
     ids: list[int]
-    """The person and the duplicate."""
+    """The ids of the person and of the duplicate."""
     other: dict[str, Any]
     """Somebody else."""
     figures: dict[str, Any]
 
 
 def figures(account: Account) -> dict[str, Any]:
-    """Sums of all numbers that do not grow by the hour, and numbers of rows, of all marts."""
+    """Return sums of all numbers that do not change by the hour, and row counts, of all marts."""
     found: dict[str, Any] = {}
     numbers: dict[str, list[str]] = {}
     for table, column, kind in account.query(
@@ -76,7 +76,7 @@ def figures(account: Account) -> dict[str, Any]:
 
 
 def variables_of(account: Account) -> dict[str, str]:
-    """The settings of a run into the account's database."""
+    """Return the settings of a run into the account's database."""
     url = conninfo_to_dict(account.url)
     return database.variables(
         host=url["host"], port=url["port"], user=url["user"], password=url["password"], database=url["dbname"]
@@ -84,7 +84,9 @@ def variables_of(account: Account) -> dict[str, str]:
 
 
 def made() -> tuple[Any, list[int], dict[str, Any]]:
-    """Make an account in which somebody stands everywhere; return it, the two records, and somebody else."""
+    """Make an account with a person's data in every stream; return it, the person, the duplicate, and another
+    person.
+    """
     dataset = generate(60, 5, NOW)
     records = dataset.records
     codes = {field["field_name"]: field["field_code"] for each in dataset.fields.values() for field in each}
@@ -214,7 +216,7 @@ def case(
 
 
 def places(account: Account, ids: list[int]) -> dict[str, list[str]]:
-    """Look at every row of every table and view, as text, without anything of what erases."""
+    """Search every row of every table and view as text, without using the code that erases."""
     found: dict[str, list[str]] = {}
     for schema, table in account.query(
         "select table_schema, table_name from information_schema.tables"
@@ -231,8 +233,8 @@ def places(account: Account, ids: list[int]) -> dict[str, list[str]]:
     return {place: hits for place, hits in found.items() if hits}
 
 
-def test_the_account_had_the_person_everywhere() -> None:
-    """What is erased below was there: each stream that can hold a person does."""
+def test_the_account_has_the_persons_data_everywhere() -> None:
+    """Every stream that can hold personal data has some of this person, which the other tests see erased."""
     dataset, ids, _ = made()
     assert len(ids) == 2
     assert sum(EMAIL.lower() in str(rows).lower() for rows in dataset.records.values()) >= 6
@@ -247,7 +249,7 @@ def test_nothing_of_the_person_is_left_in_any_table_or_view(case: Case) -> None:
     assert statistics == []
 
 
-def test_others_keep_what_is_theirs(case: Case) -> None:
+def test_data_of_other_persons_stay(case: Case) -> None:
     found = case.account.query(
         f"select name, primary_email from pipedrive.persons where id = {case.other['id']}"
     )
@@ -272,7 +274,7 @@ def test_figures_stay(case: Case) -> None:
     assert len(case.figures) > 30
 
 
-def test_what_was_done_is_written_down_without_the_data(case: Case) -> None:
+def test_the_erasure_is_recorded_without_the_erased_data(case: Case) -> None:
     ((persons, contacts, changed, tables, rows, found),) = case.account.query(
         "select person_count, contact_count, changed_rows, searched_tables, searched_rows, found_places"
         " from pipedrive.erasures"
@@ -284,7 +286,7 @@ def test_what_was_done_is_written_down_without_the_data(case: Case) -> None:
     assert rows > 1000
 
 
-def test_once_more_changes_nothing(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_erasure_changes_nothing(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     def build() -> None:
         raise AssertionError("there is nothing to build")
 
@@ -292,12 +294,12 @@ def test_once_more_changes_nothing(case: Case, capsys: pytest.CaptureFixture[str
         capsys.readouterr()
         erase(case.variables, wanted, build)
         said = capsys.readouterr().out
-        assert "nothing is of this person" in said
+        assert "nothing of this person was found" in said
     assert case.account.query("select count(*) from pipedrive.erasures") == [(1,)]
 
 
-def test_the_person_comes_back_only_if_pipedrive_still_lists_them(case: Case) -> None:
-    """And what is left where the project may not change anything is named."""
+def test_a_person_that_pipedrive_still_lists_is_loaded_again(case: Case) -> None:
+    """Data in tables that the project may not change are reported."""
     number = case.other["id"]
     with psycopg.connect(case.account.url, autocommit=True) as connection:
         connection.execute("create schema reports")
@@ -316,7 +318,7 @@ def test_the_person_comes_back_only_if_pipedrive_still_lists_them(case: Case) ->
 
 
 @pytest.mark.parametrize("wanted", ["Maria", "12a", "", "-3", "9" * 30])
-def test_a_person_is_named_by_id_or_address(case: Case, wanted: str) -> None:
+def test_a_person_can_be_named_by_id_or_address(case: Case, wanted: str) -> None:
     with pytest.raises(RunError, match="by Pipedrive's id"):
         erase(case.variables, wanted, lambda: None)
 
@@ -337,9 +339,7 @@ def test_a_person_is_named_by_id_or_address(case: Case, wanted: str) -> None:
         (name_pattern("Ana"), ["Ana", "ana's", "ANÁ"], ["Anais", "banana", "Diana"]),
     ],
 )
-def test_patterns_fit_however_something_is_written(
-    case: Case, pattern: str, fits: list[str], fits_not: list[str]
-) -> None:
+def test_patterns_match_any_spelling(case: Case, pattern: str, fits: list[str], fits_not: list[str]) -> None:
     for texts, expected in ((fits, True), (fits_not, False)):
         for text in texts:
             with psycopg.connect(case.account.url) as connection:
@@ -347,7 +347,7 @@ def test_patterns_fit_however_something_is_written(
             assert row == (expected,), text
 
 
-def test_amounts_are_numbers(case: Case) -> None:
-    """The figures that are compared are not all nothing."""
+def test_the_compared_figures_are_not_all_zero(case: Case) -> None:
+    """Otherwise a comparison of the figures would prove nothing."""
     totals = [value for rows in case.figures.values() for row in rows for value in row if value]
     assert sum(isinstance(value, Decimal) for value in totals) > 50

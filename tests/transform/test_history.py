@@ -1,4 +1,4 @@
-"""Where deals were when: the history marts against the account's own truth, however much of the log was read."""
+"""The history marts compared with the account, whatever part of the change log was read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODELS = ("pipeline_snapshot", "pipeline_funnel", "deal_stage_pivot", "dim_dates
 
 @dataclass
 class Seen:
-    """The account at a moment, as far as the tap has read it, and the marts built then."""
+    """The account at a moment as far as the tap has read it, and the marts built then."""
 
     deals: dict[int, Deal]
     stages: dict[int, Row]
@@ -40,7 +40,7 @@ class Seen:
 
 
 def live(sandbox: Sandbox, days: int, rng: Random) -> None:
-    """Let people move, price, close, reopen, archive, delete and create deals; some of it within a second."""
+    """Let users move, price, close, reopen, archive, delete and create deals, some of them within one second."""
     stages = [row["id"] for row in sandbox.truth("stages")]
     for _ in range(days):
         sandbox.post("/sandbox/clock", {"advance_seconds": rng.randrange(3600, 100_000)})
@@ -67,7 +67,7 @@ def live(sandbox: Sandbox, days: int, rng: Random) -> None:
 
 
 def rearrange(sandbox: Sandbox) -> None:
-    """Rename a stage, delete one, and add three whose names are hard to make columns of."""
+    """Rename a stage, delete one, and add three with names that are hard to convert to column names."""
     renamed, deleted, model = sandbox.truth("stages")[:3]
     sandbox.patch(f"/sandbox/records/stages/{renamed['id']}", {"name": "1º contato / première prise"})
     sandbox.delete(f"/sandbox/records/stages/{deleted['id']}")
@@ -78,7 +78,7 @@ def rearrange(sandbox: Sandbox) -> None:
 
 
 def log_of(sandbox: Sandbox, *fields: str) -> dict[int, list[Row]]:
-    """Changes of some fields, or of all, deal by deal."""
+    """Return changes of some fields, or of all, deal by deal."""
     log = defaultdict(list)
     for line in sandbox.truth("deal_changes"):
         if not fields or line["field_key"] in fields:
@@ -92,7 +92,7 @@ def account(new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest
 
 
 def build(account: Account) -> None:
-    """Build the history marts and what they need; what must hold across models must hold here."""
+    """Build the history marts and what they need, with the tests across models."""
     tests = ["--indirect-selection", "buildable", "--exclude", "test_type:generic", "test_type:unit"]
     names = [f"+{model}" for model in MODELS]
     run = account.dbt("build", *tests, "--select", *names, REPORTING_TIMEZONE=LOCAL.key)
@@ -100,14 +100,14 @@ def build(account: Account) -> None:
 
 
 def rows(account: Account, table: str) -> list[Row]:
-    """All rows of a mart."""
+    """Return all rows of a mart."""
     names = account.columns("marts", table)
     return [dict(zip(names, row, strict=True)) for row in account.query(f"select * from marts.{table}")]
 
 
 @pytest.fixture(scope="module")
 def phases(account: Account, target: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    """The account with its stages' history, then behind it, then with all history, then without."""
+    """The account with stage changes, with an outdated log, with the full log, and without any."""
     found: dict[str, Seen] = {}
     rng = Random(4)
 
@@ -121,7 +121,7 @@ def phases(account: Account, target: Path, tmp_path_factory: pytest.TempPathFact
             {table: rows(account, table) for table in (*MODELS, "fct_deal_stage_history")},
             local_day(began),
         )
-        account.execute("drop table snapshots.deal_versions cascade")  # else it knows more than the log
+        account.execute("drop table snapshots.deal_versions cascade")  # otherwise it has more than the log
 
     with Sandbox(deals=150, now=BORN, tokens=[TOKEN]) as sandbox:
         pipe = Pipe(
@@ -155,7 +155,7 @@ def seen(phases: dict[str, Seen], request: pytest.FixtureRequest) -> Seen:
     return phases[request.param]
 
 
-def test_every_visit_is_there_and_no_other(seen: Seen) -> None:
+def test_the_stage_history_has_exactly_the_visits_of_the_account(seen: Seen) -> None:
     expected = {}
     for number, deal in seen.deals.items():
         visits = list(deal.visits())
@@ -168,7 +168,7 @@ def test_every_visit_is_there_and_no_other(seen: Seen) -> None:
     assert actual == expected
 
 
-def test_only_what_was_not_read_is_inferred(phases: dict[str, Seen]) -> None:
+def test_only_visits_that_were_not_read_are_inferred(phases: dict[str, Seen]) -> None:
     inferred = {
         phase: {row["deal_id"] for row in seen.tables["fct_deal_stage_history"] if row["is_inferred"]}
         for phase, seen in phases.items()
@@ -180,7 +180,7 @@ def test_only_what_was_not_read_is_inferred(phases: dict[str, Seen]) -> None:
 
 
 @pytest.mark.parametrize("phase", ["stage", "all", "none"])
-def test_the_snapshot_has_what_was_open_at_the_end_of_each_day(phases: dict[str, Seen], phase: str) -> None:
+def test_the_snapshot_has_the_deals_open_at_the_end_of_each_day(phases: dict[str, Seen], phase: str) -> None:
     seen = phases[phase]
     expected: dict[Any, tuple[int, Decimal]] = defaultdict(lambda: (0, Decimal(0)))
     for deal in seen.deals.values():
@@ -207,7 +207,7 @@ def test_the_snapshot_has_what_was_open_at_the_end_of_each_day(phases: dict[str,
     assert actual == {key: scaled(figures) for key, figures in expected.items()}
 
 
-def test_the_snapshot_converts_dollars_and_nothing_else_without_rates(phases: dict[str, Seen]) -> None:
+def test_without_rates_the_snapshot_converts_only_dollars(phases: dict[str, Seen]) -> None:
     for row in phases["all"].tables["pipeline_snapshot"]:
         convertible = row["currency"] == "USD" or not row["value"]
         assert row["reporting_value"] == (row["value"] if convertible else None)
@@ -249,7 +249,7 @@ def test_the_funnel_counts_the_deals_of_each_month(seen: Seen) -> None:
     assert actual == {key: counts for key, counts in expected.items() if key[0] not in gone or counts[1]}
 
 
-def test_the_velocity_counts_deals_in_every_month_they_were_worked_on(phases: dict[str, Seen]) -> None:
+def test_the_velocity_counts_deals_in_every_month_in_which_they_were_open(phases: dict[str, Seen]) -> None:
     seen = phases["all"]
     expected: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
     for deal in seen.deals.values():
@@ -273,7 +273,7 @@ def test_the_velocity_counts_deals_in_every_month_they_were_worked_on(phases: di
 
 
 def column(stage: Row) -> str:
-    """The name of a stage's column."""
+    """Return the name of a stage's column."""
     plain = unicodedata.normalize("NFKD", stage["name"]).encode("ascii", "ignore").decode().lower()
     slug = "_".join(re.findall("[a-z0-9]+", plain))
     room = 63 - len(f"moved_to_stage__{stage['id']}")

@@ -1,4 +1,4 @@
-"""The models of HubSpot: what they make of odd raw rows, and the tests that their columns have."""
+"""The HubSpot models on odd raw rows, and the tests of their columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGING = PROJECT / "models" / "staging" / "hubspot"
 
 
 def create_raw_tables(account: Account) -> None:
-    """The tables as the source declares them."""
+    """Make the tables as the source declares them."""
     account.execute("create schema hubspot")
     (source,) = yaml.safe_load((STAGING / "_hubspot__sources.yml").read_text())["sources"]
     for table in source["tables"]:
@@ -24,18 +24,18 @@ def create_raw_tables(account: Account) -> None:
 
 
 def row(id_: int, archived: bool | None = False, **properties: Any) -> dict[str, Any]:
-    """A row of a raw table."""
+    """Return a row of a raw table."""
     return {"id": str(id_), "archived": archived, "properties": properties}
 
 
 def tied(**ids: list[dict[str, Any]]) -> dict[str, Any]:
-    """The associations of a deal."""
+    """Return the associations of a deal."""
     return {"associations": {"companies": [], "contacts": [], **ids}}
 
 
 @pytest.fixture(scope="module")
 def account(new_account: Callable[..., Account]) -> Account:
-    """An account of HubSpot with a row for each odd case, and none of Pipedrive."""
+    """A HubSpot account with a row for each odd case, without Pipedrive."""
     account = new_account("hubspot_rows")
     account.execute("drop schema pipedrive cascade")
     create_raw_tables(account)
@@ -102,7 +102,7 @@ def test_emptied_and_missing_properties_are_null(account: Account) -> None:
     ) == [("1", "josé@só.med.br", None, None), ("2", None, None, None)]
 
 
-def test_a_stream_that_is_not_selected_has_no_rows(account: Account) -> None:
+def test_an_unselected_stream_has_no_rows(account: Account) -> None:
     assert account.query("select * from staging.stg_hubspot__owners") == []
 
 
@@ -121,7 +121,7 @@ def test_times_are_utc(account: Account) -> None:
     ) == [("2026-01-02 03:04:05.678",), ("2026-01-31 23:30:00",)]
 
 
-def test_times_that_are_none_are_null(account: Account) -> None:
+def test_invalid_times_are_null(account: Account) -> None:
     assert account.query(
         "select deal_id, (closed_at at time zone 'UTC')::text from staging.stg_hubspot__deals order by 1"
     ) == [
@@ -134,7 +134,7 @@ def test_times_that_are_none_are_null(account: Account) -> None:
     ]
 
 
-def test_amounts_that_are_no_numbers_are_null(account: Account) -> None:
+def test_invalid_amounts_are_null(account: Account) -> None:
     assert account.query("select deal_id, amount from staging.stg_hubspot__deals order by 1") == [
         ("1", Decimal("10.5")),
         ("2", None),
@@ -145,20 +145,20 @@ def test_amounts_that_are_no_numbers_are_null(account: Account) -> None:
     ]
 
 
-def test_a_deal_has_its_primary_company_else_the_first(account: Account) -> None:
+def test_a_deal_has_its_primary_company_or_else_the_first(account: Account) -> None:
     assert account.query(
         "select deal_id, associated_company_id, associated_contact_id from staging.stg_hubspot__deals "
         "where deal_id in ('1', '3', '4', '5') order by 1"
     ) == [("1", None, None), ("3", None, None), ("4", "8", "9"), ("5", "7", None)]
 
 
-def test_a_deal_is_won_or_closed_when_hubspot_says_so(account: Account) -> None:
+def test_a_deal_is_won_or_closed_according_to_hubspots_flags(account: Account) -> None:
     assert account.query(
         "select deal_id, is_won, is_closed from staging.stg_hubspot__deals where deal_id in ('1', '2') order by 1"
     ) == [("1", True, True), ("2", False, False)]
 
 
-def test_a_stage_is_won_or_lost_by_what_the_pipeline_says(account: Account) -> None:
+def test_a_stage_is_won_or_lost_according_to_its_pipeline(account: Account) -> None:
     assert account.query(
         "select stage_id, pipeline, is_won, is_closed, probability, is_deleted "
         "from staging.stg_hubspot__deal_stages order by 1"
@@ -174,7 +174,9 @@ def test_a_stage_is_won_or_lost_by_what_the_pipeline_says(account: Account) -> N
 
 
 def column_tests() -> set[tuple[str, str, str]]:
-    """(model, column, kind) of every test that the columns of HubSpot's models have; no column: the model's."""
+    """Return (model, column, kind) of every column test of the HubSpot models, with an empty column for model
+    tests.
+    """
     found = set()
     marts = PROJECT / "models" / "marts"
     for path in [*STAGING.glob("stg_*.yml"), marts / "hubspot" / "mart_companies.yml"]:
@@ -201,7 +203,7 @@ WANTED = {
 }
 
 
-def test_the_nineteen_tests_of_doctors_patients_and_consultations_are_kept() -> None:
+def test_the_nineteen_tests_of_the_older_system_are_kept() -> None:
     wanted = {(model, column, kind) for (model, column), kinds in WANTED.items() for kind in kinds}
     assert len(wanted) == 19
     assert wanted <= column_tests()
@@ -213,11 +215,11 @@ SPOILT = {
     "unique_stg_hubspot__companies_domain": ("companies", "domain", "x.com"),
     "between_stg_hubspot__deals_amount": ("deals", "amount", "-1"),
 }
-"""By test, what makes it warn."""
+"""For each test, a change that makes it warn."""
 
 
-def test_the_tests_see_what_is_wrong(account: Account) -> None:
-    """Runs last, as it spoils the rows."""
+def test_each_test_warns_about_a_wrong_row(account: Account) -> None:
+    """This test runs last because it changes the rows."""
     for table, name, value in SPOILT.values():
         account.execute(f'update hubspot.{table} set properties = properties || \'{{"{name}": "{value}"}}\'')
     run = account.dbt("test", "--select", "path:models/staging/hubspot,test_type:generic")

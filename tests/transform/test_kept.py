@@ -1,4 +1,4 @@
-"""What others build on the marts outlives a build: rights, views, indexes, and transactions that are open."""
+"""A build keeps what others rely on: rights, views, indexes, and open transactions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ FOREIGN_KEYS = "select conrelid::regclass::text, conname from pg_constraint wher
 def account(
     empty: Built, new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
 ) -> Account:
-    """A database that a build has filled with one deal. It keeps its name while dbt works, so others may read."""
+    """A database that a build has filled with one deal. It keeps its name while dbt works, so that others may
+    read.
+    """
     folder = tmp_path_factory.mktemp("kept")
     url = new_database("kept", urlsplit(empty.account.url).path[1:])
     own_dbt = dbt._replace(database=urlsplit(url).path[1:], parsed=folder / dbt.parsed.name)
@@ -77,7 +79,7 @@ def account(
 
 @pytest.fixture(scope="module")
 def roles(account: Account) -> Iterator[tuple[str, str]]:
-    """A role with rights on one mart, and one that is to have rights on all; they are the server's."""
+    """One role with rights on one mart, and one that gets rights on all; roles belong to the whole server."""
     names = tuple(f"{kind}_{urlsplit(account.url).path[1:]}" for kind in ("analyst", "bi"))
     for name in names:
         account.execute(f'create role "{name}"')
@@ -88,7 +90,7 @@ def roles(account: Account) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def rebuilt(account: Account, roles: tuple[str, str]) -> Iterator[tuple[Account, str, psycopg.Connection]]:
-    """The database after one more build, what dbt said, and a transaction that began before."""
+    """The database after another build, dbt's output, and a transaction that began before."""
     analyst, bi = roles
     account.execute(
         f"""
@@ -121,7 +123,7 @@ def rebuilt(account: Account, roles: tuple[str, str]) -> Iterator[tuple[Account,
         yield account, run.stdout, reader
 
 
-def test_rights_stay_and_a_role_of_the_settings_may_read_every_mart(
+def test_rights_stay_and_a_configured_role_may_read_every_mart(
     rebuilt: tuple[Account, str, psycopg.Connection], roles: tuple[str, str]
 ) -> None:
     account, analyst, bi = rebuilt[0], *roles
@@ -140,13 +142,13 @@ def test_rights_stay_and_a_role_of_the_settings_may_read_every_mart(
     ) == [(True, True)]
 
 
-def test_views_of_others_stay_and_show_what_is_new(rebuilt: tuple[Account, str, psycopg.Connection]) -> None:
+def test_views_of_others_stay_and_show_new_rows(rebuilt: tuple[Account, str, psycopg.Connection]) -> None:
     account = rebuilt[0]
     assert account.query("select * from reports.titles order by 1") == [(1, "First"), (2, None)]
     assert account.query("select * from reports.stages") == [(1, "Offer")]
 
 
-def test_a_column_that_a_view_needs_stays_empty_when_it_is_gone(
+def test_a_removed_column_stays_empty_if_a_view_needs_it(
     rebuilt: tuple[Account, str, psycopg.Connection],
 ) -> None:
     account, said, _ = rebuilt
@@ -161,9 +163,7 @@ def test_a_column_that_a_view_needs_stays_empty_when_it_is_gone(
     )
 
 
-def test_indexes_and_keys_are_there_once(
-    rebuilt: tuple[Account, str, psycopg.Connection], empty: Built
-) -> None:
+def test_indexes_and_keys_exist_once(rebuilt: tuple[Account, str, psycopg.Connection], empty: Built) -> None:
     account = rebuilt[0]
     assert account.query(INDEXES) == empty.account.query(INDEXES)
     assert account.query("select 'marts.own_index'::regclass is not null") == [(True,)]
@@ -187,13 +187,13 @@ def test_a_table_of_another_version_gets_the_columns_of_this_one(
     ]
 
 
-def test_a_transaction_that_was_open_reads_on_what_it_saw(
+def test_an_open_transaction_still_reads_its_old_rows(
     rebuilt: tuple[Account, str, psycopg.Connection],
 ) -> None:
     assert rebuilt[2].execute("select title from marts.main_bi").fetchall() == [("One",)]
 
 
-def test_views_that_change_their_columns_keep_rights_and_what_others_built_on_them(
+def test_views_with_changed_columns_keep_their_rights_and_dependent_views(
     rebuilt: tuple[Account, str, psycopg.Connection], roles: tuple[str, str], empty: Built
 ) -> None:
     account, analyst = rebuilt[0], roles[0]
@@ -225,7 +225,7 @@ def test_views_that_change_their_columns_keep_rights_and_what_others_built_on_th
         assert account.query(f"select * from reports.{view}") == []
 
 
-def test_a_view_of_the_project_that_does_not_fit_any_more_says_so_until_it_is_built(
+def test_a_view_of_the_project_that_no_longer_fits_raises_an_error_until_it_is_rebuilt(
     rebuilt: tuple[Account, str, psycopg.Connection], roles: tuple[str, str]
 ) -> None:
     account, analyst = rebuilt[0], roles[0]
@@ -239,7 +239,7 @@ def test_a_view_of_the_project_that_does_not_fit_any_more_says_so_until_it_is_bu
     ) == [(True,)]
 
 
-def test_numbers_of_the_marts_have_a_scale(
+def test_numbers_in_the_marts_have_a_scale(
     rebuilt: tuple[Account, str, psycopg.Connection], empty: Built
 ) -> None:
     for account in (rebuilt[0], empty.account):
@@ -251,14 +251,14 @@ def test_numbers_of_the_marts_have_a_scale(
         assert [each for each in numbers if each[2:] not in ((38, 10), (18, 4))] == []
 
 
-def test_raw_tables_have_statistics_before_the_models_read_them(account: Account) -> None:
+def test_raw_tables_are_analyzed_before_the_models_read_them(account: Account) -> None:
     account.execute("insert into pipedrive.notes (id) select generate_series(1, 200)")
     run = account.dbt("run", "--select", "dim_stages")
     assert run.returncode == 0, run.stdout
     assert account.query("select reltuples from pg_class where oid = 'pipedrive.notes'::regclass") == [(200,)]
 
 
-def test_periods_begin_when_the_settings_say(rebuilt: tuple[Account, str, psycopg.Connection]) -> None:
+def test_periods_begin_as_configured(rebuilt: tuple[Account, str, psycopg.Connection]) -> None:
     rows = rebuilt[0].query(
         "select date_day, week_start_date, fiscal_year, fiscal_quarter, fiscal_month, fiscal_year_start_date,"
         " fiscal_quarter_start_date from marts.dim_dates order by 1"
@@ -272,13 +272,13 @@ def test_periods_begin_when_the_settings_say(rebuilt: tuple[Account, str, psycop
         assert quarter_first == date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
 
 
-def test_a_role_that_is_not_there_is_one_clear_error(account: Account) -> None:
+def test_a_missing_role_is_reported_in_one_error(account: Account) -> None:
     run = account.dbt("run", "--select", "dim_stages", BI_ROLES="nobody_has_this_name")
     assert run.returncode != 0
     assert "BI_ROLES names the role nobody_has_this_name, which the database does not have" in run.stdout
 
 
-def test_what_cannot_change_under_a_view_is_one_clear_error_and_nothing_is_lost(account: Account) -> None:
+def test_an_impossible_change_under_a_view_is_one_error_and_loses_nothing(account: Account) -> None:
     account.execute(
         """
         alter table marts.dim_stages alter column name type varchar(9);

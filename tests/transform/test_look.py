@@ -1,4 +1,4 @@
-"""The page of the dashboards in a real browser, and the statements behind its charts, on a loaded account."""
+"""The dashboard page in a real browser, and the statements behind its charts, on a loaded account."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """The page in one window, with what it complained about and asked for."""
+    """The page in one window, with its errors and requests."""
 
     def __init__(self, context: BrowserContext, report: Path) -> None:
         self.complaints: list[str] = []
@@ -56,7 +56,7 @@ class Visit:
         self.wait(1)
 
     def wait(self, draws: int) -> None:
-        """Wait until the page has been drawn so many times."""
+        """Wait until the page has been drawn this many times."""
         given_up = monotonic() + 120
         while self.draws() < draws:
             assert monotonic() < given_up, self.complaints
@@ -66,7 +66,7 @@ class Visit:
         return int(self.page.locator("html").get_attribute("data-drawn") or 0)
 
     def after(self, act: Callable[[], Any]) -> None:
-        """Do what makes the page draw itself anew, and wait for that."""
+        """Do something that redraws the page, and wait for that."""
         draws = self.draws()
         act()
         self.wait(draws + 1)
@@ -98,12 +98,12 @@ NOT_CLIPPED = """(name) => {
         return place.left >= card.left && place.right <= card.right && isWhole;
     });
 }"""
-"""Whether no text of a chart ends beyond its card or, if it is not as long as the nasty one, in an ellipsis."""
+"""Whether all texts of a chart are within its card, and all but the very long one are shown whole."""
 
 
 @pytest.mark.look
 @pytest.mark.parametrize("window", WINDOWS)
-def test_every_chart_is_drawn_in_every_window(browser: Browser, report: Path, window: str) -> None:
+def test_every_chart_is_drawn_in_every_window_size(browser: Browser, report: Path, window: str) -> None:
     seen = visit(browser, report, **WINDOWS[window])
     for position, dashboard in enumerate(dashboards()):
         if position:
@@ -127,7 +127,7 @@ def test_every_chart_is_drawn_in_every_window(browser: Browser, report: Path, wi
 
 
 @pytest.mark.look
-def test_nasty_names_stay_text(browser: Browser, report: Path) -> None:
+def test_nasty_names_are_shown_as_text(browser: Browser, report: Path) -> None:
     seen = visit(browser, report)
     assert NASTY in seen.page.locator("#owner option").all_inner_texts()
     assert NASTY in seen.page.locator("#pipeline option").all_inner_texts()
@@ -139,7 +139,7 @@ def test_nasty_names_stay_text(browser: Browser, report: Path) -> None:
 
 
 @pytest.mark.look
-def test_keyboard_language_and_theme(browser: Browser, report: Path) -> None:
+def test_keyboard_language_and_theme_work(browser: Browser, report: Path) -> None:
     seen = visit(browser, report, **WINDOWS["wide"])
     seen.page.locator("#tabs button").first.focus()
     seen.after(lambda: seen.page.keyboard.press("ArrowRight"))
@@ -156,7 +156,7 @@ def test_keyboard_language_and_theme(browser: Browser, report: Path) -> None:
 
 
 @pytest.mark.look
-def test_the_color_blind_can_tell_colors_apart(browser: Browser, report: Path) -> None:
+def test_color_blind_readers_can_distinguish_the_colors(browser: Browser, report: Path) -> None:
     seen = visit(browser, report, **WINDOWS["wide"])
     for theme in seen.page.evaluate("Object.values(THEMES)"):
         for colors in (theme["colors"], list(theme["steps"].values())):
@@ -169,7 +169,7 @@ def test_the_color_blind_can_tell_colors_apart(browser: Browser, report: Path) -
 
 
 @pytest.mark.look
-def test_figures_equal_the_statements_of_postgres(
+def test_figures_equal_those_of_postgres(
     browser: Browser, report: Path, connection: psycopg.Connection
 ) -> None:
     seen = visit(browser, report)
@@ -226,7 +226,7 @@ def compare(
 
 
 @pytest.mark.look
-def test_every_dashboard_says_as_of_when_it_is_complete(
+def test_every_dashboard_shows_how_complete_its_data_are(
     browser: Browser, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     connection.execute(

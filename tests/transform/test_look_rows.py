@@ -1,4 +1,4 @@
-"""The rows and statements behind the charts, and what the page is made of, on a loaded account."""
+"""The rows and statements behind the charts, and the content of the page, on a loaded account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from .charts import asked
 from .conftest import NASTY, Account
 
 
-def test_page_is_small_private_and_whole(connection: psycopg.Connection, tmp_path: Path) -> None:
+def test_the_page_is_small_and_complete_and_makes_no_request(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
     report = tmp_path / "index.html"
     write_report(connection, report, reporting_currency="USD")
     assert report.stat().st_mode & 0o777 == 0o600
@@ -30,7 +32,7 @@ def test_page_is_small_private_and_whole(connection: psycopg.Connection, tmp_pat
     assert NASTY in definitions["pipelines"]
 
 
-def test_streams_of_a_dashboard_are_behind_its_marts(account_of_today: Account) -> None:
+def test_each_dashboard_lists_the_streams_behind_its_marts(account_of_today: Account) -> None:
     parents = account_of_today.manifest()["parent_map"]
     for dashboard in dashboards():
         found, todo = set[str](), [f"exposure.pipedrive_warehouse.dashboard_{dashboard.name}"]
@@ -41,7 +43,7 @@ def test_streams_of_a_dashboard_are_behind_its_marts(account_of_today: Account) 
         assert set(dashboard.streams) <= sources, dashboard.name
 
 
-def test_there_are_words_for_what_the_marts_say(connection: psycopg.Connection) -> None:
+def test_values_of_the_marts_have_a_translation(connection: psycopg.Connection) -> None:
     for name, sql in {
         "rule": "select rule from marts.data_quality",
         "record": "select entity from marts.data_quality union select stream from marts.load_completeness",
@@ -55,10 +57,10 @@ def test_there_are_words_for_what_the_marts_say(connection: psycopg.Connection) 
 
 
 SELDOM = {"rejected_values", "run_statements", "schema_changes", "source_counts", "source_samples"}
-"""Streams of the tap about itself, which no reader sees."""
+"""Streams about the tap's own runs, which the page does not show."""
 
 
-def test_what_moved_adds_up_to_what_is_open(connection: psycopg.Connection) -> None:
+def test_movements_add_up_to_the_open_deals(connection: psycopg.Connection) -> None:
     (chart,) = (each for one in dashboards() for each in one.charts if each.bridge)
     today = literal(datetime.now(UTC).date().isoformat())
     for currency in ("BRL", "EUR"):
@@ -92,7 +94,7 @@ def test_every_column_of_the_rows_is_used(connection: psycopg.Connection) -> Non
 
 
 @pytest.mark.parametrize("counts", [[(10, 0), (0, 10)], [(5, 5), (5, 5)], [(30, 10), (10, 30)], [(3, 0)], []])
-def test_information_about_the_outcome(counts: list[tuple[int, int]]) -> None:
+def test_information_gain_about_the_outcome(counts: list[tuple[int, int]]) -> None:
     bits, entropy = information(counts)
     assert 0 <= bits <= entropy <= 1
     if counts == [(10, 0), (0, 10)]:
@@ -103,7 +105,7 @@ def test_information_about_the_outcome(counts: list[tuple[int, int]]) -> None:
         assert bits == 0
 
 
-def test_small_information_of_few_deals_may_be_chance() -> None:
+def test_a_small_gain_from_few_deals_is_reported_as_chance() -> None:
     assert is_significant(0.05, 1000, 4)
     assert not is_significant(0.002, 1000, 4)
     assert not is_significant(0.5, 1000, 1)

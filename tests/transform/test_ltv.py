@@ -1,4 +1,4 @@
-"""Lifetime value, acquisition cost and cohorts: the whole marts against what the account sold."""
+"""Lifetime value, acquisition cost and cohorts: all rows of the marts compared with the sales of the account."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COLUMNS = {
     ),
 }
 SPEND = [
-    # month, CRM, channel as somebody wrote it, amount, currency
+    # month, CRM, channel as typed, amount, currency
     ("2026-03-01", "pipedrive", "Web forms", "1200.50", "BRL"),
     ("2026-03-31", "pipedrive", " WEB FORMS ", "300", "usd"),
     ("2026-03-01", "pipedrive", "Referral", "80", "EUR"),
@@ -66,12 +66,12 @@ ODD_DEALS: list[dict[str, Any]] = [
     {"value": None, "currency": None},
     {"won_time": None, "close_time": None},
     {"won_time": "2031-05-31T23:59:59Z"},
-    # in one second the first deals of a new customer, of which the one entered first counts
+    # the first deals of a new customer in the same second, of which the one entered first counts
     {"org_id": 9_000_001, "channel": 1, "add_time": "2026-01-01T00:00:01Z"},
     {"org_id": 9_000_001, "channel": 2, "add_time": "2026-01-01T00:00:00Z"},
     {"org_id": 9_000_001, "channel": 3, "add_time": "2026-01-01T00:00:00Z"},
 ]
-"""What is unlike other won deals, of a customer that has some, and of one whose record nobody may see."""
+"""Unusual won deals: of a customer that has others, and of one whose record the token cannot see."""
 
 Figures = dict[tuple[Any, ...], tuple[Any, ...]]
 
@@ -82,30 +82,30 @@ class Sold(NamedTuple):
     account: Account
     deals: list[Deal]
     won: list[Deal]
-    """Those won, the first one first."""
+    """The won deals, oldest first."""
     groups: dict[str, Groups]
-    """Ids of the same customer, by kind."""
+    """Groups of ids of the same customer, by kind."""
     archived: set[int]
     this_month: date
 
 
 def share(amount: Decimal | None, number: Decimal | int | None) -> Decimal | None:
-    """A quotient, where there is one."""
+    """Return a quotient, or None if the divisor is zero."""
     return None if amount is None or not number else amount / number
 
 
 def rounded(figure: Any) -> Any:
-    """Without the digits behind which Postgres and Python stop dividing."""
+    """Round off the digits in which Postgres and Python divide differently."""
     return round(figure, 6) if isinstance(figure, Decimal) else figure
 
 
 def to_digits(digits: int, figure: Decimal | None) -> Decimal | None:
-    """As Postgres rounds."""
+    """Round as Postgres does."""
     return None if figure is None else figure.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 
 def write_seeds(folder: Path) -> Path:
-    """The company's own figures."""
+    """Write the company's own figures."""
     days = [FIRST_RATE + timedelta(days=number) for number in range((LAST_RATE - FIRST_RATE).days + 1)]
     seeds: dict[str, list[tuple[Any, ...]]] = {
         "exchange_rates": [
@@ -125,10 +125,10 @@ def write_seeds(folder: Path) -> Path:
 
 
 def with_odd_deals(data: Dataset) -> Dataset:
-    """The account, with some deals more, and with people who belong to no organization and buy for themselves.
+    """Return the account with additional deals, and with persons without organization who buy for themselves.
 
-    All duplicates are among these: as members of an organization they would be no customers, and nobody would see
-    whether they are one.
+    All duplicates are among these persons: members of an organization would not be customers, and duplicates
+    among them would change no figure.
     """
     deals = data.records["deals"]
     twice = canonical(data.manifest["troubles"]["duplicate_persons"]["groups"]).keys()
@@ -143,7 +143,7 @@ def with_odd_deals(data: Dataset) -> Dataset:
 
 
 def let_duplicates_buy(portal: Portal, troubles: dict[str, Any]) -> None:
-    """Give each contact that is there twice a won deal that names no company, of a company that is there once."""
+    """Give each duplicate contact a won deal without a company, taken from a company that is no duplicate."""
     companies, contacts = (
         canonical(troubles[f"duplicate_{kind}"]["groups"]) for kind in ("companies", "contacts")
     )
@@ -172,7 +172,7 @@ def load_pipedrive(account: Account, data: Dataset) -> None:
 def sold(new_account: Callable[..., Account], tmp_path_factory: pytest.TempPathFactory) -> Sold:
     account = new_account("sold")
     data = with_odd_deals(generate(400, 1, NOW))
-    portal, manifest = generate_hubspot(400, 6, NOW)  # a seed with no two doctors of one name
+    portal, manifest = generate_hubspot(400, 6, NOW)  # a seed without two doctors of the same name
     let_duplicates_buy(portal, manifest["troubles"])
     load_pipedrive(account, data)
     load_hubspot(account, portal)
@@ -198,14 +198,14 @@ def sold(new_account: Callable[..., Account], tmp_path_factory: pytest.TempPathF
 
 
 def figures(sold: Sold, keys: str, values: str, mart: str) -> Figures:
-    """Values of a mart by key."""
+    """Return values of a mart by key."""
     split = keys.count(",") + 1
     rows = sold.account.query(f"select {keys}, {values} from marts.{mart}")
     return {row[:split]: tuple(map(rounded, row[split:])) for row in rows}
 
 
 def new_customers(sold: Sold) -> dict[str, Deal]:
-    """First sale by customer."""
+    """Return the first sale of each customer."""
     return {customer: sales[0] for customer, sales in grouped(sold.won, lambda sale: sale.customer).items()}
 
 
@@ -218,7 +218,7 @@ def converted_lifetime_value(sales: Iterable[Deal]) -> Decimal | None:
     return None if revenue is None else revenue * MARGIN
 
 
-def test_a_customer_is_worth_what_it_bought_times_the_margin(sold: Sold) -> None:
+def test_lifetime_value_is_sales_times_margin(sold: Sold) -> None:
     expected = {
         key: (
             len(sales),
@@ -233,7 +233,7 @@ def test_a_customer_is_worth_what_it_bought_times_the_margin(sold: Sold) -> None
     assert figures(sold, "customer_id, currency", values, "ltv_by_customer") == expected
 
 
-def test_the_first_won_deal_gives_a_customer_its_month_and_channel(sold: Sold) -> None:
+def test_the_first_won_deal_sets_a_customers_month_and_channel(sold: Sold) -> None:
     expected = {
         (customer,): (str(first.deal_id), first.channel, first.currency, first.month)
         for customer, first in new_customers(sold).items()
@@ -256,7 +256,7 @@ def test_duplicates_are_one_customer(sold: Sold, kind: str) -> None:
     assert dict(found) == {customer: ids for customer, ids in merged.items() if customer in with_deals}
 
 
-def test_every_customer_with_a_deal_that_is_left_is_listed(sold: Sold) -> None:
+def test_every_customer_with_an_undeleted_deal_is_listed(sold: Sold) -> None:
     expected = {
         (customer,): (deals[0].crm, len(deals), sum(deal.is_open for deal in deals))
         for customer, deals in grouped(sold.deals, lambda deal: deal.customer).items()
@@ -265,7 +265,7 @@ def test_every_customer_with_a_deal_that_is_left_is_listed(sold: Sold) -> None:
 
 
 def spent(*keys: str) -> dict[Any, list[Any]]:
-    """Rows of SPEND by the figures of that name."""
+    """Return the rows of SPEND by its figures."""
     rows = [
         {
             "crm": crm,
@@ -279,7 +279,7 @@ def spent(*keys: str) -> dict[Any, list[Any]]:
     return grouped(rows, lambda row: tuple(row[key] for key in keys))
 
 
-def test_spend_and_new_customers_meet_in_their_currency(sold: Sold) -> None:
+def test_spend_and_new_customers_are_compared_in_their_currency(sold: Sold) -> None:
     costs = spent("crm", "month", "channel", "currency")
     acquired = grouped(
         new_customers(sold).values(), lambda first: (first.crm, first.month, first.channel, first.currency)
@@ -304,7 +304,7 @@ def test_spend_and_new_customers_meet_in_their_currency(sold: Sold) -> None:
     assert figures(sold, "crm, month, channel, currency", values, "ltv_cac") == expected
 
 
-def test_spend_and_new_customers_meet_in_the_reporting_currency(sold: Sold) -> None:
+def test_spend_and_new_customers_are_compared_in_the_reporting_currency(sold: Sold) -> None:
     costs = spent("crm", "month", "channel")
     acquired = grouped(new_customers(sold).values(), lambda first: (first.crm, first.month, first.channel))
     expected = {}
@@ -329,14 +329,14 @@ def test_spend_and_new_customers_meet_in_the_reporting_currency(sold: Sold) -> N
 
 
 def months_between(first: date, last: date) -> list[date]:
-    """The first days of all months from one to the other."""
+    """Return the first days of all months from one to the other."""
     months = [first]
     while months[-1] < last:
         months.append(month_of(months[-1] + timedelta(days=31)))
     return months
 
 
-def test_cohorts_are_followed_to_this_month(sold: Sold) -> None:
+def test_cohorts_continue_to_the_present_month(sold: Sold) -> None:
     firsts = new_customers(sold)
     cohorts = grouped(sold.won, lambda sale: (sale.crm, firsts[sale.customer].month, sale.currency))
     expected = {}
@@ -371,7 +371,7 @@ def test_cohorts_are_followed_to_this_month(sold: Sold) -> None:
 
 
 @pytest.mark.parametrize("crm", ["pipedrive", "hubspot"])
-def test_the_accounts_have_what_makes_the_figures_hard(sold: Sold, crm: str) -> None:
+def test_the_accounts_contain_the_difficult_cases(sold: Sold, crm: str) -> None:
     sales = [sale for sale in sold.won if sale.crm == crm]
     firsts = [first for first in new_customers(sold).values() if first.crm == crm]
     kinds = {sale.customer.rsplit("-", 1)[0] for sale in sales}

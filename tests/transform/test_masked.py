@@ -1,4 +1,4 @@
-"""Models on an account whose persons, users, organizations and notes are masked."""
+"""The models on an account whose persons, users, organizations and notes are masked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MASK = {
 def masked(
     new_database: Callable[..., str], dbt: Dbt, target: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Account, dict[str, list[dict[str, Any]]]]:
-    """The account after `dbt build` with all tests of its data, and what it really holds."""
+    """The account after `dbt build` with all its data tests, and the unmasked data."""
     account = Account(new_database("masked"), tmp_path_factory.mktemp("masked"), dbt)
     with Sandbox(deals=120) as sandbox:
         settings: dict[str, Any] = {"api_token": sandbox.token, "api_url": sandbox.url}
@@ -44,10 +44,10 @@ def target(installed: Callable[[str, str], Path]) -> Path:
     return installed("loader", "target-postgres") / "target-postgres"
 
 
-def test_no_table_or_view_of_the_database_has_a_plain_value(
+def test_no_table_or_view_contains_an_unmasked_value(
     masked: tuple[Account, dict[str, list[dict[str, Any]]]],
 ) -> None:
-    """Whole rows as text, of every table and view that the load and the models have made."""
+    """Every row of every table and view of the load and the models is searched as text."""
     account, truth = masked
     emails = {each["value"] for row in truth["persons"] for each in row["emails"] if each["value"]}
     emails |= {row["email"] for row in truth["users"]}
@@ -73,7 +73,7 @@ def test_no_table_or_view_of_the_database_has_a_plain_value(
     assert found == {}
 
 
-def test_persons_who_share_an_address_are_still_found(
+def test_persons_with_the_same_address_are_still_found(
     masked: tuple[Account, dict[str, list[dict[str, Any]]]],
 ) -> None:
     account, truth = masked

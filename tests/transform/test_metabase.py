@@ -1,4 +1,4 @@
-"""A running Metabase gets the database and the dashboards once, and users keep what they changed."""
+"""A running Metabase gets the database and the dashboards once, and users' changes are kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ CHARTS = {
 
 @pytest.fixture(scope="module")
 def variables(account_of_today: Warehouse, worker_id: str) -> Iterator[dict[str, str]]:
-    """The settings of a run on the account's warehouse, with a role for Metabase that may only read the marts."""
+    """The settings of a run on the account's warehouse, with a role for Metabase that may only read the
+    marts.
+    """
     role, url = f"bi_{worker_id}", conninfo_to_dict(account_of_today.url)
     with psycopg.connect(account_of_today.url, autocommit=True) as connection:
         connection.execute(f"create role {role} login password 'read only'".encode())
@@ -72,14 +74,14 @@ def filled(variables: dict[str, str]) -> Iterator[FakeMetabase]:
 
 @pytest.fixture
 def changed(filled: FakeMetabase) -> Iterator[FakeMetabase]:
-    """The same, for a test that changes it."""
+    """The same Metabase for a test that changes it."""
     kept = copy.deepcopy({name: value for name, value in vars(filled).items() if name != "url"})
     yield filled
     vars(filled).update(kept)
 
 
 def run(metabase: FakeMetabase, variables: dict[str, str], **others: str) -> str:
-    """Run `make metabase` to a good end, and return what it printed."""
+    """Run `make metabase`, check that it succeeds, and return its output."""
     result = attempt({**variables, "METABASE_URL": metabase.url, **others})
     assert result.exit_code == 0, result.output
     return str(result.output)
@@ -89,7 +91,7 @@ def attempt(variables: dict[str, str]) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environment, "settings", lambda: dict(variables))
         patch.setattr(masking, "_secrets", [])
-        patch.setattr(command, "end_by_exception", lambda: None)  # signals are the test runner's
+        patch.setattr(command, "end_by_exception", lambda: None)  # the test runner handles signals
         return CliRunner().invoke(command.main)
 
 
@@ -99,7 +101,7 @@ def own(metabase: FakeMetabase, language: str, dashboard: Dashboard) -> Json:
     return found
 
 
-def test_first_run_makes_every_dashboard_in_both_languages(
+def test_the_first_run_makes_every_dashboard_in_both_languages(
     filled: FakeMetabase, variables: dict[str, str]
 ) -> None:
     (database,) = filled.databases.values()
@@ -120,7 +122,7 @@ def test_first_run_makes_every_dashboard_in_both_languages(
 
 
 def check_places(cards: list[Json]) -> None:
-    """No card is beside the grid or over another."""
+    """Check that each card is within the grid and overlaps no other."""
     assert all(each["col"] + each["size_x"] <= 24 for each in cards)
     for one, other in combinations(cards, 2):
         apart = (
@@ -133,7 +135,7 @@ def check_places(cards: list[Json]) -> None:
 
 
 def check_filters(metabase: FakeMetabase, shown: Json) -> None:
-    """Each variable of a card's statement is set by the filter of that name, and no other."""
+    """Check that each variable of a card's statement is set by the filter of the same name only."""
     slugs = {each["id"]: each["slug"] for each in shown["parameters"]}
     for each in shown["dashcards"]:
         native = metabase.cards[each["card_id"]]["dataset_query"]["native"]
@@ -143,7 +145,7 @@ def check_filters(metabase: FakeMetabase, shown: Json) -> None:
         assert all(slugs[parameter] == name for name, parameter in targets.items())
 
 
-def test_second_run_writes_nothing(filled: FakeMetabase, variables: dict[str, str]) -> None:
+def test_the_second_run_writes_nothing(filled: FakeMetabase, variables: dict[str, str]) -> None:
     filled.writes.clear()
     assert "Nothing had to be changed" in run(filled, variables)
     by_key = {**variables, "METABASE_API_KEY": filled.api_key, "METABASE_EMAIL": "", "METABASE_PASSWORD": ""}
@@ -151,7 +153,7 @@ def test_second_run_writes_nothing(filled: FakeMetabase, variables: dict[str, st
     assert filled.writes == []
 
 
-def test_columns_have_types_and_technical_ones_are_out_of_sight(
+def test_columns_have_types_and_technical_columns_are_hidden(
     filled: FakeMetabase, connection: psycopg.Connection
 ) -> None:
     found = {(each["table"], each["name"]): each for each in filled.fields.values()}
@@ -168,7 +170,9 @@ def test_columns_have_types_and_technical_ones_are_out_of_sight(
     assert found["fct_deals", "deal_id"]["visibility_type"] == "normal"
     for table, name in (key for key, kind in types.items() if kind == "type/Percentage"):
         (highest,) = connection.execute(f"select max({name}) from marts.{table}".encode()).fetchone() or (0,)
-        assert (highest or 0) < 10, f"{table}.{name} is no fraction, and Metabase would show a hundredfold"
+        assert (highest or 0) < 10, (
+            f"{table}.{name} is not a fraction, and Metabase would show it multiplied by 100"
+        )
 
 
 def test_every_card_answers_with_all_filters_and_with_none(
@@ -199,7 +203,7 @@ def test_every_card_answers_with_all_filters_and_with_none(
     assert answered > 0.8 * len(filled.cards)
 
 
-def test_cards_say_as_of_when_and_lead_from_one_pipeline_to_another(
+def test_cards_show_their_completeness_and_link_to_each_other(
     filled: FakeMetabase, connection: psycopg.Connection
 ) -> None:
     by_name = {each["name"]: each for each in filled.cards.values()}
@@ -218,11 +222,11 @@ def test_cards_say_as_of_when_and_lead_from_one_pipeline_to_another(
     (value,) = connection.execute(
         "select sum(value) from marts.pipeline_movement where currency = 'BRL'"
     ).fetchone() or (0,)
-    assert sum(steps.values()) == pytest.approx(value, abs=1)  # Metabase adds them up
+    assert sum(steps.values()) == pytest.approx(value, abs=1)  # Metabase sums these columns
 
 
 def filled_in(query: str, values: dict[str, str]) -> str:
-    """A statement as Metabase sends it: what is in brackets is there if its variable is set."""
+    """Fill in a statement as Metabase does: a part in brackets is kept if its variable is set."""
 
     def optional(match: re.Match[str]) -> str:
         return match[1] if set(re.findall(r"{{(\w+)}}", match[1])) <= values.keys() else ""
@@ -233,7 +237,7 @@ def filled_in(query: str, values: dict[str, str]) -> str:
     return re.sub(r"{{(\w+)}}", literal, re.sub(r"\[\[(.*?)\]\]", optional, query))
 
 
-def test_what_users_changed_stays(changed: FakeMetabase, variables: dict[str, str]) -> None:
+def test_users_changes_are_kept(changed: FakeMetabase, variables: dict[str, str]) -> None:
     sales, pipeline, team = (own(changed, "en", each) for each in dashboards()[:3])
     elsewhere = {"id": 900_000, "name": "Sales team", "archived": False}
     changed.collections[900_000] = elsewhere
@@ -272,7 +276,7 @@ def test_what_users_changed_stays(changed: FakeMetabase, variables: dict[str, st
     assert removed["card_id"] in changed.cards
 
 
-def test_what_the_project_changed_is_brought_up_to_date(
+def test_changes_of_the_project_are_applied(
     changed: FakeMetabase, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dashboard = dashboards()[0]
@@ -295,7 +299,9 @@ def test_what_the_project_changed_is_brought_up_to_date(
     assert changed.cards[shown["dashcards"][-1]["card_id"]]["name"] == added["name"]
 
 
-def test_a_run_that_ended_early_is_finished(changed: FakeMetabase, variables: dict[str, str]) -> None:
+def test_an_interrupted_run_is_completed_by_the_next(
+    changed: FakeMetabase, variables: dict[str, str]
+) -> None:
     shown = own(changed, "pt", dashboards()[1])
     cards = [each["card_id"] for each in shown["dashcards"]]
     shown |= {"dashcards": [], "parameters": []}
@@ -306,7 +312,7 @@ def test_a_run_that_ended_early_is_finished(changed: FakeMetabase, variables: di
     assert len(changed.dashboards) == 2 * len(dashboards())
 
 
-def test_a_new_password_and_a_new_column_arrive(
+def test_a_new_password_and_a_new_column_are_applied(
     changed: FakeMetabase, variables: dict[str, str], connection: psycopg.Connection
 ) -> None:
     (database,) = changed.databases.values()
@@ -323,7 +329,7 @@ def test_a_new_password_and_a_new_column_arrive(
     assert field["semantic_type"] == "type/Email"
 
 
-def test_keys_stay_in_sight() -> None:
+def test_key_columns_stay_visible() -> None:
     field = {"name": "activity_type_key", "base_type": "type/Text", "visibility_type": "normal"}
     assert change_of(field, "USD") == {"visibility_type": "details-only"}
     assert change_of(field | {"semantic_type": "type/PK"}, "USD") == {}
@@ -340,12 +346,12 @@ def test_keys_stay_in_sight() -> None:
             "the role that loads: name one that may only read",
         ),
         ({"METABASE_DATABASE_SSL_MODE": "yes"}, "METABASE_DATABASE_SSL_MODE is yes: take one of disable"),
-        ({"METABASE_DATABASE_PORT": "x"}, "METABASE_DATABASE_PORT is x, which is no number"),
+        ({"METABASE_DATABASE_PORT": "x"}, "METABASE_DATABASE_PORT is x, which is not a number"),
         ({"METABASE_API_KEY": "wrong"}, "set METABASE_API_KEY to a key of the group Administrators"),
         ({"METABASE_DATABASE_PASSWORD": "wrong"}, "Metabase refuses POST /api/database with status 400"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_wrong_settings_are_reported_in_one_sentence(
     variables: dict[str, str], settings: dict[str, str], sentence: str
 ) -> None:
     with fake_metabase() as metabase:
@@ -355,7 +361,9 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert sentence in result.output
 
 
-def test_a_role_that_may_not_read_is_named(variables: dict[str, str], connection: psycopg.Connection) -> None:
+def test_a_role_without_read_access_is_reported(
+    variables: dict[str, str], connection: psycopg.Connection
+) -> None:
     role = variables["METABASE_DATABASE_USER"]
     connection.execute(f"revoke select on marts.fct_deals from {role}".encode())
     try:
@@ -367,7 +375,7 @@ def test_a_role_that_may_not_read_is_named(variables: dict[str, str], connection
     assert f"The role {role} may not read marts.fct_deals: set BI_ROLES={role} in .env" in result.output
 
 
-def test_nobody_and_somebody_else_answering_are_told_apart() -> None:
+def test_no_server_and_another_server_are_distinguished() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(MetabaseError, match="does not answer"):
@@ -377,8 +385,8 @@ def test_nobody_and_somebody_else_answering_are_told_apart() -> None:
 @pytest.mark.skipif(
     "LIVE_METABASE_URL" not in os.environ, reason="LIVE_METABASE_URL names no Metabase to fill"
 )
-def test_a_live_metabase_takes_everything_once(variables: dict[str, str]) -> None:
-    """With LIVE_METABASE_KEY, a key of the group Administrators; it has to reach Postgres at 127.0.0.1."""
+def test_a_live_metabase_is_filled_once(variables: dict[str, str]) -> None:
+    """It needs LIVE_METABASE_KEY, a key of the group Administrators, and has to reach Postgres at 127.0.0.1."""
     live = {
         **variables,
         "METABASE_URL": os.environ["LIVE_METABASE_URL"],

@@ -1,4 +1,4 @@
-"""The project on the next line of dbt, whose parser has to be left out, as it is not on PyPI."""
+"""The project on the next release line of dbt, without its new parser, which is not on PyPI."""
 
 from __future__ import annotations
 

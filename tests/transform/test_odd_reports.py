@@ -1,4 +1,4 @@
-"""The reports on rows that nobody expects: nothing but a key, dates that cannot be, documents of any shape."""
+"""The reports on unexpected rows: only a key, impossible dates, documents of any shape."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ HUGE = Decimal("98765432109876543210987654321098765.4321")
 SHAPES = [
     *map(Jsonb, ([], {}, "text", 5, [None], [[1]], {"a": {"b": []}}, ["x", 1, None, {}], "", True)),
 ]
-"""What a document may be instead of a list or an object."""
+"""Values of a JSON column that are neither the expected list nor the expected object."""
 
 Rows = dict[str, list[dict[str, Any]]]
 
 
 def deals() -> list[dict[str, Any]]:
-    """Deals of which something is missing, wrong or too large."""
+    """Return deals with missing, wrong or too large values."""
     won = {"status": "won", "owner_id": 1, "pipeline_id": 1, "stage_id": 1, "add_time": NOON, "value": 100}
     won |= {"currency": "BRL", "close_time": "2026-03-10 12:00", "won_time": "2026-03-10 12:00"}
     lost = won | {"status": "lost", "won_time": None, "lost_reason": "Preço"}
@@ -60,7 +60,7 @@ def deals() -> list[dict[str, Any]]:
 
 
 def around_deals() -> Rows:
-    """Line items, installments, leads and activities."""
+    """Return line items, installments, leads and activities."""
     monthly = {
         "deal_id": 200,
         "sum": 10,
@@ -119,7 +119,7 @@ def around_deals() -> Rows:
 
 
 def around_teams() -> Rows:
-    """Goals, roles, calls, mail and projects."""
+    """Return goals, roles, calls, mail and projects."""
     goal = {"type_name": "deals_won", "assignee_type": "company", "interval": "monthly", "is_active": True}
     goal |= {"duration_start": "2026-01-01", "expected_outcome_target": 10}
     goal |= {"expected_outcome_tracking_metric": "quantity"}
@@ -174,7 +174,7 @@ def around_teams() -> Rows:
 
 
 def fill(account: Account) -> None:
-    """Give each table a row that has nothing but its key, and odd ones."""
+    """Add to each table a row that has only its key, and odd rows."""
     for table, stream in TABLES.items():
         columns = stream.entity.columns()
         kinds = {key: column_type(columns[key]) for key in stream.primary_keys}
@@ -191,12 +191,12 @@ def odd(new_account: Callable[..., Account]) -> Built:
     return Built(account, account.build(*DATA_ONLY))
 
 
-def test_odd_rows_stop_nothing(odd: Built) -> None:
+def test_odd_rows_stop_no_report(odd: Built) -> None:
     assert set(odd.statuses.values()) <= {"success", "pass", "warn"}
     assert {odd.statuses[report] for report in REPORTS} == {"success"}
 
 
-def test_every_report_has_the_odd_rows_it_can_have(odd: Built) -> None:
+def test_every_report_includes_the_odd_rows_that_belong_to_it(odd: Built) -> None:
     sizes = {report: odd.account.query(f"select count(*) from marts.{report}")[0][0] for report in REPORTS}
     assert all(0 < size < 5000 for size in sizes.values()), sizes
 
@@ -214,14 +214,14 @@ def test_every_report_has_the_odd_rows_it_can_have(odd: Built) -> None:
         ("mail_and_calls", "week_start_date"),
     ],
 )
-def test_no_series_leaves_the_days_that_can_be(odd: Built, report: str, column: str) -> None:
+def test_every_series_stays_within_the_supported_days(odd: Built, report: str, column: str) -> None:
     ((first, last),) = odd.account.query(
         f"select min({column}) >= '1999-12-01', max({column}) < now() + interval '11 years' from marts.{report}"
     )
     assert (first, last) == (True, True)
 
 
-def test_every_deal_that_was_lost_or_won_is_counted_once(odd: Built) -> None:
+def test_every_lost_or_won_deal_is_counted_once(odd: Built) -> None:
     ((won, lost),) = odd.account.query(
         "select count(*) filter (where is_won), count(*) filter (where is_lost) from marts.fct_deals"
     )
@@ -237,7 +237,7 @@ def test_every_deal_that_was_lost_or_won_is_counted_once(odd: Built) -> None:
     ) == [(name, won + lost) for name in ("all", "channel", "owner", "value_band")]
 
 
-def test_no_currency_is_added_to_another(odd: Built) -> None:
+def test_amounts_of_different_currencies_are_not_added(odd: Built) -> None:
     assert odd.account.query(
         "select currency, won_value, reporting_won_value, unconverted_count from marts.revenue_outlook"
         " where owner_id is null and month = '2026-03-01' and currency = 'PTS'"
@@ -251,7 +251,7 @@ def test_no_currency_is_added_to_another(odd: Built) -> None:
 def alone(
     empty: Built, new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
 ) -> Account:
-    """An account with one deal, and nothing else: no user, no pipeline, no stage."""
+    """An account with one deal, without users, pipelines and stages."""
     account = Account(
         new_database("alone", empty.account.url.rpartition("/")[2]), tmp_path_factory.mktemp("alone"), dbt
     )
@@ -261,7 +261,7 @@ def alone(
     return account
 
 
-def test_an_account_with_one_deal_has_reports_of_it(alone: Account) -> None:
+def test_an_account_with_one_deal_has_reports(alone: Account) -> None:
     sizes = {report: alone.query(f"select count(*) from marts.{report}")[0][0] for report in REPORTS}
     assert sizes == dict.fromkeys(REPORTS, 0) | {
         "lost_reasons": 1,
@@ -271,6 +271,6 @@ def test_an_account_with_one_deal_has_reports_of_it(alone: Account) -> None:
     }
 
 
-def test_an_account_without_a_deal_has_empty_reports(empty: Built) -> None:
+def test_an_account_without_deals_has_empty_reports(empty: Built) -> None:
     for report in REPORTS:
         assert empty.account.query(f"select count(*) from marts.{report}") == [(0,)], report

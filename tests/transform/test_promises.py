@@ -1,4 +1,4 @@
-"""What others rely on: the raw tables dbt reads, the table dashboards read, and a start without a database."""
+"""Interfaces that others rely on: raw tables for dbt, main_bi for dashboards, and parsing without a database."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ INDEXED = {
 }
 
 
-def test_main_bi_has_the_columns_dashboards_know(empty: Built) -> None:
+def test_main_bi_has_the_columns_that_dashboards_use(empty: Built) -> None:
     columns = empty.account.query(
         "select attname || ' ' || format_type(atttypid, atttypmod) from pg_attribute "
         "where attrelid = 'marts.main_bi'::regclass and attnum > 0 order by attnum limit 25"
@@ -76,7 +76,7 @@ def test_every_stream_is_a_source_with_one_staging_model(empty: Built) -> None:
     assert staged == {f"stg_pipedrive__{table}": [table] for table in TABLES}
 
 
-def test_models_land_in_schemas_of_plain_names(empty: Built) -> None:
+def test_models_are_built_in_schemas_without_a_prefix(empty: Built) -> None:
     assert empty.account.query(
         "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' "
         "order by 1"
@@ -97,7 +97,7 @@ def test_the_project_parses_without_a_database_and_without_a_warning(empty: Buil
 
 
 def test_a_wrong_password_is_one_clear_error(empty: Built, tmp_path: Path) -> None:
-    """With our profile, and a project that is read in no time."""
+    """The test uses the project's profile, and a small project that dbt parses quickly."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mart.sql").write_text("select 1 as id")
     (tmp_path / "dbt_project.yml").write_text("name: tiny\nprofile: pipedrive_warehouse\n")

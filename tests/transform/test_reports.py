@@ -1,4 +1,4 @@
-"""The reports about deals, compared as wholes with what the account's records say."""
+"""The reports about deals: all rows compared with the account's records."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ __all__ = ["sold"]
 
 
 def plain(text: str | None) -> str:
-    """A reason without what its spellings differ in."""
+    """Normalize the spelling of a reason."""
     letters = unicodedata.normalize("NFKD", (text or "").lower())
     return " ".join("".join(each for each in letters if not unicodedata.combining(each)).split())
 
 
 def reason_of(deal: Row) -> str | None:
-    """Why a deal was lost, in words."""
+    """Return why a deal was lost as text."""
     reason = deal["lost_reason"]
     text = reason["label"] if isinstance(reason, dict) else reason
     return text if text is None else str(text)
 
 
 def percentile(numbers: Iterable[Fraction | Decimal | int | None], at: str) -> Decimal | None:
-    """A percentile between the two nearest numbers, with two digits; exact until then."""
+    """Return an exact percentile, interpolated between the two nearest numbers, rounded to two digits."""
     known = sorted(Fraction(number) for number in numbers if number is not None)
     if not known:
         return None
@@ -59,11 +59,11 @@ def percentile(numbers: Iterable[Fraction | Decimal | int | None], at: str) -> D
 
 
 def to_digits(digits: int, number: Decimal | None) -> Decimal | None:
-    """A number as Postgres rounds it."""
+    """Round a number as Postgres does."""
     return number if number is None else rounded(number.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
-def test_why_deals_are_lost(sold: Sold) -> None:
+def test_loss_reasons_equal_the_account(sold: Sold) -> None:
     account, truth = sold
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     lost = [deal for deal in truth.deals if deal["status"] == "lost"]
@@ -104,7 +104,7 @@ BANDS = (Decimal("-Infinity"), *map(Decimal, (1000, 5000, 20000, 100000)))
 
 
 def segments(truth: Truth, items: dict[int, set[int | None]], deal: Row) -> Iterator[tuple[str, str | None]]:
-    """Breakdowns of a deal, and its segments in them."""
+    """Return the breakdowns of a deal with its segment in each."""
     yield "all", None
     yield "channel", f"channel {deal['channel']}" if deal["channel"] else "unknown"
     yield "owner", str(deal["owner_id"])
@@ -116,7 +116,7 @@ def segments(truth: Truth, items: dict[int, set[int | None]], deal: Row) -> Iter
     yield "value_band", None if dollars is None else str(sum(dollars >= limit for limit in BANDS))
 
 
-def test_how_long_sales_take(sold: Sold) -> None:
+def test_the_sales_cycle_equals_the_account(sold: Sold) -> None:
     account, truth = sold
     items: dict[int, set[int | None]] = defaultdict(set)
     for item in truth.records["deal_products"]:
@@ -159,7 +159,7 @@ def test_how_long_sales_take(sold: Sold) -> None:
 
 
 def business_seconds(begin: datetime, end: datetime) -> float:
-    """Seconds from nine to six on weekdays, where the company reports."""
+    """Return the seconds from nine to six on weekdays in the company's time zone."""
     total = timedelta(0)
     for day in days(begin.astimezone(LOCAL).date(), end.astimezone(LOCAL).date()):
         opens, closes = (datetime.combine(day, time(hour), LOCAL) for hour in (9, 18))
@@ -169,7 +169,7 @@ def business_seconds(begin: datetime, end: datetime) -> float:
 
 
 def first_responses(truth: Truth) -> Iterator[Row]:
-    """Each lead, and each deal of none, with the time until its first activity."""
+    """Return each lead, and each deal without a lead, with the time until its first activity."""
     done: dict[tuple[str, Any], list[datetime]] = defaultdict(list)
     for activity in truth.records["activities"]:
         at = moment(activity["marked_as_done_time"])
@@ -204,16 +204,16 @@ def first_responses(truth: Truth) -> Iterator[Row]:
 
 
 def source_lead(deal: Row) -> tuple[str]:
-    """The lead that a deal was."""
+    """Return the lead from which a deal was converted."""
     return (deal["source_lead_id"],)
 
 
 def hours(seconds: float) -> Decimal | None:
-    """Seconds as hours with two digits."""
+    """Return seconds as hours with two digits."""
     return to_digits(2, Decimal(seconds) / 3600)
 
 
-def test_how_soon_leads_and_deals_are_answered(sold: Sold) -> None:
+def test_first_responses_equal_the_account(sold: Sold) -> None:
     account, truth = sold
     responses = list(first_responses(truth))
     columns = ("response", "responded_at", "hours_to_response", "business_hours_to_response", "created_date")

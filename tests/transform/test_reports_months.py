@@ -1,4 +1,4 @@
-"""The reports that run from month to month, compared as wholes with what the account's records say."""
+"""The monthly reports: all rows compared with the account's records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARTS = ("opening", "new", "reactivated", "expansion", "contraction", "churned",
 
 
 def months_later(day: date, count: int) -> date:
-    """The same day so many months later, or the last day of that month."""
+    """Return the same day that many months later, or the last day of that month."""
     first = date(day.year + (day.month - 1 + count) // 12, (day.month - 1 + count) % 12 + 1, 1)
     return min(
         first + (day.day - 1) * DAY, date(first.year + first.month // 12, first.month % 12 + 1, 1) - DAY
@@ -39,7 +39,7 @@ def months_later(day: date, count: int) -> date:
 
 
 class Contract(NamedTuple):
-    """What a customer pays per month, from a day until the day before another."""
+    """The monthly amount that a customer pays from one day until the day before another."""
 
     source: str
     currency: str
@@ -50,7 +50,7 @@ class Contract(NamedTuple):
 
 
 def contracts(truth: Truth, customers: dict[int, str | None]) -> list[Contract]:
-    """All contracts of won deals: of line items that recur, and of installments."""
+    """Return all contracts of won deals: recurring line items and installments."""
     won = {deal["id"]: deal for deal in truth.deals if deal["status"] == "won"}
     named = {number: customers[number] or f"deal-{number}" for number in won}
     found = []
@@ -77,7 +77,7 @@ def contracts(truth: Truth, customers: dict[int, str | None]) -> list[Contract]:
     return found
 
 
-def test_what_recurs_and_how_that_changes(sold: Sold) -> None:
+def test_recurring_revenue_equals_the_account(sold: Sold) -> None:
     account, truth = sold
     customers = dict(account.query("select deal_id, customer_id from marts.fct_deals"))
     groups: dict[tuple[str, str], list[Contract]] = defaultdict(list)
@@ -129,7 +129,7 @@ def test_what_recurs_and_how_that_changes(sold: Sold) -> None:
     assert read(account, "recurring_revenue", keys, tuple(next(iter(expected.values())))) == expected
 
 
-def test_what_was_won_and_what_is_expected(sold: Sold) -> None:
+def test_won_and_expected_amounts_equal_the_account(sold: Sold) -> None:
     account, truth = sold
 
     def key(deal: Row) -> tuple[Any, ...]:
@@ -167,5 +167,5 @@ def test_what_was_won_and_what_is_expected(sold: Sold) -> None:
 
 
 def decimal(amount: Fraction) -> Decimal:
-    """A fraction with more digits than are compared."""
+    """Return a fraction with more digits than are compared."""
     return Decimal(amount.numerator) / amount.denominator

@@ -1,4 +1,4 @@
-"""The reports about goals and teams, compared as wholes with what the account's records say."""
+"""The reports about goals and teams: all rows compared with the account's records."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 def events(truth: Truth) -> Iterator[Event]:
-    """All that may count towards a goal."""
+    """Return all events that may count towards a goal."""
     deals = {deal["id"]: deal for deal in truth.deals}
     for deal in deals.values():
         owner, pipeline = deal["owner_id"], deal["pipeline_id"]
@@ -70,7 +70,7 @@ def events(truth: Truth) -> Iterator[Event]:
 
 
 def fits(goal: Row, event: Event, types: dict[int, str]) -> bool:
-    """Whether an event counts towards a goal, whenever it was."""
+    """Return whether an event counts towards a goal, regardless of its time."""
     params, assignee = goal["type"]["params"], goal["assignee"]
     chosen = [types[number] for number in params.get("activity_type_id") or []]
     return (
@@ -83,7 +83,7 @@ def fits(goal: Row, event: Event, types: dict[int, str]) -> bool:
 
 
 def periods(goal: Row, today: date) -> Iterator[tuple[date, date, date]]:
-    """The first day of each period of the calendar, and the days of it that are the goal's."""
+    """Return the first day of each calendar period with the days of it that belong to the goal."""
     begin = date.fromisoformat(goal["duration"]["start"])
     end = date.fromisoformat(goal["duration"]["end"] or "9999-12-31")
     length = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}[goal["interval"]]
@@ -96,7 +96,7 @@ def periods(goal: Row, today: date) -> Iterator[tuple[date, date, date]]:
         first = following
 
 
-def test_what_was_reached_of_every_goal(sold: Sold) -> None:
+def test_goal_attainment_equals_the_account(sold: Sold) -> None:
     account, truth = sold
     found = list(events(truth))
     types = {each["id"]: each["key_string"] for each in truth.records["activity_types"]}
@@ -160,14 +160,14 @@ def test_what_was_reached_of_every_goal(sold: Sold) -> None:
 
 
 def below(roles: list[Row], top: int) -> set[int]:
-    """A role, and all below it."""
+    """Return a role and all roles below it."""
     found = {top}
     while more := {each["id"] for each in roles if each["parent_role_id"] in found} - found:
         found |= more
     return found
 
 
-def test_what_each_team_brings(sold: Sold) -> None:
+def test_team_performance_equals_the_account(sold: Sold) -> None:
     account, truth = sold
     roles, users = truth.records["roles"], truth.records["users"]
     role_of = {user["id"]: user["role_id"] for user in users}

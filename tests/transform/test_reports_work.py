@@ -1,4 +1,4 @@
-"""The reports about calls, mail and projects, compared as wholes with what the account's records say."""
+"""The reports about calls, mail and projects: all rows compared with the account's records."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["sold"]
 
 
 def week(text: str) -> date:
-    """First day of the week of a moment."""
+    """Return the first day of the week of a time."""
     day = local_day(text)
     assert day
     return day - DAY * day.weekday()
 
 
 def answers(messages: list[Row]) -> dict[int, Decimal | None]:
-    """Hours until the next message of a thread, for those received that it answers."""
+    """Return hours until the next sent message of a thread, for each received message that it answers."""
     found = {}
     for thread in grouped(messages, lambda each: (each["mail_thread_id"],)).values():
         in_order = sorted(thread, key=lambda each: (each["message_time"], each["id"]))
@@ -36,7 +36,7 @@ def answers(messages: list[Row]) -> dict[int, Decimal | None]:
     return found
 
 
-def test_who_calls_and_writes(sold: Sold) -> None:
+def test_mail_and_calls_equal_the_account(sold: Sold) -> None:
     account, truth = sold
     mails = [each for each in truth.records["mail_messages"] if not each["draft_flag"]]
     answered = answers(mails)
@@ -76,7 +76,7 @@ def test_who_calls_and_writes(sold: Sold) -> None:
     assert read(account, "mail_and_calls", keys, tuple(next(iter(expected.values())))) == expected
 
 
-def test_how_projects_go(sold: Sold) -> None:
+def test_project_delivery_equals_the_account(sold: Sold) -> None:
     account, truth = sold
     deals = {deal["id"]: deal for deal in truth.deals}
     tasks = grouped(truth.records["tasks"], lambda task: (task["project_id"],))

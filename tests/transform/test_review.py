@@ -1,4 +1,4 @@
-"""The Monday review: what it says of an account whose week is known, and how it is written."""
+"""The Monday review of an account whose week is known: its content and its formatting."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ create table marts.data_quality_issues (
 create table marts.dim_organizations (organization_id bigint, owner_name text);
 create table marts.dim_persons (person_id bigint, owner_name text);
 """
-"""The columns of the marts that the review reads, by default of a deal for which nothing has to be done."""
+"""The mart columns that the review reads, by default for a deal that needs no action."""
 
 DEALS = """
 insert into marts.fct_deals (deal_id, title) values (1, 'Well');
@@ -113,7 +113,7 @@ def made(database: str, *scripts: str) -> Review:
 
 
 def todo(review: Review, name: str) -> dict[str | None, list[int]]:
-    """Ids of the records of a section, by owner."""
+    """Return ids of the records in a section by owner."""
     (found,) = (each for each in review.todos if each.section.name == name)
     return {owner: [int(record["id"]) for record in records] for owner, records in found.by_owner.items()}
 
@@ -127,12 +127,12 @@ def todo(review: Review, name: str) -> dict[str | None, list[int]]:
         ("2026-06-07T16:00Z", "Asia/Tokyo", "2026-06-01"),
     ],
 )
-def test_the_week_is_the_last_one_that_is_over(now: str, timezone: str, first: str) -> None:
+def test_the_week_is_the_last_complete_one(now: str, timezone: str, first: str) -> None:
     week = week_before(datetime.fromisoformat(now), timezone)
     assert (week.first.isoformat(), week.first.weekday(), week.last.weekday()) == (first, 0, 6)
 
 
-def test_everybody_gets_what_is_theirs(database: str) -> None:
+def test_each_owner_gets_their_own_deals(database: str) -> None:
     review = made(database, DEALS)
     assert todo(review, "stale") == {"Bia": [4], "Ana": [2]}
     assert todo(review, "slipped") == {"Ana": [1], None: [5]}
@@ -148,7 +148,7 @@ def test_everybody_gets_what_is_theirs(database: str) -> None:
     assert missing.by_owner[None][0]["missing"] == ["value", "expected_close_date", "customer", "owner"]
 
 
-def test_the_bridge_leads_from_before_the_week_to_after_it(database: str) -> None:
+def test_the_bridge_adds_up_the_movements_of_the_week(database: str) -> None:
     real, dollars, without = made(database, MOVEMENTS).bridges
     steps = [(ENGLISH.text(step.label), step.deals, step.value) for step in real.steps]
     assert steps == [
@@ -176,7 +176,7 @@ def test_the_bridge_leads_from_before_the_week_to_after_it(database: str) -> Non
 
 
 @pytest.mark.parametrize("texts", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
-def test_an_account_in_which_there_is_nothing_is_told_so(database: str, texts: Texts) -> None:
+def test_an_account_without_deals_gets_a_note(database: str, texts: Texts) -> None:
     review = made(database)
     assert (review.bridges, review.owners, review.is_outdated) == ((), [], False)
     for said in (page(review, texts), messages.plain(review, texts)):
@@ -185,7 +185,7 @@ def test_an_account_in_which_there_is_nothing_is_told_so(database: str, texts: T
         assert texts.text(UNKNOWN) in said
 
 
-def test_a_week_that_was_read_too_early_is_told_so(database: str) -> None:
+def test_a_week_that_was_loaded_too_early_gets_a_note(database: str) -> None:
     review = made(
         database,
         """
@@ -203,7 +203,7 @@ def test_a_week_that_was_read_too_early_is_told_so(database: str) -> None:
     assert PORTUGUESE.word("too_old") in said
 
 
-def test_figures_and_days_are_written_as_in_each_language(database: str) -> None:
+def test_figures_and_days_are_formatted_for_each_language(database: str) -> None:
     review = made(
         database, DEALS, MOVEMENTS, "update marts.fct_deals set value = 1234567.5 where deal_id = 4"
     )
@@ -225,7 +225,7 @@ def nasty(database: str, name: str) -> Review:
     return made(database, DEALS, MOVEMENTS, script.format("'" + name.replace("'", "''") + "'"))
 
 
-def test_nasty_names_stay_text(database: str) -> None:
+def test_nasty_names_are_shown_as_text(database: str) -> None:
     name = NASTY + "]](https://evil.example) <!channel> @all <users/all> |x> *b*"
     review = nasty(database, name)
     seen = Tags(page(review, ENGLISH))
@@ -246,7 +246,7 @@ def test_nasty_names_stay_text(database: str) -> None:
     assert r"\]\]\(https" in body
 
 
-def test_without_the_companys_domain_there_are_ids_and_no_links(database: str) -> None:
+def test_without_the_companys_domain_ids_have_no_links(database: str) -> None:
     review = made(database, DEALS)
     seen = Tags(page(review, Texts("en")))
     assert all(link.startswith("#") for link in seen.links)
@@ -269,7 +269,7 @@ def test_messages_of_a_large_company_fit(database: str) -> None:
     assert "more owners" in teams["attachments"][0]["content"]["body"][-1]["text"]
 
 
-def test_review_of_an_account_agrees_with_its_open_deals(connection: psycopg.Connection) -> None:
+def test_the_review_of_an_account_equals_its_open_deals(connection: psycopg.Connection) -> None:
     week = week_before(datetime.now(UTC), "UTC")
     review = gather(connection, week)
     before, after = (

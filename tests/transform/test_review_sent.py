@@ -1,4 +1,4 @@
-"""`make review`: the page is private, and the message reaches whoever is set, and nobody else."""
+"""`make review`: the page is private, and the message goes to the configured receivers only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .tags import Tags
 
 @contextmanager
 def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
-    """A receiver on a port of its own, and what it got."""
+    """A webhook receiver on its own port, with the messages that it received."""
     got: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -50,7 +50,7 @@ def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
 
 
 class Mailbox:
-    """Keeps what an SMTP server takes, which is nothing for one receiver."""
+    """Stores the messages that an SMTP server accepts; it refuses one receiver."""
 
     def __init__(self) -> None:
         self.got: list[Any] = []
@@ -70,7 +70,7 @@ class Mailbox:
 
 @contextmanager
 def mail_server() -> Iterator[tuple[str, list[Any]]]:
-    """An SMTP server on a port of its own, and what it got."""
+    """An SMTP server on its own port, with the messages that it received."""
     mailbox, loop = Mailbox(), asyncio.new_event_loop()
     server = loop.run_until_complete(loop.create_server(lambda: SMTP(mailbox), "127.0.0.1", 0))
     thread = Thread(target=loop.run_forever, daemon=True)
@@ -87,7 +87,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def run(account_of_today: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `make review` on the account's warehouse with these settings."""
+    """A function that runs `make review` on the account's warehouse with these settings."""
     url = conninfo_to_dict(account_of_today.url)
     target = {
         f"TARGET_POSTGRES_{name}": str(url[part])
@@ -96,7 +96,7 @@ def run(account_of_today: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyP
     target["TARGET_POSTGRES_DATABASE"] = str(url["dbname"])
     monkeypatch.setattr(command, "PAGE", tmp_path / "review" / "index.html")
     monkeypatch.setattr(masking, "_secrets", [])
-    monkeypatch.setattr(command, "end_by_exception", lambda: None)  # signals are the test runner's
+    monkeypatch.setattr(command, "end_by_exception", lambda: None)  # the test runner handles signals
 
     def run(**settings: str) -> Any:
         monkeypatch.setattr(environment, "settings", lambda: target | settings)
@@ -106,7 +106,7 @@ def run(account_of_today: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("form", ["text", "slack", "teams"])
-def test_page_is_private_and_the_message_arrives(run: Run, form: str) -> None:
+def test_the_page_is_private_and_the_message_arrives(run: Run, form: str) -> None:
     with webhook() as (url, posted), mail_server() as (host, mailed):
         result = run(
             REVIEW_LANGUAGE="pt",
@@ -134,7 +134,7 @@ def test_page_is_private_and_the_message_arrives(run: Run, form: str) -> None:
     assert "https://acme.pipedrive.com/deal/" in json.dumps(message)
 
 
-def test_nothing_is_sent_unless_it_is_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_unless_it_is_configured(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("something was sent")
 
@@ -145,7 +145,7 @@ def test_nothing_is_sent_unless_it_is_set(run: Run, monkeypatch: pytest.MonkeyPa
     assert result.output == f"Open in a browser: {command.PAGE}\n"
 
 
-def test_one_that_fails_keeps_nobody_else_from_the_review(run: Run) -> None:
+def test_a_failing_receiver_does_not_stop_the_others(run: Run) -> None:
     with webhook(400) as (url, _), mail_server() as (host, mailed):
         result = run(
             REVIEW_WEBHOOK_URL=url,
@@ -161,7 +161,7 @@ def test_one_that_fails_keeps_nobody_else_from_the_review(run: Run) -> None:
     assert command.PAGE.exists()
 
 
-def test_a_password_goes_over_no_open_wire(run: Run) -> None:
+def test_a_password_is_not_sent_without_encryption(run: Run) -> None:
     with mail_server() as (host, mailed):
         result = run(
             REVIEW_SMTP_URL=f"smtp://ana:geheim%20wort@{host}",
@@ -177,20 +177,22 @@ def test_a_password_goes_over_no_open_wire(run: Run) -> None:
     [
         ({"REVIEW_LANGUAGE": "de"}, "REVIEW_LANGUAGE is de: take en or pt"),
         ({"REVIEW_WEBHOOK_FORMAT": "x"}, "REVIEW_WEBHOOK_FORMAT is x: take one of text, slack, teams"),
-        ({"PIPEDRIVE_COMPANY_DOMAIN": "https://acme"}, "take what stands before .pipedrive.com"),
+        ({"PIPEDRIVE_COMPANY_DOMAIN": "https://acme"}, "use the part before .pipedrive.com"),
         ({"REVIEW_SMTP_URL": "smtp://x"}, "set REVIEW_EMAIL_FROM and REVIEW_EMAIL_TO as well"),
         ({"TARGET_POSTGRES_DATABASE": "postgres"}, "does not exist. Run `make run` first"),
         ({"REVIEW_WEBHOOK_URL": "http://127.0.0.1:1/secret"}, "does not answer (ConnectionError)"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(run: Run, settings: dict[str, str], sentence: str) -> None:
+def test_wrong_settings_are_reported_in_one_sentence(
+    run: Run, settings: dict[str, str], sentence: str
+) -> None:
     result = run(**settings)
     assert result.exit_code == 1
     assert sentence in result.output
     assert "secret" not in result.output
 
 
-def test_links_come_from_the_taps_own_address_too() -> None:
+def test_links_use_the_taps_own_address() -> None:
     address = {"TAP_PIPEDRIVE_API_URL": "https://acme.pipedrive.com"}
     assert command.texts_of(address).link("deal", 7) == "https://acme.pipedrive.com/deal/7"
     for other in (

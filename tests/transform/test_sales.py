@@ -1,4 +1,4 @@
-"""The sales marts on a whole account: five currencies, rates with holes, deleted and archived records."""
+"""The sales marts on a whole account: five currencies, gaps in the rates, deleted and archived records."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def truth(sold: Sold) -> Truth:
     return sold.truth
 
 
-def test_deals_are_worth_what_the_day_they_were_closed_says(account: Account, truth: Truth) -> None:
+def test_deals_are_converted_at_the_rate_of_their_closing_day(account: Account, truth: Truth) -> None:
     found = read(account, "fct_deals", ("deal_id",), ("reporting_value", "exchange_date"))
     assert found == {
         (deal["id"],): {
@@ -54,10 +54,10 @@ def test_deals_are_worth_what_the_day_they_were_closed_says(account: Account, tr
         for deal in truth.records["deals"]
     }
     unconverted = {deal["currency"] for deal in truth.deals if found[deal["id"],]["reporting_value"] is None}
-    assert unconverted == {"EUR", "JPY", "PTS"}, "the account no longer has what this is about"
+    assert unconverted == {"EUR", "JPY", "PTS"}, "the account no longer contains this case"
 
 
-def test_deals_wait_for_their_first_activity(account: Account, truth: Truth) -> None:
+def test_the_wait_for_the_first_activity_equals_the_account(account: Account, truth: Truth) -> None:
     done: dict[int, list[datetime]] = defaultdict(list)
     for activity in truth.records["activities"]:
         at = moment(activity["marked_as_done_time"])
@@ -122,7 +122,7 @@ def test_line_items_are_converted_with_their_deal(account: Account, truth: Truth
     assert read(account, "fct_deal_products", ("deal_product_id",), columns) == expected
 
 
-def test_win_rates_of_every_owner_month_and_currency(account: Account, truth: Truth) -> None:
+def test_win_rates_equal_the_account_by_owner_month_and_currency(account: Account, truth: Truth) -> None:
     closed = [deal for deal in truth.deals if deal["status"] in ("won", "lost")]
     expected = {}
     groups = grouped(closed, lambda d: (d["owner_id"], month(local_day(d["close_time"])), d["currency"]))
@@ -141,7 +141,7 @@ def test_win_rates_of_every_owner_month_and_currency(account: Account, truth: Tr
     assert read(account, "win_rate_by_owner", ("owner_id", "closed_month", "currency"), columns) == expected
 
 
-def test_the_forecast_of_every_month(account: Account, truth: Truth) -> None:
+def test_the_forecast_equals_the_account(account: Account, truth: Truth) -> None:
     today = truth.today
 
     def key(deal: Row) -> tuple[Any, ...]:
@@ -166,7 +166,7 @@ def test_the_forecast_of_every_month(account: Account, truth: Truth) -> None:
     assert read(account, "forecast", keys, tuple(next(iter(expected.values())))) == expected
 
 
-def test_what_became_of_the_leads_of_every_month(account: Account, truth: Truth) -> None:
+def test_lead_conversion_equals_the_account(account: Account, truth: Truth) -> None:
     deal_of = {deal["source_lead_id"]: deal for deal in truth.deals if deal["source_lead_id"]}
     leads = [
         lead | {"deal": deal_of.get(lead["id"])}
@@ -213,7 +213,7 @@ def test_what_became_of_the_leads_of_every_month(account: Account, truth: Truth)
     assert read(account, "lead_conversion", keys, tuple(next(iter(expected.values())))) == expected
 
 
-def test_what_everybody_did_and_missed_in_every_week(account: Account, truth: Truth) -> None:
+def test_activity_performance_equals_the_account(account: Account, truth: Truth) -> None:
     def due_day(activity: Row) -> date | None:
         if activity["due_date"] is None or activity["due_time"] is None:
             return activity["due_date"] and date.fromisoformat(activity["due_date"])
@@ -269,7 +269,7 @@ def test_what_everybody_did_and_missed_in_every_week(account: Account, truth: Tr
     }
 
 
-def test_headline_money_is_by_currency_and_in_dollars(account: Account, truth: Truth) -> None:
+def test_headline_amounts_are_by_currency_and_in_dollars(account: Account, truth: Truth) -> None:
     is_open = [deal for deal in truth.deals if deal["status"] == "open" and not deal["is_archived"]]
     found = account.query(
         "select currency, value, reporting_value from marts.headline_figures where position = 1"

@@ -1,4 +1,4 @@
-"""Seeds that somebody has edited by hand: what is wrong is named and left out, everything else counts."""
+"""Seeds with mistakes: wrong lines are reported and left out, and all others are used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SELECTED = (
 def account(
     empty: Built, new_database: Callable[..., str], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
 ) -> Account:
-    """A database whose seeds have the columns that they had when they were typed."""
+    """A database whose rates have column types, as in versions before all seed columns became text."""
     folder = tmp_path_factory.mktemp("seeds")
     shutil.copytree(empty.account.target, folder / "target")
     account = Account(new_database("seeds", urlsplit(empty.account.url).path[1:]), folder / "target", dbt)
@@ -63,7 +63,7 @@ def build(account: Account, seeds: Path) -> None:
     assert run.returncode == 0, run.stdout
 
 
-def test_each_problem_is_named_with_its_line(account: Account) -> None:
+def test_each_mistake_is_reported_with_its_line(account: Account) -> None:
     assert account.query("select seed, line_number, problem from marts.seed_problems order by 1, 2") == [
         ("acquisition_costs", 1, "nobody reads the column note"),
         ("acquisition_costs", 3, "no channel"),
@@ -76,7 +76,7 @@ def test_each_problem_is_named_with_its_line(account: Account) -> None:
     ]
 
 
-def test_all_other_lines_count(account: Account) -> None:
+def test_all_other_lines_are_used(account: Account) -> None:
     rates = account.query(
         "select currency, rate, rate_date::text from intermediate.int_exchange_rates order by 3"
     )

@@ -1,4 +1,4 @@
-"""What was known on a day is shown for ever: days of an account, a build on most of them, and every row."""
+"""Snapshots keep what was known on a day: an account over several days with a build on most of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["target"]
 
 BORN = datetime(2025, 5, 1, 15, 30, tzinfo=UTC)
 DAYS = (0, 1, 1, 3)
-"""Day of each build but the last, which is today: two builds on one day, and days without any."""
+"""The day of each build except the last, which is today; one day has two builds, and some have none."""
 
 SNAPSHOTS = ("deal_versions", "snapshot_runs")
 MARTS = ("open_deals_by_day", "pipeline_movement", "forecast_history", "deal_slippage")
@@ -35,7 +35,7 @@ Ledger = dict[tuple[Any, ...], tuple[int, Decimal]]
 
 
 def deeds(rng: Random, stages: list[int], users: list[int]) -> list[list[tuple[str, str, Row | None]]]:
-    """Everything that moves a pipeline: requests, by method, path and body."""
+    """Return requests for everything that moves a pipeline, as method, path and body."""
     move, change = "/sandbox/deals/{}/move", "/sandbox/records/deals/{}"
     elsewhere = {"stage_id": rng.choice(stages), "owner_id": rng.choice(users), "value": 50}
     return [
@@ -55,7 +55,7 @@ def deeds(rng: Random, stages: list[int], users: list[int]) -> list[list[tuple[s
 
 
 def live(sandbox: Sandbox, rng: Random) -> None:
-    """Let people do all that, with open deals and with others, and let deals be born."""
+    """Make all these requests for open and other deals, and create deals."""
     stages = [row["id"] for row in sandbox.truth("stages")]
     users = [row["id"] for row in sandbox.truth("users")]
     sandbox.post("/sandbox/clock", {"advance_seconds": rng.randrange(3600, 80_000)})
@@ -67,7 +67,7 @@ def live(sandbox: Sandbox, rng: Random) -> None:
             sandbox.send(method, path.format(deal["id"]), body).granted()
     put_away = [row for row in sandbox.truth("deals") if outcome(row) == "archived"]
     put_away.sort(key=lambda row: str(row["archive_time"]))
-    if len(put_away) > 1:  # the last one may not have been seen yet
+    if len(put_away) > 1:  # the last one may be missing from the snapshot
         sandbox.post(f"/sandbox/deals/{put_away[0]['id']}/unarchive")
     born = {"title": "New", "stage_id": stages[0], "owner_id": users[0], "value": 10}
     for _ in range(5):
@@ -78,30 +78,30 @@ def live(sandbox: Sandbox, rng: Random) -> None:
 
 @dataclass
 class Past:
-    """An account after some days: its rows at each build, and what was built in the end."""
+    """An account over several days: its rows at each build, and the final marts."""
 
     account: Account
     seen: list[dict[int, Row]]
-    """Deals at each build, the first one first."""
+    """The deals at each build, oldest first."""
     log: dict[int, list[Row]]
-    """The change log at the first build, which was not read again."""
+    """The change log at the first build; it was not read again."""
     days: list[date]
-    """Day of each build."""
+    """The day of each build."""
     stages: dict[int, Row]
     versions: list[list[tuple[Any, ...]]]
-    """All rows of `deal_versions` after each build, but for the days."""
+    """All rows of `deal_versions` after each build, without their days."""
 
     @property
     def today(self) -> date:
-        """Day of the last build."""
+        """Return the day of the last build."""
         return self.days[-1]
 
     def known_on(self, day: date) -> dict[int, Row]:
-        """Deals as the last build up to a day knew them."""
+        """Return the deals as the last build up to a day knew them."""
         return self.seen[max(number for number, built in enumerate(self.days) if built <= day)]
 
     def states(self) -> Iterator[tuple[date, int, State]]:
-        """Every day, deal and state; before the first build from the log."""
+        """Return every day, deal and state; days before the first build come from the log."""
         first = self.days[0]
         for id_, row in self.seen[0].items():
             deal = Deal(row, self.log.get(id_, []))
@@ -116,7 +116,7 @@ class Past:
             day += DAY
 
     def rebuilt(self, deal: Deal, day: date) -> State:
-        """What a deal was at the end of a day before the first build."""
+        """Return the state of a deal at the end of a day before the first build."""
         end = datetime.combine(day + DAY, time(), LOCAL)
         then = deal.state_before(end)
         row = deal.row | then | {"is_deleted": then["status"] == "deleted"}
@@ -133,13 +133,13 @@ def build(account: Account, *options: str) -> None:
 
 
 def versions(account: Account) -> list[tuple[Any, ...]]:
-    """All versions, but for the days, which the tests put back."""
+    """Return all versions without their days, which the tests change."""
     columns = [name for name in account.columns("snapshots", "deal_versions") if not name.startswith("seen_")]
     return account.query(f"select {', '.join(columns)} from snapshots.deal_versions order by 1")
 
 
 def date_back(account: Account, day: date) -> None:
-    """Make today's build one of that day."""
+    """Change the day of today's build to an earlier one."""
     for table in SNAPSHOTS:
         account.execute(
             f"update snapshots.{table} set seen_date = '{day}', "
@@ -185,14 +185,14 @@ def past(
     return Past(account, seen, log, [day for (day,) in built], stages, kept)
 
 
-def test_rows_are_only_added(past: Past) -> None:
+def test_versions_are_only_added(past: Past) -> None:
     assert len(past.days) == len(past.versions) == len(DAYS) + 1
     for before, after in pairwise(past.versions):
         assert len(before) < len(after)
         assert set(before) <= set(after)
 
 
-def test_each_deal_that_changed_has_a_version_and_no_other(past: Past) -> None:
+def test_each_changed_deal_has_a_new_version_and_no_other(past: Past) -> None:
     kept = [
         *("stage_id", "owner_id", "status", "currency", "value", "probability", "expected_close_date"),
         *("is_archived", "is_deleted", "stage_change_time", "close_time", "archive_time"),
@@ -223,7 +223,7 @@ def test_every_day_has_the_deals_that_were_open_then(past: Past) -> None:
     assert {carried for *_, carried in actual.values()} == {True, False}
 
 
-def test_movements_are_those_from_each_day_to_the_next(past: Past) -> None:
+def test_movements_connect_each_day_with_the_next(past: Past) -> None:
     expected: Ledger = defaultdict(lambda: (0, Decimal(0)))
     last: dict[int, State] = {}
     for day, id_, now in past.states():
@@ -239,7 +239,7 @@ def test_movements_are_those_from_each_day_to_the_next(past: Past) -> None:
     assert since >= {"won", "lost", "deleted", "archived", "restored"}
 
 
-def test_any_two_days_are_bridged_to_the_cent(past: Past) -> None:
+def test_the_bridge_between_any_two_days_is_exact(past: Past) -> None:
     totals: dict[date, Ledger] = defaultdict(dict)
     for day, _, then in past.states():
         if then.outcome == "open":
@@ -273,7 +273,7 @@ def test_a_bridge_backwards_is_refused_in_one_sentence(past: Past, days: str) ->
         past.account.query(f"select * from marts.pipeline_waterfall({days})")
 
 
-def test_the_forecast_of_each_day_is_what_it_was(past: Past) -> None:
+def test_the_forecast_of_each_day_stays_as_it_was(past: Past) -> None:
     expected: dict[Any, tuple[int, Decimal]] = defaultdict(lambda: (0, Decimal(0)))
     for day, _, then in past.states():
         if then.outcome == "open":
@@ -288,7 +288,7 @@ def test_the_forecast_of_each_day_is_what_it_was(past: Past) -> None:
     assert all(row[7] for row in rows)
 
 
-def test_dates_that_slipped_are_those_of_the_log_and_then_of_the_builds(past: Past) -> None:
+def test_slipped_dates_come_from_the_log_and_then_from_the_builds(past: Past) -> None:
     expected = []
     for id_, row in past.seen[-1].items():
         known = past.seen[0].get(id_)
@@ -314,8 +314,10 @@ def test_dates_that_slipped_are_those_of_the_log_and_then_of_the_builds(past: Pa
     assert {inferred for *_, inferred in rows} == {True, False}
 
 
-def test_moves_that_no_log_tells_of_are_dated_by_the_deal(past: Past) -> None:
-    """The log up to the first build, and after that each build's stage, since the deal's last move."""
+def test_moves_without_a_log_are_dated_by_the_deal(past: Past) -> None:
+    """Up to the first build the log counts, and after it the stage at each build, dated by the deal's last
+    move.
+    """
     expected = []
     for id_, row in past.seen[-1].items():
         born = next(deals[id_] for deals in past.seen if id_ in deals)
@@ -325,7 +327,7 @@ def test_moves_that_no_log_tells_of_are_dated_by_the_deal(past: Past) -> None:
             if id_ in deals and deals[id_]["stage_id"] != visits[-1][0]:
                 moved = Deal(deals[id_], []).at("stage_change_time")
                 visits.append((deals[id_]["stage_id"], moved, None, True))
-        if len(visits) > 1 and not known.moves:  # no log tells where it was at first
+        if len(visits) > 1 and not known.moves:  # no log has the first stage
             visits[0] = (*visits[0][:3], True)
         expected += [(id_, number, *visit) for number, visit in enumerate(visits, start=1)]
         assert visits[-1][0] == row["stage_id"]
@@ -337,8 +339,8 @@ def test_moves_that_no_log_tells_of_are_dated_by_the_deal(past: Past) -> None:
     assert any(row[5] for row in rows)
 
 
-def test_a_build_adds_nothing_twice_and_a_new_column_to_what_is_there(past: Past) -> None:
-    """The last test, as the column is new because it was dropped."""
+def test_a_build_adds_nothing_twice_and_adds_a_new_column(past: Past) -> None:
+    """This test runs last, because it drops the column that the build then adds."""
     account = past.account
     build(account, "--select", "deal_versions")
     assert versions(account) == past.versions[-1]

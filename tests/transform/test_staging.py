@@ -1,4 +1,4 @@
-"""The staging views: what they make of a raw row, and of tables and columns that nobody selected."""
+"""The staging views on raw rows of each kind, and without unselected tables and columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGING = (
 
 @pytest.fixture(scope="module")
 def bare(new_account: Callable[..., Account]) -> Built:
-    """An account from which nothing was ever loaded."""
+    """An account of which nothing was loaded."""
     account = new_account("bare")
     account.execute("drop schema pipedrive cascade")
     return Built(account, account.build(*DATA_ONLY))
@@ -26,7 +26,7 @@ def bare(new_account: Callable[..., Account]) -> Built:
 
 @pytest.fixture(scope="module")
 def rows(new_account: Callable[..., Account]) -> Account:
-    """An account with a row for each case, of which a stream and a column are not selected."""
+    """An account with a row for each case; one stream and one column are not selected."""
     account = new_account("rows")
     account.execute("drop table pipedrive.files")
     account.execute("alter table pipedrive.deals drop column title")
@@ -83,15 +83,15 @@ def rows(new_account: Callable[..., Account]) -> Account:
     return account
 
 
-def test_a_change_that_came_under_two_keys_is_one(rows: Account) -> None:
-    """The actor was deleted in between; two equal changes of one second are still two."""
+def test_a_change_stored_under_two_keys_is_counted_once(rows: Account) -> None:
+    """The actor was deleted in between; two equal changes of one second still count as two."""
     changes = rows.query(
         "select deal_change_id, sequence from staging.stg_pipedrive__deal_changes order by 2"
     )
     assert changes == [("b", 1), ("c", 2)]
 
 
-def test_a_field_has_the_column_of_its_own_table_that_was_written_last(rows: Account) -> None:
+def test_a_field_has_the_last_written_column_of_its_own_table(rows: Account) -> None:
     assert rows.query("select field_id, column_name from staging.stg_pipedrive__fields order by 1") == [
         ("activity.k3", "room"),
         ("deal.k1", "status_012345"),
@@ -104,14 +104,14 @@ def test_a_field_has_the_column_of_its_own_table_that_was_written_last(rows: Acc
     assert found == [("deals", "k1", "status_012345, before_the_state_was_lost")]
 
 
-def test_the_source_lists_what_the_tap_sends(empty: Built) -> None:
+def test_the_source_lists_every_column_that_the_tap_sends(empty: Built) -> None:
     for name, stream in TABLES.items():
         source = empty.account.manifest()["sources"][f"source.pipedrive_warehouse.pipedrive.{name}"]
         listed = {column["name"]: column["data_type"] for column in source["columns"].values()}
         assert listed == {column: column_type(schema) for column, schema in stream.entity.columns().items()}
 
 
-def test_without_any_raw_table_everything_builds_empty(empty: Built, bare: Built) -> None:
+def test_all_models_build_empty_without_any_raw_table(empty: Built, bare: Built) -> None:
     assert set(bare.statuses.values()) == {"success", "pass"}
     shape = (
         "select relname, attname, format_type(atttypid, atttypmod) from pg_attribute "
@@ -134,7 +134,7 @@ def test_a_stream_that_is_selected_later_fills_its_view(rows: Account) -> None:
     ) == [(1, "a.pdf", None, False), (2, None, None, True)]
 
 
-def test_a_column_that_is_not_selected_is_null(rows: Account) -> None:
+def test_an_unselected_column_is_null(rows: Account) -> None:
     assert rows.query("select distinct title, pg_typeof(title)::text from marts.fct_deals") == [
         (None, "text")
     ]
@@ -152,7 +152,7 @@ def test_raw_times_are_utc(rows: Account) -> None:
     ]
 
 
-def test_a_note_is_deleted_when_it_is_inactive_or_gone(rows: Account) -> None:
+def test_a_note_is_deleted_if_it_is_inactive_or_gone(rows: Account) -> None:
     assert rows.query("select note_id, is_deleted from staging.stg_pipedrive__notes order by 1") == [
         (1, False),
         (2, True),
@@ -161,7 +161,7 @@ def test_a_note_is_deleted_when_it_is_inactive_or_gone(rows: Account) -> None:
     ]
 
 
-def test_an_activity_is_due_at_its_time_or_for_the_whole_day(rows: Account) -> None:
+def test_an_activity_is_due_at_its_time_or_on_its_whole_day(rows: Account) -> None:
     assert rows.query(
         "select activity_id, due_at, is_all_day from staging.stg_pipedrive__activities order by 1"
     ) == [

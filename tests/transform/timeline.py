@@ -1,4 +1,4 @@
-"""Where a deal was when, from the account's own record and log of it."""
+"""The stages of a deal over time, computed from the account's record and log."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ def scaled(value: Any) -> Any:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A moment of the API."""
+    """Parse a time of the API."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
 
 
 def local_day(at: datetime) -> date:
-    """The day of a moment where the company reports."""
+    """Return the day of a time in the company's time zone."""
     return at.astimezone(LOCAL).date()
 
 
 @dataclass
 class Deal:
-    """A deal as it is now, and what was read of its log, oldest first."""
+    """A deal in its present form, with the part of its log that was read, oldest first."""
 
     row: Row
     log: list[Row]
 
     def at(self, key: str) -> datetime | None:
-        """One of its moments."""
+        """Return one of the deal's times."""
         return moment(self.row[key])
 
     @property
     def born(self) -> datetime:
-        """When it was created."""
+        """Return the time of creation."""
         born = self.at("add_time")
         assert born
         return born
 
     @property
     def moves(self) -> list[Row]:
-        """Its way from stage to stage."""
+        """Return the moves from stage to stage."""
         return [line for line in self.log if line["field_key"] == "stage_id"]
 
     def visits(self) -> Iterator[tuple[Any, ...]]:
-        """Stage, when it came, who moved it, and whether that is only inferred."""
+        """Return visits: stage, time of entry, who moved the deal, and whether the visit is inferred."""
         row, moved = self.row, self.at("stage_change_time")
         creator, stage = row["creator_user_id"], row["stage_id"]
         if not self.moves and moved and moved > self.born:
@@ -70,7 +70,7 @@ class Deal:
             yield stage, moved, None, True
 
     def state_before(self, end: datetime) -> Row:
-        """What it was a moment before the end: what it is now, with every later change undone."""
+        """Return the state just before a moment: the present state with every later change undone."""
         state = {key: self.row[key] for key in ("stage_id", "status", "value", "currency")}
         state |= {"user_id": self.row["owner_id"], "expected_close_date": self.row["expected_close_date"]}
         closed, moved, archived = (self.at(f"{key}_time") for key in ("close", "stage_change", "archive"))
@@ -87,7 +87,7 @@ class Deal:
 
 
 def months_worked_on(deal: Deal, today: date) -> list[date]:
-    """First days of the months in which a deal was open or was closed, oldest first."""
+    """Return the first days of the months in which a deal was open or was closed, oldest first."""
     end = deal.at("close_time") if deal.row["status"] != "open" else deal.at("archive_time")
     until = local_day(end) if end else today
     day = min(local_day(deal.born), until)

@@ -1,4 +1,4 @@
-"""What accounts sold, told by their generated records: duplicates merged, amounts by rates that are made up."""
+"""Sales of the accounts, from their generated records, with merged duplicates and invented rates."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipedrive_sandbox.data.generate import Dataset
 from pipedrive_sandbox.hubspot.portal import Portal
 
 HERE = ZoneInfo("Pacific/Auckland")
-"""Where the company is: so far from UTC that many a month is another one."""
+"""The company's time zone, so far from UTC that many deals fall into another month."""
 
 FIRST_RATE, LAST_RATE = date(2025, 1, 1), date(2026, 11, 30)
-"""Days of which `rate` is known: some deals are won before."""
+"""The days that have a `rate`; some deals were won earlier."""
 
 Groups = list[list[int]]
 
@@ -25,13 +25,13 @@ class Deal(NamedTuple):
     """A deal of a customer that is not deleted."""
 
     won_at: datetime
-    """When it was won, if it was."""
+    """When the deal was won, or None."""
     born_at: datetime
     deal_id: int
     crm: str
     customer: str
     record: str
-    """The organization, person, company or contact itself, before duplicates are merged."""
+    """The organization, person, company or contact before duplicates are merged."""
     channel: str
     currency: str
     value: Decimal
@@ -40,46 +40,46 @@ class Deal(NamedTuple):
 
     @property
     def day(self) -> date:
-        """The day it was won, where the company is."""
+        """Return the day on which it was won in the company's time zone."""
         return self.won_at.astimezone(HERE).date()
 
     @property
     def month(self) -> date:
-        """The first day of the month it was won."""
+        """Return the first day of the month in which it was won."""
         return month_of(self.day)
 
     @property
     def converted(self) -> Decimal | None:
-        """Its value in US dollars."""
+        """Return its value in US dollars."""
         return convert(self.value, self.currency, self.day)
 
 
 def rate(currency: str, day: date) -> Decimal | None:
-    """A rate into US dollars that differs from day to day."""
+    """Return a rate into US dollars that differs from day to day."""
     if currency not in ("BRL", "EUR") or not FIRST_RATE <= day <= LAST_RATE:
         return None
     return Decimal(100 + day.toordinal() % 37) / (500 if currency == "BRL" else 100)
 
 
 def convert(amount: Decimal, currency: str, day: date) -> Decimal | None:
-    """An amount of a day in US dollars; nothing is nothing in any currency."""
+    """Return an amount of a day in US dollars; None stays None."""
     known = Decimal(1) if currency == "USD" or not amount else rate(currency, day)
     return None if known is None else amount * known
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Their sum, unless one is missing."""
+    """Return the sum, or None if an amount is missing."""
     known = list(amounts)
     return None if None in known else sum((amount for amount in known if amount is not None), Decimal(0))
 
 
 def month_of(day: date) -> date:
-    """The first day of its month."""
+    """Return the first day of its month."""
     return day.replace(day=1)
 
 
 def grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[Any]]:
-    """The items by key, in order."""
+    """Return the items by key, in order."""
     groups = defaultdict(list)
     for item in items:
         groups[key(item)].append(item)
@@ -87,12 +87,12 @@ def grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[A
 
 
 def canonical(groups: Groups) -> dict[int, int]:
-    """The id that stands for each duplicate."""
+    """Return the id that represents each duplicate."""
     return {id_: min(group) for group in groups for id_ in group}
 
 
 def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
-    """The deals of a Pipedrive account."""
+    """Return the deals of a Pipedrive account."""
     troubles = data.manifest["troubles"]
     organizations = canonical(troubles["duplicate_organizations"]["groups"])
     persons = canonical(troubles["duplicate_persons"]["groups"])
@@ -123,7 +123,7 @@ def pipedrive_deals(data: Dataset) -> Iterator[Deal]:
 
 
 def hubspot_deals(portal: Portal, manifest: dict[str, Any]) -> Iterator[Deal]:
-    """The deals of a HubSpot account, of companies and contacts known by association or by their one address."""
+    """Return the deals of a HubSpot account; customers are found by association or by a unique address."""
     companies = canonical(manifest["troubles"]["duplicate_companies"]["groups"])
     contacts = canonical(manifest["troubles"]["duplicate_contacts"]["groups"])
     by_domain = alone(portal, "companies", "domain")
@@ -153,7 +153,7 @@ def hubspot_deals(portal: Portal, manifest: dict[str, Any]) -> Iterator[Deal]:
 
 
 def alone(portal: Portal, kind: str, address: str) -> dict[str | None, int]:
-    """Records by an address that no other has."""
+    """Return records by an address that no other record has."""
     rows = portal.truth(kind)
     shared = Counter(row["properties"][address] for row in rows)
     return {

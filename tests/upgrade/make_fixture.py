@@ -2,20 +2,20 @@
 
 A fixture is a folder of text files under `tests/upgrade/fixtures/`, named after the version that wrote it:
 
-- `account.json`: the Pipedrive account at the end, and its time. Each list begins with the names of its columns;
-  `custom_fields` has those with a value.
-- `warehouse.sql`: the database as `pg_dump` writes it. The raw tables have their rows; what dbt made has none.
-- `meltano.sql`: Meltano's system database, with its runs, jobs and states.
+- `account.json`: the Pipedrive account at the end, and its time. Each list begins with the names of its
+  columns; `custom_fields` has those with a value.
+- `warehouse.sql`: the database as `pg_dump` writes it, with the rows of raw tables and without those of dbt.
+- `meltano.sql`: Meltano's system database with its runs, jobs and states.
 - `state.json`: the states as `meltano state get` prints them, by state ID.
 
-To write one of another version, run this script in a worktree of that version's commit, with the programs of
-that worktree, and copy the folder here:
+To write a fixture of another version, run this script in a worktree of that version's commit with the
+programs of that worktree, and copy the folder here:
 
     git worktree add ../release <commit>
     cd ../release && make .venv/ready
     .venv/bin/python <this clone>/tests/upgrade/make_fixture.py tests/upgrade/fixtures/<version>
 
-The account is the same each time, but what target and Meltano note down is the moment of their runs.
+The account is the same each time, but target and Meltano record the actual times of their runs.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ LISTS = (
     "activities", "activity_types", "currencies", "deal_products", "deals", "filters", "lead_labels", "leads",
     "notes", "organizations", "persons", "pipelines", "products", "stages", "users",
 )  # fmt: skip
-"""The lists of the account behind the streams that are on by default, and the filters that rows refer to."""
+"""The account's lists of the default streams, and the filters that rows refer to."""
 
 RENAMED = " (novo)"
-"""What the names of renamed fields end in."""
+"""The suffix of renamed fields."""
 
 UNFIT = "a combinar"
-"""A value that some rows have where a number belongs."""
+"""An invalid value that some rows have in a numeric field."""
 
 READER = "bi_reader"
 """The role of a BI tool, which may read the raw tables and the marts."""
@@ -76,7 +76,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Project:
-    """A copy of a project with the plugins of the original, and with runs and states of its own."""
+    """A copy of a project with the original's plugins, and with its own runs and states."""
 
     folder: Path
     database: str
@@ -94,7 +94,7 @@ class Project:
 
     @property
     def system_database(self) -> Path:
-        """Meltano's own database."""
+        """Return the path of Meltano's own database."""
         return self.folder / ".meltano" / "meltano.db"
 
     def meltano(self, *arguments: str, **settings: str) -> str:
@@ -124,7 +124,7 @@ class Project:
         return run.stdout + run.stderr
 
     def runs(self) -> list[tuple[Any, ...]]:
-        """Return job, outcome, beginning, end and payload of the runs that Meltano knows of."""
+        """Return job, outcome, start, end and payload of the runs in Meltano's database."""
         query = "select job_name, state, started_at, ended_at, payload from runs order by id"
         with closing(sqlite3.connect(self.system_database)) as database:
             return database.execute(query).fetchall()
@@ -136,13 +136,13 @@ class Project:
 
 
 class Life:
-    """What happens to the account of the fixture, run by run."""
+    """The changes of the fixture's account, run by run."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     def later(self, hours: int) -> None:
-        """Set the account's clock to so many hours after its beginning."""
+        """Set the account's clock to this many hours after its start."""
         now = NOW.timestamp() + hours * 3600
         self._sandbox.post("/sandbox/clock", {"set": datetime.fromtimestamp(now, NOW.tzinfo).isoformat()})
 
@@ -177,7 +177,7 @@ class Life:
                 self._sandbox.post(f"/sandbox/deals/{deal['id']}/move", {"stage_id": stage})
 
     def delete_rows(self) -> None:
-        """Delete two rows each of lists from which they vanish; only a reconcile sees that."""
+        """Delete two rows of each list that does not show deleted rows; only a reconcile detects that."""
         for entity in ("organizations", "persons", "activities", "leads"):
             for row in self._living(entity)[-2:]:
                 self._sandbox.delete(f"/sandbox/records/{entity}/{row['id']}")
@@ -196,7 +196,7 @@ class Life:
         return [field for field in fields if field["is_custom_field"] and field["entity"] == entity]
 
     def _fields(self, entity: str) -> list[Row]:
-        """Text fields of an entity with names of their own and with values."""
+        """Return text fields of an entity with unique names and with values."""
         custom = self._custom(entity)
         names = [field["field_name"] for field in custom]
         rows = self._living(f"{entity}s")
@@ -213,7 +213,7 @@ class Life:
 
 
 def fill(project: Project) -> bytes:
-    """Load a living account run by run, and a HubSpot portal once; return the account as JSON."""
+    """Load a changing account run by run, and a HubSpot portal once; return the account as JSON."""
     with Sandbox(deals=DEALS, seed=SEED, now=NOW) as sandbox:
         life = Life(sandbox)
         load = ("run", "tap-pipedrive", "target-postgres")
@@ -261,7 +261,7 @@ def account(sandbox: Sandbox) -> bytes:
 
 
 def _cell(column: str, value: Any) -> Any:
-    """Leave the custom fields out that a row does not fill."""
+    """Leave out the custom fields that a row does not fill."""
     if column != "custom_fields":
         return value
     return {key: filled for key, filled in value.items() if filled is not None}
@@ -282,7 +282,7 @@ def grant_rights(database: str) -> None:
 
 
 def dump_warehouse(warehouse: Warehouse) -> str:
-    """Return the database as SQL, without the rows of what dbt makes anew."""
+    """Return the database as SQL, without the rows that dbt can build again."""
     without = [f"--exclude-table-data={schema}.*" for schema in ("staging", "intermediate", "marts")]
     command: list[str | Path] = [programs() / "pg_dump", "--no-owner", "--no-comments", *without]
     dump = subprocess.run(

@@ -1,4 +1,6 @@
-"""The present code goes on where an older version stopped: nothing doubled, lost, loaded again or taken away."""
+"""The present code continues where an older version stopped: nothing is duplicated, lost, loaded again or
+revoked.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ LISTINGS = {
     "leads": "/api/v1/leads",
     "notes": "/api/v1/notes",
 }
-"""Lists that can be asked for what changed, by table."""
+"""Lists that can be asked for changes, by table."""
 
 LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001  (as the warehouse has it: UTC, without zone)
 
@@ -40,7 +42,9 @@ NEW_NAME, NEW_FIELD = "Terceiro nome", "Campo da versão nova"
 
 @dataclass
 class Upgraded:
-    """A warehouse of the older version, a run of the present one, and the account meanwhile."""
+    """A warehouse of the older version after a run of the present one, with the account's changes between
+    them.
+    """
 
     fixture: Fixture
     database: str
@@ -51,22 +55,22 @@ class Upgraded:
     now: Expected
     """The truth."""
     since: datetime
-    """When the account began to change again, in UTC without zone."""
+    """When the account's later changes began, in UTC without zone."""
     requests: list[dict[str, Any]]
-    """What the present version asked Pipedrive."""
+    """The requests of the present version."""
     tokens: int
     """What that cost."""
     renamed: str
-    """Key of the field that was renamed since."""
+    """The key of the field that was renamed since."""
     hubspot: dict[str, list[Row]]
     """HubSpot's raw tables as the older version left them."""
     rights: list[tuple[str, ...]]
-    """What the BI tool's role might do."""
+    """The rights of the BI tool's role."""
     runs: list[tuple[Any, ...]]
-    """What Meltano knew about earlier runs."""
+    """The earlier runs in Meltano's database."""
 
     def asked(self, table: str) -> datetime:
-        """Since when the one request for a table's list wanted changes."""
+        """Return the time since which the one request for a table's list asked for changes."""
         (query,) = [seen["query"] for seen in self.requests if seen["path"] == LISTINGS[table]]
         assert "updated_since" in query, f"{table} are read in full"
         found = moment(query["updated_since"])
@@ -74,7 +78,7 @@ class Upgraded:
         return found
 
     def rewritten(self, table: str) -> set[Key]:
-        """Keys of the rows that the run wrote."""
+        """Return the keys of the rows that the run wrote."""
         before = self.before[table].rows
         return {
             key
@@ -84,13 +88,15 @@ class Upgraded:
 
 
 class Fitting:
-    """The account's truth as far as it fits its columns, for `expected`, which reads no more of a sandbox."""
+    """The account's values that fit their columns, with the part of a sandbox's interface that `expected`
+    reads.
+    """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     def truth(self, table: str) -> list[Row]:
-        """The rows of a table; what is rejected is null."""
+        """Return the rows of a table; a rejected value is null."""
         rows = self._sandbox.truth(table)
         for row in rows:
             if custom := row.get("custom_fields"):
@@ -98,7 +104,7 @@ class Fitting:
         return rows
 
     def api(self, path: str) -> Reply:
-        """Who the token's user is."""
+        """Return the token's user."""
         return self._sandbox.api(path)
 
 
@@ -110,7 +116,7 @@ def fixture(request: pytest.FixtureRequest) -> Fixture:
 
 @pytest.fixture(scope="module")
 def restored(fixture: Fixture, warehouse: Warehouse) -> Iterator[str]:
-    """URL of a database as that version left it."""
+    """The URL of a database as that version left it."""
     database = warehouse.create_database("upgraded")
     with psycopg.connect(database) as connection:
         connection.execute(f"create role {READER}")
@@ -130,7 +136,7 @@ def upgraded(
     installed: Callable[[str, str], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Upgraded:
-    """After one run of the present code, models included, on what the older version left behind."""
+    """The result of one run of the present code, including the models, on what the older version left behind."""
     for kind in ("extractor", "loader", "utility"):
         installed(kind, PLUGINS[kind][0])
     project = Project.copy(ROOT, tmp_path_factory.mktemp("upgraded") / "project", restored)
@@ -142,7 +148,7 @@ def upgraded(
         now = expected(cast("Sandbox", Fitting(sandbox)), pinned(fixture.names))
         sandbox.post("/sandbox/stats/reset")
         api = {"TAP_PIPEDRIVE_API_TOKEN": sandbox.token, "TAP_PIPEDRIVE_API_URL": sandbox.url}
-        api["TAP_PIPEDRIVE_SOURCE_CHECKS"] = "none"  # which ask for the same lists
+        api["TAP_PIPEDRIVE_SOURCE_CHECKS"] = "none"  # they read the same lists
         project.meltano("run", "tap-pipedrive", "target-postgres", "dbt-postgres:build", **api)
         stats = sandbox.stats()
     return Upgraded(
@@ -163,7 +169,7 @@ def upgraded(
 
 
 def live_on(sandbox: Sandbox) -> tuple[datetime, str]:
-    """A day later, rename a field once more, add one and change some rows; return since when, and the key."""
+    """A day later, rename a field again, add one and change some rows; return the time and the key."""
     since = moment(sandbox.post("/sandbox/clock", {"advance_seconds": 86400})["now"])
     assert since
     fields = [row for row in sandbox.truth("fields") if row["entity"] == "deal" and row["is_custom_field"]]
@@ -187,7 +193,7 @@ def live_on(sandbox: Sandbox) -> tuple[datetime, str]:
 
 
 def hubspot_tables(database: str) -> dict[str, list[Row]]:
-    """All rows of HubSpot's raw tables, by table."""
+    """Return all rows of HubSpot's raw tables by table."""
     with psycopg.connect(database, row_factory=dict_row) as connection:
         query = "select table_name from information_schema.tables where table_schema = 'hubspot' order by 1"
         names = [row["table_name"] for row in connection.execute(query)]
@@ -200,7 +206,7 @@ def hubspot_tables(database: str) -> dict[str, list[Row]]:
 
 
 def rights_of_reader(database: str) -> list[tuple[str, ...]]:
-    """Schemas that the BI tool's role may use, and raw tables that it may read."""
+    """Return schemas and raw tables that the BI tool's role may use and read."""
     query = """
         select 'schema', nspname from pg_namespace where has_schema_privilege(%(role)s, oid, 'usage')
             and nspname in ('pipedrive', 'hubspot', 'marts')
@@ -213,8 +219,8 @@ def rights_of_reader(database: str) -> list[tuple[str, ...]]:
         return connection.execute(query, {"role": READER}).fetchall()
 
 
-def test_the_fixture_has_what_an_upgrade_can_break(upgraded: Upgraded) -> None:
-    """Fields with another name than their column, marked rows, rejected values, history, rights, runs."""
+def test_the_fixture_contains_everything_that_an_upgrade_can_break(upgraded: Upgraded) -> None:
+    """It has renamed fields, marked rows, rejected values, history, rights and runs."""
     fields, fixture = upgraded.before["fields"].rows, upgraded.fixture
     assert sum(row["field_name"].endswith(RENAMED) for row in fields.values()) == 5
     gone = {key for key in fields if key[0] == "deal"} - upgraded.now["fields"].rows.keys()
@@ -229,7 +235,7 @@ def test_the_fixture_has_what_an_upgrade_can_break(upgraded: Upgraded) -> None:
     assert upgraded.hubspot.keys() == {"companies", "contacts", "deals", "deal_pipelines"}
 
 
-def test_every_column_of_every_row_equals_the_truth(upgraded: Upgraded) -> None:
+def test_every_column_of_every_row_equals_the_account(upgraded: Upgraded) -> None:
     before = {
         name: Table(
             {column: kind for column, kind in table.columns.items() if column not in LOADER_COLUMNS},
@@ -242,7 +248,7 @@ def test_every_column_of_every_row_equals_the_truth(upgraded: Upgraded) -> None:
     }
     known = Expected(before, pinned(upgraded.fixture.names).names)
     wanted = after_run(known, upgraded.now, LONG_AGO)
-    for key, row in wanted["rejected_values"].rows.items():  # its record may have come again
+    for key, row in wanted["rejected_values"].rows.items():  # its parent record may have been read again
         row["seen_at"] = max(row["seen_at"], upgraded.after["rejected_values"].rows[key]["seen_at"])
     marked = [
         f"{name}: row {key} is marked deleted"
@@ -262,7 +268,7 @@ def test_no_field_has_a_second_column(upgraded: Upgraded) -> None:
     assert upgraded.after.keys() - of_the_run == {*upgraded.before, "field_columns"}
 
 
-def test_a_field_keeps_its_column_whenever_it_was_renamed(upgraded: Upgraded) -> None:
+def test_a_renamed_field_keeps_its_column(upgraded: Upgraded) -> None:
     columns = upgraded.fixture.names["deals"]
     fields = upgraded.after["fields"].rows
     assert fields["deal", upgraded.renamed]["field_name"] == NEW_NAME
@@ -281,14 +287,14 @@ def test_a_field_keeps_its_column_whenever_it_was_renamed(upgraded: Upgraded) ->
         assert len(filled) == 1
 
 
-def test_lists_are_asked_for_what_changed_since_the_older_version_ran(upgraded: Upgraded) -> None:
+def test_lists_are_asked_for_changes_since_the_older_version_ran(upgraded: Upgraded) -> None:
     for table in LISTINGS:
         changes = [row["update_time"] for row in upgraded.before[table].rows.values() if row["update_time"]]
         newest = max(changes)
         assert newest - timedelta(hours=1) < upgraded.asked(table) <= newest, table
 
 
-def test_only_what_changed_since_then_is_written(upgraded: Upgraded) -> None:
+def test_only_changes_since_then_are_written(upgraded: Upgraded) -> None:
     for table in LISTINGS:
         rows = upgraded.after[table].rows
         asked = upgraded.asked(table)
@@ -310,19 +316,19 @@ def test_only_what_changed_since_then_is_written(upgraded: Upgraded) -> None:
     assert {f"/api/v1/deals/{deal}/changelog" for deal in moved} <= set(histories)
     assert len(histories) <= len(deals)
     with_history = {row["deal_id"] for row in upgraded.after["deal_changes"].rows.values()}
-    assert upgraded.tokens < 20 * len(with_history), "as much as the history of all deals takes"
+    assert upgraded.tokens < 20 * len(with_history), "the cost of the history of all deals"
 
 
 def test_no_right_is_lost(upgraded: Upgraded) -> None:
     assert rights_of_reader(upgraded.database) == upgraded.rights
 
 
-def test_tables_of_hubspot_stay_as_they_were(upgraded: Upgraded) -> None:
-    """The models leave out those of an earlier tap, which is replaced by a full load; see docs/hubspot.md."""
+def test_tables_of_hubspot_stay_unchanged(upgraded: Upgraded) -> None:
+    """The models ignore the tables of an earlier tap, which a full load replaces; see docs/hubspot.md."""
     assert hubspot_tables(upgraded.database) == upgraded.hubspot
 
 
-def test_meltano_knows_its_earlier_runs_and_states(upgraded: Upgraded) -> None:
+def test_meltano_has_its_earlier_runs_and_states(upgraded: Upgraded) -> None:
     runs = upgraded.project.runs()
     assert runs[: len(upgraded.runs)] == upgraded.runs
     assert [run[:2] for run in runs[len(upgraded.runs) :]] == [(PIPEDRIVE, "SUCCESS")]

@@ -1,5 +1,5 @@
-{# Plans of a first build are made without statistics, as autovacuum comes a
-   minute later; for a large account they are bad ones. The limits are
+{# Without statistics, which autovacuum gathers only a minute later, the query
+   plans of a first build are bad for a large account. The limits are
    autovacuum's own. #}
 {% macro analyze_raw_tables() %}
     {% if not is_build() %}{{ return('') }}{% endif %}
@@ -16,8 +16,8 @@
 {% endmacro %}
 
 
-{# Gives the roles of bi_roles the right to read the marts, those too that are
-   not made yet. #}
+{# Grants the roles of bi_roles the right to read the marts, including marts
+   that are created later. #}
 {% macro open_marts() %}
     {% if not is_build() %}{{ return('') }}{% endif %}
     {% set schemas = ['marts', 'compat'] if compat_is_on() else ['marts'] %}
@@ -62,10 +62,11 @@
 {% endmacro %}
 
 
-{# A BI tool learns from foreign keys how tables are joined. Those of the marts
-   are there between two builds, checked by nobody: Pipedrive hides records, and
-   a deal may stand in a stage that nobody sees. From Postgres 18 on such keys
-   can stay during a build; before, those are dropped that no reader holds. #}
+{# BI tools learn from foreign keys how tables are joined. Those of the marts
+   exist between two builds and are not enforced, because Pipedrive hides
+   records, and a deal may be in a stage that the token cannot see. From
+   Postgres 18 on such keys can stay during a build; in older versions they are
+   dropped, unless a reader holds a lock. #}
 {% macro drop_foreign_keys() %}
     {% if not is_build() or keys_need_not_be_enforced() %}{{ return('') }}{% endif %}
     {% set made %}
@@ -79,7 +80,7 @@
 {% endmacro %}
 
 
-{# One for each test of relationships between two marts. #}
+{# One foreign key for each test of relationships between two marts. #}
 {% macro add_foreign_keys() %}
     {% if not is_build() %}{{ return('') }}{% endif %}
     {% set kind = 'not enforced' if keys_need_not_be_enforced() else 'deferrable initially deferred not valid' %}
@@ -103,8 +104,8 @@
 {% endmacro %}
 
 
-{# Leaves out what somebody's open transaction keeps from being done, what is
-   there already, and keys of tables and schemas that are not built yet. #}
+{# Leaves out keys that an open transaction blocks, keys that exist already, and
+   keys of tables and schemas that are not built yet. #}
 {% macro unless_locked(statement, patience) -%}
     do $unless_locked$
     begin

@@ -1,4 +1,4 @@
-{# A value in JSON as text, with times spelt in one way: the tap writes
+{# A JSON value as text with times in one format: the tap writes
    2026-01-31T10:00:00Z, Postgres 2026-01-31T10:00:00. #}
 {% macro comparable(value) -%}
     case jsonb_typeof({{ value }})
@@ -22,9 +22,10 @@
 {%- endmacro %}
 
 
-{# Up to when all of these streams are complete, without those that change
-   rarely and are not read in each run, if there are others; null while one of
-   them never was. For the "as of" of a dashboard. #}
+{# The time up to which all of these streams are complete, for the "as of" of a
+   dashboard. Streams that change rarely and are not read in each run are left
+   out if there are others; the result is null if one stream was never complete.
+   #}
 {% macro complete_as_of(streams) -%}
     (
         select case when count(complete_as_of) = {{ streams | length }}
@@ -38,8 +39,8 @@
 {%- endmacro %}
 
 
-{# The last line of a build's log. Looks at the database, as a build of a few
-   models may come before the first of all. #}
+{# The last line of a build's log. It checks whether the table exists, because a
+   build of a few models may precede the first complete build. #}
 {% macro log_completeness() %}
     {% if not execute or flags.WHICH != 'build' %}{{ return('') }}{% endif %}
     {% set summary = adapter.get_relation(target.database, target.schema, 'load_summary') %}

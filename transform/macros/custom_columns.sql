@@ -1,4 +1,5 @@
-{# The field of a column is the one whose first column it is, or begins with. #}
+{# The field of a column is the one whose first column equals the column or is
+   its prefix. #}
 {% macro custom_columns(table, fields, taken) %}
     {% if not execute %}{{ return([]) }}{% endif %}
 
@@ -26,7 +27,7 @@
 {% endmacro %}
 
 
-{# The name itself, and what is before each of its underscores. #}
+{# The name itself, and the part before each of its underscores. #}
 {% macro beginnings(name) %}
     {% set parts = name.split('_') %}
     {% set found = [] %}
@@ -65,8 +66,8 @@
 {% endmacro %}
 
 
-{# A record keeps the label that its option had when it was read. `labels` is a
-   JSON object, from option id to the present label. #}
+{# A record keeps the label that its option had when the record was read.
+   `labels` is a JSON object from option id to the present label. #}
 {% macro present_label(label, option_id, labels) -%}
     coalesce({{ labels }} ->> {{ option_id }}::text, {{ label }})
 {%- endmacro %}
@@ -97,7 +98,7 @@
 {%- endmacro %}
 
 
-{# What stands behind the columns, where a BI tool shows it. #}
+{# Comments that BI tools show for the columns. #}
 {% macro comment_on_custom_columns(table, fields, mart) %}
     {% for column in custom_columns(table, fields, column_names(mart)) if column.field %}
         comment on column {{ this }}.{{ adapter.quote(column.alias) }} is {{ postgres_escape_comment(

@@ -1,5 +1,5 @@
-{# The channel column as text, out of the raw deals; null on an account that has
-   no deals yet or names no column. #}
+{# The channel column of the raw deals as text; null if there are no deals yet
+   or no column is configured. #}
 {% macro acquisition_channel_column() -%}
     {% set wanted = acquisition_channel_column_name() %}
     {% set deals = source('pipedrive', 'deals') %}

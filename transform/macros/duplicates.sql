@@ -1,4 +1,5 @@
-{# The end of a model of match keys: those of its `match_keys`, each with an id. #}
+{# The end of a model of match keys: the rows of its `match_keys`, each with an
+   id. #}
 {% macro record_match_keys() -%}
 final as (
     select

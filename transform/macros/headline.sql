@@ -1,5 +1,5 @@
-{# The end of both models of headline figures: each of `figures` with what was
-   `measured`, or a row that says that there is nothing yet. #}
+{# The end of both models of headline figures: each of `figures` with its
+   `measured` value, or a row that says that there is no data yet. #}
 {% macro headline_figures_of_each_currency() -%}
 final as (
     select

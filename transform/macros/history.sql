@@ -1,6 +1,7 @@
-{# A function, as a model cannot ask between which days. It names its table as
-   text, so that builds can go on replacing it, and is replaced in place, so that
-   it keeps its rights. Whoever reads the table may use it. #}
+{# This is a function because a model cannot have the days as parameters. It
+   refers to its table in text, so that builds can replace the table, and it is
+   replaced in place to keep its rights. Everybody who may read the table may
+   use it. #}
 {% macro pipeline_waterfall(movements, runs) -%}
     {% set query = 'select min(seen_date) from ' ~ runs %}
     {% set first_build = run_query(query).columns[0][0] if execute else none %}
@@ -72,7 +73,8 @@
 {%- endmacro %}
 
 
-{# One row per day of each row of `days_with_changes`: it lasts until the next change. #}
+{# One row per day for each row of `days_with_changes`, which is valid until the
+   next change. #}
 {% macro all_days(today) -%}
 all_days as (
     select

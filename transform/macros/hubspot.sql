@@ -4,20 +4,20 @@
 {%- endmacro %}
 
 
-{# HubSpot writes a property that somebody emptied as an empty text. #}
+{# HubSpot stores a property that was emptied as an empty text. #}
 {% macro hubspot_text(property) -%}
     nullif(properties ->> '{{ property }}', '')
 {%- endmacro %}
 
 
-{# Properties of type number may hold words, such as N/A. #}
+{# Properties of type number may contain words such as N/A. #}
 {% macro hubspot_number(property) -%}
     {{ number_or_null(hubspot_text(property)) }}
 {%- endmacro %}
 
 
-{# Postgres 16 has pg_input_is_valid; older ones look at the form, then at the
-   length of the month. #}
+{# Postgres 16 has pg_input_is_valid; for older versions this checks the format,
+   then the length of the month. #}
 {% macro hubspot_time(property) -%}
     {%- set text = hubspot_text(property) -%}
     case
@@ -47,7 +47,8 @@
 {%- endmacro %}
 
 
-{# A merge leaves one record; the others are in no list, nor in the bin. #}
+{# A merge leaves one record; the merged ones are neither listed nor archived.
+   #}
 {% macro hubspot_is_deleted(table) -%}
     coalesce({{ table }}.archived, false)
     or {{ table }}._sdc_deleted_at is not null

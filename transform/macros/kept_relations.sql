@@ -1,6 +1,6 @@
-{# What others build on a table stays when it is filled again: their rights,
-   views, indexes and open transactions. dbt's own way puts a new table in its
-   place and drops the old one with all that hangs on it. #}
+{# Keeps what others build on a table when it is filled again: rights, views,
+   indexes and open transactions. dbt's own materialization would replace the
+   table and drop the old one with everything that depends on it. #}
 {% materialization table, adapter='postgres' %}
     {% set existing = load_cached_relation(this) %}
     {% set target_relation = this.incorporate(type='table') %}
@@ -38,9 +38,9 @@
 {% endmaterialization %}
 
 
-{# Gives the table the query's columns, empties it, and returns their names and
-   what is written there. A column that the query has no more stays, empty, while
-   views need it. #}
+{# Gives the table the query's columns, empties it, and returns the column names
+   with their expressions. A column that the query no longer has stays, empty,
+   while views need it. #}
 {% macro fitted_columns(relation, sql, is_new) %}
     {% set model_columns = this.identifier ~ '__columns' %}
     {% set is_contract = config.get('contract').enforced %}
@@ -148,7 +148,8 @@
 {%- endmacro %}
 
 
-{# The indexes and the primary key that the model declares, unless they are there. #}
+{# Creates the indexes and the primary key that the model declares, if they are
+   missing. #}
 {% macro declare_keys(relation) %}
     {% call statement('indexes', fetch_result=True) -%}
         select

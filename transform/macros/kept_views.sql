@@ -1,5 +1,6 @@
 {# A view that keeps its columns, or gets more at the end, is replaced in place.
-   Any other is made anew, with the rights on it and the views that stand on it. #}
+   Any other view is created again, with its rights and the views that depend on
+   it. #}
 {% materialization view, adapter='postgres' %}
     {% set existing = load_cached_relation(this) %}
     {% set target_relation = this.incorporate(type='view') %}
@@ -44,10 +45,11 @@
 {%- endmacro %}
 
 
-{# Drops the views on a relation and on those, the last ones first, and the relation
-   itself, once it is noted in `taken_down` what makes them again. Nothing goes by cascade but
-   the keys of a table, so that whatever cannot be made again stops the build. One model
-   at a time: two that take down the same views would each wait for the other. #}
+{# Drops the views that depend on a relation, the last ones first, and the
+   relation itself, after saving the statements that create them again in
+   `taken_down`. Only the keys of a table are dropped by cascade, so that any
+   object that cannot be created again stops the build. One model does this at
+   a time: two models that drop the same views would wait for each other. #}
 {% macro take_down(relation, with_itself=true) -%}
     perform pg_advisory_xact_lock(hashtextextended('pipedrive-warehouse views', 0));
     create temporary table taken_down on commit drop as
@@ -135,9 +137,9 @@
 {%- endmacro %}
 
 
-{# Makes again what was taken down. A view of this project that does not fit any
-   more is made by its own model, later; until then it is there to hold its rights,
-   and says so to whoever reads it. #}
+{# Creates the dropped views again. A view of this project that no longer fits
+   is built by its own model later; until then a placeholder keeps its rights,
+   and raises an error for its readers. #}
 {% macro put_back(relation) -%}
     for each in select * from taken_down order by depth, name loop
         begin
@@ -176,7 +178,7 @@
 {%- endmacro %}
 
 
-{# As Postgres writes their names. #}
+{# The names in Postgres' notation. #}
 {% macro own_views() %}
     {% set views = [] %}
     {% for node in graph.nodes.values() if node.config.materialized == 'view' %}

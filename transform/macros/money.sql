@@ -13,7 +13,7 @@
 {%- endmacro %}
 
 
-{# Beside each sum that is null because of them. #}
+{# Counts, beside each sum, the rows that make it null. #}
 {% macro unconverted_count(converted, amount) -%}
     count({{ amount }}) - count({{ converted }})
 {%- endmacro %}
@@ -26,14 +26,15 @@
 {%- endmacro %}
 
 
-{# As many digits as BI tools hold. A number beyond that must not stop the rest. #}
+{# The most digits that BI tools support. A larger number must not stop the
+   other rows. #}
 {% macro scaled(number) -%}
     (case when abs({{ number }}) < 1e28 then {{ number }} end)::numeric(38, 10)
 {%- endmacro %}
 
 
-{# Bands of amounts in the reporting currency: their name, where they begin, and
-   where the next one does. #}
+{# Bands of amounts in the reporting currency: their names, their beginnings,
+   and the beginnings of the next ones. #}
 {% macro value_bands() %}
     {% set text = var('value_bands', env_var('VALUE_BANDS', '1000,5000,20000,100000')) | string %}
     {% set limits = [] %}

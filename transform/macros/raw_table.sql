@@ -1,5 +1,5 @@
-{# Looks at the database when it runs, as a stream or a column that somebody
-   deselects has no table or column there, and gets it when it is selected. #}
+{# Checks the database at run time, because a deselected stream or column has no
+   table or column, and gets it when it is selected. #}
 {% macro raw_table(name, source_name='pipedrive') %}
     {% set table = source(source_name, name) %}
     {% if not execute %}{{ return(table) }}{% endif %}
@@ -10,7 +10,8 @@
     {% endfor %}
 
     {% set found = adapter.get_columns_in_relation(table) | map(attribute='name') | list %}
-    {# Without its key it is the table of another tap that had the schema before. #}
+    {# A table without this key belongs to another tap that used the schema
+       before. #}
     {% if 'id' in declared and 'id' not in found %}{% set found = [] %}{% endif %}
     {% set columns = ['*'] if found else [] %}
     {% for column, data_type in declared.items() if column not in found %}

@@ -1,5 +1,5 @@
-{# dbt only empties a seed's table. One that has other columns than the file, or
-   other types than text, is made anew. #}
+{# dbt only empties a seed's table. A table whose columns differ from the file,
+   or are not of type text, is created again. #}
 {% macro postgres__reset_csv_table(model, full_refresh, old_relation, agate_table) %}
     {% set found = adapter.get_columns_in_relation(old_relation) %}
     {% set is_same = found | map(attribute='name') | list == agate_table.column_names | list
@@ -8,8 +8,8 @@
 {% endmacro %}
 
 
-{# As JSON, so that a column that is missing from the file, or one more, is no
-   error. The first line of a file has the names. #}
+{# Rows are read as JSON, so that a missing or additional column of the file
+   causes no error. The first line of a file has the names. #}
 {% macro seed_lines(seed) -%}
     select
         line_number,

@@ -1,4 +1,5 @@
-{# Looks at the database when it runs, as new stages get their columns then. #}
+{# Checks the database at run time, because new stages get their columns then.
+   #}
 {% macro stage_columns(stages, visits) %}
     {% if not execute or not load_relation(visits) %}{{ return([]) }}{% endif %}
 

@@ -6,7 +6,8 @@ source as (
     select * from {{ raw_table(entity ~ '_changes') }}
 ),
 
--- A change has another key once its actor is gone, and is still the same change.
+-- A change gets another key when its actor is deleted, but is still the same
+-- change.
 changes as (
     select distinct on ({{ entity }}_id, sequence, time, field_key, old_value, new_value) *
     from source
@@ -45,7 +46,7 @@ select * from renamed
 {%- endmacro %}
 
 
-{# The staging view of those who follow an entity's records. #}
+{# The staging view of the followers of an entity's records. #}
 {% macro followers_of(entity) -%}
 with
 

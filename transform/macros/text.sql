@@ -1,4 +1,5 @@
-{# Without the extension `unaccent`, which a managed Postgres may not have. #}
+{# Works without the extension `unaccent`, which a managed Postgres may not
+   have. #}
 {% macro folded(text) -%}
     regexp_replace(
         normalize(lower({{ text }}), NFKD), '[\u0300-\u036f]', '', 'g'
@@ -6,8 +7,8 @@
 {%- endmacro %}
 
 
-{# The first eight characters of a CNPJ are the company's, the others its
-   branch's. #}
+{# The first eight characters of a CNPJ identify the company, the others its
+   branch. #}
 {% macro tax_id_of_company(tax_id) -%}
     case
         when {{ tax_id }} ~ '^[0-9A-Z]{12}\d{2}$' then left({{ tax_id }}, 8)
@@ -16,8 +17,8 @@
 {%- endmacro %}
 
 
-{# Of numbers in Brazil and North America, with or without their country code;
-   null where there is no telling. #}
+{# For numbers in Brazil and North America, with or without their country code;
+   null if a number is ambiguous. #}
 {% macro area_code(digits) -%}
     substring(
         {{ digits }}
@@ -40,7 +41,7 @@
 {%- endmacro %}
 
 
-{# Texts of one number differ: 5, 5.0, 5e0. #}
+{# Makes different texts of one number equal: 5, 5.0, 5e0. #}
 {% macro plain_number(text) -%}
     case
         when {{ text }} ~ '^-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?$'
@@ -50,8 +51,8 @@
 {%- endmacro %}
 
 
-{# The entities are those that Pipedrive's editor writes; the ampersand comes
-   last, as `&amp;lt;` is how it writes the text `&lt;`. #}
+{# These are the entities that Pipedrive's editor writes. The ampersand comes
+   last, because the editor writes the text `&lt;` as `&amp;lt;`. #}
 {% macro without_tags(html) -%}
     {%- set steps = [
         ('<(br|/p|/div|/li|/h[1-6]|/tr)[^>]*>', '\n'),

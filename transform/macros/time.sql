@@ -8,7 +8,7 @@
 {%- endmacro %}
 
 
-{# A moment by the wall clock where the company reports. #}
+{# Converts a time to the company's time zone. #}
 {% macro reporting_moment(timestamp) -%}
     (({{ timestamp }}) at time zone {{ reporting_timezone() }})
 {%- endmacro %}
@@ -47,20 +47,21 @@
 {%- endmacro %}
 
 
-{# First day of the week of a day. #}
+{# The first day of a day's week. #}
 {% macro week_start(day) -%}
     {%- set offset = week_start_offset() -%}
     (date_trunc('week', ({{ day }})::date - {{ offset }})::date + {{ offset }})
 {%- endmacro %}
 
 
-{# Days from Monday to the day on which weeks begin. #}
+{# The number of days from Monday to the day on which weeks begin. #}
 {% macro week_start_offset() %}
     {{ return(weekday_number(var('week_start', env_var('WEEK_START', 'monday')), 'week_start')) }}
 {% endmacro %}
 
 
-{# Months from January to the month in which fiscal years begin. #}
+{# The number of months from January to the month in which fiscal years begin.
+   #}
 {% macro fiscal_year_offset() %}
     {% set month = var('fiscal_year_start', env_var('FISCAL_YEAR_START', '1')) | string %}
     {% if not modules.re.fullmatch('[1-9]|1[0-2]', month) %}
@@ -72,7 +73,7 @@
 {% endmacro %}
 
 
-{# When the company works, and how long an answer may take. #}
+{# The company's working hours, and the time within which an answer is due. #}
 {% macro business_time() %}
     {% set hours = var('business_hours', env_var('BUSINESS_HOURS', '09:00-18:00')) | string %}
     {% set days = var('business_days', env_var('BUSINESS_DAYS', 'monday,tuesday,wednesday,thursday,friday')) | string %}
@@ -99,7 +100,7 @@
 {% endmacro %}
 
 
-{# Days from Monday to a weekday that a setting names. #}
+{# The number of days from Monday to a weekday in a setting. #}
 {% macro weekday_number(name, setting) %}
     {% set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] %}
     {% if name | lower not in weekdays %}

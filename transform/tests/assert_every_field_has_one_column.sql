@@ -1,4 +1,4 @@
--- Warns where a custom field has two columns in one table, as after a run without
+-- Warns if a custom field has two columns in one table, as after a run without
 -- its state: the older one keeps old values. See docs/streams.md, "Columns of
 -- custom fields".
 {{ config(severity='warn') }}

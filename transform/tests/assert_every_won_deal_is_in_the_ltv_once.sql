@@ -1,5 +1,5 @@
 {{ config(severity='warn') }}
-{# Of a customer of both CRMs, either may have sold. #}
+{# A customer of both CRMs may have bought through either. #}
 {% set crm = "'both'" if customers_across_crms() == 'True' else 'crm' %}
 
 with

@@ -1,4 +1,4 @@
--- Tests what no model reads, so that the marts are built when it fails.
+-- No model reads this, so that the marts are built even if it fails.
 select sentence
 from {{ ref('load_summary') }}
 where has_missing

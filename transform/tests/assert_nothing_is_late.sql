@@ -1,6 +1,6 @@
 {{ config(severity=var('when_late', 'warn')) }}
 
--- Waits for load_summary, so that all marts are built when it fails.
+-- Depends on load_summary, so that all marts are built before it fails.
 select
     streams.stream,
     streams.verdict,

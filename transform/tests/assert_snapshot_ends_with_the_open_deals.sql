@@ -26,7 +26,7 @@ open_deals as (
     group by 1, 2
 ),
 
-{# A clock that runs ahead of ours tells of days that have not come. #}
+{# A clock that is fast records days that are still in the future. #}
 deals_of_the_future as (
     select * from {{ ref('fct_deals') }}
     where greatest(created_at, updated_at, closed_at) > {{ run_time() }}

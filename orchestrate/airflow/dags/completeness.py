@@ -1,7 +1,7 @@
-"""A task that fails if a load has left something undone, though each run ended well.
+"""A task that fails if a load left something undone, although each run succeeded.
 
-What is complete is said by the model `load_completeness` alone. A run that stops when its tokens are used up exits
-with 0, so that without this task nobody would see it.
+Only the model `load_completeness` says what is complete. A run that stops because its tokens are spent exits
+with 0, so without this task nobody would notice it.
 """
 
 import logging
@@ -14,15 +14,15 @@ from airflow.sdk.exceptions import AirflowFailException
 log = logging.getLogger(__name__)
 
 GOOD = ("complete", "unavailable")
-"""Verdicts that need nothing done: a stream that plan or rights never covered was not left by a run."""
+"""Verdicts that need no action; a stream outside the plan or the token's rights was not left out by a run."""
 
 
 @task
 def require_completeness() -> None:
-    """Fail, without another try, if a stream of Pipedrive is not complete.
+    """Fail without a retry if a stream of Pipedrive is not complete.
 
     Raises:
-        AirflowFailException: Some stream is not; the message names it and why.
+        AirflowFailException: A stream is not complete; the message names it and the reason.
     """
     connection = psycopg2.connect(
         host=os.environ["TARGET_POSTGRES_HOST"],

@@ -1,8 +1,8 @@
-"""The DAG `history`: a load of Pipedrive once a day that may spend as many tokens as its parameter says.
+"""The DAG `history`: a daily load of Pipedrive whose parameter limits the tokens that it may spend.
 
-The history of deals costs a request for each deal, which takes many runs in a large account. Each run goes on
-where the last one stopped, whichever DAG it is of. Airflow's own backfill starts one run after the other, here
-seven of them:
+The history of deals costs a request for each deal, so a large account needs many runs. Each run continues
+where the last one stopped, whichever DAG it belonged to. Airflow's own backfill starts one run after the
+other, here seven of them:
 
     airflow backfill create --dag-id history --from-date 2026-01-01 --to-date 2026-01-08 \
         --dag-run-conf '{"tokens": 20000}'
@@ -16,7 +16,7 @@ from pipeline import DAG_DEFAULTS, crm, loaded, meltano, schedules
 
 SCHEDULED = {extractor for schedule in schedules() for extractor, _ in schedule.loads}
 EXTRACTOR = "tap-pipedrive-deals" if "tap-pipedrive-deals" in SCHEDULED else "tap-pipedrive"
-"""The one whose state has the history's."""
+"""The extractor whose state contains the bookmarks of the history."""
 
 with DAG(
     "history",
@@ -26,7 +26,8 @@ with DAG(
     on_failure_callback=report_failure,
     **DAG_DEFAULTS,
 ):
-    # It takes the whole pool, for which scheduled loads and backfills wait; max_active_runs is not common to both.
+    # A run takes the whole pool, so that scheduled loads and backfills wait for it; max_active_runs counts
+    # each separately.
     meltano(
         EXTRACTOR,
         EXTRACTOR,

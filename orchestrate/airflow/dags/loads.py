@@ -1,6 +1,6 @@
-"""One DAG for each schedule of meltano.yml: it loads the raw tables of a CRM.
+"""One DAG for each schedule in meltano.yml, which loads the raw tables of a CRM.
 
-A schedule whose job has several loads, as `sync-groups` has, has a task for each of them.
+A job with several loads, such as `sync-groups`, has a task for each of them.
 """
 
 from airflow.sdk import DAG

@@ -1,4 +1,4 @@
-"""The DAG `models`: when raw tables were loaded, dbt builds the models, and what is not complete is reported."""
+"""The DAG `models`: after raw tables were loaded, dbt builds the models, and incomplete streams are reported."""
 
 from airflow.sdk import DAG, AssetAny
 from alerts import deadline, report_failure
@@ -9,7 +9,7 @@ CRMS = sorted({crm(extractor) for schedule in schedules() for extractor, _ in sc
 
 with DAG(
     "models",
-    schedule=AssetAny(*(loaded(name) for name in CRMS)),  # what is loaded during a build starts one more
+    schedule=AssetAny(*(loaded(name) for name in CRMS)),  # a load during a build starts one more build
     is_paused_upon_creation=False,
     deadline=deadline(2, is_scheduled=False),
     on_failure_callback=report_failure,

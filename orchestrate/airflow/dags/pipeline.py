@@ -1,7 +1,7 @@
-"""What the DAGs share: meltano.yml's schedules, tasks that run Meltano, and the assets between DAGs.
+"""What the DAGs share: the schedules in meltano.yml, tasks that run Meltano, and the assets between DAGs.
 
-Each task is one process of Meltano in the container of its worker. It fails where Meltano fails, and is tried
-again when Meltano's run lock, which outlives a killed run by five minutes, has ended.
+Each task is one Meltano process in the container of its worker. It fails if Meltano fails, and is retried
+after Meltano's run lock, which outlives a killed run by five minutes, has expired.
 """
 
 import json
@@ -25,18 +25,18 @@ DAG_DEFAULTS: Mapping[str, Any] = {
     "dagrun_timeout": timedelta(hours=12),
     "tags": ["warehouse"],
 }
-"""Arguments of every DAG. A run that was missed is not made up for: the next one reads the same changes."""
+"""Arguments of every DAG. A missed run is not repeated, because the next one reads the same changes."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule of meltano.yml.
+    """A schedule in meltano.yml.
 
     Attributes:
-        name: Its name, which is that of its DAG.
-        cron: When it runs, in UTC.
-        env: Variables that it sets.
-        loads: An extractor and a loader for each load of its job; loads do not depend on each other.
+        name: The name of the schedule and of its DAG.
+        cron: The cron expression, in UTC.
+        env: Variables that the schedule sets.
+        loads: An extractor and a loader for each load of the job; the loads are independent.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Schedule:
 
 
 def schedules() -> list[Schedule]:
-    """Read the schedules from the file that `meltano schedule list --format=json` has made.
+    """Read the schedules from the file that `meltano schedule list --format=json` has written.
 
     Raises:
-        OSError: There is no such file; `make airflow-env` and the build of the image make it.
+        OSError: The file is missing; `make airflow-env` and the build of the image write it.
     """
     listed = json.loads((PROJECT / "orchestrate/schedules.json").read_text())
     return [
@@ -59,32 +59,32 @@ def schedules() -> list[Schedule]:
 
 
 def _loads(tasks: list[str]) -> list[tuple[str, str]]:
-    """Pair each extractor with the loader behind it; dbt is no load, as the DAG `models` runs it."""
+    """Pair each extractor with the loader after it; dbt is not a load, because the DAG `models` runs it."""
     words = [word for task in tasks for word in task.split() if not word.startswith("dbt-")]
     return list(zip(words[::2], words[1::2], strict=True))
 
 
 def crm(extractor: str) -> str:
-    """CRM that an extractor reads, by which its pool and its asset are named: pipedrive or hubspot."""
+    """Return the CRM that an extractor reads, pipedrive or hubspot, after which its pool and asset are named."""
     return extractor.split("-")[1]
 
 
 def loaded(name: str) -> Asset:
-    """Asset of a CRM's raw tables."""
+    """Return the asset of a CRM's raw tables."""
     return Asset(name=f"{name}-raw", uri=f"pipedrive-warehouse://{name}/raw")
 
 
 def meltano(task: str, *words: str, env: Mapping[str, str] | None = None, **arguments: Any) -> BashOperator:
     """Make a task that runs blocks of Meltano.
 
-    The kernel ends Meltano when the process of the task is gone, so that a worker that dies leaves no run behind;
-    the tap and the target then end because nobody reads and writes their pipes any more.
+    The kernel kills Meltano when the process of the task is gone, so that a worker that dies leaves no run
+    behind. Tap and target then end because their pipes are closed.
 
     Args:
         task: Name of the task.
         words: Plugins and commands, as `meltano run` takes them.
         env: Variables that are added to those of the worker.
-        arguments: More arguments of the operator.
+        arguments: Further arguments of the operator.
     """
     return BashOperator(
         task_id=task,

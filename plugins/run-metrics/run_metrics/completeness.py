@@ -1,4 +1,4 @@
-"""What the warehouse says of its own completeness, in the mart `load_completeness`."""
+"""Reads the completeness of the warehouse from the mart `load_completeness`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,21 +29,21 @@ FAMILIES = (
 )
 
 TIMEOUT = 10
-"""Seconds that the database may take to accept a connection, and for the query."""
+"""Seconds that the database may take for the connection, and for the query."""
 
 
 def read_completeness(environment: Mapping[str, str], additions: Additions) -> None:
-    """Take in the mart, if there is one.
+    """Read the mart, if it exists.
 
     Args:
-        environment: where TARGET_POSTGRES_* say how to connect; nothing is read if they name no server.
-        additions: what takes it in.
+        environment: the variables TARGET_POSTGRES_*; nothing is read if they name no server.
+        additions: receives the values.
 
     Raises:
         psycopg.Error: the database cannot be read.
     """
     for stream, verdict, as_of, due, reason, undone, is_different, *company in _rows(environment, additions):
-        if not additions.company and company[0]:  # dbt alone does not know whose data it builds
+        if not additions.company and company[0]:  # a run of dbt alone does not know the company
             additions.company = dict(zip(COMPANY, map(str, company), strict=True))
         additions.put("pipedrive_load_complete", verdict == COMPLETE, stream=stream)
         additions.put("pipedrive_load_verdict", 1, stream=stream, verdict=verdict)

@@ -1,4 +1,4 @@
-"""What dbt says of its last build in `run_results.json`."""
+"""Reads the results of dbt's last build from `run_results.json`."""
 
 import json
 from collections import Counter
@@ -9,18 +9,18 @@ from pathlib import Path
 from run_metrics.series import Additions
 
 WRITING = ("build", "run", "seed", "snapshot", "test")
-"""Commands whose results are those of a build."""
+"""Commands whose results count as a build."""
 
 GOOD = ("success", "pass", "skipped", "no-op")
 
 
 def read_results(path: Path, since: float, additions: Additions) -> bool:
-    """Take in the results if they are newer than a moment, and return whether they are.
+    """Read the results if they are newer than a moment, and return whether they are.
 
     Args:
         path: dbt's file.
         since: seconds since 1970.
-        additions: what takes them in.
+        additions: receives the values.
     """
     try:
         if path.stat().st_mtime < since:
@@ -29,7 +29,8 @@ def read_results(path: Path, since: float, additions: Additions) -> bool:
         results, seconds = document["results"], document["elapsed_time"]
         ended = datetime.fromisoformat(document["metadata"]["generated_at"]).timestamp()
         is_build = document["args"].get("which") in WRITING
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or dbt was killed while it wrote it
+    # the file is missing, or dbt was killed while it wrote it
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     if not is_build:
         return False

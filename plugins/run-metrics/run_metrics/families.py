@@ -1,4 +1,4 @@
-"""Every metric that a run has: its type, its labels and its meaning. docs/observe.md lists the same."""
+"""Every metric of a run, with its type, labels and meaning; docs/observe.md has the same list."""
 
 from typing import Literal, NamedTuple
 
@@ -6,14 +6,14 @@ Kind = Literal["counter", "gauge", "histogram", "summary"]
 
 
 class Family(NamedTuple):
-    """A metric. Units are in its name: seconds, bytes; moments are seconds since 1970."""
+    """A metric. Units are part of its name (seconds, bytes); times are seconds since 1970."""
 
     kind: Kind
     labels: tuple[str, ...]
-    """Labels beside those that every series has: the state ID and the company."""
+    """Labels besides those of every series, which are the state ID and the company."""
     meaning: str
     bounds: tuple[float, ...] = ()
-    """Upper bounds of a histogram's buckets, without the infinite one."""
+    """The upper bounds of a histogram's buckets, without the infinite one."""
 
 
 RUN_BOUNDS = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800)

@@ -1,8 +1,9 @@
-"""A logging handler for Meltano's `logging.yaml` that turns what a run logs into Prometheus metrics.
+"""A logging handler for Meltano's `logging.yaml` that turns a run's log into Prometheus metrics.
 
-Meltano logs dictionaries: one for each METRIC line of a tap or target that can log in JSON, one when a block has
-ended, one when the run has. They are added up by state ID, and published when the run begins, every half minute,
-and when it ends. A run never fails for its metrics: what cannot be published is one warning.
+Meltano logs dictionaries: one for each METRIC line of a tap or target that can log JSON, one at the end of
+each block, and one at the end of the run. They are added up by state ID, and published at the beginning of
+the run, every half minute, and at the end. A run never fails because of its metrics: a failure to publish is
+one warning.
 """
 
 import atexit
@@ -22,7 +23,7 @@ from run_metrics.series import COMPANY, Additions
 from run_metrics.store import Store, StoreError
 
 PUBLISH_SECONDS = 30
-"""How often a run gives a sign of life."""
+"""Seconds between two heartbeats of a run."""
 
 FAILURES = {
     "extractors": "etl_extract_failures",
@@ -30,7 +31,7 @@ FAILURES = {
     "utilities": "etl_transform_failures",
     "transformers": "etl_transform_failures",
 }
-"""The counter for the type of a plugin that failed."""
+"""The counter of failures by the type of plugin."""
 
 ZERO_AT_FIRST = (
     "pipedrive_etl_failures",
@@ -61,7 +62,7 @@ GAUGES = {
     "tokens_to_finish": "pipedrive_backfill_tokens_remaining_estimated",
     "rejected_rows": "etl_last_run_rejected_rows",
 }
-"""Our metric for a METRIC of the tap for Pipedrive."""
+"""The published metric for each METRIC of the Pipedrive tap."""
 
 logger = logging.getLogger("run_metrics")
 
@@ -70,11 +71,11 @@ class RunMetrics(logging.Handler):
     """The metrics of one run of Meltano.
 
     Args:
-        state_ids: of the run's blocks; the first one has the metrics of dbt.
-        folder: where files of metrics are.
+        state_ids: the state IDs of the run's blocks; the first one has the metrics of dbt.
+        folder: the folder for files of metrics.
         gateway: URL of a Pushgateway, or none.
         dbt_results: dbt's `run_results.json`.
-        environment: the variables that say where the warehouse is.
+        environment: the variables with the connection of the warehouse.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class RunMetrics(logging.Handler):
         atexit.register(self._end, is_good=False)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take in one message of Meltano's log."""
+        """Process one message of Meltano's log."""
         entry = record.msg
         if isinstance(entry, dict) and not self._has_ended:
             with self._lock:
@@ -114,13 +115,13 @@ class RunMetrics(logging.Handler):
                 additions.add(name, 0)
             if self._held[state_id]:
                 published = self._stores[state_id].read().values
-                if 1 in published["etl_run_in_progress"].values():  # the last one was killed
+                if 1 in published["etl_run_in_progress"].values():  # the last run was killed
                     additions.add("pipedrive_etl_failures")
                 additions.put("etl_run_in_progress", 1)
         self._safely(self._publish)
 
     def _take(self, entry: Mapping[str, Any]) -> None:
-        """Take in an entry of the log."""
+        """Process an entry of the log."""
         event = entry.get("event")
         additions = self._additions.get(str(entry.get("job_name")), self._first)
         if "company_id" in entry:
@@ -173,7 +174,7 @@ class RunMetrics(logging.Handler):
                 )
 
     def _give_sign_of_life(self) -> None:
-        with self._lock:  # a gateway that is away would keep the run waiting again and again
+        with self._lock:  # an unreachable gateway would delay the run repeatedly
             if not (self._has_ended or self._has_warned):
                 self._safely(self._publish)
 
@@ -196,7 +197,7 @@ class RunMetrics(logging.Handler):
             logger.warning("%s The run goes on without.", sentence)
 
     def _safely(self, function: Callable[[], None]) -> None:
-        """Call a function; an error in it never reaches the run."""
+        """Call a function, and keep its errors from the run."""
         try:
             function()
         except Exception as error:  # noqa: BLE001 (a defect here is worth no failed run)
@@ -204,7 +205,7 @@ class RunMetrics(logging.Handler):
 
 
 def _add_point(additions: Additions, point: Mapping[str, Any], *, is_target: bool) -> None:
-    """Add what one METRIC line says."""
+    """Add the values of one METRIC line."""
     metric, value, tags = point["metric"], point["value"], point["tags"]
     stream, endpoint = str(tags.get("stream", "")), str(tags.get("endpoint", ""))
     if metric == "record_count" and is_target:
@@ -232,7 +233,7 @@ def _add_point(additions: Additions, point: Mapping[str, Any], *, is_target: boo
 
 
 def _add_rates(additions: Additions) -> None:
-    """Add what follows from the rows and batches of this run."""
+    """Add rates computed from the rows and batches of this run."""
     batches, rows = "pipedrive_etl_batch_duration_seconds", "pipedrive_etl_records_processed"
     for stream in additions.label_values(batches, "stream"):
         written = additions.total(rows, "_total", stream=stream)

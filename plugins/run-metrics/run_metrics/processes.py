@@ -1,4 +1,4 @@
-"""What the processes of a run take: memory, CPU time, threads."""
+"""The resources that the processes of a run use: memory, CPU time, threads."""
 
 import threading
 import time
@@ -11,30 +11,30 @@ from pathlib import Path
 import psutil
 
 INTERVAL = 1
-"""Seconds between two looks; what lives shorter may be missed."""
+"""Seconds between two samples; shorter processes may be missed."""
 
 GROUPS = {"extractors": "tap", "loaders": "target", "utilities": "dbt"}
-"""What a plugin's process is, by the folder in `.meltano` that its program is in."""
+"""The kind of a plugin's process by the folder of its program in `.meltano`."""
 
 OWN = "meltano"
 
 
 @dataclass
 class Figures:
-    """Of all processes of one kind in a run, one after the other or side by side."""
+    """The figures of all processes of one kind in a run, whether they run one after the other or in parallel."""
 
     memory: int = 0
-    """Bytes of the largest, resident."""
+    """The resident memory in bytes of the largest process."""
     threads: int = 0
-    """Of the one that had most."""
+    """The number of threads of the process that had most."""
     seconds: float = 0
-    """Life of the one that lived longest."""
+    """The duration of the longest process."""
     cpu_seconds: float = 0
-    """User and system time of all of them."""
+    """The user and system time of all of them."""
 
 
 class Processes(threading.Thread):
-    """Looks at this process and its descendants every second, and calls a function every `every` seconds."""
+    """Samples this process and its descendants every second, and calls a function every `every` seconds."""
 
     def __init__(self, every: float, function: Callable[[], None]) -> None:
         super().__init__(name="run-metrics", daemon=True)
@@ -46,7 +46,7 @@ class Processes(threading.Thread):
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Look until `stop` is called."""
+        """Sample until `stop` is called."""
         looks = 0
         while not self._ended.wait(INTERVAL):
             self.look()
@@ -55,11 +55,11 @@ class Processes(threading.Thread):
                 self._function()
 
     def stop(self) -> None:
-        """End the looking."""
+        """Stop sampling."""
         self._ended.set()
 
     def look(self) -> None:
-        """Take one look."""
+        """Take one sample."""
         own = psutil.Process()
         with self._lock, suppress(psutil.Error):
             for process in [own, *own.children(recursive=True)]:
@@ -68,7 +68,7 @@ class Processes(threading.Thread):
 
     @property
     def figures(self) -> Mapping[str, Figures]:
-        """What was seen so far, by kind of process."""
+        """Return the figures so far by kind of process."""
         with self._lock:
             found = {kind: replace(figures) for kind, figures in self._figures.items()}
             for kind, seconds in self._cpu.values():
@@ -87,7 +87,7 @@ class Processes(threading.Thread):
 
 
 def _kind(process: psutil.Process) -> str:
-    """Return what a process is; nothing for what a plugin's process itself started."""
+    """Return the kind of a process; nothing for a process that a plugin's process started."""
     for word in process.cmdline()[:3]:
         parts = Path(word).parts
         if ".meltano" in parts and "venv" in parts:

@@ -1,8 +1,8 @@
-"""The series of one state ID: what a run adds to them, and how they look to Prometheus.
+"""The series of one state ID: what a run adds to them, and their text format for Prometheus.
 
-Counters, histograms and summaries are totals over all runs, because a run is too short to be scraped while it
-lasts: a process that started at zero each time would look to Prometheus like a counter that was reset, or, if two
-runs counted alike, like one that stood still. So a run keeps what it has added since the last time it published
+Counters, histograms and summaries are totals over all runs, because a run is too short to be scraped. A
+process that started at zero each time would look to Prometheus like a counter that was reset or, if two runs
+had equal counts, like one without change. Therefore a run keeps what it has added since it last published
 (`Additions`), and that is added to what was published before (`Published`).
 """
 
@@ -27,19 +27,19 @@ OTHERS = ("job", "instance", STATE_ID, *COMPANY)
 
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
-"""A series of a family: the name of the sample, and its labels."""
+"""The key of a series of a family: the name of the sample, and its labels."""
 
 
 @dataclass
 class Published:
-    """What was published of one state ID: the values by family and series, and the company."""
+    """The published values of one state ID by family and series, and the company."""
 
     values: dict[str, dict[Key, float]] = field(default_factory=lambda: defaultdict(dict))
     company: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str, state_id: str) -> "Published":
-        """Read the series of a state ID from Prometheus' text format. Raises ValueError for other texts."""
+        """Parse the series of a state ID from Prometheus' text format. Raises ValueError for other texts."""
         found = cls()
         own = (line for line in text.splitlines() if line.startswith("# TYPE") or state_id in line)
         for metric in text_string_to_metric_families("\n".join(own) + "\n"):
@@ -57,7 +57,7 @@ class Published:
     def merge(self, other: "Published") -> None:
         """Take the larger total of each series, and the gauges of families that are missing here.
 
-        Each copy may be behind: a file that another machine has, a gateway that was away or that forgot all.
+        Each copy may be outdated: a file of another machine, or a gateway that was away or has lost its data.
         """
         for name, series in other.values.items():
             if FAMILIES[name].kind == "gauge":
@@ -90,7 +90,9 @@ class Published:
 
 @dataclass
 class Additions:
-    """What a run adds to the series of one state ID. Labels that a family does not have are left out."""
+    """The values that a run adds to the series of one state ID. Labels that a family does not have are left
+    out.
+    """
 
     company: dict[str, str] = field(default_factory=dict)
     _totals: dict[str, dict[Key, float]] = field(
@@ -113,7 +115,7 @@ class Additions:
         self.observe_many(name, value, 1, below, **labels)
 
     def observe_many(self, name: str, total: float, count: int, below: Iterable[int], **labels: str) -> None:
-        """Add observations: their sum, their number, and how many are no larger than each bound."""
+        """Add observations: their sum, their number, and how many are at most as large as each bound."""
         family = FAMILIES[name]
         own = _labels(family, labels)
         self._add(name, (f"{name}_sum", own), total)
@@ -124,7 +126,7 @@ class Additions:
                 self._add(name, (f"{name}_bucket", _sorted({**dict(own), "le": bound})), number)
 
     def put(self, name: str, value: float, **labels: str) -> None:
-        """Set a gauge. All that earlier runs said of its family is forgotten."""
+        """Set a gauge. Values of its family from earlier runs are removed."""
         self._gauges[name][name, _labels(FAMILIES[name], labels)] = value
 
     def start_at_zero(self, name: str, **labels: str) -> None:
@@ -132,23 +134,23 @@ class Additions:
         self._gauges[name].setdefault((name, _labels(FAMILIES[name], labels)), 0)
 
     def forget(self, name: str) -> None:
-        """Forget all that earlier runs said of a gauge, also if this run says nothing."""
+        """Remove the values of a gauge from earlier runs, even if this run has none."""
         self._gauges[name].clear()
 
     def total(self, name: str, suffix: str, **labels: str) -> float:
-        """Return what this run has added to a series: the suffix is `_total`, `_sum` or `_count`."""
+        """Return what this run has added to a series; the suffix is `_total`, `_sum` or `_count`."""
         return self._totals[name].get((name + suffix, _labels(FAMILIES[name], labels)), 0)
 
     def label_values(self, name: str, label: str) -> set[str]:
-        """Return the values of a label among the series that this run has added to."""
+        """Return the values of a label among the series of this run."""
         return {dict(labels)[label] for _, labels in self._totals[name]}
 
     def are_published(self) -> None:
-        """Note that the totals are published."""
+        """Record that the totals are published."""
         self._unpublished.clear()
 
     def put_onto(self, published: Published) -> None:
-        """Add the totals to those that were published, and replace the gauges."""
+        """Add the totals to the published ones, and replace the gauges."""
         for name, series in self._unpublished.items():
             totals = published.values[name]
             totals.update({key: totals.get(key, 0) + amount for key, amount in series.items()})
@@ -173,7 +175,7 @@ def _labels(family: Family, labels: Mapping[str, str]) -> Labels:
 
 
 def _bound(bound: float) -> str:
-    """Return the bound of a bucket as the gateway writes it: 10, not 10.0."""
+    """Return the bound of a bucket in the gateway's format: 10, not 10.0."""
     return "+Inf" if isinf(bound) else f"{bound:g}"
 
 

@@ -1,7 +1,7 @@
-"""Where the series of a state ID are published: a file of their own, and a Pushgateway.
+"""The places where the series of a state ID are published: a file, and a Pushgateway.
 
-The file is for the textfile collector of Prometheus' node exporter, and it is the memory of the totals: a gateway
-forgets them when it is restarted. The gateway in turn remembers them for runs in containers, which keep no file.
+The file is for the textfile collector of Prometheus' node exporter, and it keeps the totals, which a gateway
+loses when it restarts. The gateway in turn keeps them for runs in containers, which have no file.
 """
 
 import base64
@@ -21,14 +21,14 @@ JOB = "pipedrive_etl"
 """The label `job` of all groups in the gateway."""
 
 TIMEOUT = 2, 5
-"""Seconds for which a gateway may keep a run waiting: for a connection, and for an answer."""
+"""Seconds that a run waits for a gateway: for the connection, and for an answer."""
 
 FILE_MODE = 0o644
-"""Others read the file, which has no secret: the exporter has a user of its own."""
+"""The file's mode: the exporter, which has its own user, reads the file, which contains no secret."""
 
 
 class StoreError(Exception):
-    """Why series could not be published, in one sentence."""
+    """The reason why series could not be published, in one sentence."""
 
 
 class Store:
@@ -36,8 +36,8 @@ class Store:
 
     Args:
         state_id: Meltano's name for the state of an extractor and a loader.
-        folder: where its file is.
-        gateway: URL of a Pushgateway, with user and password if it wants them; none: there is only the file.
+        folder: the folder of its file.
+        gateway: URL of a Pushgateway, with user and password if required; without it, there is only the file.
     """
 
     def __init__(self, state_id: str, folder: Path, gateway: str | None) -> None:
@@ -45,22 +45,22 @@ class Store:
         self._file = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', state_id)}.prom"
         self._gateway = gateway and (gateway if "://" in gateway else f"http://{gateway}").rstrip("/")
         self._held: int | None = None
-        self._remembered: Published | None = None  # what the gateway has, which is asked once
+        self._remembered: Published | None = None  # the gateway's content, which is read once
 
     def hold(self) -> bool:
-        """Return whether no other process has a run of this state ID, and tell others so until this one ends."""
+        """Return whether no other process runs with this state ID, and block others until this one ends."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._held = os.open(self._file.with_suffix(".run"), os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:  # there is no folder to write to, as in a container, where no other process is
+        except OSError:  # the folder cannot be written to, as in a container, where no other process runs
             return True
         return True
 
     def read(self) -> Published:
-        """Return what is published. Raises nothing: what cannot be read is published anew."""
+        """Return what is published. It raises nothing: unreadable values are published again."""
         published = Published()
         for read in (self._read_file, self._read_gateway):
             with suppress(OSError, ValueError):
@@ -68,10 +68,10 @@ class Store:
         return published
 
     def publish(self, additions: Additions) -> None:
-        """Publish what a run has added; what one of the two places has, the additions forget.
+        """Publish what a run has added; values that one of the two places has are removed from the additions.
 
         Raises:
-            StoreError: the gateway does not take it, or there is neither a gateway nor a file.
+            StoreError: the gateway does not accept it, or there is neither a gateway nor a file.
         """
         with self._alone():
             published = self.read()
@@ -87,7 +87,7 @@ class Store:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let no other process publish meanwhile."""
+        """Prevent other processes from publishing meanwhile."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -111,7 +111,7 @@ class Store:
         return self._remembered or Published()
 
     def _write_file(self, text: str) -> str:
-        """Write the file, whole or not at all, and return why that cannot be done; nothing if it was."""
+        """Write the whole file atomically, and return the reason of a failure, or nothing."""
         new = self._file.with_suffix(".new")
         try:
             new.write_text(text)
@@ -122,7 +122,7 @@ class Store:
         return ""
 
     def _push(self, text: str) -> str:
-        """Replace the families of the group, and return why the gateway did not; nothing if it did."""
+        """Replace the families of the group in the gateway, and return the reason of a failure, or nothing."""
         if not self._gateway:
             return ""
         group = base64.urlsafe_b64encode(self.state_id.encode()).decode()

@@ -8,7 +8,7 @@ from tap_hubspot.tap import TapHubspot
 
 
 def main() -> None:
-    """Run the tap; what it cannot solve ends with one sentence and exit code 1."""
+    """Run the tap; an error ends it with one sentence and exit code 1."""
     try:
         TapHubspot.cli()
     except HubspotError as error:

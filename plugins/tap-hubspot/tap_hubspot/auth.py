@@ -1,4 +1,4 @@
-"""Who asks: a service key or private app with a token that stays, or an app with OAuth2."""
+"""Authentication: a service key or private app with a permanent token, or an app with OAuth2."""
 
 import json
 import logging
@@ -12,39 +12,39 @@ from tap_hubspot.bounds import body_of, bounded_session
 from tap_hubspot.errors import HubspotError, TryAgain
 
 TOKEN_PATH = "/oauth/v3/token"  # noqa: S105
-"""v1 of it ends on 2027-02-16: https://developers.hubspot.com/changelog/v1-oauth-api-deprecation"""
+"""v1 of this endpoint ends on 2027-02-16: https://developers.hubspot.com/changelog/v1-oauth-api-deprecation"""
 
 MARGIN_SECONDS = 60
-"""An access token is renewed so long before it expires; HubSpot's live for 30 minutes."""
+"""Seconds before its end at which an access token is renewed; HubSpot's are valid for 30 minutes."""
 
 logger = logging.getLogger("tap-hubspot")
 
 
 class Auth(Protocol):
-    """A way in, an `auth` of requests: a `~/.netrc` would overrule a header."""
+    """Authentication as an `auth` of requests, because a `~/.netrc` would override a header."""
 
     when_refused: str
-    """What to tell the user after a 401."""
+    """The sentence for the user after a 401."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Let a request in."""
+        """Add the credentials to a request."""
 
     def renew(self) -> bool:
-        """Get another token after a 401; tell whether there is one."""
+        """Get another token after a 401, and return whether there is one."""
 
     def masked(self, words: str) -> str:
-        """Words of the server without the secrets that they may repeat."""
+        """Return words of the server without the secrets that they may repeat."""
 
 
 def auth_of(url: str, config: Mapping[str, Any]) -> Auth:
-    """The way in that the settings hold. Raises HubspotError when they hold none, or half of one."""
+    """Return the authentication in the settings. Raises HubspotError if it is missing or incomplete."""
     if token := config.get("access_token"):
         return AccessToken(token)
     names = ("client_id", "client_secret", "refresh_token")
     missing = [name for name in names if not config.get(name)]
     if missing == list(names):
         raise HubspotError(
-            "The tap has no way in: set access_token, the token of a service key or private app."
+            "The tap has no credentials: set access_token, the token of a service key or private app."
         )
     if missing:
         raise HubspotError(f"An app needs {', '.join(names)}: set {' and '.join(missing)}, too.")
@@ -57,7 +57,7 @@ def _bearer(request: requests.PreparedRequest, token: str) -> requests.PreparedR
 
 
 class AccessToken:
-    """The token of a service key or a private app, which is good until somebody rotates it."""
+    """The token of a service key or a private app, which is valid until it is rotated."""
 
     when_refused = "HubSpot does not accept the token; set a valid one in TAP_HUBSPOT_ACCESS_TOKEN."
 
@@ -65,22 +65,22 @@ class AccessToken:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Let a request in."""
+        """Add the credentials to a request."""
         return _bearer(request, self._token)
 
     def renew(self) -> bool:
-        """There is no other."""
+        """Return that there is no other token."""
         return False
 
     def masked(self, words: str) -> str:
-        """Words without the token."""
+        """Return words without the token."""
         return words.replace(self._token, "…")
 
 
 class OAuth:
-    """An app's way in: access tokens that are renewed before they expire or when one is refused.
+    """OAuth of an app: access tokens are renewed before they expire, or when one is refused.
 
-    Raises HubspotError when the app or its refresh token is refused, TryAgain when there is no good answer.
+    Raises HubspotError if the app or its refresh token is refused, and TryAgain if there is no good answer.
     """
 
     when_refused = (
@@ -100,7 +100,7 @@ class OAuth:
         self._until = 0.0
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Let a request in."""
+        """Add the credentials to a request."""
         if time.monotonic() >= self._until:
             self.renew()
         return _bearer(request, self._token)
@@ -132,7 +132,7 @@ class OAuth:
         return True
 
     def masked(self, words: str) -> str:
-        """Words without what was sent."""
+        """Return words without the secrets that were sent."""
         for secret in (self._token, *(self._form[name] for name in ("client_secret", "refresh_token"))):
             words = words.replace(secret, "…") if secret else words
         return words

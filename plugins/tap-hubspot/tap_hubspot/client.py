@@ -1,4 +1,4 @@
-"""HTTP: one `Client` serves all streams of a run. It knows addresses and status codes, no objects."""
+"""HTTP: one `Client` serves all streams of a run. It knows addresses and status codes, but not objects."""
 
 import itertools
 import json
@@ -24,13 +24,13 @@ TIMEOUTS = 10, 60
 LONGEST_WAIT_SECONDS = 60
 
 HEAVY_STATUSES = {408, 477, 500, 502, 503, 504, 520, 524}
-"""What a server answers when a page takes too long, among other reasons."""
+"""Statuses with which a server may answer if a page takes too long."""
 
 SMALLEST_PAGE, FAILURES_TO_HALVE = 10, 2
-"""Records of a page that is not halved any more, and how often a page has to fail before."""
+"""The smallest page size, and how often a page has to fail before its size is halved."""
 
 MOST_VALUES = 2**21
-"""Objects and lists in an answer: 64 MB of empty ones would be 1.5 GB in memory."""
+"""The most objects and lists in an answer; 64 MB of empty ones would take 1.5 GB of memory."""
 
 SEARCH_SECONDS = 0.25
 """Seconds between two searches: HubSpot allows an account five in a second, whoever asks.
@@ -52,20 +52,21 @@ logger = logging.getLogger("tap-hubspot")
 class Client:
     """HubSpot's API for one account.
 
-    Raises Unreadable for what is refused or remains unanswered, HubspotError for what concerns all requests.
+    Raises Unreadable for a request that is refused or remains unanswered, and HubspotError for problems of
+    all requests.
     """
 
     def __init__(self, url: str, auth: Auth) -> None:
         self._url = url.rstrip("/")
         self._auth = auth
         self._session = bounded_session()
-        self._sizes: dict[str, int] = {}  # records per page, by path, where larger pages fail
+        self._sizes: dict[str, int] = {}  # page size by path, if larger pages fail
         self._last_search = 0.0
         self.requests: Counter[str] = Counter()
         """Requests sent, by path."""
 
     def get(self, path: str, params: Mapping[str, str | int]) -> dict[str, Any]:
-        """GET a path such as `/crm/v3/owners`, and return the JSON object that it answers."""
+        """GET a path such as `/crm/v3/owners`, and return the JSON object of the answer."""
         most = params.get("limit")
         return self._retrying(
             "GET",
@@ -75,7 +76,7 @@ class Client:
         )
 
     def post(self, path: str, body: Mapping[str, Any], **params: str) -> dict[str, Any]:
-        """POST a JSON body to a path that only reads, and return the JSON object that it answers."""
+        """POST a JSON body to a path that only reads, and return the JSON object of the answer."""
         most = body.get("limit")
         return self._retrying(
             "POST",
@@ -87,7 +88,7 @@ class Client:
     def post_some(
         self, path: str, inputs: Sequence[Any], body: Mapping[str, Any], **params: str
     ) -> tuple[dict[str, Any], int]:
-        """POST as many of the inputs as the server can take; return its answer, and how many they were."""
+        """POST as many of the inputs as the server accepts; return its answer, and their number."""
         answer = self._retrying(
             "POST",
             path,
@@ -99,7 +100,7 @@ class Client:
     def _retrying(
         self, method: str, path: str, content: Callable[[int], Mapping[str, Any]], most: int
     ) -> dict[str, Any]:
-        """Send until there is a good answer; `content`: of a page of so many records, at `most` of `most`."""
+        """Send until there is a good answer; `content` returns the request for a page size of at most `most`."""
         heavy_failures = itertools.count(1)
 
         def attempt() -> dict[str, Any]:
@@ -147,14 +148,14 @@ class Client:
                 self._url + path,
                 auth=self._auth,
                 timeout=TIMEOUTS,
-                allow_redirects=False,  # a redirect would carry the token to another host
+                allow_redirects=False,  # following a redirect would send the token to another host
                 stream=True,
                 **content,
             )
             return response, body_of(response)
         except requests.RequestException as error:
             raise TryAgain(_without_address(error), is_heavy=_is_heavy(error)) from None
-        except ValueError:  # requests looks at a redirect's target even when it is not to follow it
+        except ValueError:  # requests parses a redirect's target even if it does not follow it
             raise HubspotError(
                 f"{method} {path} answered a redirect to nowhere: set api_url right."
             ) from None
@@ -166,14 +167,14 @@ class Client:
             body = _storable(json.loads(content))
         except (ValueError, RecursionError):
             body = None
-        if response.status_code in (200, 207):  # 207: a batch of which some inputs failed
+        if response.status_code in (200, 207):  # 207: some inputs of a batch failed
             if not isinstance(body, dict):
-                raise TryAgain("an answer that is no JSON object", is_heavy=True)
+                raise TryAgain("an answer that is not a JSON object", is_heavy=True)
             return body
         raise self._problem(asked, response, body if isinstance(body, dict) else {})
 
     def _problem(self, asked: str, response: requests.Response, body: Mapping[str, Any]) -> Exception:
-        """What to raise for an answer that is no success."""
+        """Return the error for an unsuccessful answer."""
         status = response.status_code
         words = " ".join(str(body.get("message") or response.reason or "no text").split())
         answered = f"{status} ({self._auth.masked(words)[:300]})"
@@ -203,7 +204,7 @@ class Client:
 
 
 def _storable(value: Any) -> Any:
-    """A JSON value whose texts Postgres can store: NUL and halves of emojis become U+FFFD."""
+    """Return a JSON value with texts that Postgres can store: NUL and unpaired surrogates become U+FFFD."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, list):
@@ -214,7 +215,7 @@ def _storable(value: Any) -> Any:
 
 
 def _scopes(body: Mapping[str, Any]) -> list[str]:
-    """The scopes of which one is missing, as a 403 of the category MISSING_SCOPES names them."""
+    """Return the scopes of which one is missing, from a 403 of the category MISSING_SCOPES."""
     found: dict[str, None] = {}
     for error in body.get("errors") or ():
         context = error.get("context") if isinstance(error, dict) else None
@@ -225,13 +226,13 @@ def _scopes(body: Mapping[str, Any]) -> list[str]:
 
 
 def _seconds(response: requests.Response) -> float | None:
-    """What `Retry-After` asks for, in seconds."""
+    """Return the seconds in `Retry-After`."""
     text = response.headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else None
 
 
 def _without_address(error: requests.RequestException) -> str:
-    """What happened, without the request: its text could hold what nobody should read in a log."""
+    """Describe what happened without the request, whose text could contain secrets or personal data."""
     if _is_late(error):
         return f"no complete answer within {bounds.EXCHANGE_SECONDS:g} s"
     kinds = {
@@ -249,21 +250,21 @@ def _without_address(error: requests.RequestException) -> str:
 
 
 def _is_late(error: BaseException | None) -> bool:
-    """Whether the deadline of the exchange is the cause."""
+    """Return whether the deadline of the exchange is the cause."""
     while error and not isinstance(error, bounds.Late):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def _is_heavy(error: requests.RequestException) -> bool:
-    """Whether an answer began or was waited for, so that fewer records may get one."""
+    """Return whether an answer began or was waited for, so that fewer records may get one."""
     cause = error.args[0] if error.args else None
     broken = isinstance(cause, urllib3.exceptions.ProtocolError | urllib3.exceptions.ReadTimeoutError)
     return broken or isinstance(error, requests.exceptions.ReadTimeout)
 
 
 def _wait(attempt: tenacity.RetryCallState) -> float:
-    """What the server asks for, else longer and longer with jitter."""
+    """Return the seconds that the server asks for, or otherwise an increasing time with jitter."""
     problem = attempt.outcome.exception() if attempt.outcome else None
     asked = problem.wait if isinstance(problem, TryAgain) else None
     if asked is not None:

@@ -1,4 +1,4 @@
-"""What can go wrong: every message is a sentence that says what happened and what to do."""
+"""The tap's errors: every message is a sentence that says what happened and what to do."""
 
 
 class HubspotError(Exception):
@@ -10,11 +10,11 @@ class Unreadable(HubspotError):
 
 
 class TryAgain(Exception):
-    """A problem that may pass."""
+    """A problem that may be temporary."""
 
     def __init__(self, message: str, wait: float | None = None, *, is_heavy: bool = False) -> None:
         super().__init__(message)
         self.wait = wait
-        """Seconds to wait before the next try, if the server said so."""
+        """Seconds to wait before the next attempt, if the server names them."""
         self.is_heavy = is_heavy
-        """Whether fewer records may get an answer."""
+        """Whether a smaller page may succeed."""

@@ -1,4 +1,4 @@
-"""How the records of an object are read: all of them, those that changed, those that are archived."""
+"""Reads the records of an object: all of them, changed ones, or archived ones."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,16 +12,16 @@ from tap_hubspot.errors import Unreadable
 Record = dict[str, Any]
 
 FRUITLESS_PAGES = 5
-"""Pages one after another that are empty or like the one before: a list that does not end."""
+"""The number of consecutive empty or repeated pages after which a list counts as endless."""
 
 LIST_SIZE = 100
-"""Most records that a page of a list or a batch of records has."""
+"""The most records of a page of a list, or of a batch."""
 
 SEARCH_SIZE = 200
 """Most records that a page of a search has: https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm"""
 
 BATCH_OF_ASSOCIATIONS = 1000
-"""Most records whose associations a request may ask for."""
+"""The most records whose associations one request can read."""
 
 INLINE_CHARACTERS = 2000
 """Names of properties, as JSON, that still go along with the request for a page.
@@ -32,18 +32,18 @@ Longer lists of names go into a request of their own for every 100 records.
 
 
 class Walk(NamedTuple):
-    """A way through the records of an object, for the properties that are selected."""
+    """Reads the records of an object with the selected properties."""
 
     client: Client
     object: str
     """`companies`, `contacts` or `deals`."""
     modified: str
-    """The property that says when a record last changed."""
+    """The property with the time of a record's last change."""
     properties: Sequence[str]
 
     @property
     def path(self) -> str:
-        """Where the object's records are."""
+        """Return the path of the object's records."""
         return f"/crm/v3/objects/{self.object}"
 
     @property
@@ -51,7 +51,9 @@ class Walk(NamedTuple):
         return len(json.dumps(self.properties)) <= INLINE_CHARACTERS
 
     def last_change(self) -> datetime | None:
-        """When the record that changed last did so, by HubSpot's clock; None in an account without records."""
+        """Return the time of the last change of any record, by HubSpot's clock; None in an account without
+        records.
+        """
         body = {
             "sorts": [{"propertyName": self.modified, "direction": "DESCENDING"}],
             "properties": [self.modified],
@@ -68,7 +70,7 @@ class Walk(NamedTuple):
             ) from None
 
     def listed(self, *, archived: bool) -> Iterator[Sequence[Record]]:
-        """Pages of all records that are archived, or of all that are not, in HubSpot's own order."""
+        """Yield pages of all records that are archived, or of all that are not, in HubSpot's own order."""
         params: dict[str, str | int] = {"limit": LIST_SIZE, "archived": str(archived).lower()}
         if self._is_inline and self.properties:
             params["properties"] = ",".join(self.properties)
@@ -76,10 +78,11 @@ class Walk(NamedTuple):
             yield self._complete(page, archived=archived)
 
     def changed(self, since: datetime) -> Iterator[Sequence[Record]]:
-        """Pages of the records that changed at or after a moment, by growing id.
+        """Yield pages of the records that changed at or after a moment, by ascending id.
 
-        Each page is a search of its own for ids behind those of the page before. So there is no limit of 10,000
-        results, however many changed at one moment, and a record that changes meanwhile moves no other one.
+        Each page is a separate search for ids after those of the page before. Therefore the limit of 10,000
+        results does not apply, however many records changed at one moment, and a record that changes
+        meanwhile shifts no other one.
         """
         last = 0
         while True:
@@ -111,7 +114,7 @@ class Walk(NamedTuple):
                 return
 
     def _complete(self, page: Sequence[Record], *, archived: bool) -> Sequence[Record]:
-        """The records with their properties; where there are too many names for an address, by a batch."""
+        """Return the records with their properties; if an address cannot hold all names, by a batch."""
         if self._is_inline:
             return page
         found: list[Record] = []
@@ -126,7 +129,8 @@ class Walk(NamedTuple):
         return found
 
     def associated(self, ids: Sequence[str], other: str) -> dict[str, list[Record]]:
-        """What records are associated with: by id, the ids of the others, each with its types of associations.
+        """Return the associations of records: by id, the ids of the others, each with its types of
+        associations.
 
         https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview
         """
@@ -152,7 +156,7 @@ class Walk(NamedTuple):
 
 
 def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterator[list[Record]]:
-    """All pages of a list. Raises Unreadable when pages without anything new go on."""
+    """Yield all pages of a list. Raises Unreadable if pages without anything new do not end."""
     after, last, fruitless = "", set[str](), 0
     while True:
         answer = client.get(path, {**params, **({"after": after} if after else {})})
@@ -176,13 +180,13 @@ def _results(asked: str, answer: Mapping[str, Any]) -> list[Record]:
 
 
 def _next(answer: Mapping[str, Any]) -> str:
-    """The cursor of the next page, empty after the last."""
+    """Return the cursor of the next page, empty after the last."""
     following = (answer.get("paging") or {}).get("next") or {}
     return str(following.get("after") or "")
 
 
 def _check_errors(path: str, answer: Mapping[str, Any]) -> None:
-    """Let pass what a batch did not find: a record that is gone meanwhile, or one without associations."""
+    """Ignore records that a batch did not find: they were deleted meanwhile, or have no associations."""
     for error in answer.get("errors") or ():
         if error.get("category") != "OBJECT_NOT_FOUND":
             raise Unreadable(f"POST {path} failed for some records: {error.get('message')}")

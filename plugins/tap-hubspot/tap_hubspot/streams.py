@@ -1,4 +1,4 @@
-"""The streams: three objects of the CRM, what names their owners, pipelines and stages."""
+"""The streams: three objects of the CRM, and the lists of owners, pipelines and stages that they refer to."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,29 +20,32 @@ if TYPE_CHECKING:
 
 
 class HubspotStream(Stream):
-    """A stream that the run survives: what stops it is noted, and the next one is read."""
+    """A stream whose errors do not end the run: an error is recorded, and the next stream is read."""
 
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # HubSpot's values are texts, and go out as they are
+    # HubSpot's values are texts, and are written unchanged
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     primary_keys: ClassVar[Sequence[str]] = ("id",)
     _tap: "TapHubspot"
 
     def read(self) -> Iterator[Record]:
-        """All records of this run."""
+        """Yield all records of this run."""
         raise NotImplementedError
 
     @property
     def is_whole(self) -> bool:
-        """Whether this run reads everything that there is."""
+        """Return whether this run reads all records."""
         return True
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterator[Record]:
-        """All records of this run; with the setting `reconcile`, the target marks those that it does not see."""
+        """Yield all records of this run; with the setting `reconcile`, the target marks the rows that it does
+        not see.
+        """
         began, counted_from = int(time.time()), time.monotonic()
         columns, seen = self.schema["properties"], set[int]()
         try:
             for record in self.read():
                 seen.add(hash(record["id"]))
-                # Not older than a pass of another run that began meanwhile.
+                # The version must not be older than that of another run's pass that began meanwhile.
                 self._stream_version = began + int(time.monotonic() - counted_from)
                 yield {name: record.get(name) for name in columns} | {"id": record["id"]}
         except Unreadable as problem:
@@ -60,10 +63,12 @@ class HubspotStream(Stream):
         self.logger.warning("%s could not be read: %s", self.name, problem)
 
     def _conclude(self, count: int, began: int) -> None:
-        """After a complete pass, have the target mark the rows that it has not seen, and remember its size.
+        """After a complete pass, make the target mark the rows that it has not seen, and save the number of
+        rows.
 
-        Its version is the time when it began, that of a row the time when it is written. The SDK would send the
-        message before the first row: a run that dies then would leave a table of rows marked as deleted.
+        The version of a pass is the time of its start, and that of a row the time of its writing. The SDK
+        would send the message before the first row, and a run that dies then would leave a table whose rows
+        are all marked as deleted.
         """
         before = self.stream_state.get("complete_pass_rows", 0)
         least = self.config["reconcile_min_ratio"]
@@ -86,10 +91,11 @@ class HubspotStream(Stream):
 
 
 class ObjectStream(HubspotStream):
-    """Companies, contacts or deals, with the properties that are selected in one object.
+    """Companies, contacts or deals, with the selected properties in one object.
 
-    Incremental by HubSpot's own time of the last change. A first run, and one with the setting `reconcile`, reads
-    the lists of all records. Archived records, which HubSpot keeps for 90 days, are read whole in every run.
+    Incremental by HubSpot's own time of the last change. A first run, and one with the setting `reconcile`,
+    reads the lists of all records. Archived records, which HubSpot keeps for 90 days, are all read in every
+    run.
     """
 
     replication_key = "updatedAt"
@@ -108,7 +114,7 @@ class ObjectStream(HubspotStream):
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """Columns of the table, `properties` with all that the account defines for the object."""
+        """Return the columns of the table; `properties` contains all that the account defines for the object."""
         names = self._tap.property_names(self.name)
         columns = [
             th.Property("id", th.StringType),
@@ -129,18 +135,18 @@ class ObjectStream(HubspotStream):
 
     @cached_property
     def _bookmark(self) -> datetime | None:
-        """The moment up to which the runs so far have read all changes."""
+        """Return the moment up to which all changes have been read."""
         text = self.stream_state.get("replication_key_value")
         try:
             return datetime.fromisoformat(text).astimezone(UTC) if text else None
         except (TypeError, ValueError):
             raise HubspotError(
-                f"The state of {self.name} holds a bookmark that is no time: run once with --full-refresh."
+                f"The state of {self.name} holds a bookmark that is not a time: run once with --full-refresh."
             ) from None
 
     @property
     def is_whole(self) -> bool:
-        """Whether this run reads everything that there is."""
+        """Return whether this run reads all records."""
         is_asked = self.config["reconcile"] or self.replication_method == "FULL_TABLE"
         return bool(is_asked or self._bookmark is None)
 
@@ -148,14 +154,16 @@ class ObjectStream(HubspotStream):
         return self.mask[tuple(part for name in path for part in ("properties", name))]
 
     def read(self) -> Iterator[Record]:
-        """What is archived first: what is restored meanwhile comes again with the others, and counts."""
+        """Read archived records first; one that is restored meanwhile is read again with the others, which
+        counts.
+        """
         names = self._tap.property_names(self.name)
         if not names:
-            self._tap.defined_properties(self.name)  # says what HubSpot has against it
+            self._tap.defined_properties(self.name)  # this raises HubSpot's reason
             raise Unreadable(f"The catalog is without the properties of {self.name}: run again.")
         selected = [name for name in names if self._is_selected("properties", name)]
         walk = Walk(self._tap.client, self.name, self._modified, selected)
-        # What changed until then is read when the walk ends; what changes later may lie behind the walk.
+        # The walk reads changes up to its end; a later change may affect records that it has already passed.
         read_until = walk.last_change()
         for page in walk.listed(archived=True):
             yield from page
@@ -178,10 +186,10 @@ class ObjectStream(HubspotStream):
             )
 
     def _increment_stream_state(self, latest_record: Record, *, context: Any = None) -> None:
-        """Do nothing, as `read` sets the bookmark at its end.
+        """Do nothing, because `read` sets the bookmark at its end.
 
-        Overrides a private method of the SDK, whose bookmark is the latest change of all records: others may have
-        changed before it, behind the walk.
+        Overrides a private method of the SDK, whose bookmark is the latest change of all records; others may
+        have changed before it after the walk had passed them.
         """
 
 
@@ -202,7 +210,7 @@ class ListStream(HubspotStream):
         super().__init__(tap, name=name, schema=columns.to_dict())
 
     def read(self) -> Iterator[Record]:
-        """All rows, those that are archived first."""
+        """Yield all rows, archived ones first."""
         lists: list[dict[str, str | int]] = [{}]
         if self._with_archived:
             lists = [{"limit": LIST_SIZE, "archived": "true"}, {"limit": LIST_SIZE}]
@@ -234,7 +242,7 @@ DEAL_PIPELINES = th.PropertiesList(
 
 
 def streams_of(tap: "TapHubspot") -> list[HubspotStream]:
-    """All streams."""
+    """Return all streams."""
     return [
         ObjectStream(tap, "companies"),
         ObjectStream(tap, "contacts", modified="lastmodifieddate"),

@@ -1,4 +1,4 @@
-"""The tap: settings in, streams out."""
+"""The tap: its settings and its streams."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -62,26 +62,26 @@ class TapHubspot(Tap):
 
     def __init__(self, **kwargs: Any) -> None:
         self.missing: dict[str, str] = {}
-        """Streams that could not be read, and why."""
+        """Streams that could not be read, with the reason."""
         self._client: Client | None = None
         super().__init__(**kwargs)
 
     @property
     def client(self) -> Client:
-        """The account's API."""
+        """Return the client of the account's API."""
         if self._client is None:
             url = self.config["api_url"]
             self._client = Client(url, auth_of(url, self.config))
         return self._client
 
     def discover_streams(self) -> Sequence[HubspotStream]:
-        """All streams."""
+        """Return all streams."""
         return streams_of(self)
 
     def property_names(self, name: str) -> Sequence[str]:
-        """Properties of an object: those of the catalog, else those that the account defines.
+        """Return the properties of an object from the catalog, or otherwise those that the account defines.
 
-        There are none in a catalog when HubSpot refuses to tell them: the catalog has the other objects then.
+        A catalog has none if HubSpot refuses to list them; it contains the other objects then.
         """
         if self.input_catalog is not None:
             entry = self.input_catalog.get_stream(name)
@@ -94,14 +94,15 @@ class TapHubspot(Tap):
             return ()
 
     def defined_properties(self, name: str) -> Sequence[str]:
-        """Properties that the account defines for an object. Raises Unreadable."""
+        """Return the properties that the account defines for an object. Raises Unreadable."""
         path = f"/crm/v3/properties/{name}"
         return [each["name"] for page in pages(self.client, path, {}) for each in page if "name" in each]
 
     def sync_all(self) -> None:  # type: ignore[misc]
-        """Sync the streams, then say what is missing. The SDK calls this method final, but knows no end of a run.
+        """Sync the streams, then report what is missing. The SDK calls this method final, but has no hook for
+        a run's end.
 
-        Raises HubspotError when a stream could not be read; the others are written then.
+        Raises HubspotError if a stream could not be read, after the others were written.
         """
         super().sync_all()
         self.logger.info("Sent %d requests to HubSpot", self.client.requests.total())

@@ -1,4 +1,4 @@
-"""What a new record holds where it is not told otherwise."""
+"""Default values of new records."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DEFAULTS: dict[str, Record] = {
     "projects": {"title": "New project", "status": "open"},
     "tasks": {"title": "New task"},
 }
-"""What a new record holds where it is not told otherwise."""
+"""Default values of a new record by entity."""
 
 FROM_ANOTHER = {
     "currency",
@@ -60,10 +60,10 @@ FROM_ANOTHER = {
     *("duration", "expected_outcome", "assignee", "interval", "subscription_url", "version", "url"),
     *("folders", "parties", "account_id", "board_id", "phase_id"),
 }
-"""Keys a new record takes from the first record of its kind."""
+"""Keys that a new record copies from the first record of its entity."""
 
 BIRTHS = {"add_time", "update_time", "created", "modified", "created_at", "updated_at", "status_change_time"}
-"""Keys that hold the moment of creation in a new record."""
+"""Keys that a new record sets to the time of its creation."""
 
 
 def blank(account: Account, entity: str) -> Record:
@@ -76,7 +76,7 @@ def blank(account: Account, entity: str) -> Record:
 
 
 def _blank(key: str, value: Any) -> Any:
-    """Return an unset value of the kind another record has under the key."""
+    """Return an unset value of the same type as another record's value of the key."""
     if key in FROM_ANOTHER:
         return value
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""A seeded share of everything in the account changes, for tests and demonstrations."""
+"""Changes a random share of the account, reproducibly by a seed, for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ CLONED = {
     "projects": "title board_id phase_id owner_id deal_ids person_ids org_ids custom_fields",
     "tasks": "project_id assignee_ids due_date",
 }
-"""Keys a created row has in common with another row of its entity."""
+"""Keys that a created row copies from another row of its entity."""
 
 ON_DEALS = ("deal_products", "deal_installments", "deal_discounts")
-"""What a deal has beside its fields; the last two only where it has products."""
+"""Children of a deal; the last two exist only for deals with products."""
 
 
 class Step(NamedTuple):
-    """One line of the plan: what happens, to which entity, to which part of the changed share."""
+    """One line of the plan: what happens, to which entity, and to which part of the changed share."""
 
     kind: str
     entity: str
@@ -139,7 +139,7 @@ FURTHER = (
     *(Step("delete", entity) for entity in PAIRS),
     Step("archive", "projects", 0.5),
 )
-"""What else can happen, to entities that have to be asked for."""
+"""Further steps, for entities that have to be named."""
 
 
 def change(
@@ -149,10 +149,10 @@ def change(
     kinds: Collection[str] | None = None,
     entities: Collection[str] | None = None,
 ) -> list[Record]:
-    """Change about `share` of every entity, at least one row each, and tell what was done.
+    """Change about `share` of every entity, at least one row each, and return what was done.
 
-    The same account and seed give the same changes. `kinds` narrows them, e.g. to `update`. Without
-    `entities` those change that most accounts live by; the lists around them change when named.
+    The same account and seed give the same changes. `kinds` restricts them, e.g. to `update`. Without
+    `entities`, the main entities change; further ones change only if named.
     """
     steps = PLAN if entities is None else [step for step in PLAN + FURTHER if step.entity in entities]
     for given, known in (
@@ -170,7 +170,7 @@ def change(
         wanted = max(1, round(share * step.part * len(account.table(step.entity))))
         for row in rng.sample(candidates, min(wanted, len(candidates))):
             fresh = account.table(step.entity).get(row["id"])
-            if fresh is None or not lives(fresh):  # an earlier merge or delete of this step took it
+            if fresh is None or not lives(fresh):  # an earlier merge or delete in this step removed it
                 continue
             outcome = ACTIONS[step.kind](account, step.entity, fresh, candidates, rng)
             done.append({"kind": step.kind, "entity": step.entity} | outcome)

@@ -1,4 +1,4 @@
-"""What children do to their parents: counters, a deal's value, and who is there already."""
+"""Effects of child rows on their parents: counters and a deal's value; and duplicates among children."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTED: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("organizations", "org_id", "files_count"),
     ),
 }
-"""Children that are counted: where, by which of their keys, under which name."""
+"""Children that are counted: the parent, the child's key of it, and the name of the counter."""
 
 PAIRS = {
     "deal_followers": ("deal_id", "user_id"),
@@ -29,16 +29,16 @@ PAIRS = {
     "organization_followers": ("org_id", "user_id"),
     "deal_participants": ("deal_id", "person_id"),
 }
-"""Keys that no two rows have in common."""
+"""Keys whose values are unique."""
 
 
 def exact(number: float | Decimal | None) -> Decimal:
-    """Return an amount of a record as it is reckoned with."""
+    """Return an amount of a record as an exact number for calculations."""
     return Decimal(str(number or 0))
 
 
 def parents_follow(account: Account, entity: str, row: Row) -> Iterator[tuple[str, Id, Record]]:
-    """Yield what changes at the parents of a changed row: their entity, id and new values."""
+    """Yield the changes of a changed row's parents: their entity, id and new values."""
     for parent, key, counter in COUNTED.get(entity, ()):
         found = account.table(parent).get(row[key]) if row[key] is not None else None
         if found is None or found["is_deleted"]:
@@ -52,7 +52,7 @@ def parents_follow(account: Account, entity: str, row: Row) -> Iterator[tuple[st
 
 
 def superfluous(account: Account, entity: str, row: Row) -> bool:
-    """Tell whether another row says the same, or the row relates something to itself."""
+    """Return whether another row is equal, or the row relates a record to itself."""
     if entity == "organization_relationships":
         return bool(row["rel_owner_org_id"] == row["rel_linked_org_id"])
     keys: Any = PAIRS.get(entity, ())

@@ -1,4 +1,4 @@
-"""What happens to field definitions: fields and options added, renamed, removed."""
+"""Changes of field definitions: fields and options added, renamed and removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUBFIELDS: dict[str, dict[str, str]] = {
     },
     "address": dict.fromkeys(("value", *ADDRESS_PARTS), "varchar"),
 }
-"""The parts of custom fields whose v2 value is an object."""
+"""The keys of custom-field values that are objects in v2."""
 
 
 def _replace_fields(account: Account, entity: str, definitions: list[Record]) -> None:
@@ -38,7 +38,7 @@ def _definition(account: Account, entity: str, code: str) -> Record:
 
 
 def _rewrite_custom_fields(account: Account, entity: str, code: str, *, keep: bool) -> None:
-    """Give every row an empty value of a new field, or take a removed field's value away."""
+    """Give every row an empty value of a new field, or remove the value of a removed field."""
     for table in (account.tables[name] for name, owner in FIELDS_OF.items() if owner == entity):
         for row in list(table):
             custom = {key: value for key, value in row["custom_fields"].items() if key != code}

@@ -1,7 +1,7 @@
-"""What happens to records: created, changed, moved, archived, deleted.
+"""Changes of records: created, changed, moved, archived, deleted.
 
-Every function takes `touch`: with False no `update_time` moves, as when Pipedrive changes a row
-behind an extractor's back.
+Every function takes `touch`: if it is False, no `update_time` changes, as when Pipedrive changes a row
+without a new update time.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from pipedrive_sandbox.records.model import IN_MILLISECONDS, PARENTS, TEXT_IDS, 
 from pipedrive_sandbox.records.refusals import Refusal, not_found
 
 TOUCHED = {"users": "modified", "deal_discounts": "updated_at"}
-"""Where the time of the last change is not called `update_time`."""
+"""The key of the time of the last change, for entities that do not call it `update_time`."""
 
 GONE_AT_ONCE = ("deal_participants", "organization_relationships")
-"""Entities of which nothing is left when they are deleted, though they have an `active_flag`."""
+"""Entities whose deleted rows vanish although they have an `active_flag`."""
 
 
 def now(account: Account, entity: str) -> str:
-    """Return the account's time as the entity writes it."""
+    """Return the account's time in the entity's format."""
     moment = account.clock.now()
     return stamp_ms(moment) if entity in IN_MILLISECONDS else stamp(moment)
 
 
 def create(account: Account, entity: str, given: Row, *, touch: bool = True) -> Record:
-    """Add a record; what is not given gets a default. Returns it. `touch` is about its parents."""
+    """Add a record and return it; missing keys get defaults. `touch` concerns its parents."""
     table = account.table(entity)
     number = table.next_number()
     row = blank(account, entity)
@@ -64,7 +64,7 @@ def create(account: Account, entity: str, given: Row, *, touch: bool = True) -> 
 
 
 def _placed(account: Account, row: Row, given: Row) -> Record:
-    """Put a new deal into the given stage, or the first of its pipeline."""
+    """Put a new deal into the given stage, or into the first one of its pipeline."""
     stages = account.table("stages")
     if "stage_id" in given:
         stage = account.get("stages", given["stage_id"])
@@ -94,10 +94,10 @@ def _sum(line: Row) -> Decimal:
 
 
 def update(account: Account, entity: str, id_: Id, changes: Row, *, touch: bool = True) -> Record:
-    """Change keys of a record, and what follows from them. Returns it.
+    """Change keys of a record and everything derived from them, and return the record.
 
-    A deal's `stage_change_time`, closing times and pipeline follow its stage and status; its value
-    and counters follow its children; change logs follow everything.
+    A deal's `stage_change_time`, closing times and pipeline are derived from its stage and status, and its
+    value and counters from its children. Change logs record everything.
     """
     before = account.get(entity, id_)
     if before.get("is_deleted") and entity in TOMBSTONED:
@@ -164,11 +164,11 @@ def _of_task(account: Account, before: Row, row: Row) -> Record:
 
 
 CONSEQUENCES = {"deals": _of_deal, "projects": _of_project, "tasks": _of_task}
-"""What follows from the change of an entity's row."""
+"""Functions that compute the derived keys of a changed row, by entity."""
 
 
 def _closed(account: Account, row: Row) -> Record:
-    """Return the closing times that go with a deal's status."""
+    """Return the closing times for a deal's status."""
     moment, result = now(account, "deals"), {}
     for status in ("won", "lost"):
         reached = row["status"] == status
@@ -199,7 +199,7 @@ def _log(account: Account, entity: str, before: Row, row: Row) -> None:
 
 
 def _log_participant(account: Account, row: Row, action: str) -> None:
-    """Append to a deal's log that somebody takes part in it, or no longer."""
+    """Record in a deal's log that a person was added to or removed from its participants."""
     log, deal = account.changes[PARTICIPANTS], account.get("deals", row["deal_id"])
     line = participant_row(row["person_id"], action, deal["owner_id"], now(account, PARTICIPANTS))
     log[deal["id"]] = (*log.get(deal["id"], ()), line)
@@ -219,12 +219,12 @@ def archive(account: Account, entity: str, id_: Id, *, yes: bool, touch: bool = 
 
 
 def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Record:
-    """Delete a record the way its entity does. Returns its last state.
+    """Delete a record in the way of its entity, and return its last state.
 
-    Deals, persons, organizations, activities and products stay 30 days, flagged; pipelines and
-    stages stay flagged for good, and projects by their status; notes, comments, files, users,
-    activity types, currencies, filters and roles turn inactive; all others are gone at once. The last line item
-    of a deal takes its discounts along, as nothing is left to discount, and leaves its installments.
+    Deals, persons, organizations, activities and products stay flagged for 30 days. Pipelines and stages stay
+    flagged for good, and projects have a status for it. Notes, comments, files, users, activity types,
+    currencies, filters and roles become inactive. All others vanish at once. Deleting the last line item of a
+    deal deletes its discounts as well, but keeps its installments.
     """
     before = account.get(entity, id_)
     if entity == "deals":

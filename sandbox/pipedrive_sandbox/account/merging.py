@@ -1,4 +1,4 @@
-"""What happens when two records become one."""
+"""Merging two records into one."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ REFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("call_logs", "org_id"),
     ),
 }
-"""Who points at a record that can be merged."""
+"""References to records that can be merged, by entity."""
 
 IN_PROJECTS = {"deals": "deal_ids", "persons": "person_ids", "organizations": "org_ids"}
-"""Under which keys projects list records that can be merged."""
+"""The keys under which projects list records that can be merged."""
 
 
 def merge(account: Account, entity: str, id_: Id, into: Id, *, touch: bool = True) -> Record:
-    """Merge a deal, person or organization into another of its kind, which is returned.
+    """Merge a deal, person or organization into another one, and return the latter.
 
-    The first disappears without a trace; what pointed at it points at the other, which takes
-    over custom field values where it had none.
+    The first record disappears without a trace. References to it change to the other one, which takes over
+    custom field values that it lacks.
     """
     if entity not in REFERENCES:
         raise not_found(f"{entity} cannot be merged")

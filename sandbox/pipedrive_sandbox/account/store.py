@@ -1,4 +1,4 @@
-"""The living account: its rows, their order, its fields, its tokens and its clock."""
+"""The account in memory: its rows, their order, its fields, its tokens and its clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipedrive_sandbox.data.generate import Dataset
 
 Key: TypeAlias = tuple[bool, Any, Any]
-"""Place of a row in a sort order: null values first, ties by id."""
+"""The place of a row in a sort order: null values first, equal values by id."""
 
 FIELDS_OF = {
     "deals": "deal",
@@ -28,10 +28,10 @@ FIELDS_OF = {
     "products": "product",
     "projects": "project",
 }
-"""Whose field definitions give an entity its custom fields; leads carry those of deals."""
+"""The entity whose field definitions apply; leads have those of deals."""
 
 TOMBSTONED = ("deals", "persons", "organizations", "activities", "products")
-"""Entities whose deleted rows stay, flagged, for 30 days. Only deals can be listed meanwhile."""
+"""Entities whose deleted rows stay flagged for 30 days. Only deleted deals can be listed meanwhile."""
 
 GRACE = timedelta(days=30)
 
@@ -41,17 +41,17 @@ GO_WITH = (
     ("organization_relationships", "organizations", "rel_owner_org_id"),
     ("organization_relationships", "organizations", "rel_linked_org_id"),
 )
-"""Rows that are gone when what they belong to is gone for good: entity, of what, by which key."""
+"""Rows that are purged with their parent: the entity, its parent, and the key of the parent."""
 
 LISTED_ALIVE = (*TOMBSTONED[1:], "notes", "note_comments", "files")
-"""Entities whose deleted rows no list shows."""
+"""Entities whose deleted rows no list contains."""
 
 
 class Table:
     """The rows of one entity by id.
 
-    A row is replaced, never changed in place: whoever holds one holds a snapshot, and accounts
-    can share the rows of a data set.
+    A row is replaced and never changed in place. Therefore a row once read is a snapshot, and accounts can
+    share the rows of a data set.
     """
 
     def __init__(self, rows: Iterable[Record]) -> None:
@@ -76,7 +76,7 @@ class Table:
         self._forget_indexes()
 
     def remove(self, id_: Id) -> None:
-        """Take the row out."""
+        """Remove the row."""
         del self._rows[id_]
         self._forget_indexes()
 
@@ -85,11 +85,11 @@ class Table:
         self._groups.clear()
 
     def next_number(self) -> int:
-        """Return a number no row of this table has had."""
+        """Return a number that no row of this table has had."""
         return next(self._ids)
 
     def having(self, key: str, value: Any) -> list[Record]:
-        """Return the rows with that value, in the order they came in."""
+        """Return the rows with that value, in the order of their insertion."""
         if key not in self._groups:
             groups = self._groups[key] = {}
             for row in self:
@@ -97,13 +97,13 @@ class Table:
         return self._groups[key].get(value, [])
 
     def order(self, field: str) -> list[Key]:
-        """Return the places of all rows in the ascending order of a field."""
+        """Return the places of all rows in ascending order of a field."""
         if field not in self._orders:
             self._orders[field] = sorted(place(row, field) for row in self)
         return self._orders[field]
 
     def walk(self, field: str, *, descending: bool, start: Key | None = None) -> Iterator[Record]:
-        """Yield rows in the order of a field, from the place `start` on (itself included)."""
+        """Yield rows in the order of a field, beginning at the place `start` (inclusive)."""
         keys = self.order(field)
         if descending:
             upto = len(keys) if start is None else bisect_right(keys, start)
@@ -113,7 +113,7 @@ class Table:
 
 
 def place(row: Record, field: str) -> Key:
-    """Return where the row stands in the order of a field."""
+    """Return the place of the row in the order of a field."""
     value = row[field]
     return value is not None, 0 if value is None else value, row["id"]
 
@@ -126,12 +126,12 @@ def _highest_option_id(fields: dict[str, list[Record]]) -> int:
 
 
 def lives(row: Row) -> bool:
-    """Tell whether lists show the row when they are not asked for deleted ones."""
+    """Return whether lists include the row if they are not asked for deleted ones."""
     return not row.get("is_deleted") and row.get("active_flag") is not False
 
 
 def is_admin(user: Row) -> bool:
-    """Tell whether a user administers some part of the account."""
+    """Return whether a user administers some part of the account."""
     return any(entry["admin"] for entry in user["access"])
 
 
@@ -148,7 +148,7 @@ class Account:
         self.field_numbers = count()
         """Numbers from which new custom fields get their keys."""
         self.option_ids = count(_highest_option_id(self.fields) + 1000)
-        """Ids for new options, beyond those that only rows still know."""
+        """Ids for new options, which are above those that only rows still contain."""
         self.changes: dict[str, dict[Id, tuple[Record, ...]]] = {
             entity: {id_: tuple(rows) for id_, rows in dataset.changes.get(entity, {}).items()}
             for entity in LOGGED
@@ -159,7 +159,7 @@ class Account:
         self.purge()
 
     def let_in_limited(self, tokens: Sequence[str], share: float) -> None:
-        """Accept tokens of users who are no administrators and see only a share of the rows."""
+        """Accept tokens of users who are not administrators and see only a share of the rows."""
         self._let_in(tokens, [user for user in self._active_users() if not is_admin(user)], share)
 
     def _let_in(self, tokens: Sequence[str], users: Sequence[Row], share: float = 1.0) -> None:
@@ -171,7 +171,7 @@ class Account:
         return [row for row in self.tables["users"].walk("id", descending=False) if row["active_flag"]]
 
     def table(self, entity: str) -> Table:
-        """Return the rows of an entity; unknown entities are not found."""
+        """Return the rows of an entity; an unknown entity is refused with 404."""
         if entity not in self.tables:
             raise not_found(f"unknown entity {entity!r}; known: {', '.join(self.tables)}")
         return self.tables[entity]
@@ -184,11 +184,11 @@ class Account:
         return row
 
     def fields_of(self, entity: str) -> list[Record]:
-        """Return the field definitions that describe an entity's rows, [] when it has none."""
+        """Return the field definitions of an entity's rows, or [] if it has none."""
         return self.fields.get(FIELDS_OF.get(entity, ""), [])
 
     def listable(self, entity: str) -> list[Record]:
-        """Return every row an all-seeing user could list somewhere, by id."""
+        """Return by id every row that a user with all rights could list somewhere."""
         rows = self.table(entity).walk("id", descending=False)
         if entity in LISTED_ALIVE:
             rows = filter(lives, rows)
@@ -199,7 +199,7 @@ class Account:
         return list(rows)
 
     def purge(self) -> None:
-        """Forget what was deleted more than 30 days ago; line items lose a purged product."""
+        """Remove everything that was deleted more than 30 days ago; line items lose a purged product."""
         deadline = stamp(self.clock.now() - GRACE)
         for entity in TOMBSTONED:
             table = self.tables[entity]
@@ -209,7 +209,7 @@ class Account:
                     self._forget(entity, row["id"])
 
     def forget_logs(self, entity: str, id_: Id) -> None:
-        """Forget what was logged of a record that is gone."""
+        """Remove the log of a record that is gone."""
         for log in (entity, PARTICIPANTS) if entity == "deals" else (entity,):
             self.changes.get(log, {}).pop(id_, None)
 

@@ -19,9 +19,9 @@ class Endpoint:
     """One line of the table of endpoints."""
 
     path: str
-    """Template with its base, e.g. `/api/v2/deals/{id}`; v1 paths also answer without `/api`."""
+    """The path template, e.g. `/api/v2/deals/{id}`; v1 paths also work without `/api`."""
     cost: int
-    """Tokens of the daily budget one request takes."""
+    """The tokens of the daily budget that one request costs."""
     answer: Callable[[Call], Record]
     entity: str = ""
     paging: Literal["cursor", "flat", "nested", "bare", "none"] = "none"
@@ -31,23 +31,23 @@ class Endpoint:
     include: tuple[str, ...] = ()
     """Values that `include_fields` accepts; they are absent from the answer otherwise."""
     where: Test | None = None
-    """Which rows of the entity the endpoint is about at all."""
+    """A condition for the rows of the entity that the endpoint can return."""
     required: tuple[str, ...] = ()
-    """Those of `params` without which the request is refused."""
+    """Parameters in `params` that are required."""
     shows: tuple[str, ...] = ()
-    """The only keys of the rows that are shown; all of them, unless given."""
+    """The keys of the rows that are shown; all of them if empty."""
     own: bool = False
     """Whether only the rows of the token's user (`user_id`) are listed."""
     most: int = 500
     """The largest page."""
     admin: bool = False
-    """Whether only administrators' tokens are answered."""
+    """Whether only administrators' tokens are accepted."""
     feature: str = ""
-    """What the company must have bought for it, see `features.FEATURES`."""
+    """The feature that the company's plan must include; see `features.FEATURES`."""
 
     @property
     def strict(self) -> bool:
-        """Tell whether unknown parameters are refused, as v2 does."""
+        """Return whether unknown parameters are refused, as in v2."""
         return self.path.startswith("/api/v2/")
 
 
@@ -60,8 +60,8 @@ class Call:
     viewer: Viewer
     query: MultiMapping[str]
     leaves_unset_out: bool
-    """Whether v2 leaves custom fields without value out, rather than showing null."""
+    """Whether v2 leaves out custom fields without a value instead of showing null."""
     without_features: Collection[str]
-    """What the company lacks, see `features.FEATURES`."""
+    """Features that the company lacks; see `features.FEATURES`."""
     key: str
-    """What stands in the place of `{id}` or `{field_code}`."""
+    """The value of `{id}` or `{field_code}`."""

@@ -1,7 +1,7 @@
-"""The table of endpoints: what each costs, accepts and answers.
+"""The table of endpoints: their prices, parameters and answers.
 
-Prices are those of the official OpenAPI documents (`x-token-cost`). `/oauth/...` has no line here:
-it is not an endpoint of the account, see `oauth.py`.
+Prices are those of the official OpenAPI documents (`x-token-cost`). `/oauth/...` is not in this table,
+because it is not an endpoint of the account; see `oauth.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipedrive_sandbox.records.model import Row, Test
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the words of a line, so that the table below stays readable."""
+    """Return the words of a line, which keeps the table below readable."""
     return tuple(text.split())
 
 
@@ -63,22 +63,22 @@ NOTE_SORT = names("id user_id deal_id person_id org_id content add_time update_t
 
 
 def archived(row: Row) -> bool:
-    """Tell whether a deal or lead is archived."""
+    """Return whether a deal or lead is archived."""
     return bool(row["is_archived"])
 
 
 def current(row: Row) -> bool:
-    """Tell whether a deal or lead is not archived."""
+    """Return whether a deal or lead is not archived."""
     return not row["is_archived"]
 
 
 def shelved(row: Row) -> bool:
-    """Tell whether a project is archived."""
+    """Return whether a project is archived."""
     return row["archive_time"] is not None
 
 
 def running(row: Row) -> bool:
-    """Tell whether a project is not archived."""
+    """Return whether a project is not archived."""
     return row["archive_time"] is None
 
 
@@ -89,7 +89,7 @@ def _lists(
     include: tuple[str, ...] = (),
     one: tuple[str, ...] = (),
 ) -> Iterable[Endpoint]:
-    """Return the two lines of a v2 entity whose deleted rows are not listed: list and single."""
+    """Return the two lines, list and single record, of a v2 entity whose deleted rows are not listed."""
     path = f"/api/v2/{name}"
     yield Endpoint(path, 10, v2.many, name, "cursor", params, sort, include, lives)
     yield Endpoint(path + "/{id}", 1, v2.one, name, params=one, include=include)
@@ -103,7 +103,7 @@ def _fields(name: str, *include: str, feature: str = "") -> Iterable[Endpoint]:
 
 
 def _followers(name: str, entity: str) -> Endpoint:
-    """Return the line of who follows an entity's records."""
+    """Return the line for followers of an entity's records."""
     return Endpoint(f"/api/v2/{name}/{{id}}/followers", 10, v2.children, entity, "cursor", shows=FOLLOWER)
 
 
@@ -324,7 +324,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 class Route(NamedTuple):
-    """An endpoint and what stands in the place of its template's variable."""
+    """An endpoint and the value of its template's variable."""
 
     endpoint: Endpoint
     key: str
@@ -339,7 +339,7 @@ _TEMPLATES = [
 
 
 def route(path: str) -> Route | None:
-    """Find the endpoint of a path, or None. `/v1/...` is another name of `/api/v1/...`."""
+    """Return the endpoint of a path, or None. `/v1/...` is another name of `/api/v1/...`."""
     if path.startswith("/v1/"):
         path = "/api" + path
     if path in _FIXED:

@@ -17,7 +17,7 @@ _CHANGES_PER_DEAL = 10_000
 
 
 def flow(call: Call) -> Record:
-    """Answer what happened to a deal, newest first; `items` narrows it to some kinds.
+    """Answer with the events of a deal, newest first; `items` restricts them to some kinds.
 
     Changes of custom fields are left out unless `all_changes` is 1.
     """

@@ -40,7 +40,7 @@ def cursor_of(row: Record, field: str, *, descending: bool) -> str:
 
 
 def place_of(cursor: str, field: str, *, descending: bool) -> Key:
-    """Return the place a cursor names. A cursor of another sort order is refused with 400."""
+    """Return the place that a cursor names. A cursor of another sort order is refused with 400."""
     try:
         marker = orjson.loads(decode(cursor))
         found, direction = marker["field"], marker["sortDirection"]
@@ -62,11 +62,11 @@ def passing(rows: Iterator[Record], tests: Iterable[Test]) -> Iterator[Record]:
 def keyset_page(
     table: Table, tests: Iterable[Test], *, field: str, descending: bool, cursor: str | None, limit: int
 ) -> tuple[list[Record], str | None]:
-    """Return the rows of a page and the cursor of the next, read from the living data."""
+    """Return the rows of a page and the cursor of the next one, read from the present data."""
     start = place_of(cursor, field, descending=descending) if cursor else None
     try:
         rows = table.walk(field, descending=descending, start=start)
-    except TypeError:  # a forged marker whose value does not compare with the field's
+    except TypeError:  # a forged marker whose value cannot be compared with the field's
         raise invalid("cursor is not valid") from None
     page = list(islice(passing(rows, tests), limit + 1))
     if len(page) <= limit:
@@ -89,12 +89,12 @@ def list_page(
 
 
 def flat(start: int, limit: int, *, more: bool) -> Record:
-    """Return the paging facts as `/leads` and `/leadFields` give them."""
+    """Return the paging keys in the form of `/leads` and `/leadFields`."""
     return {"start": start, "limit": limit, "more_items_in_collection": more}
 
 
 def nested(start: int, limit: int, *, more: bool) -> Record:
-    """Return the paging facts as most of v1 gives them; the last page has no `next_start`."""
+    """Return the paging keys in the form of most of v1; the last page has no `next_start`."""
     pagination = flat(start, limit, more=more)
     if more:
         pagination["next_start"] = start + limit
@@ -102,14 +102,14 @@ def nested(start: int, limit: int, *, more: bool) -> Record:
 
 
 def bare(start: int, limit: int, *, more: bool) -> None:
-    """Return no paging facts: some v1 lists leave it to the client to notice the last page."""
+    """Return no paging keys: with some v1 lists, the client has to notice the last page itself."""
 
 
 ENVELOPES: dict[str, Callable[..., Record | None]] = {"flat": flat, "nested": nested, "bare": bare}
 
 
 def sort_rows(rows: Iterator[Record], order: Sequence[tuple[str, bool]]) -> list[Record]:
-    """Return rows sorted by several fields, each (name, descending); ties keep their order."""
+    """Return rows sorted by several fields, each (name, descending); equal rows keep their order."""
     result = list(rows)
     for field, descending in reversed(order):
         result.sort(key=lambda row: place(row, field)[:2], reverse=descending)

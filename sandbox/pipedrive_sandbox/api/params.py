@@ -1,4 +1,4 @@
-"""Query parameters: what each may hold, and which rows it selects."""
+"""Query parameters: their valid values, and the rows that they select."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUSES = {
     "deals": ("open", "won", "lost", "deleted"),
     "projects": ("open", "completed", "canceled", "deleted"),
 }
-"""Statuses by entity; deleted rows are listed when `status` asks for them."""
+"""Statuses by entity; deleted rows are listed only if `status` names them."""
 FILTER_TYPES = {
     "deals": "deals",
     "persons": "people",
@@ -69,7 +69,7 @@ def flag(name: str, text: str) -> bool:
 
 
 def moment(name: str, text: str) -> str:
-    """Read an RFC 3339 moment of whole seconds; return it in UTC, comparable, without zone."""
+    """Parse an RFC 3339 time of whole seconds, and return it in UTC without zone for comparisons."""
     try:
         if not MOMENT.fullmatch(text):
             raise ValueError(text)
@@ -126,7 +126,7 @@ def custom_field_keys(name: str, text: str) -> frozenset[str]:
 
 
 def text_of(name: str, text: str) -> str:
-    """Take any text that is not empty."""
+    """Accept any text that is not empty."""
     if not text:
         raise invalid(f"{name} is not allowed to be empty")
     return text
@@ -211,7 +211,7 @@ def _check_of(call: Call, name: str) -> Callable[[str, str], Any]:
 
 
 def accepted(call: Call) -> set[str]:
-    """Return the names of the parameters the endpoint knows."""
+    """Return the names of the parameters that the endpoint accepts."""
     names = set(call.endpoint.params)
     if call.endpoint.paging == "cursor":
         names |= {"cursor", "limit"}
@@ -227,7 +227,7 @@ def accepted(call: Call) -> set[str]:
 
 
 def read(call: Call) -> Record:
-    """Return the parameters' values, checked; `limit` is always there. Raises Refusal (400)."""
+    """Return the checked values of the parameters, always with `limit`. Raises Refusal (400)."""
     names = accepted(call)
     given = set(call.query) - {"api_token"}
     if call.endpoint.strict and (unknown := sorted(given - names)):
@@ -291,10 +291,10 @@ SHAPING = {
 
 
 def selection(call: Call, values: Record) -> list[Test]:
-    """Return the tests for the rows the call is about: the endpoint's, the token's, the filters'.
+    """Return the conditions on rows of the endpoint, the token and the filters.
 
-    The conditions of a stored filter are not evaluated: `filter_id` must name a filter of the
-    right type and then switches the quick filters off, as it does in Pipedrive.
+    The conditions of a stored filter are not evaluated: `filter_id` must name a filter of the right type, and
+    then disables the quick filters, as in Pipedrive.
     """
     entity, where = call.endpoint.entity, call.endpoint.where
     tests: list[Test] = [where] if where else []

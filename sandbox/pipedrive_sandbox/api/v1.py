@@ -1,4 +1,4 @@
-"""Answers of API v1: lists by offset, logs, and what has an envelope of its own."""
+"""Answers of API v1: lists by offset, logs, and answers with special envelopes."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ COMPANY = {
 }
 
 DEFAULT_ORDERS = {"leads": ("add_time", False), "mail_threads": ("last_message_timestamp", True)}
-"""Entities that are not listed by id: sort field, and whether the newest come first."""
+"""The default order of entities that are not listed by id: the sort field, and whether it is descending."""
 
 
 def everything(call: Call) -> Record:
-    """Answer a list that is not paged."""
+    """Answer with a list that is not paged."""
     return envelope(rendered(call, _selected(call, read(call))))
 
 
 def page(call: Call) -> Record:
-    """Answer a list by offset, in the envelope of the endpoint."""
+    """Answer with a list by offset, in the envelope of the endpoint."""
     values = read(call)
     rows = sort_rows(_selected(call, values), values.get("sort", []))
     return _page(call, rows, values)
 
 
 def children(call: Call) -> Record:
-    """Answer the rows that belong to the record in the path."""
+    """Answer with the rows that belong to the record in the path."""
     values = read(call)
     rows = passing(iter(children_of(call, _id(call))), selection(call, values))
     if call.endpoint.paging == "none":
@@ -57,7 +57,7 @@ def _page(call: Call, rows: list[Record], values: Record) -> Record:
 
 
 def _selected(call: Call, values: Record) -> Iterator[Record]:
-    """Return the rows in their default order, which is that of their creation mostly."""
+    """Return the rows in their default order, which mostly is that of their creation."""
     field, descending = DEFAULT_ORDERS.get(call.endpoint.entity, ("id", False))
     table = call.account.table(call.endpoint.entity)
     return passing(table.walk(field, descending=descending), selection(call, values))
@@ -75,7 +75,7 @@ def _visible(call: Call, entity: str, id_: Id) -> Record:
 
 
 def one(call: Call) -> Record:
-    """Answer a single record."""
+    """Answer with a single record."""
     read(call)
     id_: Id = call.key if call.endpoint.entity == "leads" else _id(call)
     rows = rendered(call, [_visible(call, call.endpoint.entity, id_)])
@@ -83,12 +83,12 @@ def one(call: Call) -> Record:
 
 
 def me(call: Call) -> Record:
-    """Answer the token's user, with facts about the company."""
+    """Answer with the token's user and the company."""
     return envelope(user(call, call.account.get("users", call.viewer.user_id)) | COMPANY)
 
 
 def summary(call: Call) -> Record:
-    """Answer how many deals there are, and what they are worth by currency."""
+    """Answer with the number of deals and their value by currency."""
     values = read(call)
     totals: dict[str, Record] = {}
     count = 0
@@ -101,7 +101,7 @@ def summary(call: Call) -> Record:
 
 
 def changelog(call: Call) -> Record:
-    """Answer the field changes of a record, newest first. `start` is ignored, as in real life."""
+    """Answer with the field changes of a record, newest first. `start` is ignored, as in Pipedrive."""
     values = read(call)
     row = _visible(call, call.endpoint.entity, _id(call))
     changes = call.account.changes[call.endpoint.entity].get(row["id"], ())[::-1]
@@ -110,7 +110,7 @@ def changelog(call: Call) -> Record:
 
 
 def participants_changelog(call: Call) -> Record:
-    """Answer who was added to a deal and removed from it, newest first."""
+    """Answer with the persons added to a deal and removed from it, newest first."""
     values = read(call)
     row = _visible(call, "deals", _id(call))
     changes = call.account.changes[PARTICIPANTS].get(row["id"], ())[::-1]
@@ -119,7 +119,7 @@ def participants_changelog(call: Call) -> Record:
 
 
 def filter_(call: Call) -> Record:
-    """Answer a stored filter with its conditions; they name fields by code on request only."""
+    """Answer with a stored filter and its conditions, which name fields by code on request only."""
     values = read(call)
     row = timed(_visible(call, "filters", _id(call)))
     if not values.get("include_field_code"):
@@ -136,7 +136,7 @@ def _without_code(condition: Row) -> Record:
 
 
 def goals(call: Call) -> Record:
-    """Answer goals: the user's own unless something else is asked for, active ones by default."""
+    """Answer with goals: the user's own unless others are requested, and active ones by default."""
     values = read(call)
     if ("period.start" in values) != ("period.end" in values):
         raise invalid("period.start and period.end go together")
@@ -165,7 +165,7 @@ def _fits(goal: Row, asked: Row) -> bool:
 
 
 def assignments(call: Call) -> Record:
-    """Answer who has a permission set; with nobody it is not found."""
+    """Answer with the users of a permission set, or with 404 if it has none."""
     values = read(call)
     rows = [row for row in assigned(call.account) if row["permission_set_id"] == call.key]
     if not rows:
@@ -174,7 +174,7 @@ def assignments(call: Call) -> Record:
 
 
 def assigned(account: Account) -> list[Record]:
-    """Return which user has which permission set, as their `access` tells."""
+    """Return which user has which permission set according to their `access`."""
     return [
         {
             "user_id": user["id"],
@@ -187,7 +187,7 @@ def assigned(account: Account) -> list[Record]:
 
 
 def relationships(call: Call) -> Record:
-    """Answer what an organization is to others, seen from its side."""
+    """Answer with the relationships of an organization, from its own point of view."""
     values = read(call)
     org_id = _visible(call, "organizations", values["org_id"])["id"]
     sides = {"rel_owner_org_id": "rel_linked_org_id", "rel_linked_org_id": "rel_owner_org_id"}
@@ -216,5 +216,5 @@ def _relationship(call: Call, row: Row, other: int, *, owns: bool) -> Record:
 
 
 def webhooks(call: Call) -> Record:
-    """Answer the webhooks; this list says `status` too."""
+    """Answer with the webhooks; this list has a key `status` as well."""
     return {"status": "ok"} | everything(call)

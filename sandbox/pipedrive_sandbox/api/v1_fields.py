@@ -1,4 +1,4 @@
-"""Field definitions in API v1: of leads, which are those of deals, and of notes."""
+"""Field definitions in API v1: those of leads, which are the ones of deals, and those of notes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOTE_FIELDS = {
 
 
 def lead_fields(call: Call) -> Record:
-    """Answer the fields of leads: a few of their own and all custom fields of deals."""
+    """Answer with the fields of leads: a few of their own, and all custom fields of deals."""
     values = read(call)
     rows = [_field(i, code, name, type_) for i, (code, (name, type_)) in enumerate(LEAD_FIELDS.items())]
     for definition in call.account.fields_of("leads"):
@@ -48,7 +48,7 @@ def lead_fields(call: Call) -> Record:
 
 
 def note_fields(call: Call) -> Record:
-    """Answer the fields of notes."""
+    """Answer with the fields of notes."""
     read(call)
     keys = ("id", "key", "name", "field_type", "active_flag", "edit_flag", "bulk_edit_allowed")
     rows = [

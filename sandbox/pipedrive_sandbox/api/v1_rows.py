@@ -1,4 +1,4 @@
-"""Rows as API v1 shows them: older time format, hydrated stubs, flat custom fields."""
+"""Rows in the format of API v1: older time format, stubs of related records, flat custom fields."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lead(call: Call, row: Row) -> Record:
 
 
 def note(call: Call, row: Row) -> Record:
-    """Render a note with stubs of what it is attached to and of its author."""
+    """Render a note with stubs of the records that it is attached to and of its author."""
     stubs = {
         "deal": ("deals", "deal_id", ("title",)),
         "person": ("persons", "person_id", ("name",)),
@@ -51,22 +51,22 @@ def note(call: Call, row: Row) -> Record:
 
 
 def user(call: Call, row: Row) -> Record:
-    """Render a user; `is_you` depends on whose token asks."""
+    """Render a user; `is_you` depends on the token."""
     return timed(row) | {"is_you": row["id"] == call.viewer.user_id}
 
 
 def plain(_call: Call, row: Row) -> Record:
-    """Render a row that is the same for everyone."""
+    """Render a row that is the same for every token."""
     return timed(row)
 
 
 def verbatim(_call: Call, row: Row) -> Record:
-    """Render a row whose times already carry their zone."""
+    """Render a row whose times already have a zone."""
     return dict(row)
 
 
 def file(call: Call, row: Row) -> Record:
-    """Render a file with the names of what it belongs to, "" where there is none."""
+    """Render a file with the names of the records it belongs to, or "" if there is none."""
     names = {
         "deal_name": ("deals", "deal_id", "title"),
         "person_name": ("persons", "person_id", "name"),
@@ -89,12 +89,12 @@ def comment(_call: Call, row: Row) -> Record:
 
 
 def call_log(_call: Call, row: Row) -> Record:
-    """Render a call log; what it lacks is left out."""
+    """Render a call log; missing values are left out."""
     return {key: value for key, value in row.items() if value is not None} | {"company_id": COMPANY_ID}
 
 
 def participant(call: Call, row: Row) -> Record:
-    """Render who takes part in a deal: the person twice, once as a stub and once nearly whole."""
+    """Render a participant of a deal: the person twice, once as a stub and once nearly whole."""
     deal = call.account.get("deals", row["deal_id"])
     person = _found(call, "persons", row["person_id"])
     return {
@@ -115,13 +115,13 @@ def _found(call: Call, entity: str, id_: Id | None) -> Record | None:
 
 
 def user_stub(call: Call, id_: int) -> Record:
-    """Return what v1 says about a user in passing; `value` is the id once more."""
+    """Return v1's stub of a user; `value` repeats the id."""
     found = call.account.get("users", id_)
     return {key: found[key] for key in _USER_KEYS} | {"has_pic": 0, "pic_hash": None, "value": id_}
 
 
 def organization_stub(call: Call, id_: int) -> Record:
-    """Return what v1 says about an organization in passing; `value` is the id."""
+    """Return v1's stub of an organization; `value` is the id."""
     found = call.account.get("organizations", id_)
     return {
         **{key: found[key] for key in _ORGANIZATION_KEYS},
@@ -133,7 +133,7 @@ def organization_stub(call: Call, id_: int) -> Record:
 
 
 def person_stub(row: Row) -> Record:
-    """Return what v1 says about a person in passing."""
+    """Return v1's stub of a person."""
     return {
         "active_flag": not row["is_deleted"],
         "name": row["name"],
@@ -145,7 +145,7 @@ def person_stub(row: Row) -> Record:
 
 
 def _person(call: Call, row: Row) -> Record:
-    """Return a person nearly as the v1 list of persons gave it."""
+    """Return a person nearly as the v1 list of persons returned it."""
     owner = user_stub(call, row["owner_id"])
     org = organization_stub(call, row["org_id"]) if _found(call, "organizations", row["org_id"]) else None
     counts = [f"{kind}_deals_count" for kind in _PERSON_COUNTS]
@@ -183,7 +183,7 @@ RENDERERS: dict[str, Callable[[Call, Row], Record]] = {
 
 
 def rendered(call: Call, rows: Iterable[Row]) -> list[Record] | None:
-    """Return rows as the endpoint shows them; v1 says null where there are none."""
+    """Return rows in the format of the endpoint; v1 returns null if there are none."""
     render, shows = RENDERERS.get(call.endpoint.entity, plain), call.endpoint.shows
     found = [render(call, row) for row in rows]
     return [{key: row[key] for key in shows} for row in found] if shows and found else found or None

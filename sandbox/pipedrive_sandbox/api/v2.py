@@ -17,16 +17,16 @@ NAMESPACES: dict[str, Record] = {
     "important_fields": {"enabled": False, "stage_ids": []},
     "required_fields": {"enabled": False, "stage_ids": []},
 }
-"""Parts of a field definition, what they hold by default; only given on request where one can ask."""
+"""Optional parts of a field definition with their defaults; some endpoints return them only on request."""
 
 CAMPAIGN_KEYS = {"marketing_status", "doi_status"}
 
 
 def shown(call: Call, rows: Iterable[Record], values: Record) -> list[Record]:
-    """Return what the call shows of the rows.
+    """Return the rows as the call shows them.
 
-    That is all their keys but the optional ones it did not ask for, and of the custom fields the
-    chosen ones, with their options' labels if wanted.
+    These are all their keys except optional ones that were not requested; of custom fields, the chosen ones,
+    with the labels of their options if requested.
     """
     left_out = set(call.endpoint.include) - values.get("include_fields", frozenset())
     if "campaigns" in call.without_features:
@@ -52,7 +52,7 @@ def shown(call: Call, rows: Iterable[Record], values: Record) -> list[Record]:
 
 
 def _options(call: Call) -> dict[str, dict[Any, str]]:
-    """Return the labels of options, by field and option, of all fields that can have some."""
+    """Return the labels of options, by field and option, of all fields that can have options."""
     return {
         field["field_code"]: {option["id"]: option["label"] for option in field["options"] or ()}
         for field in call.account.fields_of(call.endpoint.entity)
@@ -75,13 +75,13 @@ def envelope(data: Any, **additional: Any) -> Record:
 
 
 def many(call: Call) -> Record:
-    """Answer a list, one keyset page at a time."""
+    """Answer with a list, one keyset page at a time."""
     values = read(call)
     return _page(call, call.account.table(call.endpoint.entity), selection(call, values), values)
 
 
 def whole(call: Call) -> Record:
-    """Answer a list that is not paged; it says so with null."""
+    """Answer with a list that is not paged, which its null cursor shows."""
     values = read(call)
     rows = call.account.table(call.endpoint.entity).walk("id", descending=False)
     found = shown(call, passing(rows, selection(call, values)), values)
@@ -89,7 +89,7 @@ def whole(call: Call) -> Record:
 
 
 def children(call: Call) -> Record:
-    """Answer the rows that belong to the record in the path."""
+    """Answer with the rows that belong to the record in the path."""
     values = read(call)
     rows, tests = children_of(call, _number(call.key)), selection(call, values)
     if call.endpoint.paging == "none":
@@ -98,7 +98,7 @@ def children(call: Call) -> Record:
 
 
 def children_of(call: Call, parent_id: Id) -> list[Record]:
-    """Return the endpoint's rows of a parent, or refuse with 404 where the token does not see that."""
+    """Return the endpoint's rows of a parent, or refuse with 404 if the token does not see the parent."""
     parent, key = PARENTS[call.endpoint.entity]
     row = call.account.get(parent, parent_id)
     foreign = call.endpoint.own and row["user_id"] != call.viewer.user_id
@@ -120,7 +120,7 @@ def _page(call: Call, table: Table, tests: Iterable[Test], values: Record) -> Re
 
 
 def one(call: Call) -> Record:
-    """Answer a single record; one deleted in the last 30 days is shown as deleted."""
+    """Answer with a single record; one deleted in the last 30 days is shown as deleted."""
     values = read(call)
     row = call.account.get(call.endpoint.entity, _number(call.key))
     if not call.viewer.sees(call.endpoint.entity, row):
@@ -135,7 +135,7 @@ def _number(key: str) -> int:
 
 
 def fields(call: Call) -> Record:
-    """Answer the field definitions of an entity."""
+    """Answer with the field definitions of an entity."""
     values = read(call)
     page, next_cursor = list_page(
         call.account.fields[call.endpoint.entity], values.get("cursor"), values["limit"]
@@ -144,7 +144,7 @@ def fields(call: Call) -> Record:
 
 
 def field(call: Call) -> Record:
-    """Answer one field definition."""
+    """Answer with one field definition."""
     values = read(call)
     for found in call.account.fields[call.endpoint.entity]:
         if found["field_code"] == call.key:

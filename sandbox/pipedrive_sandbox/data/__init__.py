@@ -1,1 +1,1 @@
-"""The rooms of the generator: each makes one part of the account."""
+"""The packages of the generator, each of which makes one part of the account."""

@@ -1,4 +1,4 @@
-"""The counters and pointers that the API derives from an entity's children."""
+"""The counters and references that the API derives from an entity's children."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ _OUTCOMES = ("open", "won", "lost")
 
 
 def count_children(draft: Draft) -> None:
-    """Fills every `*_count` and `*_activity_id` of deals, persons, organizations and leads."""
+    """Fill every `*_count` and `*_activity_id` of deals, persons, organizations and leads."""
     records = draft.records
     by_id = {
         entity: {row["id"]: row for row in records[entity]}
@@ -45,7 +45,7 @@ def count_children(draft: Draft) -> None:
 
 
 def _participants(participants: list[Record], by_id: dict[str, dict[Any, Record]]) -> None:
-    """Counts who takes part in deals, and the deals that people take part in besides their own."""
+    """Count participants of deals, and the deals in which persons participate besides their own."""
     counts = Counter(row["deal_id"] for row in participants)
     for deal in by_id["deals"].values():
         deal["participants_count"] = counts[deal["id"]]
@@ -57,7 +57,7 @@ def _participants(participants: list[Record], by_id: dict[str, dict[Any, Record]
 
 
 def _mail(threads: list[Record], messages: list[Record], by_id: dict[str, dict[Any, Record]]) -> None:
-    """Counts the messages of persons and of deals that a thread is about."""
+    """Count the messages of persons, and of the deals that a thread belongs to."""
     deal_of = {thread["id"]: thread["deal_id"] for thread in threads}
     for message in messages:
         for party in message["from"] + message["to"]:
@@ -68,7 +68,7 @@ def _mail(threads: list[Record], messages: list[Record], by_id: dict[str, dict[A
 
 
 def _activities(activities: list[Record], owners: dict[str, dict[Any, Record]]) -> None:
-    """Counts activities and finds the next undone and the last done one, by due moment."""
+    """Count activities, and find the next undone and the last done one by due time."""
     due: dict[int, tuple[str, str, int]] = {
         a["id"]: (a["due_date"], a["due_time"] or "", a["id"]) for a in activities
     }
@@ -93,7 +93,7 @@ def _activities(activities: list[Record], owners: dict[str, dict[Any, Record]]) 
 
 
 def _deals(deals: Iterable[Record], by_id: dict[str, dict[Any, Record]]) -> None:
-    """Counts deals of persons and organizations; `related` ones come by way of the other."""
+    """Count deals of persons and organizations; `related` ones are found through the other entity."""
     for deal in deals:
         if deal["status"] not in _OUTCOMES:
             continue

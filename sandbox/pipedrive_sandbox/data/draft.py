@@ -1,4 +1,4 @@
-"""A data set in the making: what the rooms of the generator read from and add to."""
+"""A data set under construction, which the packages of the generator read and extend."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 @dataclass
 class Draft:
-    """Records whose times are still whole seconds (UTC), so that the rooms can reckon with them."""
+    """Records whose times are still whole seconds (UTC), so that the generator can calculate with them."""
 
     deals: int
     seed: int
@@ -25,26 +25,26 @@ class Draft:
         default_factory=lambda: {"deals": {}, "persons": {}, "organizations": {}}
     )
     domains: dict[int, str] = field(default_factory=dict)
-    """Organization id to mail domain."""
+    """Mail domains by organization id."""
     spoilt: defaultdict[tuple[str, str], set[Any]] = field(default_factory=lambda: defaultdict(set))
-    """(list, key) to the ids that a trouble has already spoilt there."""
+    """Ids that a trouble has already spoilt, by (list, key)."""
     last_option_id: int = 100
 
     @property
     def now(self) -> int:
-        """The moment the history ends."""
+        """Return the time at which the history ends."""
         return self.season.now
 
     def rng(self, room: str) -> Random:
-        """Each room's own randomness: what one room draws never shifts another."""
+        """Return a package's own random generator, so that draws in one package never change another."""
         return Random(f"{self.seed}/{room}")  # noqa: S311 - made-up data, no secret
 
     def next_option_id(self) -> int:
-        """Option ids are unique in the whole account."""
+        """Return a new option id; these are unique in the whole account."""
         self.last_option_id += 1
         return self.last_option_id
 
 
 def money(cents: int) -> int | float:
-    """An amount as the API writes it: 1500, not 1500.0."""
+    """Return an amount as the API writes it: 1500, not 1500.0."""
     return cents // 100 if cents % 100 == 0 else cents / 100

@@ -1,4 +1,6 @@
-"""What the made-up company knows beside its CRM: exchange rates, what it spent, how it spells categories."""
+"""Figures of the invented company outside its CRM: exchange rates, acquisition costs, spellings of
+categories.
+"""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -18,15 +20,15 @@ Rows = Iterable[tuple[Any, ...]]
 
 
 class Crm(NamedTuple):
-    """What a CRM's own figures are about."""
+    """The description of a CRM's figures."""
 
     name: str
     spend: Mapping[str, tuple[float, str]]
-    """By acquisition channel: spent per month and deal of the account, and in what."""
+    """By acquisition channel: the amount spent per month and deal of the account, and its currency."""
     categories: tuple[str, str]
-    """Raw table and column of categories that people spell in several ways."""
+    """The raw table and column of categories that people spell in several ways."""
     spellings: Mapping[str, Iterable[str]]
-    """By category, its other spellings."""
+    """Other spellings by category."""
 
 
 PIPEDRIVE = Crm(
@@ -46,10 +48,10 @@ PIPEDRIVE = Crm(
 def write_figures(
     folder: Path, deals: int, seed: int, born: datetime, now: datetime, crm: Crm = PIPEDRIVE
 ) -> None:
-    """Writes `exchange_rates.csv`, `acquisition_costs.csv` and `category_synonyms.csv` for an account.
+    """Write `exchange_rates.csv`, `acquisition_costs.csv` and `category_synonyms.csv` for an account.
 
-    From two years before it was `born` until `now`; a later `now` only adds rows. The folder is
-    made if need be; what is there of another CRM stays.
+    They begin two years before it was `born` and end `now`; a later `now` only adds rows. The folder is
+    created if necessary, and rows of another CRM in it are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     today = now.astimezone(UTC).date()
@@ -81,7 +83,7 @@ def write_figures(
 
 
 def _exchange_rates(seed: int, start: date, today: date) -> Rows:
-    """A random walk around the rates of the catalogue, on each day that banks are open."""
+    """Yield a random walk around the rates of the catalogue, for each day on which banks are open."""
     for currency, worth in RATES.items():
         if currency == REPORTING_CURRENCY:
             continue
@@ -95,7 +97,7 @@ def _exchange_rates(seed: int, start: date, today: date) -> Rows:
 
 
 def _acquisition_costs(crm: Crm, deals: int, seed: int, start: date, today: date) -> Rows:
-    """What each channel cost in each month; now and then nothing was spent on one."""
+    """Yield the cost of each channel in each month; sometimes nothing was spent on one."""
     rng = Random(f"{seed}.acquisition_costs")  # noqa: S311
     month = start.replace(day=1)
     while month <= today:
@@ -107,7 +109,7 @@ def _acquisition_costs(crm: Crm, deals: int, seed: int, start: date, today: date
 
 
 def _others(path: Path, crm: Crm) -> list[tuple[str, ...]]:
-    """Rows of other CRMs that a file already has."""
+    """Return the rows of other CRMs that a file already has."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""A made-up Pipedrive account: the same arguments give the same data, to the byte."""
+"""A generated Pipedrive account: the same arguments give the same data to the byte."""
 
 import inspect
 from collections.abc import Collection
@@ -74,10 +74,10 @@ _TIME_KEYS = {
 
 @dataclass
 class Dataset:
-    """An account as it stands at one moment."""
+    """An account at one moment."""
 
     records: dict[str, list[dict[str, Any]]]
-    """List name (deals, persons, ...) to canonical records, every key present."""
+    """Canonical records with all keys, by the name of the list (deals, persons, ...)."""
     fields: dict[str, list[dict[str, Any]]]
     """Entity (deal, person, organization, product, activity, project) to v2 field objects."""
     changes: dict[str, dict[int, list[dict[str, Any]]]]
@@ -86,14 +86,14 @@ class Dataset:
     A record that never changed has no entry. Those of `deal_participants` go by the id of the deal.
     """
     manifest: dict[str, Any]
-    """What was asked for, and exactly which rows and fields each trouble spoilt."""
+    """The arguments, and exactly which rows and fields each trouble spoilt."""
 
 
 def generate(deals: int, seed: int, now: datetime, troubles: Collection[str] = ALL_TROUBLES) -> Dataset:
-    """Makes an account of `deals` deals, and the other lists in proportion, as it stands at `now`.
+    """Generate an account of `deals` deals, and the other lists in proportion, as it is at `now`.
 
-    Raises ValueError for a naive `now`, for no deals, and for a trouble that does not exist. From
-    about 50 deals on, each of the `troubles` has at least one victim.
+    Raises ValueError for a naive `now`, for no deals, and for an unknown trouble. From about 50 deals on,
+    each of the `troubles` spoils at least one row.
     """
     unknown = sorted(frozenset(troubles).difference(TROUBLES))
     if unknown:
@@ -115,7 +115,7 @@ def generate(deals: int, seed: int, now: datetime, troubles: Collection[str] = A
 
 
 def _clean_account(deals: int, seed: int, now: int) -> Draft:
-    """Everything in order, before the troubles; each list rests on those made before it."""
+    """Generate the account before the troubles; each list depends on those made before it."""
     draft = Draft(deals, seed, Season(now), People(seed))
     records = draft.records
     records["currencies"] = currencies()
@@ -139,7 +139,7 @@ def _clean_account(deals: int, seed: int, now: int) -> Draft:
 
 
 def _surroundings(draft: Draft) -> None:
-    """What hangs on the account's records; made last, of what the troubles left of them."""
+    """Generate child records, after the troubles, from the records that are left."""
     records = draft.records
     for name, (entity, key) in FOLLOWED.items():
         records[name] = followers(draft, entity, key)
@@ -164,7 +164,7 @@ def _surroundings(draft: Draft) -> None:
 
 
 def _write_times(draft: Draft) -> None:
-    """Turns whole seconds into the texts of the API, everywhere."""
+    """Convert whole seconds into the API's texts everywhere."""
     for name, rows in draft.records.items():
         write = iso_ms if name in IN_MILLISECONDS else iso
         _write(rows, _TIME_KEYS.get(name, _TIMES), write)

@@ -1,4 +1,4 @@
-"""Moments of a sales office, as whole seconds since 1970 (UTC), and how the API writes them."""
+"""Times of a sales office as whole seconds since 1970 (UTC), and their formats in the API."""
 
 from bisect import bisect
 from datetime import date
@@ -11,9 +11,9 @@ DAY = 24 * HOUR
 HISTORY_DAYS = 730
 
 OFFICE_TIMEZONE = "America/Sao_Paulo"
-OFFICE_OFFSET = -3 * HOUR  # no daylight saving there since 2019
+OFFICE_OFFSET = -3 * HOUR  # no daylight saving time there since 2019
 
-_WEEKDAYS = (1.0, 1.15, 1.15, 1.05, 0.85, 0.07, 0.03)  # Monday first
+_WEEKDAYS = (1.0, 1.15, 1.15, 1.05, 0.85, 0.07, 0.03)  # beginning with Monday
 _MONTHS = (0.7, 0.8, 1.0, 1.0, 1.05, 1.0, 0.95, 1.05, 1.1, 1.1, 1.1, 0.6)
 _HOURS = (8, 9, 9, 9, 10, 10, 10, 10, 11, 11, 11, 12, 13, 14, 14, 14, 15, 15, 15, 16, 16, 17, 17, 19)
 _OPENS, _CLOSES = 8 * HOUR, 19 * HOUR
@@ -32,38 +32,38 @@ def _date_text(day: int) -> str:
 
 
 def date_text(moment: int) -> str:
-    """The UTC date, YYYY-MM-DD."""
+    """Return the UTC date, YYYY-MM-DD."""
     return _date_text(moment // DAY)
 
 
 def local_date_text(moment: int) -> str:
-    """The date in the office's time zone, YYYY-MM-DD."""
+    """Return the date in the office's time zone, YYYY-MM-DD."""
     return _date_text((moment + OFFICE_OFFSET) // DAY)
 
 
 def clock_text(moment: int) -> str:
-    """The UTC time of day, HH:MM:SS."""
+    """Return the UTC time of day, HH:MM:SS."""
     second = moment % DAY
     return f"{second // HOUR:02d}:{second % HOUR // 60:02d}:{second % 60:02d}"
 
 
 def iso(moment: int) -> str:
-    """YYYY-MM-DDTHH:MM:SSZ, as v2 answers write it."""
+    """Return YYYY-MM-DDTHH:MM:SSZ, the format of v2."""
     return f"{_date_text(moment // DAY)}T{clock_text(moment)}Z"
 
 
 def iso_ms(moment: int) -> str:
-    """YYYY-MM-DDTHH:MM:SS.mmmZ, as GET /v1/leads writes it; the milliseconds follow from the second."""
+    """Return YYYY-MM-DDTHH:MM:SS.mmmZ, the format of GET /v1/leads; the milliseconds depend on the second."""
     return f"{iso(moment)[:-1]}.{moment * 7919 % 1000:03d}Z"
 
 
 def is_weekend(moment: int) -> bool:
-    """Whether the moment falls on the office's Saturday or Sunday."""
+    """Return whether the time is on the office's Saturday or Sunday."""
     return ((moment + OFFICE_OFFSET) // DAY + 3) % 7 > 4
 
 
 def start_of_week(moment: int) -> int:
-    """Midnight of the office's Monday, as UTC seconds."""
+    """Return midnight of the office's Monday as UTC seconds."""
     day = (moment + OFFICE_OFFSET) // DAY
     return (day - (day + 3) % 7) * DAY - OFFICE_OFFSET
 
@@ -91,12 +91,12 @@ class Season:
         )
 
     def moment(self, rng: Random) -> int:
-        """A busy moment between the start of the history and yesterday evening."""
+        """Return a busy time between the start of the history and yesterday evening."""
         place = bisect(self._weights, rng.random() * self._weights[-1])
         return (self._first_day + place) * DAY + _office_second(rng)
 
     def after(self, rng: Random, moment: int, days: float) -> int:
-        """A moment in office hours about `days` after `moment`, always later, perhaps after now."""
+        """Return a time in office hours about `days` after `moment`, always later, possibly in the future."""
         target = moment + int(days * DAY)
         while is_weekend(target):
             target += DAY
@@ -104,7 +104,9 @@ class Season:
         return later if later > moment else moment + 60 + int(rng.random() * 3 * HOUR)
 
     def soon(self, rng: Random, moment: int, minutes: float) -> int:
-        """A moment so many minutes later or, when the office is closed then, on the next morning that it opens."""
+        """Return a time that many minutes later or, if the office is closed then, on the next morning that it
+        opens.
+        """
         at = moment + max(60, int(minutes * 60))
         second = (at + OFFICE_OFFSET) % DAY
         if _OPENS <= second < _CLOSES and not is_weekend(at):
@@ -116,7 +118,7 @@ class Season:
         return (at + OFFICE_OFFSET) // DAY * DAY - OFFICE_OFFSET + _OPENS + int(rng.random() * HOUR)
 
     def edited(self, rng: Random, moment: int, days: float, share: float) -> int:
-        """When a thing of `moment` was last touched: later for a share of them, never after now."""
+        """Return the time of the last edit: later than `moment` for a share of the calls, never after now."""
         if rng.random() >= share:
             return moment
         later = self.after(rng, moment, rng.random() * days)

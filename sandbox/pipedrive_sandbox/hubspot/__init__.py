@@ -1,1 +1,1 @@
-"""The second CRM: a local HubSpot, answering as api.hubapi.com does."""
+"""The second CRM: a local HubSpot that answers as api.hubapi.com does."""

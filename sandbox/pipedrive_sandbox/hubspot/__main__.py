@@ -33,16 +33,21 @@ def main() -> None:
 
 
 def account_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say what the account is; the command gets the account, its manifest and its anchor."""
+    """Add the options of the account; the command receives the account, its manifest and its time."""
 
     @click.option("--deals", default=2000, help="Number of deals; everything else scales with it.")
     @click.option("--seed", default=1, help="Equal seeds give equal accounts.")
-    @click.option("--properties", default=0, help="Properties of each object, if more than it uses.")
     @click.option(
-        "--now", type=parse, metavar="ISO", help="Moment up to which the account has lived; default: now."
+        "--properties", default=0, help="Number of properties of each object, if more than the account uses."
+    )
+    @click.option(
+        "--now",
+        type=parse,
+        metavar="ISO",
+        help="Time up to which the account's history is generated; default: now.",
     )
     @click.option("--troubles", type=TROUBLES, multiple=True, help="Only these injected troubles.")
-    @click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles but these.")
+    @click.option("--without-trouble", type=TROUBLES, multiple=True, help="All troubles except these.")
     @click.option("--manifest", type=click.Path(path_type=Path), help="Write the troubles' ids here.")
     @functools.wraps(command)
     def with_account(
@@ -89,16 +94,16 @@ def csv_command(folder: Path, portal: Portal, spoilt: Any, anchor: datetime) -> 
     "without_scopes",
     type=click.Choice(SCOPES),
     multiple=True,
-    help="A scope that the token was not granted; repeatable.",
+    help="A scope that the token lacks; repeatable.",
 )
-@click.option("--clock-offset", default=0.0, help="Seconds the account's clock is ahead of --now.")
+@click.option("--clock-offset", default=0.0, help="Seconds by which the account's clock is ahead of --now.")
 @click.option(
     "--live-at",
     "lived",
     type=parse,
     metavar="ISO",
     multiple=True,
-    help="Moment, after --now, when 1 % of the deals changed and as many came; repeatable.",
+    help="Time after --now at which 1 % of the deals changed and as many were added; repeatable.",
 )
 @click.option(
     "--figures",

@@ -1,4 +1,4 @@
-"""What HubSpot's endpoints for companies, contacts and deals answer: CRM v3, and associations v4."""
+"""Answers of HubSpot's endpoints for companies, contacts and deals: CRM v3, and associations v4."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipedrive_sandbox.hubspot.search import search
 LIST_PAGE, BATCH, ASSOCIATIONS_BATCH = 100, 100, 1000
 
 OBJECTS_BY_ASSOCIATION = {3: "contacts", 5: "companies", 341: "companies", 1: "companies", 279: "companies"}
-"""What HubSpot's own types of associations lead to."""
+"""HubSpot's own types of associations, by the objects that they connect."""
 
 ASSOCIATION_TYPES = {
     ("deals", "companies"): 341,
@@ -35,7 +35,7 @@ PRIMARY_TYPES = {("deals", "companies"): 5, ("contacts", "companies"): 1}
 
 
 def list_objects(call: Call) -> Json:
-    """`GET /crm/v3/objects/{object}`: a page of records by id, those in the recycling bin or the others."""
+    """`GET /crm/v3/objects/{object}`: a page of records by id, either archived ones or the others."""
     (kind,) = call.path
     rows = call.portal.archived(kind) if call.flag("archived") else call.portal.listed(kind)
     limit, after = call.number("limit", 10, LIST_PAGE), call.number("after", 0, 10**18)
@@ -55,7 +55,7 @@ def show_object(call: Call) -> Json:
 
 
 def read_objects(call: Call) -> Json:
-    """`POST /crm/v3/objects/{object}/batch/read`; of a merged record, it has the one that it became."""
+    """`POST /crm/v3/objects/{object}/batch/read`; the id of a merged record returns the remaining one."""
     (kind,) = call.path
     is_archived = call.flag("archived")
     names = [str(name) for name in call.object_given().get("properties", [])]
@@ -109,7 +109,7 @@ def _record(call: Call, kind: str, id_: Any) -> Record:
 
 
 def _given(call: Call, kind: str) -> Json:
-    """Return the properties that the body of a write has. Raises Refused."""
+    """Return the properties in the body of a write. Raises Refused."""
     properties = call.object_given().get("properties")
     if not isinstance(properties, dict):
         raise Refused(400, "Invalid input JSON: properties are missing")
@@ -121,7 +121,7 @@ def _given(call: Call, kind: str) -> Json:
 
 
 def _stored(call: Call, kind: str, name: str, value: Any) -> str | int:
-    """Return a value as records hold it; HubSpot takes times in either of its forms."""
+    """Return a value as records store it; HubSpot accepts times in two forms."""
     text = "" if value is None else str(value)
     if call.portal.types[kind][name] != "datetime" or not text:
         return text
@@ -169,7 +169,7 @@ def _not_found(message: str, context: Json, **more: str) -> Json:
     }
 
 
-# What an account defines
+# Definitions of an account
 
 
 def list_properties(call: Call) -> Json:
@@ -227,7 +227,7 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Call], Any], tuple[str, ...]
         ("GET", "/crm/v3/owners/?", list_owners, ("crm.objects.owners.read",)),
     )
 )
-"""Method, path, what answers, and the scopes of which one lets a request in, `{}` for each object in the path."""
+"""Method, path, function, and the scopes of which one is required; `{}` stands for each object in the path."""
 
 SCOPES = (
     *(
@@ -250,7 +250,7 @@ def answer(
     granted: frozenset[str] = frozenset(SCOPES),
     search_lag: float = 0.0,
 ) -> Any:
-    """Answer a request that was let in. Raises Refused."""
+    """Answer an authenticated request. Raises Refused."""
     for allowed, pattern, reply, scopes in ROUTES:
         if allowed == method and (found := pattern.fullmatch(path)):
             for kind in [each for each in found.groups() if each in ONE] or [""]:

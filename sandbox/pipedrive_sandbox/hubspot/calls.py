@@ -1,4 +1,4 @@
-"""What the endpoints share: a request that was let in, how a record is shown, and how a request is refused."""
+"""What the endpoints share: authenticated requests, the format of records, and refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONE = {"companies": "company", "contacts": "contact", "deals": "deal"}
 
 
 class Refused(Exception):
-    """An error that HubSpot answers, in its form."""
+    """An error in the format of HubSpot."""
 
     def __init__(self, status: int, message: str, category: str = "VALIDATION_ERROR", **more: Any) -> None:
         super().__init__(message)
@@ -36,29 +36,29 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was let in."""
+    """An authenticated request."""
 
     portal: Portal
     path: tuple[str, ...]
-    """What stands in the path's variables."""
+    """The values of the path's variables."""
     query: MultiMapping[str]
     body: Any = None
     search_lag: float = 0.0
     """Seconds after which a search finds a change."""
 
     def number(self, name: str, default: int, highest: int) -> int:
-        """Read a page size or the like from the query."""
+        """Read a number, such as a page size, from the query."""
         text = self.query.get(name, str(default))
         if not text.isdecimal() or not 0 <= int(text) <= highest:
             raise Refused(400, f"Invalid value for {name}: {text} is not between 0 and {highest}")
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Read a switch from the query."""
+        """Read a boolean from the query."""
         return self.query.get(name, "").lower() == "true"
 
     def names(self, name: str) -> list[str]:
-        """Read a list from the query, in any of its two forms: repeated or with commas."""
+        """Read a list from the query in either of its forms: repeated, or with commas."""
         return [each for text in self.query.getall(name, []) for each in text.split(",") if each]
 
     def object_given(self) -> Json:
@@ -68,14 +68,14 @@ class Call:
         return self.body
 
     def inputs(self, most: int) -> list[str]:
-        """Return the ids of a batch, of which there may be so many."""
+        """Return the ids of a batch, which has at most `most`."""
         inputs = self.object_given().get("inputs")
         if not isinstance(inputs, list) or not 0 < len(inputs) <= most:
             raise Refused(400, f"inputs must be between 1 and {most}")
         return [str(each.get("id")) for each in inputs]
 
     def found(self) -> tuple[str, Record]:
-        """Return the object and the record in the path; one that was merged is the one it became."""
+        """Return the object and the record in the path; a merged record is replaced by the remaining one."""
         kind, text = self.path[0], self.path[-1]
         record = self.portal.find(kind, int(text)) if text.isdecimal() else None
         if record is None or not record.is_listed:
@@ -86,7 +86,7 @@ class Call:
 def shown(
     portal: Portal, kind: str, record: Record, names: Sequence[str], others: Collection[str] = ()
 ) -> Json:
-    """Return a record as CRM v3 writes it: properties asked for, and three that it always has."""
+    """Return a record as CRM v3 writes it: the requested properties, and three that it always has."""
     modified = MODIFIED_BY[kind]
     wanted = dict.fromkeys([*(names or DEFAULT_NAMES[kind]), "createdate", modified, "hs_object_id"])
     answer: Json = {

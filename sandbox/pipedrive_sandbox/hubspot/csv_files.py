@@ -1,4 +1,4 @@
-"""An account as files for HubSpot's importer, which takes the names of properties as those of columns.
+"""Writes an account as files for HubSpot's importer, whose columns have the names of properties.
 
 https://knowledge.hubspot.com/crm-setup/set-up-your-import-file
 """
@@ -32,11 +32,11 @@ LABELS = {
     "pipeline": {pipeline.id: pipeline.label for pipeline in PIPELINES},
     "dealstage": {id_: stage.label for id_, stage in STAGES.items()},
 }
-"""What the importer takes in place of ids."""
+"""Properties that the importer uses instead of ids."""
 
 
 def write_csv_files(portal: Portal, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write `import_<object>.csv` files, and tell each with its number of rows."""
+    """Write `import_<object>.csv` files, and yield each with its number of rows."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind, columns in COLUMNS.items():
         path = folder / f"import_{kind}.csv"

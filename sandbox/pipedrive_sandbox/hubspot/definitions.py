@@ -1,4 +1,4 @@
-"""What an account defines: properties of its objects, pipelines with their stages, and owners."""
+"""Definitions of an account: properties of its objects, pipelines with their stages, and owners."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 class Property(NamedTuple):
-    """A property of an object: HubSpot's name, what people read, and the type of its values."""
+    """A property of an object: HubSpot's name, the label, and the type of its values."""
 
     name: str
     label: str
@@ -16,7 +16,7 @@ class Property(NamedTuple):
     is_custom: bool = False
 
     def shown(self) -> Json:
-        """Return the definition, as `/crm/v3/properties/{object}` has it."""
+        """Return the definition as `/crm/v3/properties/{object}` has it."""
         return {
             "name": self.name,
             "label": self.label,
@@ -48,7 +48,7 @@ OWNER = Property("hubspot_owner_id", "Proprietário", "enumeration")
 LONG = Property(
     "hs_time_to_move_from_marketingqualifiedlead_to_customer", "Tempo de lead a cliente", "number"
 )
-"""One of every account's own properties whose names do not fit into a column's name with a prefix."""
+"""A standard property whose name is too long for a column's name with a prefix."""
 
 PROPERTIES: dict[str, tuple[Property, ...]] = {
     "companies": (
@@ -105,7 +105,9 @@ PROPERTIES: dict[str, tuple[Property, ...]] = {
 
 
 def properties_of(kind: str, count: int) -> tuple[Property, ...]:
-    """Properties of an object, as many as an account of some years has: those above, and made-up ones."""
+    """Return the properties of an object, as many as in an account of some years: those above, and invented
+    ones.
+    """
     own = PROPERTIES[kind]
     more = (
         Property(f"{MADE_UP}{i:04d}", f"Indicador {i}", "string", is_custom=True)
@@ -117,11 +119,11 @@ def properties_of(kind: str, count: int) -> tuple[Property, ...]:
 MADE_UP = "indicador_de_acompanhamento_"
 
 MODIFIED_BY = {"companies": MODIFIED.name, "contacts": "lastmodifieddate", "deals": MODIFIED.name}
-"""The property that says when a record last changed, by object."""
+"""The property with the time of the last change, by object."""
 
 
 class Stage(NamedTuple):
-    """A stage of a pipeline; a probability of 1 or 0 closes a deal, as won or lost."""
+    """A stage of a pipeline; a probability of 1 or 0 closes a deal as won or lost."""
 
     id: str
     label: str
@@ -129,12 +131,12 @@ class Stage(NamedTuple):
 
     @property
     def is_won(self) -> bool:
-        """Whether deals here are won."""
+        """Return whether deals in this stage are won."""
         return self.probability == 1
 
     @property
     def is_closed(self) -> bool:
-        """Whether deals here are won or lost."""
+        """Return whether deals in this stage are won or lost."""
         return self.probability in (0, 1)
 
 
@@ -172,7 +174,7 @@ class Pipeline(NamedTuple):
 
 
 MADE = {"createdAt": "2023-01-02T12:00:00.000Z", "updatedAt": "2023-01-02T12:00:00.000Z"}
-"""When pipelines, stages and owners were made."""
+"""The time at which pipelines, stages and owners were created."""
 
 
 SALES = Pipeline(
@@ -202,7 +204,7 @@ STAGES = {stage.id: stage for pipeline in PIPELINES for stage in pipeline.stages
 
 
 class Owner(NamedTuple):
-    """A user who owns records; the id of an owner is not that of the user."""
+    """A user who owns records; the owner's id differs from the user's."""
 
     id: str
     first_name: str

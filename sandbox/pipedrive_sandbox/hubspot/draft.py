@@ -1,4 +1,4 @@
-"""An account in the making: doctors as companies, patients as contacts, consultations as deals."""
+"""An account under construction: doctors as companies, patients as contacts, consultations as deals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipedrive_sandbox.data.draws import pick, weighted
 from pipedrive_sandbox.data.times import DAY, Season
 from pipedrive_sandbox.hubspot.definitions import LONG, OWNER, OWNERS
 
-PATIENTS_PER_DEAL = 0.8  # a fifth of the consultations are those of patients who come again
+PATIENTS_PER_DEAL = 0.8  # a fifth of the consultations are those of returning patients
 DEALS_PER_DOCTOR = 10
 
 SPECIALTIES = ("Neurologia", "Cardiologia", "Clínico Geral", "Psiquiatria", "Ortopedia")
@@ -37,13 +37,13 @@ SOURCES = {
 }
 CITIES = ("São Paulo", "Rio de Janeiro", "Belo Horizonte", "Curitiba", "Recife", "Brasília")
 AREAS = ("11", "21", "31", "41", "81")
-SERIAL_STEP, SERIAL_SIZE = 48_271_003, 99_999_989  # a prime: i * step visits every number once
+SERIAL_STEP, SERIAL_SIZE = 48_271_003, 99_999_989  # a prime, so that i * step visits every number once
 MAIL = ("gmail.com", "hotmail.com", "uol.com.br", "yahoo.com.br")
 
 
 @dataclass(eq=False)
 class Row:
-    """A record to be."""
+    """A future record."""
 
     created: int
     """Seconds since 1970."""
@@ -51,24 +51,24 @@ class Row:
     company: Row | None = None
     contact: Row | None = None
     closed: int = 0
-    """When a deal got to its stage, in seconds since 1970."""
+    """The time at which a deal reached its stage, in seconds since 1970."""
     is_associated: bool = True
-    """Whether a deal is tied to its company and contact, beside naming their domain and e-mail."""
+    """Whether a deal is associated with its company and contact, besides naming their domain and e-mail."""
     id: int = 0
 
 
 @dataclass
 class Draft:
-    """Rows by object, and the randomness of each room."""
+    """Rows by object, and the random generators."""
 
     seed: int
     season: Season
     rows: dict[str, list[Row]] = field(default_factory=lambda: {"companies": [], "contacts": [], "deals": []})
     spoilt: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
-    """(object, what of it) to the rows that a trouble has spoilt there, by identity."""
+    """Rows that a trouble has spoilt, by (object, part of it); rows are compared by identity."""
 
     def rng(self, room: str) -> Random:
-        """Each room's own randomness: what one room draws never shifts another."""
+        """Return a module's own random generator, so that draws in one module never change another."""
         return Random(f"{self.seed}/hubspot/{room}")  # noqa: S311 - made-up data, no secret
 
     def spoil(
@@ -79,7 +79,7 @@ class Draft:
         share: float,
         where: Callable[[Row], bool] = lambda row: True,
     ) -> list[Row]:
-        """A share of the rows, one at least, of which no other trouble has spoilt that."""
+        """Return a share of the rows, at least one, of which no other trouble has spoilt that part."""
         spoilt = self.spoilt[kind, what]
         fit = [row for row in self.rows[kind] if id(row) not in spoilt and where(row)]
         count = min(len(fit), max(1, round(share * len(self.rows[kind]))))
@@ -89,7 +89,7 @@ class Draft:
 
 
 class Names:
-    """Brazilian names, addresses and numbers that nobody else has."""
+    """Brazilian names, addresses and numbers, each of them unique."""
 
     def __init__(self, seed: int) -> None:
         self._faker = Faker("pt_BR")
@@ -98,7 +98,7 @@ class Names:
         self._phones = 0
 
     def person(self, is_woman: bool) -> tuple[str, str]:
-        """First and last name, the latter of as many parts as it takes to be the only one."""
+        """Return a first and a last name, the latter with as many parts as needed to be unique."""
         first = self._faker.first_name_female() if is_woman else self._faker.first_name_male()
         last = self._faker.last_name()
         while slug(first + last) in self._taken:
@@ -107,13 +107,13 @@ class Names:
         return first, last
 
     def phone(self, rng: Random) -> str:
-        """A Brazilian mobile number."""
+        """Return a Brazilian mobile number."""
         self._phones += 1
         number = self._phones * SERIAL_STEP % SERIAL_SIZE
         return f"+55 {pick(rng, AREAS)} 9{number:08d}"
 
     def free(self, before: str, after: str) -> str:
-        """The two put together, with a number between them when that was given before."""
+        """Return the two texts joined, with a number between them if the result was used before."""
         text, number = before + after, 1
         while text in self._taken:
             number += 1
@@ -123,7 +123,7 @@ class Names:
 
 
 def clean_account(deals: int, seed: int, now: int) -> Draft:
-    """Everything in order, before the troubles."""
+    """Generate an account without troubles."""
     draft = Draft(seed, Season(now))
     names = Names(seed)
     for _ in range(max(1, deals // DEALS_PER_DOCTOR)):
@@ -176,7 +176,7 @@ def _patient(draft: Draft, names: Names) -> Row:
 
 
 def _consultation(draft: Draft, number: int) -> Row:
-    """The first of each patient, then those of patients who come again, to the same doctor."""
+    """Return the first consultation of each patient, then those of returning patients with the same doctor."""
     rng = draft.rng(f"consultation {number}")
     patients, now = draft.rows["contacts"], draft.season.now
     patient = patients[number] if number < len(patients) else pick(rng, patients)
@@ -184,7 +184,7 @@ def _consultation(draft: Draft, number: int) -> Row:
     if number >= len(patients) or created >= now:
         created = int(patient.created + rng.random() * (now - patient.created))
     stage, closed = weighted(rng, STAGES), draft.season.after(rng, created, 1 + rng.random() * 20)
-    if closed >= now:  # not there yet, but expected
+    if closed >= now:  # expected in the future
         stage = "appointmentscheduled"
     if stage == "closedwon":
         patient.values |= {"lifecyclestage": "customer", LONG.name: str((closed - patient.created) * 1000)}

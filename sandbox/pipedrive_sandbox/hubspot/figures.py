@@ -1,4 +1,4 @@
-"""What the made-up practice knows beside HubSpot: what it spent, and how it spells specialties."""
+"""Figures of the invented practice outside HubSpot: its expenses, and the spellings of specialties."""
 
 from pipedrive_sandbox.data.figures import Crm
 from pipedrive_sandbox.hubspot.troubles import SPELLINGS

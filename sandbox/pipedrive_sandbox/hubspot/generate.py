@@ -1,4 +1,4 @@
-"""A made-up HubSpot account: the same arguments give the same data, to the byte."""
+"""A generated HubSpot account: the same arguments give the same data to the byte."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ALL_TROUBLES", "generate", "live"]
 
 FIRST_STAGES = {pipeline.id: pipeline.stages[0].id for pipeline in PIPELINES}
 ENDS = {each.id: [stage.id for stage in each.stages if stage.is_closed] for each in PIPELINES}
-"""Stages in which a deal of a pipeline ends: won, lost."""
+"""The final stages of each pipeline: won, lost."""
 
 KEPT = (
     "dealname",
@@ -31,16 +31,16 @@ KEPT = (
     "hs_analytics_source",
     OWNER.name,
 )
-"""What is the same when a patient comes again."""
+"""Keys that are the same for a returning patient."""
 
 
 def generate(
     deals: int, seed: int, now: datetime, troubles: Collection[str] = ALL_TROUBLES, properties: int = 0
 ) -> tuple[Portal, dict[str, Any]]:
-    """Make an account of `deals` deals as it stands at `now`, and say what is wrong with it.
+    """Generate an account of `deals` deals as it is at `now`, and return it with its manifest.
 
-    Each object has as many `properties`, if that is more than the account uses. From about 50 deals on, each of
-    the `troubles` has at least one victim. Raises ValueError for a trouble that does not exist.
+    Each object has as many `properties`, if that is more than the account uses. From about 50 deals on, each
+    of the `troubles` spoils at least one row. Raises ValueError for an unknown trouble.
     """
     if unknown := sorted(frozenset(troubles).difference(TROUBLES)):
         raise ValueError(f"no such trouble: {', '.join(unknown)}")
@@ -54,7 +54,7 @@ def generate(
 
 
 def _noted(spoilt: Spoilt) -> dict[str, Any]:
-    """The manifest's words: `ids` by object, and `groups` of those that belong together."""
+    """Return the manifest's entries: `ids` by object, and `groups` of records that belong together."""
     noted: dict[str, Any] = {"ids": {}}
     for kind, rows in spoilt.items():
         groups = [row for row in rows if isinstance(row, list)]
@@ -66,7 +66,9 @@ def _noted(spoilt: Spoilt) -> dict[str, Any]:
 
 
 def _portal(draft: Draft, portal: Portal) -> Portal:
-    """Let the account live up to its clock: everything is created at its time, and deals get to their stage."""
+    """Replay the account's history up to its clock: records are created at their times, and deals reach their
+    stages.
+    """
     for kind in ("companies", "contacts"):
         for row in draft.rows[kind]:
             others = {"companies": [row.company.id]} if row.company else {}
@@ -88,7 +90,7 @@ def _moment(seconds: int) -> datetime:
 
 
 def _first_values(row: Row) -> dict[str, Any]:
-    """What a deal had when it was created, in the first stage of its pipeline."""
+    """Return the values of a deal at its creation, in the first stage of its pipeline."""
     values = dict(row.values) | {"closedate": row.closed * 1000}
     values["dealstage"] = FIRST_STAGES[row.values["pipeline"]]
     if row.company:
@@ -106,7 +108,7 @@ def _others(row: Row) -> dict[str, list[int]]:
 
 
 def live(portal: Portal, seed: int, share: float = 0.01) -> None:
-    """Let a share of the open deals be won or lost now, and as many patients come again to their doctor."""
+    """Win or lose a share of the open deals now, and create as many for returning patients."""
     rng = Random(f"{seed}/hubspot/live")  # noqa: S311 - made-up data, no secret
     open_deals = [deal for deal in portal.listed("deals") if not STAGES[deal.values["dealstage"]].is_closed]
     count = max(1, round(share * len(portal.listed("deals"))))

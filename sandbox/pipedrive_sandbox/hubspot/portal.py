@@ -1,4 +1,4 @@
-"""The account: records of companies, contacts and deals, and what follows from a change."""
+"""The account: records of companies, contacts and deals, and the effects of a change."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(moment: datetime) -> int:
-    """Return the moment as a search takes it."""
+    """Return the time in the format of searches."""
     return round(moment.timestamp() * 1000)
 
 
 def as_time(milliseconds_: int) -> str:
-    """Return milliseconds since 1970 as records have them."""
+    """Return milliseconds since 1970 in the format of records."""
     return stamp_ms(_EPOCH + timedelta(milliseconds=milliseconds_))
 
 
@@ -43,7 +43,7 @@ class Record:
 
     id: int
     values: dict[str, Any] = field(default_factory=dict)
-    """Properties that have ever been set: text, or milliseconds since 1970; an empty text is an emptied one."""
+    """Properties that were ever set: text, or milliseconds since 1970; an empty text was emptied."""
     associated: dict[str, list[int]] = field(default_factory=dict)
     """Ids of associated records, by object; a deal's first company is its primary one."""
     archived_at: int | None = None
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def is_listed(self) -> bool:
-        """Whether lists and searches show it."""
+        """Return whether lists and searches contain the record."""
         return self.archived_at is None and self.merged_into is None
 
 
@@ -82,22 +82,22 @@ class Portal:
         self._set(kind, record, values, milliseconds(self.clock.now()))
 
     def associate(self, kind: str, record: Record, other: str, id_: int) -> None:
-        """Tie two records to each other; neither counts as changed."""
+        """Associate two records with each other; neither counts as changed."""
         if id_ not in record.associated.setdefault(other, []):
             record.associated[other].append(id_)
             self.records[other][id_].associated.setdefault(kind, []).append(record.id)
 
     def archive(self, kind: str, record: Record) -> None:
-        """Put a record into the recycling bin: no list of the others shows it, no association leads to it."""
+        """Archive a record: no list of the others contains it, and no association leads to it."""
         record.archived_at = milliseconds(self.clock.now())
         self._untie(kind, record)
 
     def restore(self, record: Record) -> None:
-        """Take a record out of the recycling bin; it does not count as changed."""
+        """Restore an archived record; it does not count as changed."""
         record.archived_at = None
 
     def merge(self, kind: str, first: Record, second: Record) -> Record:
-        """Make one record of two: values of the first win, associations are those of both."""
+        """Merge two records into one: values of the first have precedence, associations are those of both."""
         gone = [second] if kind in KEPT_BY_MERGE else [first, second]
         kept = first if kind in KEPT_BY_MERGE else self.create(kind, {})
         ids = [id_ for each in (first, second) for id_ in each.values.get(MERGED, "").split(";") if id_]
@@ -119,18 +119,18 @@ class Portal:
         record.associated = {}
 
     def find(self, kind: str, id_: int) -> Record | None:
-        """Return a record by its id, or by that of one which was merged into it."""
+        """Return a record by its id, or by the id of a record that was merged into it."""
         record = self.records[kind].get(id_)
         while record and record.merged_into:
             record = self.records[kind][record.merged_into]
         return record
 
     def listed(self, kind: str) -> list[Record]:
-        """Records that are neither archived nor merged into others, oldest first."""
+        """Return records that are neither archived nor merged into others, oldest first."""
         return [record for record in self.records[kind].values() if record.is_listed]
 
     def archived(self, kind: str) -> list[Record]:
-        """Records in the recycling bin, oldest first."""
+        """Return archived records, oldest first."""
         return [record for record in self.records[kind].values() if record.archived_at is not None]
 
     def _set(self, kind: str, record: Record, values: Mapping[str, Any], now: int) -> None:
@@ -143,7 +143,7 @@ class Portal:
         record.values |= changed
 
     def truth(self, kind: str) -> list[Json]:
-        """All records that a list shows, with every property, as lists write them."""
+        """Return all records that a list contains, with every property, in the format of lists."""
         return [
             {
                 "id": str(record.id),
@@ -156,7 +156,7 @@ class Portal:
         ]
 
     def text(self, kind: str, record: Record, name: str) -> str | None:
-        """Return a property's value as records have it."""
+        """Return a property's value in the format of records."""
         value = record.values.get(name)
         if value is None and name.startswith(MADE_UP):
             return next(_made_up(record, name), None)
@@ -169,7 +169,7 @@ MERGED = "hs_merged_object_ids"
 
 
 def _made_up(record: Record, name: str) -> Iterator[str]:
-    """A value for one in twenty of the made-up properties."""
+    """Return a value for one in twenty of the invented properties."""
     number = int(name.removeprefix(MADE_UP))
     if (record.id + number) % 20 == 0:
         yield f"{number} · {record.id % 97}"

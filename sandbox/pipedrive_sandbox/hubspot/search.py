@@ -33,7 +33,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def search(call: Call) -> Json:
-    """A page of the records that fit; a record is found some time after it changed."""
+    """Return a page of matching records; a change is found only after some time."""
     (kind,) = call.path
     body = call.object_given()
     if len(json.dumps(body)) > MOST_CHARACTERS:
@@ -114,7 +114,7 @@ def _passes(portal: Portal, kind: str, record: Record, rule: Json) -> bool:
 
 
 def _comparable(kind: str, value: Any) -> Any:
-    """A value as filters compare it: times as milliseconds, numbers as numbers, all else as text."""
+    """Return a value for comparison in filters: times as milliseconds, numbers as numbers, all else as text."""
     if value is None or value == "":
         return None
     if kind == "datetime":

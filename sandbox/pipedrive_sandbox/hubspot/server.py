@@ -1,4 +1,4 @@
-"""The HTTP side: who asks, how often, and whether anything stands in the way."""
+"""The HTTP server: authentication, limits and faults."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ TOKEN_LIFE_SECONDS = 1800
 
 
 class Seen(NamedTuple):
-    """A request as the sandbox saw it."""
+    """A request as the sandbox received it."""
 
     method: str
     path: str
     query: dict[str, str]
     status: int
     target_length: int
-    """Characters of the path with its query."""
+    """The number of characters of the path with its query."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Requests that are let in; 0: unlimited.
+    """The numbers of allowed requests; 0 means unlimited.
 
     https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
     """
@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class App:
-    """An app that was installed: what it needs to get access tokens."""
+    """An installed app, with the credentials for its access tokens."""
 
     client_id: str = "sandbox-client"
     client_secret: str = "sandbox-secret"  # noqa: S105  (not a secret: the sandbox's own)
@@ -58,7 +58,7 @@ class App:
 
 @dataclass
 class State:
-    """All that a running sandbox remembers."""
+    """The state of a running sandbox."""
 
     portal: Portal
     token: str
@@ -70,7 +70,7 @@ class State:
     faults: list[Fault] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
     access_tokens: dict[str, float] = field(default_factory=dict)
-    """What the app was granted, and until when (by `time.monotonic`)."""
+    """The app's access token, and when it expires (by `time.monotonic`)."""
     times: dict[str, deque[float]] = field(default_factory=dict)
     count: int = 0
 
@@ -82,7 +82,7 @@ class Server:
         self.state = state
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request, to the API or for the truth."""
+        """Answer a request to the API or to the controls."""
         body = await request.read()
         if request.path.startswith("/sandbox/"):
             return _answer(200, self._told(request.path.removeprefix("/sandbox/")))
@@ -92,7 +92,7 @@ class Server:
         return content if isinstance(content, web.Response) else _answer(status, content)
 
     def _told(self, path: str) -> Any:
-        """What tests and people may ask without a token."""
+        """Answer requests of tests and users that need no token."""
         first, _, kind = path.partition("/")
         match first:
             case "truth":
@@ -159,7 +159,7 @@ class Server:
         }
 
     def _count(self, path: str) -> None:
-        """Refuse what is too much."""
+        """Refuse requests beyond a limit."""
         limits = self.state.limits
         self.state.count += 1
         if limits.daily and self.state.count > limits.daily:
@@ -177,7 +177,7 @@ class Server:
         times.append(now)
 
     def _strike(self, target: str) -> web.Response | None:
-        """What a fault that waits for the request has it answered; None lets it go on. Raises Refused."""
+        """Return the answer of a fault that applies to the request, or None. Raises Refused."""
         for fault in self.state.faults:
             if fault.strikes(target):
                 match fault.kind:
@@ -194,7 +194,7 @@ class Server:
 
 
 def too_many(policy: str) -> Refused:
-    """The answer to a request beyond a limit."""
+    """Return the answer to a request beyond a limit."""
     return Refused(
         429,
         f"You have reached your {policy.lower()} limit.",

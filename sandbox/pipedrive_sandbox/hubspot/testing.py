@@ -1,4 +1,4 @@
-"""A HubSpot inside a test: `with HubspotSandbox(deals=50) as hubspot: ... hubspot.url ...`."""
+"""A HubSpot for tests: `with HubspotSandbox(deals=50) as hubspot: ... hubspot.url ...`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNLIMITED = Limits(burst=0, searches=0)
 
 
 class HubspotSandbox:
-    """A HubSpot account that serves from a thread of this process, on a free port; without limits by default."""
+    """A HubSpot account served by a thread of this process on a free port, without limits by default."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class HubspotSandbox:
         return _sent(Request(self.url + path, data, {"Authorization": f"Bearer {token}"}, method=method))  # noqa: S310
 
     def form(self, path: str, fields: str) -> Reply:
-        """POST a form, without a token."""
+        """POST a form without a token."""
         return _sent(Request(self.url + path, fields.encode(), method="POST"))  # noqa: S310
 
     def get(self, path: str, **params: Any) -> Any:
@@ -86,7 +86,7 @@ class HubspotSandbox:
         return self.send("POST", path, body).json()
 
     def truth(self, kind: str) -> list[dict[str, Any]]:
-        """Return all records that a list shows, with every property."""
+        """Return all records that a list contains, with every property."""
         rows: list[dict[str, Any]] = self.get(f"/sandbox/truth/{kind}")
         return rows
 
@@ -99,7 +99,9 @@ class HubspotSandbox:
         self.state.faults.append(fault(given))
 
     def at_request(self, number: int, path: str, call: Callable[[], object]) -> None:
-        """Have a function called, in the server's thread, at the request of that number for a path from now on."""
+        """Call a function in the server's thread at the request of that number for a path, counted from now
+        on.
+        """
         self.state.faults.append(Trap("trap", re.compile(path), frozenset([number]), spring=call))
 
 

@@ -1,7 +1,7 @@
-"""What goes wrong in real accounts, each trouble spoiling some rows of a clean account.
+"""Defects of real accounts; each trouble spoils some rows of a clean account.
 
-A trouble is a function; its name switches it, its docstring goes into the manifest, and it gives back the rows
-that it spoilt: by object, or as groups of rows that stand for the same thing.
+A trouble is a function: its name selects it, its docstring goes into the manifest, and it returns the rows
+that it spoilt, by object, or as groups of rows that represent the same thing.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def _spellings() -> Iterator[Callable[[str], str]]:
 
 
 def _again(draft: Draft, kind: str, row: Row) -> Row:
-    """The same once more, typed in some days later."""
+    """Return a copy of a row, entered some days later."""
     copy = Row(min(row.created + 3 * DAY, draft.season.now - 90), dict(row.values), company=row.company)
     draft.rows[kind].append(copy)
     return copy
 
 
 def _deals_by(draft: Draft, what: str) -> dict[int, list[Row]]:
-    """Deals by the identity of their company or contact."""
+    """Return deals by the identity of their company or contact."""
     found: dict[int, list[Row]] = {}
     for deal in draft.rows["deals"]:
         found.setdefault(id(getattr(deal, what)), []).append(deal)

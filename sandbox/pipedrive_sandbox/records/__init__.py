@@ -1,1 +1,1 @@
-"""Records, and who may see them: what all other rooms speak of."""
+"""Records, and which tokens may see them; all other packages use this one."""

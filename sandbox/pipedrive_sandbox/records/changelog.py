@@ -1,4 +1,4 @@
-"""Lines of change logs: what of a record's change is worth one, and how it is written."""
+"""Lines of change logs: which changes are logged, and in which format."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ V1_KEYS: dict[str, dict[str, str]] = {
     "persons": {"emails": "email", "phones": "phone", "label_ids": "label"},
     "organizations": {"label_ids": "label"},
 }
-"""Entities with a change log, and the keys that it calls by their v1 names."""
+"""Entities with a change log, and the keys that it names as v1 does."""
 
 PARTICIPANTS = "deal_participants"
-"""The entity with a log of its own kind: per deal, who was added and removed when by whom."""
+"""The entity with another kind of log: for each deal, which persons were added and removed, when and by whom."""
 
 LOGGED = (*V1_KEYS, PARTICIPANTS)
-"""Entities with a log; that of participants goes by the id of their deal."""
+"""Entities with a log; that of participants is kept by deal id."""
 
 _SILENT = {"next_activity_id", "last_activity_id", "is_archived", "is_deleted", "custom_fields"}
-"""Keys that follow from something else, besides counters, times and local dates."""
+"""Derived keys, besides counters, times and local dates."""
 
 
 def differences(
     entity: str, before: Row, after: Row, types: Mapping[str, str]
 ) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield field key, old and new text of everything that changed by hand.
+    """Yield field key, old and new text of everything that was changed by hand.
 
-    `types` holds the types of the custom fields, by key.
+    `types` contains the types of the custom fields by key.
     """
     for key, new in after.items():
         if key not in _SILENT and new != before[key] and not _derived(key):
@@ -44,7 +44,7 @@ def differences(
 def custom_differences(
     key: str, field_type: str, old: Any, new: Any
 ) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield field key, old and new text of a custom field, one for each of its parts that changed."""
+    """Yield field key, old and new text of a custom field, once for each of its parts that changed."""
     was, now = flatten(key, field_type, old), flatten(key, field_type, new)
     for part in was | now:
         if was.get(part) != now.get(part):
@@ -56,7 +56,7 @@ def _derived(key: str) -> bool:
 
 
 def text(value: Any) -> str | None:
-    """Return a value as change logs write it."""
+    """Return a value in the format of change logs."""
     if value is None:
         return None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The flat form of custom fields: API v1 and the change logs spread a value over several keys."""
+"""The flat form of custom fields: API v1 and the change logs distribute a value over several keys."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SUBFIELDS: dict[str, tuple[str, ...]] = {
     "timerange": ("until", "timezone_id"),
     "address": ADDRESS_PARTS,
 }
-"""Field types whose v2 value is an object; its other keys become columns of their own in v1."""
+"""Field types whose v2 value is an object; its other keys become separate keys in v1."""
 
 
 def flatten(key: str, field_type: str, value: Any) -> Record:
-    """Return a custom field's v2 value as v1 gives it: at the record's root, in several keys."""
+    """Return a custom field's v2 value in the format of v1: at the record's root, in several keys."""
     if value is None:
         return {key: None}
     if field_type == "enum":

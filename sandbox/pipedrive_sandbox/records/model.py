@@ -1,4 +1,4 @@
-"""What a record is, and what the entities differ in: ids, times, parents."""
+"""The structure of records, and the differences between entities: ids, times, parents."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -14,13 +14,13 @@ IN_MILLISECONDS = (
     *("leads", "lead_labels", "note_comments", "call_logs", "mail_threads", "mail_messages"),
     *("webhooks", "projects", "project_boards", "project_phases", "project_templates", "tasks"),
 )
-"""Entities whose times carry milliseconds."""
+"""Entities whose times have milliseconds."""
 
 TEXT_IDS = (
     *("leads", "lead_labels", "note_comments", "call_logs", "deal_discounts"),
     *("permission_sets", "goals"),
 )
-"""Entities whose ids are texts, uuids mostly."""
+"""Entities whose ids are texts, mostly UUIDs."""
 
 GOAL_TYPES = ("deals_won", "deals_progressed", "activities_completed", "activities_added", "deals_started")
 
@@ -37,4 +37,4 @@ PARENTS: dict[str, tuple[str, str]] = {
     "project_phases": ("project_boards", "board_id"),
     "tasks": ("projects", "project_id"),
 }
-"""Whose children an entity's rows are, and by which key."""
+"""The parent of an entity's rows, and the key of the parent's id."""

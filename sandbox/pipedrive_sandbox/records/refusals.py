@@ -1,4 +1,4 @@
-"""Requests that the account does not grant, as Pipedrive's JSON error envelopes."""
+"""Requests that the account refuses, in Pipedrive's JSON error envelopes."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ SCHEMA_ERROR = "ERR_SCHEMA_VALIDATION_FAILED"
 
 
 class Refusal(Exception):
-    """A request the account does not grant; becomes Pipedrive's JSON error envelope.
+    """A refused request, which becomes Pipedrive's JSON error envelope.
 
     `code` is the symbolic code of v2 answers; v1 and gateway answers repeat the number instead.
     """
@@ -35,7 +35,7 @@ class Refusal(Exception):
 
 
 def invalid(error: str) -> Refusal:
-    """Return the 400 of a request whose parameters break the endpoint's schema."""
+    """Return the 400 of a request whose parameters violate the endpoint's schema."""
     return Refusal(400, error, info="Parameter validation failed", code=SCHEMA_ERROR)
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and what that token may see."""
+"""The user of a token, and what that user may see."""
 
 from dataclasses import dataclass, field
 from zlib import crc32
@@ -9,28 +9,28 @@ PARTLY_VISIBLE = (
     *("deals", "leads", "persons", "organizations", "activities", "products", "notes", "files"),
     "projects",
 )
-"""Entities of which a limited token sees a share only."""
+"""Entities of which a limited token sees only a share."""
 
 
 @dataclass
 class Viewer:
-    """A token: the user it belongs to and the rows that user may not see, by entity."""
+    """A token's user, and the rows that this user may not see, by entity."""
 
     token: str
     user_id: int
     admin: bool
-    """Whether the endpoints for administrators answer."""
+    """Whether the user may use the endpoints for administrators."""
     share: float = 1.0
-    """How much of the partly visible entities the user sees; always the same rows."""
+    """The share of the partly visible entities that the user sees; it is always the same rows."""
     hidden: dict[str, set[Id]] = field(default_factory=dict)
 
     @property
     def sees_everything(self) -> bool:
-        """Tell whether no row of any entity is invisible."""
+        """Return whether all rows of all entities are visible."""
         return self.share >= 1 and not self.hidden
 
     def sees(self, entity: str, row: Row) -> bool:
-        """Tell whether the row is visible; children are as visible as their parent."""
+        """Return whether the row is visible; children are as visible as their parent."""
         return self._sees_id(entity, row["id"]) and (
             entity not in PARENTS or self._sees_id(PARENTS[entity][0], row[PARENTS[entity][1]])
         )

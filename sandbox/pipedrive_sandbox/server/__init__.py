@@ -1,1 +1,1 @@
-"""The HTTP server around the API: access, limits, faults on demand, controls."""
+"""The HTTP server around the API: access, limits, faults on request, controls."""

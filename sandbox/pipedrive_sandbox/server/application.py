@@ -1,4 +1,4 @@
-"""The HTTP side: who asks, whether it is granted, and the answer with its headers."""
+"""The HTTP server: it authenticates and checks requests, and sends answers with their headers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from pipedrive_sandbox.server.limits import BLOCK_PAGE, Blocked, Budget, Window,
 from pipedrive_sandbox.server.oauth import App, Authority, Denied
 
 UNLIMITED = 1_000_000
-"""The burst window that `burst=0` stands for: one that nobody fills."""
+"""The size of the burst window for `burst=0`, which no client reaches."""
 
 OAUTH_BURST = 4
-"""How many times the requests of an API token an access token may send."""
+"""The factor by which an access token may send more requests than an API token."""
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -40,27 +40,27 @@ GATEWAY_PAGE = b"<html><head><title>%d</title></head><body>Bad gateway</body></h
 
 @dataclass(frozen=True)
 class Settings:
-    """How the sandbox behaves towards its clients."""
+    """The sandbox's behaviour towards its clients."""
 
     burst: int = 20
-    """Requests per token in two seconds; 0 is as good as unlimited."""
+    """Requests per token in two seconds; 0 means practically unlimited."""
     daily_budget: int = 300_000
-    """Tokens of the company per day: the cheapest plan with ten seats."""
+    """Tokens of the company per day; the default is that of the cheapest plan with ten seats."""
     daily_headers: bool = True
-    """Whether answers carry the undocumented headers about the day's tokens."""
+    """Whether answers have the undocumented headers about the day's tokens."""
     latency: float = 0.0
     """Seconds of real time added to every answer."""
     unset_fields: str = "null"
-    """What v2 shows of a custom field without value: `null` or `absent`."""
+    """How v2 shows a custom field without a value: `null` or `absent`."""
     without_features: frozenset[str] = frozenset()
-    """What the company lacks, see `features.FEATURES`."""
+    """Features that the company lacks; see `features.FEATURES`."""
     app: App = field(default_factory=App)
-    """The OAuth app the company has installed."""
+    """The OAuth app that the company has installed."""
 
 
 @dataclass
 class Answer:
-    """What goes back over the wire."""
+    """An answer to the client."""
 
     status: int
     body: bytes
@@ -80,7 +80,7 @@ def _exactly(body: bytes) -> Any:
 
 
 def refusal(error: Refusal) -> Answer:
-    """Return the answer a refusal stands for."""
+    """Return the answer for a refusal."""
     return Answer(error.status, orjson.dumps(error.body), headers=error.headers)
 
 
@@ -105,7 +105,7 @@ REFUSALS = {
     410: "Resource is gone",
     415: "Feature is not enabled",
 }
-"""Refusals that a fault can put in the place of an answer."""
+"""Refusals that a fault can send instead of an answer."""
 
 INSTEAD = {
     "html": html(200, b"<html><body>Please come back later.</body></html>"),
@@ -113,7 +113,7 @@ INSTEAD = {
     "empty": Answer(200, b""),
     "reset": Answer(0, b""),
 }
-"""Faults that put the same in the place of every answer."""
+"""Faults that always send the same answer."""
 
 
 class Server:
@@ -130,7 +130,7 @@ class Server:
         self.state = State(account, settings.latency, authority)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request, to the API or to the controls."""
+        """Answer a request to the API or to the controls."""
         if request.path.startswith("/sandbox/"):
             return self._response(self._controlled(request, await request.read()))
         return await self._api(request)
@@ -143,7 +143,7 @@ class Server:
         return Answer(200, orjson.dumps(result, default=exact))
 
     def _authorized(self, request: web.BaseRequest, body: str) -> Answer:
-        """Answer for the authorization server; nothing of it costs anything."""
+        """Answer a request to the authorization server, which costs no tokens."""
         try:
             match request.method, request.path:
                 case "GET", "/oauth/authorize":
@@ -205,7 +205,7 @@ class Server:
         control.call(self.state, call.get("method", "POST"), call["path"], {}, call.get("json", {}))
 
     def _faulty(self, request: web.BaseRequest, fault: Fault) -> Answer:
-        """Return the answer a fault puts in the place of the real one; status 0 is a reset."""
+        """Return the answer that a fault sends instead of the real one; status 0 is a reset."""
         if fault.kind in INSTEAD:
             return INSTEAD[fault.kind]
         if fault.kind == "status":
@@ -214,7 +214,7 @@ class Server:
         return self._with_limits(refusal(error), self._token(request))
 
     def _granted(self, request: web.BaseRequest, found: Route | None) -> tuple[Answer, int]:
-        """Pass a request through token, burst window and budget; return answer and tokens spent."""
+        """Check a request's token, burst window and budget, and return the answer and the tokens spent."""
         token, tokens = self._token(request), 0
         try:
             viewer = self._viewer(token)
@@ -266,7 +266,7 @@ class Server:
         return found
 
     def _permit(self, endpoint: Endpoint, viewer: Viewer) -> None:
-        """Refuse what the company has not bought and what the token's user has no right to."""
+        """Refuse a request for a feature outside the plan, or without the necessary rights."""
         if endpoint.feature in self._without_features:
             raise lacking(endpoint.feature)
         if endpoint.admin and not viewer.admin:
@@ -289,7 +289,7 @@ class Server:
         return {"Date": date, "Content-Type": answer.type, **(answer.headers or {})}
 
     async def _truncated(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        """Announce the whole answer, send half of it and hang up."""
+        """Announce the whole answer, send half of it, and close the connection."""
         response = web.StreamResponse(status=answer.status, headers=self._headers(answer))
         response.content_length = len(answer.body)
         await response.prepare(request)

@@ -1,6 +1,6 @@
-"""The endpoints under `/sandbox/`: change the account, make trouble, read the truth.
+"""The endpoints under `/sandbox/`: change the account, set faults, read the truth.
 
-They need no token, cost nothing and are counted nowhere.
+They need no token, cost nothing, and are not counted.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Seen(NamedTuple):
     path: str
     query: dict[str, str]
     endpoint: str
-    """Method and template, e.g. `GET /api/v2/deals/{id}`; the bare path where there is none."""
+    """Method and template, e.g. `GET /api/v2/deals/{id}`; the bare path if there is no template."""
     status: int
-    """0 where the connection was reset."""
+    """The status, or 0 if the connection was reset."""
     tokens: int
 
 
 @dataclass
 class State:
-    """All that a running sandbox remembers."""
+    """The state of a running sandbox."""
 
     account: Account
     latency: float
@@ -50,7 +50,7 @@ class State:
 
 @dataclass(frozen=True)
 class Order:
-    """One control call: what stands in the path's variables, in the query and in the body."""
+    """One control call: the values of the path's variables, of the query and of the body."""
 
     state: State
     args: Mapping[str, str]
@@ -64,7 +64,7 @@ class Order:
 
     @property
     def touch(self) -> bool:
-        """Tell whether `update_time` follows; `?touch=false` keeps it."""
+        """Return whether `update_time` changes; `?touch=false` keeps it."""
         return self.query.get("touch") != "false"
 
     @property
@@ -267,7 +267,7 @@ DERIVED: dict[str, Callable[[Account], list[Record]]] = {
     "deal_participant_changes": lambda account: _changes(account, "deal_participants", "deal_id"),
     "permission_set_assignments": assigned,
 }
-"""Truths that are no tables."""
+"""Functions for truths that are not tables."""
 
 
 def stats(order: Order) -> Any:
@@ -338,7 +338,7 @@ _PATTERNS = [
 
 
 def run(state: State, method: str, path: str, query: Mapping[str, str], body: bytes) -> Any:
-    """Carry out a control call and return what it answers. Raises Refusal."""
+    """Execute a control call, and return its answer. Raises Refusal."""
     try:
         given = json.loads(body, parse_float=Decimal) if body.strip() else {}
     except ValueError:
@@ -347,7 +347,7 @@ def run(state: State, method: str, path: str, query: Mapping[str, str], body: by
 
 
 def call(state: State, method: str, path: str, query: Mapping[str, str], body: Any) -> Any:
-    """Carry out a control call whose body is read already. Raises Refusal."""
+    """Execute a control call whose body is already parsed. Raises Refusal."""
     if not isinstance(body, dict):
         raise Refusal(400, "the body is not a JSON object")
     for pattern, control in _PATTERNS:

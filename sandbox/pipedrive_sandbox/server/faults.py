@@ -1,4 +1,4 @@
-"""Troubles on demand: which request they hit, and what it gets instead of its answer."""
+"""Faults on request: the requests that they apply to, and their answers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ KINDS = {
 
 @dataclass
 class Fault:
-    """A trouble and the requests it waits for.
+    """A fault and the requests that it applies to.
 
-    Requests are counted from 1 since the fault was set, those only whose path and query match
-    `path`. It hits the numbers in `at`, or each `every`-th, or else all; at most `times` times.
+    Only requests whose path and query match `path` are counted, from 1 since the fault was set. It applies to
+    the numbers in `at`, or to each `every`-th, or else to all; at most `times` times.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Fault:
     hits: int = field(default=0, init=False)
 
     def strikes(self, target: str) -> bool:
-        """Count a request and tell whether the trouble hits it."""
+        """Count a request, and return whether the fault applies to it."""
         if not self.path.search(target) or (self.times is not None and self.hits >= self.times):
             return False
         self.seen += 1
@@ -59,13 +59,13 @@ class Fault:
         return True
 
     def told(self, body: Any) -> Any:
-        """Return what becomes of a body, if this is a lie."""
+        """Return the changed body, if this fault is a lie."""
         if self.kind == "omit" and isinstance(body.get("data"), list):
             return body | {"data": body["data"][self.rows :]}
         return merged(body, self.json or {}) if self.kind == "patch" else body
 
     def shown(self) -> Record:
-        """Return the fault as JSON can hold it."""
+        """Return the fault in types that JSON has."""
         return {
             "kind": self.kind,
             "path": self.path.pattern,
@@ -78,7 +78,7 @@ class Fault:
 
 
 LIES = {"omit", "patch"}
-"""Kinds whose answer is a good one, but for what it says."""
+"""Kinds whose answer looks valid but has false content."""
 
 
 def merged(body: Any, patch: Any) -> Any:

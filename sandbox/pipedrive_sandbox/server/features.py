@@ -1,4 +1,4 @@
-"""What a company may lack, and how it is told so."""
+"""Features that a company may lack, and the refusals for them."""
 
 from __future__ import annotations
 

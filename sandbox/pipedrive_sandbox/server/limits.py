@@ -1,4 +1,4 @@
-"""What a token may do: the burst window, the day's budget, and the punishment for ignoring both."""
+"""The limits of a token: the burst window, the daily budget, and the block after ignoring them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipedrive_sandbox.records.refusals import Refusal
 
 WINDOW = timedelta(seconds=2)
 PATIENCE = 10
-"""Refused requests within one window that are put up with."""
+"""The number of refused requests within one window that cause no block."""
 BLOCKED = timedelta(seconds=60)
 BLOCK_PAGE = b"""<!DOCTYPE html>
 <html><head><title>Access denied | sandbox used Cloudflare to restrict access</title></head>
@@ -20,16 +20,16 @@ BLOCK_PAGE = b"""<!DOCTYPE html>
 
 
 class Blocked(Exception):
-    """The edge no longer lets the token through; answered with 403 and an HTML page."""
+    """The edge blocks the token, and answers with 403 and an HTML page."""
 
 
 def too_fast() -> Refusal:
-    """Return the 429 of a full window; its body is not documented, its headers are."""
+    """Return the 429 of a full window; its body is not documented, but its headers are."""
     return Refusal(429, "request over limit", headers={"x-ratelimit-remaining": "0"})
 
 
 class Window:
-    """Requests of one token in the last two seconds, and what it did after being refused."""
+    """Requests of one token in the last two seconds, and those that it sent after being refused."""
 
     def __init__(self, size: int, clock: Clock) -> None:
         self._size = size
@@ -39,7 +39,7 @@ class Window:
         self._blocked_until: datetime | None = None
 
     def enter(self) -> None:
-        """Take a place in the window. Raises Refusal (429) when it is full, or Blocked."""
+        """Count a request in the window. Raises Refusal (429) if the window is full, or Blocked."""
         now = self._clock.now()
         if self._blocked_until and now < self._blocked_until:
             raise Blocked
@@ -56,7 +56,7 @@ class Window:
         raise too_fast()
 
     def headers(self) -> dict[str, str]:
-        """Return the window's state as Pipedrive's headers give it."""
+        """Return the window's state in Pipedrive's headers."""
         now = self._clock.now()
         _forget(self._taken, now)
         reset = self._taken[0] + WINDOW - now if self._taken else WINDOW
@@ -68,13 +68,13 @@ class Window:
 
 
 def _forget(moments: deque[datetime], now: datetime) -> None:
-    """Drop moments outside the window; future ones too, left behind when the clock is set back."""
+    """Remove times outside the window, including future ones that remain when the clock is set back."""
     while moments and not now - WINDOW < moments[0] <= now:
         moments.popleft()
 
 
 class Budget:
-    """The company's tokens of the day; the day ends at midnight UTC of the account's clock."""
+    """The company's tokens of the day, which ends at midnight UTC of the account's clock."""
 
     def __init__(self, limit: int, clock: Clock, *, headers: bool) -> None:
         self._limit = limit
@@ -91,13 +91,13 @@ class Budget:
         return self._limit - self._spent[self._today]
 
     def spend(self, tokens: int) -> None:
-        """Take tokens from the day's budget. Raises Refusal (429) when there are too few."""
+        """Take tokens from the day's budget. Raises Refusal (429) if there are too few."""
         if tokens > self.remaining():
             raise self.exhausted()
         self._spent[self._today] += tokens
 
     def exhausted(self) -> Refusal:
-        """Return the 429 that tells to come back tomorrow."""
+        """Return the 429 that refuses requests until tomorrow."""
         now = self._clock.now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         wait = math.ceil((midnight - now).total_seconds())

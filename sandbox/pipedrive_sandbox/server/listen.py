@@ -1,4 +1,4 @@
-"""Both sandboxes as servers: where they listen, and how they end."""
+"""The HTTP server of both sandboxes: its address and its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 
 class Handler(Protocol):
-    """What answers the requests."""
+    """An object that answers requests."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""

@@ -16,7 +16,7 @@ from pipedrive_sandbox.records.viewer import Viewer
 
 CODE_LIVES = timedelta(minutes=5)
 REFRESH_LIVES = timedelta(days=60)
-"""How long a refresh token lives unused; each use starts the time anew."""
+"""The lifetime of an unused refresh token; each use restarts it."""
 SCOPES = (
     "base deals:read contacts:read activities:read products:read leads:read users:read recents:read"
     " goals:read mail:read projects:read phone-integration admin"
@@ -25,13 +25,13 @@ SCOPES = (
 
 @dataclass(frozen=True)
 class App:
-    """The app that may ask for tokens, and the company that has installed it."""
+    """The app that may request tokens, and the company that has installed it."""
 
     client_id: str = "sandbox-client"
     client_secret: str = "sandbox-secret"  # noqa: S105  (not a secret: the sandbox's own)
     refresh_token: str = "sandbox-refresh-token"  # noqa: S105
     token_seconds: int = 3599
-    """How long an access token lives."""
+    """The lifetime of an access token."""
 
 
 class Denied(Exception):
@@ -43,7 +43,7 @@ class Denied(Exception):
 
 
 class Authority:
-    """Grants tokens in the name of one user, by the account's clock."""
+    """Grants tokens for one user, by the account's clock."""
 
     def __init__(self, app: App, viewer: Viewer, clock: Clock) -> None:
         self._app = app
@@ -55,12 +55,14 @@ class Authority:
         self._refresh = {app.refresh_token: clock.now() + REFRESH_LIVES}
 
     def viewer(self, token: str) -> Viewer | None:
-        """Return whose access token it is, or None when it is unknown or has expired."""
+        """Return the user of an access token, or None if the token is unknown or has expired."""
         expires = self._access.get(token)
         return self._viewer if expires and self._clock.now() < expires else None
 
     def authorize(self, query: Mapping[str, str]) -> str:
-        """Return where the browser goes after the user has agreed, with a code. Raises Denied."""
+        """Return the address to which the browser is redirected, with a code, after the user has agreed.
+        Raises Denied.
+        """
         if query.get("client_id") != self._app.client_id:
             raise Denied("invalid_client", "Invalid client: client is invalid")
         uri = query.get("redirect_uri", "")
@@ -95,7 +97,7 @@ class Authority:
         }
 
     def revoke(self) -> None:
-        """Forget all tokens, as when the user uninstalls the app."""
+        """Revoke all tokens, as when the user uninstalls the app."""
         self._access.clear()
         self._refresh.clear()
 
@@ -111,7 +113,7 @@ class Authority:
             raise Denied("invalid_client", "Invalid client: client is invalid")
 
     def _exchange(self, form: Mapping[str, str]) -> str:
-        """Return a new refresh token for a code, which is good once."""
+        """Return a new refresh token for a code, which is valid once."""
         expires, uri = self._codes.pop(form.get("code", ""), (None, ""))
         if expires is None:
             raise Denied("invalid_grant", "Invalid grant: authorization_code is invalid")
@@ -124,7 +126,7 @@ class Authority:
         return token
 
     def _renew(self, token: str) -> str:
-        """Return the same refresh token, good for another 60 days."""
+        """Return the same refresh token, valid for another 60 days."""
         if token not in self._refresh or self._clock.now() > self._refresh[token]:
             raise Denied("invalid_grant", "Invalid grant: refresh_token is invalid")
         self._refresh[token] = self._clock.now() + REFRESH_LIVES

@@ -1,6 +1,7 @@
-"""On a process's `PYTHONPATH`: it never waits longer than an instant, so that tests need not wait for retries.
+"""Shortens every sleep of a process that has this folder on its `PYTHONPATH`, so that retries cost no time.
 
-With `ROWS_PER_PAGE` the tap asks for smaller pages, so that the lists of a small account have many.
+If `ROWS_PER_PAGE` is set, the tap also asks for smaller pages, so that the lists of a small account have
+several.
 """
 
 import os

@@ -1,5 +1,5 @@
-{# Looks at the database to know the custom columns and the stages, as the table
-   it stands for did. #}
+{# Reads the custom columns and the stages from the database, as the table that
+   it replaces did. #}
 {% set base = [
     'id', 'titulo', 'creator_user_id', 'creator_user_name', 'person_id',
     'person_name', 'stage_id', 'stage_name', 'pipeline_id', 'pipeline_name',

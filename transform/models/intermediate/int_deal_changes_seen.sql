@@ -1,5 +1,5 @@
-{# The log is right up to its last change of a field, the versions after that.
-   Both are dated by Pipedrive's clock. #}
+{# The log is used up to its last change of a field, and the versions after
+   that. Both are dated by Pipedrive's clock. #}
 with
 
 versions as (
@@ -41,8 +41,8 @@ last_changes as (
     order by deal_id, field_key, changed_at desc, sequence desc
 ),
 
-{# What is known before the first version: the end of the log, else that a deal
-   is open at first, and in an unknown stage if it has moved since. #}
+{# The state before the first version: the end of the log or, without a log, an
+   open deal at first, in an unknown stage if it has moved since. #}
 known_before as (
     select
         fields.deal_id,

@@ -1,10 +1,10 @@
-{# A table, as a view has no statistics, without which its joins with itself
-   are planned as nested loops. #}
+{# This is a table because a view has no statistics, without which its
+   self-joins would be planned as nested loops. #}
 {{ config(materialized='table', post_hook='analyze {{ this }}') }}
 
-{# The change log knows what changed, the versions what changed since without
-   it, the deal what it is now. Where they disagree, as changes are not or not
-   yet read, the deal is right. #}
+{# The change log has the logged changes, the versions have changes since the
+   log was read, and the deal has its present state. Where they disagree because
+   changes are not read yet, the deal is right. #}
 {% set fields = [
     'stage_id', 'status', 'value', 'currency', 'user_id', 'expected_close_date',
 ] %}

@@ -5,8 +5,9 @@
     'expected_close_date',
 ] %}
 
-{# A state has a deal from one day's end to another's. From the first day with
-   versions on they alone count, before it the history of its fields. #}
+{# A state lasts from the end of one day to the end of another. From the first
+   day with versions on only these count; before it, the history of its fields.
+   #}
 with
 
 versions as (
@@ -29,7 +30,7 @@ first_day as (
     select min(seen_date) as seen_date from versions
 ),
 
-{# A clock that was wrong for a while makes versions end before they begin. #}
+{# If a clock was wrong for a while, versions end before they begin. #}
 versions_in_turn as (
     select
         *,
@@ -89,8 +90,8 @@ known_on_first_day as (
     order by versions.deal_id, versions.version_number
 ),
 
-{# What each field was at the end of the days on which it changed; a deal that
-   is older than any CRM has an impossible time of creation. #}
+{# The value of each field at the end of the days on which it changed; a deal
+   that is older than any CRM has an impossible time of creation. #}
 changes_by_day as (
     select
         spans.deal_id,
@@ -128,7 +129,7 @@ days_with_changes as (
     group by deal_id, start_date
 ),
 
-{# Between two changes of a field it is what the first of them made it. #}
+{# Between two changes, a field has the value of the first of them. #}
 days_numbered as (
     select
         *

@@ -1,5 +1,5 @@
-{# A rate holds until the next one, as there is none on weekends and holidays,
-   but not longer than a week: an old rate is no rate. #}
+{# A rate is valid until the next one, because there is none on weekends and
+   holidays, but for at most a week. #}
 with
 
 exchange_rates as (

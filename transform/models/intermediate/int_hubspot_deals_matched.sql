@@ -40,7 +40,8 @@ contacts_alone_on_their_email as (
     having count(*) = 1
 ),
 
-{# HubSpot unties a deal from what is deleted without a change of the deal. #}
+{# HubSpot removes the association of a deal with a deleted record without a
+   change of the deal. #}
 deals_matched as (
     select
         -- ids

@@ -17,7 +17,7 @@ merges as (
     {%- endfor %}
 ),
 
-{# What a record was merged into may have been merged again. #}
+{# The remaining record of a merge may have been merged again. #}
 steps as (
     select
         entity,

@@ -1,5 +1,6 @@
-{# Columns that only the account knows, without asking the database for their
-   names: the models that look at them can be tested on rows made up. #}
+{# Columns that exist only in some accounts, read without asking the database
+   for their names, so that models that use them can be tested on invented rows.
+   #}
 {% set columns = {
     'pipedrive': 'to_jsonb(%s.*)',
     'hubspot': "case jsonb_typeof(%s.properties) when 'object' then %s.properties else '{}' end",

@@ -1,4 +1,4 @@
-{# Rows are only ever added, those of a rule when its counts change. #}
+{# Rows are only added, for a rule when its counts change. #}
 with
 
 present as (
@@ -20,7 +20,7 @@ last_versions as (
     order by data_quality_id, version_number desc
 ),
 
-{# Nobody looks any more at what a rule that was taken out looked at. #}
+{# The records of a removed rule are not checked any more. #}
 found as (
     select * from present
     union all

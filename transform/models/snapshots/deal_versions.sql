@@ -1,5 +1,5 @@
-{# Rows are only ever added. What is not compared would add a row for every
-   note and every call. A column that is new here counts as empty before. #}
+{# Rows are only added. Columns that are not compared would add a row for every
+   note and every call. A new column counts as empty in earlier versions. #}
 {% set not_compared = ['version_number', 'updated_at', 'seen_date', 'seen_at'] %}
 
 with
@@ -51,8 +51,9 @@ living as (
     where not last_versions.is_deleted
 ),
 
-{# A deal without a raw row is gone, unless so many are that the raw table is.
-   Its last version is read as JSON, which lacks a column that is new here. #}
+{# A deal without a raw row is gone, unless so many are missing that the raw
+   table itself must be incomplete. Its last version is read as JSON, because it
+   lacks columns that are new here. #}
 gone as (
     select gone.*
     from last_versions

@@ -1,4 +1,5 @@
-{# Nulls pass, as for all tests but not_null; a limit that is not given is none. #}
+{# Nulls pass, as in all tests except not_null; a limit that is not given does
+   not apply. #}
 {% test between(model, column_name, minimum=none, maximum=none) %}
     {{ config(severity='warn') }}
     select {{ column_name }}

@@ -1,1 +1,1 @@
-"""Organizations and persons, and who follows or relates to whom."""
+"""Organizations and persons, with their followers and relationships."""

@@ -1,4 +1,4 @@
-"""Who follows and who takes part: followers of deals and contacts, participants of deals."""
+"""Followers of deals and contacts, and participants of deals."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ FOLLOWED = {
     "person_followers": ("persons", "person_id"),
     "organization_followers": ("organizations", "org_id"),
 }
-"""List of followers to the list of what they follow, and the key that says which."""
+"""For each list of followers, the list of followed records, and the key of the followed id."""
 
 _UNFOLLOWED = 0.03
 _FOLLOWED_BY_MORE = 0.05
@@ -19,7 +19,9 @@ _FORMER_PARTICIPANT = 0.03
 
 
 def followers(draft: Draft, entity: str, key: str) -> list[Record]:
-    """The owner mostly, now and then one to three colleagues too; `key` holds the followed id."""
+    """Return followers: usually the owner, sometimes with one to three colleagues; `key` holds the followed
+    id.
+    """
     rng, season = draft.rng(f"followers of {entity}"), draft.season
     staff = [user["id"] for user in draft.records["users"] if user["active_flag"]]
     rows: list[Record] = []
@@ -37,7 +39,7 @@ def followers(draft: Draft, entity: str, key: str) -> list[Record]:
 
 
 def participants(draft: Draft) -> list[Record]:
-    """GET /v1/deals/{id}/participants: the deal's person, and now and then colleagues or others."""
+    """GET /v1/deals/{id}/participants: the deal's person, sometimes with colleagues or others."""
     rng, season = draft.rng("participants"), draft.season
     everybody = [person["id"] for person in draft.records["persons"]]
     colleagues: dict[int, list[int]] = defaultdict(list)
@@ -68,7 +70,7 @@ def participants(draft: Draft) -> list[Record]:
 
 
 def participants_log(draft: Draft) -> dict[int, list[Record]]:
-    """GET /v1/deals/{id}/participantsChangelog: who was added, and now and then somebody who was removed again."""
+    """GET /v1/deals/{id}/participantsChangelog: the persons added, and sometimes one who was removed again."""
     rng, season = draft.rng("participants log"), draft.season
     everybody = [person["id"] for person in draft.records["persons"]]
     deals = {deal["id"]: deal for deal in draft.records["deals"]}

@@ -43,18 +43,18 @@ _CITIES_US = (
     ("Miami", "FL", "33"), ("Boston", "MA", "02"), ("Chicago", "IL", "60"),
 )  # fmt: skip
 _PRIVATE_MAIL = ("gmail.com", "hotmail.com", "outlook.com", "uol.com.br", "yahoo.com.br")
-_SERIAL_STEP, _SERIAL_SIZE = 48_271_003, 99_999_989  # a prime: i * step visits every number once
+_SERIAL_STEP, _SERIAL_SIZE = 48_271_003, 99_999_989  # a prime, so that i * step visits every number once
 
 
 @lru_cache(maxsize=65_536)
 def slug(text: str) -> str:
-    """Lower-case ASCII letters and digits only: 'Clínica Sá' becomes 'clinicasa'."""
+    """Return lower-case ASCII letters and digits only: 'Clínica Sá' becomes 'clinicasa'."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]", "", plain.lower())
 
 
 def _with_check_digits(digits: str, highest_weight: int) -> str:
-    """Appends both check digits modulo 11; weights run from 2, right to left, and start again."""
+    """Append both check digits modulo 11; weights start at 2, from right to left, and repeat."""
     for _ in range(2):
         total = sum(
             int(digit) * (2 + place % (highest_weight - 1)) for place, digit in enumerate(reversed(digits))
@@ -64,25 +64,25 @@ def _with_check_digits(digits: str, highest_weight: int) -> str:
 
 
 def cpf(number: int) -> str:
-    """A Brazilian personal tax number with valid check digits, as people write it."""
+    """Return a Brazilian personal tax number with valid check digits and punctuation."""
     d = _with_check_digits(f"{number % 10**9:09d}", 12)
     return f"{d[:3]}.{d[3:6]}.{d[6:9]}-{d[9:]}"
 
 
 def cnpj(number: int) -> str:
-    """A Brazilian company tax number with valid check digits, as people write it."""
+    """Return a Brazilian company tax number with valid check digits and punctuation."""
     d = _with_check_digits(f"{number % 10**8:08d}0001", 9)
     return f"{d[:2]}.{d[2:5]}.{d[5:8]}/{d[8:12]}-{d[12:]}"
 
 
 def _pool(faker: Faker, kind: str) -> tuple[str, ...]:
-    """Distinct words of one kind, letters and spaces only, in the order they were first drawn."""
+    """Return distinct words of one kind, letters and spaces only, in the order in which they were drawn."""
     drawn = dict.fromkeys(getattr(faker, kind)() for _ in range(_POOL_DRAWS))
     return tuple(word for word in drawn if word.replace(" ", "").isalpha())
 
 
 class People:
-    """Pools of names and a register of what is taken, so that nothing is alike by accident."""
+    """Pools of names, with a register of used values that prevents accidental duplicates."""
 
     def __init__(self, seed: int) -> None:
         self._names = {}
@@ -98,7 +98,7 @@ class People:
         self._serial = seed % _SERIAL_SIZE
 
     def serial(self) -> int:
-        """A number of up to eight digits that was not given before."""
+        """Return a new number of up to eight digits."""
         self._serial += 1
         return self._serial * _SERIAL_STEP % _SERIAL_SIZE
 
@@ -107,7 +107,7 @@ class People:
         return pool[int(rng.random() * len(pool))]
 
     def person(self, rng: Random) -> tuple[str, str]:
-        """First and last name."""
+        """Return a first and a last name."""
         if rng.random() < _BRAZILIAN_SHARE:
             last = self._draw(rng, "pt_BR", True)
             if rng.random() < 0.4:
@@ -116,7 +116,7 @@ class People:
         return self._draw(rng, "en_US", False), self._draw(rng, "en_US", True)
 
     def company(self, rng: Random) -> tuple[str, str]:
-        """Name and mail domain; neither was given before, whatever the spelling."""
+        """Return a name and a mail domain, neither of which was used before in any spelling."""
         while True:
             if rng.random() < _BRAZILIAN_SHARE:
                 owners = f"{self._draw(rng, 'pt_BR', True)} {self._draw(rng, 'pt_BR', True)}"
@@ -132,20 +132,20 @@ class People:
                 return name + suffix, key + ending
 
     def email(self, rng: Random, first: str, last: str, domain: str | None) -> str:
-        """An address at the domain, or at a private provider; never the same one twice."""
+        """Return a new address at the domain, or at a private provider."""
         local = f"{slug(first)}.{slug(last.rsplit(' ', 1)[-1])}"
         address = f"{local}@{domain or pick(rng, _PRIVATE_MAIL)}"
         taken = self._emails[address] = self._emails.get(address, 0) + 1
         return address if taken == 1 else address.replace("@", f"{taken}@")
 
     def phone(self, rng: Random) -> str:
-        """A Brazilian mobile number, never the same one twice."""
+        """Return a new Brazilian mobile number."""
         number = f"{self.serial():08d}"
         area = 11 + int(rng.random() * 88)
         return f"+55 {area} 9{number[:4]}-{number[4:]}"
 
     def address(self, rng: Random) -> dict[str, Any]:
-        """An address with the parts that v2 answers give."""
+        """Return an address with the parts that v2 answers have."""
         brazilian = rng.random() < _BRAZILIAN_SHARE
         number = str(1 + int(rng.random() * 4_000))
         if brazilian:

@@ -1,4 +1,4 @@
-"""Organizations and the people who work there."""
+"""Organizations and the persons who work there."""
 
 from random import Random
 from typing import Any
@@ -35,7 +35,7 @@ def organizations(draft: Draft) -> list[Record]:
     """GET /api/v2/organizations, with the optional counters still empty."""
     rng, season = draft.rng("organizations"), draft.season
     count = max(30, int(draft.deals * ORGANIZATIONS_PER_DEAL))
-    # the first ones were there before the first deal
+    # the first ones existed before the first deal
     births = sorted(
         season.start - int(rng.random() * 60 * DAY) if number < count // 20 + 1 else season.moment(rng)
         for number in range(count)
@@ -79,7 +79,7 @@ def organizations(draft: Draft) -> list[Record]:
 
 
 def persons(draft: Draft) -> list[Record]:
-    """GET /api/v2/persons: one came with each organization, the others later, a few on their own."""
+    """GET /api/v2/persons: one came with each organization, others later, and a few without an organization."""
     rng, season = draft.rng("persons"), draft.season
     employers = draft.records["organizations"]
     arrivals: list[tuple[int, int | None]] = [(org["add_time"], org["id"]) for org in employers]

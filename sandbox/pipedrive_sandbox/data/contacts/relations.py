@@ -1,4 +1,4 @@
-"""What belongs to organizations and products: related organizations, product variations."""
+"""Related organizations, and variations of products."""
 
 from pipedrive_sandbox.data.draft import Draft, Record, money
 from pipedrive_sandbox.data.draws import pick
@@ -11,7 +11,7 @@ _PRICED_IN = ("BRL", "USD")
 
 
 def organization_relationships(draft: Draft) -> list[Record]:
-    """GET /v1/organizationRelationships of all organizations: owners and what they own, and others."""
+    """GET /v1/organizationRelationships of all organizations: parent companies, and other relationships."""
     rng, season = draft.rng("relationships"), draft.season
     organizations = draft.records["organizations"]
     rows: list[Record] = []
@@ -33,7 +33,7 @@ def organization_relationships(draft: Draft) -> list[Record]:
 
 
 def product_variations(draft: Draft) -> list[Record]:
-    """GET /api/v2/products/{id}/variations: some products come in two to four kinds."""
+    """GET /api/v2/products/{id}/variations: some products have two to four variations."""
     rng = draft.rng("variations")
     rows: list[Record] = []
     for product in draft.records["products"]:

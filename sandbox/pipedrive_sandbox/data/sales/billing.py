@@ -1,4 +1,4 @@
-"""How deals with products are paid: installments and additional discounts."""
+"""Payment of deals with products: installments and additional discounts."""
 
 from decimal import Decimal
 
@@ -17,9 +17,9 @@ def _with_products(draft: Draft) -> list[Record]:
 
 
 def installments(draft: Draft) -> list[Record]:
-    """GET /api/v2/deals/installments: the value of a deal in two to six parts, month by month.
+    """GET /api/v2/deals/installments: the value of a deal in two to six monthly parts.
 
-    The API takes none for deals with recurring products.
+    The API has none for deals with recurring products.
     """
     rng = draft.rng("installments")
     recurring = {
@@ -47,7 +47,7 @@ def installments(draft: Draft) -> list[Record]:
 
 
 def discounts(draft: Draft) -> list[Record]:
-    """GET /api/v2/deals/{id}/discounts: one or two, beside those of the line items."""
+    """GET /api/v2/deals/{id}/discounts: one or two, besides those of the line items."""
     rng, season = draft.rng("discounts"), draft.season
     deals = _with_products(draft)
     rows: list[Record] = []

@@ -27,7 +27,7 @@ _BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/141.0.0.0 
 
 
 class Directory:
-    """Who could be a customer at a given moment: organizations and their people by arrival."""
+    """The organizations and their persons that existed at a given moment, in order of arrival."""
 
     def __init__(self, draft: Draft) -> None:
         self.organizations = draft.records["organizations"]
@@ -38,7 +38,7 @@ class Directory:
                 self._people[person["org_id"]].append(person)
 
     def customer(self, rng: Random, moment: int) -> tuple[Record, Record]:
-        """An organization that existed, newer ones more often, and a person who worked there."""
+        """Return an organization that existed, newer ones more often, and a person who worked there."""
         known = bisect_right(self._births, moment)
         org = self.organizations[int(known * rng.random() ** 0.6)]
         people = [p for p in self._people[org["id"]] if p["add_time"] <= moment]
@@ -128,7 +128,7 @@ def deals_and_line_items(draft: Draft) -> tuple[list[Record], list[Record]]:
 
 
 def _closing(journey: Journey) -> dict[str, Any]:
-    """The times and the office's dates of the end, as far as there is one."""
+    """Return the closing times and the office's closing dates, if the deal is closed."""
     won = journey.closed if journey.status == "won" else None
     lost = journey.closed if journey.status == "lost" else None
     closing: dict[str, Any] = {"close_time": journey.closed, "won_time": won, "lost_time": lost}
@@ -138,13 +138,13 @@ def _closing(journey: Journey) -> dict[str, Any]:
 
 
 def _estimate(rng: Random, currency: str) -> int:
-    """Cents of a deal without products: a round sum mostly."""
+    """Return the amount in cents of a deal without products, usually a round sum."""
     amount: float = rng.lognormvariate(9.6, 1.1) * RATES[currency]
     return rounded(round(amount, -2) * 100 if rng.random() < 0.7 else amount * 100, currency)
 
 
 def _edit(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
-    """Adds what people change by hand while a deal is on: its value, closing date and owner."""
+    """Add manual changes of an open deal: its value, closing date and owner."""
     born: int = deal["add_time"]
     end = journey.closed or draft.now
 
@@ -165,7 +165,7 @@ def _edit(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
 
 
 def _log(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
-    """Writes the rows of GET /v1/deals/{id}/changelog, oldest first, and the time of the last."""
+    """Write the rows of GET /v1/deals/{id}/changelog, oldest first, and the time of the last."""
     if not journey.events:
         return
     journey.events.sort(key=lambda event: event[0])
@@ -181,7 +181,7 @@ def _log(draft: Draft, rng: Random, deal: Record, journey: Journey) -> None:
 def logged(
     moment: int, key: str, old: str | None, new: str | None, actor: int, by_api: bool = False
 ) -> Record:
-    """One row of a changelog: something changed in the browser or through the API."""
+    """Return one row of a changelog: a change in the browser or through the API."""
     return change_row(
         key, old, new, actor, moment,
         change_source="api" if by_api else "app",
@@ -190,7 +190,7 @@ def logged(
 
 
 def _delete_and_archive(draft: Draft, rng: Random, deals: list[Record]) -> None:
-    """Deletes some deals within the last 30 days, archives others, and touches the rest."""
+    """Delete some deals within the last 30 days, archive others, and update the rest."""
     for deal in deals:
         fate, last = rng.random(), deal["update_time"]
         if fate < DELETED:

@@ -1,4 +1,4 @@
-"""What people changed by hand: custom fields of deals and contacts, contacts' own fields, dates put off."""
+"""Manual changes: custom fields of deals and contacts, contacts' own fields, postponed dates."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -20,9 +20,9 @@ Change = tuple[str, str | None, str | None]
 
 
 def edits(draft: Draft) -> None:
-    """Adds what was edited between a record's birth and its last change to the change logs.
+    """Add edits between a record's creation and its last change to the change logs.
 
-    What was there before is a neighbour's value, or nothing; what is there now stays.
+    The old value is that of a neighbouring record, or empty; the present value stays.
     """
     for entity, (owner, share) in _ENTITIES.items():
         rng = draft.rng(f"edits of {entity}")
@@ -47,7 +47,7 @@ def edits(draft: Draft) -> None:
 
 
 def slips(draft: Draft) -> None:
-    """Adds earlier changes of the expected close date to deals that had one: some are put off again and again."""
+    """Add earlier changes of the expected close date to deals that have one: some are postponed repeatedly."""
     rng = draft.rng("slips")
     for deal in draft.records["deals"]:
         log = draft.changes["deals"].get(deal["id"], [])
@@ -65,7 +65,7 @@ def slips(draft: Draft) -> None:
 def _edit(
     rng: Random, entity: str, row: Record, neighbour: Record, types: dict[str, Any]
 ) -> Iterator[Change]:
-    """The lines of one edit: of a field of its own, or of a custom field that holds something."""
+    """Return the lines of one edit of a built-in field, or of a custom field with a value."""
     own = _OWN[entity]
     if own and rng.random() < 0.3:
         key = pick(rng, own)

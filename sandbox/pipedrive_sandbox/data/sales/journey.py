@@ -27,12 +27,12 @@ _GOES_BACK = 0.04
 _REOPENS = 0.05
 
 _BEYOND = 1000
-"""A place behind those of all stages."""
+"""A place after those of all stages."""
 
 
 @dataclass
 class Journey:
-    """Where a deal stands now, and every change on the way: (time, field, old, new)."""
+    """The present state of a deal, and every change on the way: (time, field, old, new)."""
 
     pipeline_id: int
     stage_id: int
@@ -44,7 +44,7 @@ class Journey:
     events: list[tuple[int, str, str | None, str | None]] = field(default_factory=list)
 
     def enter(self, moment: int, stage: Record) -> None:
-        """Moves to a stage, of another pipeline perhaps."""
+        """Move to a stage, perhaps in another pipeline."""
         if stage["pipeline_id"] != self.pipeline_id:
             old, self.pipeline_id = self.pipeline_id, stage["pipeline_id"]
             self.events.append((moment, "pipeline_id", str(old), str(self.pipeline_id)))
@@ -52,7 +52,7 @@ class Journey:
         self.stage_id, self.stage_changed = stage["id"], moment
 
     def turn(self, moment: int, status: str, lost_reason: str | None = None) -> None:
-        """Wins, loses or reopens; what an earlier turn left is gone, save the first win."""
+        """Win, lose or reopen; the times of an earlier closing are reset, except the first win."""
         self.events.append((moment, "status", self.status, status))
         if lost_reason != self.lost_reason:
             self.events.append((moment, "lost_reason", self.lost_reason, lost_reason))
@@ -63,7 +63,7 @@ class Journey:
 
 
 def travel(rng: Random, season: Season, born: int, pipeline: int, stages: list[Record]) -> Journey:
-    """Walks a deal that was born into `pipeline` (an index of PIPELINES) until now."""
+    """Simulate a deal created in `pipeline` (an index of PIPELINES) until now."""
     own = [stage for stage in stages if stage["pipeline_id"] == pipeline + 1]
     plans = PIPELINES[pipeline].stages
     place = 1 if rng.random() < _STARTS_QUALIFIED else 0
@@ -99,7 +99,7 @@ def travel(rng: Random, season: Season, born: int, pipeline: int, stages: list[R
 
 
 def _next_place(rng: Random, plan: StagePlan, place: int) -> int | None:
-    """The next stage's place, one past the last for a win, None for a loss."""
+    """Return the next stage's place, one past the last for a win, or None for a loss."""
     draw = rng.random()
     if draw < plan.conversion * _WINS_AT_ONCE:
         return _BEYOND

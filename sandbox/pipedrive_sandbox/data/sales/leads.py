@@ -1,4 +1,4 @@
-"""Leads in the inbox and in its archive; converted ones are gone, their deal knows their id."""
+"""Leads in the inbox and in its archive; converted leads are gone, and their deals have their ids."""
 
 from pipedrive_sandbox.data.draft import Draft, Record, money
 from pipedrive_sandbox.data.draws import pick, weighted
@@ -13,7 +13,7 @@ _TOPICS = ("Interesse em demonstração", "Contato pelo site", "Inbound request"
 
 
 def leads(draft: Draft) -> list[Record]:
-    """GET /v1/leads and /v1/leads/archived; old leads are archived mostly."""
+    """GET /v1/leads and /v1/leads/archived; old leads are mostly archived."""
     rng, season = draft.rng("leads"), draft.season
     directory = Directory(draft)
     staff = [user["id"] for user in draft.records["users"] if user["active_flag"]]

@@ -1,4 +1,4 @@
-"""Line items of deals: prices, discounts, taxes, and what recurs of them."""
+"""Line items of deals: prices, discounts, taxes, and recurring amounts."""
 
 from random import Random
 from typing import Any
@@ -19,7 +19,7 @@ _PER_MONTH = {
 
 
 def line_items(draft: Draft, rng: Random, deal_id: int, born: int, currency: str, taken: int) -> list[Record]:
-    """One to four lines; `cents`, dropped at the end, is what a line adds to the deal's value."""
+    """Return one to four lines; `cents`, removed at the end, is what a line adds to the deal's value."""
     lines: list[Record] = []
     for place in range(1, 2 + int(rng.random() ** 2 * 4)):
         product = pick(rng, draft.records["products"])
@@ -71,7 +71,7 @@ def line_items(draft: Draft, rng: Random, deal_id: int, born: int, currency: str
 
 
 def recurring_revenue(lines: list[Record], currency: str) -> dict[str, Any]:
-    """The deal's arr, mrr and acv: null without products."""
+    """Return the deal's arr, mrr and acv, which are null without products."""
     if not lines:
         return {}
     monthly = sum(line["cents"] * _PER_MONTH[line["billing_frequency"]] for line in lines)

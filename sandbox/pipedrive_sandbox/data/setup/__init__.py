@@ -1,1 +1,1 @@
-"""The company before anybody works with it: users, pipelines, fields, products, roles."""
+"""The set-up of the company: users, pipelines, fields, products, roles."""

@@ -1,4 +1,4 @@
-"""The fields that every account has, as the v2 Fields API lists them."""
+"""The built-in fields of every account, as the v2 Fields API lists them."""
 
 import re
 from typing import Any
@@ -34,7 +34,7 @@ _FREQUENCIES = (
     "one-time", "annually", "semi-annually", "quarterly", "monthly", "weekly",
 )  # fmt: skip
 
-# entity: "code:type" per field; a "?" marks fields that come through include_fields only
+# entity: "code:type" per field; "?" marks fields that only include_fields returns
 _TABLE = {
     "deal": """
         id:int title:varchar creator_user_id:user owner_id:user value:monetary person_id:people
@@ -117,7 +117,7 @@ _OPTIONS: dict[tuple[str, str], dict[Any, str]] = {
 
 
 def field(entity: str, code: str, name: str, kind: str, options: list[Record] | None, custom: bool) -> Record:
-    """One field as GET /api/v2/{entity}Fields gives it, with what include_fields adds."""
+    """Return one field as GET /api/v2/{entity}Fields has it, with the keys that include_fields adds."""
     row: Record = {
         "field_name": name,
         "field_code": code,
@@ -149,7 +149,7 @@ def field(entity: str, code: str, name: str, kind: str, options: list[Record] | 
 
 
 def builtin_fields(entity: str) -> list[Record]:
-    """The built-in fields of an entity; the API gives their options no times."""
+    """Return the built-in fields of an entity; in the API their options have no times."""
     rows = []
     for entry in _TABLE[entity].split():
         code, kind = entry.rstrip("?").split(":")

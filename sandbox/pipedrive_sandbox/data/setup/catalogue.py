@@ -1,4 +1,4 @@
-"""The custom fields of a healthy account: every type that can be made, as sales teams name them."""
+"""The custom fields of a clean account: every type that can be created, with typical names."""
 
 from pipedrive_sandbox.data.setup.custom_fields import Spec
 

@@ -1,4 +1,4 @@
-"""Custom fields: adds a definition to an entity and a value to each of its records."""
+"""Custom fields: add a definition to an entity, and a value to each of its records."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,12 +24,11 @@ Maker = Callable[[Random, Record], Any]
 
 
 class Spec(NamedTuple):
-    """A custom field: what it is called, how often it is filled, and with what.
+    """A custom field: its name, how often it is filled, and with which values.
 
-    `of` means: the options of an enum or set; the words of a text kind ("#" becomes a digit; a
-    word in braces names a maker of TEXTS); (lowest, highest, decimals) of a double; (lowest,
-    highest) of a monetary, in whole units, and of a date or daterange, in days from the record's
-    birth.
+    `of` means: the options of an enum or set; the words of a text type ("#" becomes a digit; a word in braces
+    names a function in TEXTS); (lowest, highest, decimals) of a double; (lowest, highest) of a monetary in
+    whole units, and of a date or daterange in days from the record's creation.
     """
 
     name: str
@@ -76,7 +75,7 @@ def _monetary(draft: Draft, spec: Spec, _: list[int]) -> Maker:
 
 
 _TILT = {"won": 2.0, "lost": 1.4}
-"""How much the first options are preferred: of the deals that have one of those, more are won."""
+"""The weight of the first options; deals that have one of them are won more often."""
 
 
 def _enum(draft: Draft, spec: Spec, option_ids: list[int]) -> Maker:
@@ -172,9 +171,9 @@ MAKERS: dict[str, Callable[[Draft, Spec, list[int]], Maker]] = {
 
 
 def add_custom_field(draft: Draft, entity: str, spec: Spec) -> str:
-    """Defines the field and fills it; gives back its key.
+    """Define the field, fill it, and return its key.
 
-    Each field draws from its own randomness, so that a field more or less changes no other one.
+    Each field has its own random generator, so that adding or removing a field changes no other one.
     """
     fields = draft.fields[entity]
     namesakes = sum(row["field_name"] == spec.name for row in fields if row["is_custom_field"])

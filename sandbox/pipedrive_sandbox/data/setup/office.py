@@ -1,4 +1,4 @@
-"""How the company is set up: roles, permission sets, goals, webhooks, lead sources."""
+"""The company's set-up: roles, permission sets, goals, webhooks, lead sources."""
 
 from collections import Counter
 
@@ -35,12 +35,12 @@ _UNASSIGNED_SETS = (
 
 
 def lead_sources() -> list[Record]:
-    """GET /v1/leadSources: the same in every account."""
+    """GET /v1/leadSources, which is the same in every account."""
     return [{"id": number, "name": name} for number, name in enumerate(LEAD_SOURCES, 1)]
 
 
 def roles(draft: Draft) -> list[Record]:
-    """GET /v1/roles; nobody has the last one."""
+    """GET /v1/roles; the last one has no users."""
     assigned = Counter(user["role_id"] for user in draft.records["users"])
     return [
         {
@@ -57,7 +57,7 @@ def roles(draft: Draft) -> list[Record]:
 
 
 def permission_sets(draft: Draft) -> list[Record]:
-    """GET /v1/permissionSets: those the users have, and some that nobody has."""
+    """GET /v1/permissionSets: those of the users, and some without users."""
     rng = draft.rng("permission sets")
     access = [entry for user in draft.records["users"] for entry in user["access"]]
     assigned = Counter(entry["permission_set_id"] for entry in access)
@@ -80,7 +80,7 @@ def permission_sets(draft: Draft) -> list[Record]:
 
 
 def goals(draft: Draft) -> list[Record]:
-    """GET /v1/goals/find: of the company and of single users, some of them over."""
+    """GET /v1/goals/find: goals of the company and of single users, some of them past."""
     rng, records = draft.rng("goals"), draft.records
     staff = [user["id"] for user in records["users"] if user["active_flag"]]
     pipelines = [row["id"] for row in records["pipelines"]]
@@ -126,7 +126,7 @@ def goals(draft: Draft) -> list[Record]:
     return rows
 
 
-# action, object, is_active, removed because, last status
+# action, object, is_active, reason of removal, last status
 _WEBHOOKS = (
     ("*", "*", 1, None, 200),
     ("change", "deal", 1, None, None),
@@ -135,7 +135,7 @@ _WEBHOOKS = (
 
 
 def webhooks(draft: Draft) -> list[Record]:
-    """GET /v1/webhooks; one was banned."""
+    """GET /v1/webhooks; one is banned."""
     rng = draft.rng("webhooks")
     admin = draft.records["users"][0]["id"]
     rows = []

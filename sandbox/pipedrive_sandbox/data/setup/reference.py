@@ -13,7 +13,7 @@ COMPANY_DOMAIN = "sandbox"
 
 
 class StagePlan(NamedTuple):
-    """What usually happens in a stage."""
+    """The usual course of a deal in a stage."""
 
     name: str
     probability: int
@@ -22,7 +22,7 @@ class StagePlan(NamedTuple):
 
 
 class PipelinePlan(NamedTuple):
-    """A pipeline, its share of the deals and the currencies of its deals, and its stages."""
+    """A pipeline with its share of the deals, the currencies of its deals, and its stages."""
 
     name: str
     share: float
@@ -72,7 +72,7 @@ PIPELINES = (
     ),
 )
 
-# code, name, decimals, symbol, custom, what one Brazilian real is worth
+# code, name, decimals, symbol, custom, value of one Brazilian real
 CURRENCIES = (
     ("BRL", "Brazilian Real", 2, "R$", False, 1.0),
     ("USD", "US Dollar", 2, "$", False, 0.19),
@@ -120,17 +120,17 @@ _PRICED_IN = ("BRL", "USD", "EUR", "JPY", "PTS")
 
 
 def rounded(cents: float, currency: str) -> int:
-    """Cents that the currency can express: whole units where it has no decimals."""
+    """Return cents rounded to what the currency can express: whole units if it has no decimals."""
     return round(cents) if DECIMALS[currency] else round(cents / 100) * 100
 
 
 def seeded_uuid(rng: Random) -> str:
-    """A version 4 uuid from the seeded randomness."""
+    """Return a version 4 UUID from the seeded random generator."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def users(draft: Draft) -> list[Record]:
-    """8 to 15 users (GET /v1/users); from the sixth on every fourth has left the company."""
+    """Return 8 to 15 users (GET /v1/users); from the sixth on, every fourth has left the company."""
     rng = draft.rng("users")
     permission_sets = [seeded_uuid(rng) for _ in range(3)]
     created = draft.season.start - 300 * DAY
@@ -208,7 +208,7 @@ def pipelines_and_stages(draft: Draft) -> tuple[list[Record], list[Record]]:
 
 
 def products(draft: Draft) -> list[Record]:
-    """GET /api/v2/products: about 60 for 10,000 deals, priced in every currency deals use."""
+    """GET /api/v2/products: about 60 for 10,000 deals, with prices in every currency of deals."""
     rng = draft.rng("products")
     owners = [user["id"] for user in draft.records["users"] if user["active_flag"]]
     names = [
@@ -258,7 +258,7 @@ def products(draft: Draft) -> list[Record]:
 
 
 def activity_types(draft: Draft) -> list[Record]:
-    """GET /v1/activityTypes: the standard ones and two of the company's own."""
+    """GET /v1/activityTypes: the standard ones and two custom ones."""
     born = draft.season.start - 250 * DAY
     return [
         {
@@ -310,7 +310,7 @@ def lead_labels(draft: Draft) -> list[Record]:
 
 
 def filters(draft: Draft) -> list[Record]:
-    """GET /v1/filters, one at least for every list that takes filter_id."""
+    """GET /v1/filters: at least one for every list with a parameter filter_id."""
     rng = draft.rng("filters")
     born = draft.season.start
     return [

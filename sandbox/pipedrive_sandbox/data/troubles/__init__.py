@@ -1,1 +1,1 @@
-"""What is wrong with the data, each trouble a function that can be left out."""
+"""Defects of the data; each trouble is a function that can be left out."""

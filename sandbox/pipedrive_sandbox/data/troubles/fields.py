@@ -1,4 +1,4 @@
-"""Troubles with custom fields: their names, and options that are gone."""
+"""Troubles with custom fields: their names, and deleted options."""
 
 from random import Random
 

@@ -1,7 +1,7 @@
-"""What goes wrong in real accounts, each trouble spoiling some rows of a clean data set.
+"""Defects of real accounts; each trouble spoils some rows of a clean data set.
 
-A trouble is a function; its name switches it, its docstring goes into the manifest, and it gives
-back exactly what it spoilt.
+A trouble is a function: its name selects it, its docstring goes into the manifest, and it returns exactly
+what it spoilt.
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""Choosing what a trouble spoils, and saying so."""
+"""Selects the rows that a trouble spoils, and describes them for the manifest."""
 
 from collections.abc import Callable
 from random import Random
@@ -7,7 +7,7 @@ from typing import Any
 from pipedrive_sandbox.data.draft import Draft, Record
 
 Spoilt = dict[str, Any]
-"""The manifest's words: `ids` by list, `fields` (their codes) by entity, `groups` of duplicates."""
+"""An entry of the manifest: `ids` by list, `fields` (their codes) by entity, `groups` of duplicates."""
 
 
 def spoil(
@@ -18,7 +18,7 @@ def spoil(
     share: float,
     where: Callable[[Record], bool] = lambda row: True,
 ) -> list[Record]:
-    """A share of a list's rows, one at least, whose `key` no other trouble has spoilt yet."""
+    """Return a share of a list's rows, at least one, whose `key` no other trouble has spoilt yet."""
     spoilt = draft.spoilt[entity, key]
     fit = [row for row in draft.records[entity] if row["id"] not in spoilt and where(row)]
     count = max(1, round(share * len(draft.records[entity])))
@@ -29,11 +29,11 @@ def spoil(
 
 
 def ids_of(**rows: list[Record]) -> Spoilt:
-    """The manifest's note of spoilt rows, by list."""
+    """Return the manifest's entry of spoilt rows by list."""
     return {"ids": {entity: [row["id"] for row in some] for entity, some in rows.items()}}
 
 
 def custom_field(draft: Draft, entity: str, name: str) -> Record:
-    """The definition of the first custom field of that name."""
+    """Return the definition of the first custom field with that name."""
     customs = (row for row in draft.fields[entity] if row["is_custom_field"])
     return next(row for row in customs if row["field_name"] == name)

@@ -1,1 +1,1 @@
-"""What people do around deals: activities, notes, mail, calls, files, projects."""
+"""Work around deals: activities, notes, mail, calls, files, projects."""

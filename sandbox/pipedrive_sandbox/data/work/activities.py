@@ -1,4 +1,4 @@
-"""Activities and notes around deals, leads and contacts."""
+"""Activities and notes of deals, leads and contacts."""
 
 from random import Random
 from typing import Any, NamedTuple
@@ -31,12 +31,12 @@ OUTCOMES = {15: "Atendeu", 16: "Não atendeu", 17: "Reagendou"}
 
 _ANSWERED_SOON = 0.75
 
-# what activities spring from
+# the records that activities belong to
 _OCCASIONS = {"past": 0.805, "week": 0.005, "planned": 0.06, "lead": 0.07, "contact": 0.06}
 
 
 class _Scene(NamedTuple):
-    """What an activity belongs to, when it is due, and since when it may have been planned."""
+    """What an activity belongs to, when it is due, and when it may have been planned at the earliest."""
 
     due: int
     since: int
@@ -49,7 +49,7 @@ class _Scene(NamedTuple):
 
 
 class _Scenes:
-    """Finds room for activities in the lives of deals, leads and contacts."""
+    """Chooses records and times for activities."""
 
     def __init__(self, draft: Draft) -> None:
         self._season, self._now = draft.season, draft.now
@@ -65,18 +65,18 @@ class _Scenes:
             self._colleagues.setdefault(person["org_id"], []).append(person["id"])
 
     def participants(self, rng: Random, person: Record) -> list[dict[str, Any]]:
-        """The person, and now and then somebody from the same organization."""
+        """Return the person, sometimes with a colleague from the same organization."""
         ids = [person["id"]]
         if person["org_id"] and rng.random() < 0.1:
             ids.append(pick(rng, self._colleagues[person["org_id"]]))
         return [{"person_id": i, "primary": i == person["id"]} for i in dict.fromkeys(ids)]
 
     def _within(self, rng: Random, since: int, days: float) -> int:
-        """A moment in the days after `since`, at most ten days from now."""
+        """Return a time in the days after `since`, at most ten days from now."""
         return self._season.after(rng, since, rng.random() * min(days, (self._now - since) / DAY + 10))
 
     def scene(self, rng: Random) -> _Scene:
-        """A deal in the past, this week or soon; a lead; or just somebody."""
+        """Return a deal in the past, this week or soon; a lead; or a contact."""
         kind = weighted(rng, _OCCASIONS)
         if kind == "lead":
             lead = pick(rng, self._leads)
@@ -109,7 +109,7 @@ class _Scenes:
 
 
 def activities(draft: Draft) -> list[Record]:
-    """GET /api/v2/activities: past ones, some of this week, some planned for the next fortnight."""
+    """GET /api/v2/activities: past ones, some of this week, some planned for the next two weeks."""
     rng, scenes = draft.rng("activities"), _Scenes(draft)
     count = int(draft.deals * ACTIVITIES_PER_DEAL)
     rows = [_activity(draft, rng, scenes) for _ in range(count)]
@@ -121,7 +121,7 @@ def activities(draft: Draft) -> list[Record]:
 
 
 def _answer(draft: Draft, rows: list[Record]) -> None:
-    """Has most deals and leads answered soon: their first activity comes early, by some owners earlier."""
+    """Move the first activity of most deals and leads closer to their creation; some owners answer faster."""
     rng, season, records = draft.rng("first answers"), draft.season, draft.records
     firsts: dict[tuple[str, Any], Record] = {}
     for row in sorted((row for row in rows if row["done"]), key=lambda row: row["marked_as_done_time"]):
@@ -139,7 +139,7 @@ def _answer(draft: Draft, rows: list[Record]) -> None:
 
 
 def _times(row: Record, done: int) -> Record:
-    """When an activity that was done at a moment was due, at that quarter of an hour or that day."""
+    """Return the due date and time of an activity done at a moment: that quarter of an hour, or that day."""
     due = clock_text(done - done % 900)
     return {
         "due_date": date_text(done),
@@ -158,7 +158,7 @@ def _activity(draft: Draft, rng: Random, scenes: _Scenes) -> Record:
     all_day = kind == "deadline" or rng.random() < 0.1
     outside = kind in _OUTSIDE
     length = clock_text(_SECONDS_OF.get(kind, HOUR)) if rng.random() < 0.9 else None
-    short = rng.random() < 0.03  # both spellings have been seen
+    short = rng.random() < 0.03  # both spellings occur
     video = kind == "meeting" and rng.random() < 0.5
     code = f"{rng.getrandbits(40):010x}" if video else ""
     return {
@@ -227,7 +227,7 @@ _NOTES = (
 
 
 def notes(draft: Draft) -> list[Record]:
-    """GET /v1/notes without the stubs of what a note belongs to."""
+    """GET /v1/notes, without stubs of the records that a note belongs to."""
     rng, season, records = draft.rng("notes"), draft.season, draft.records
     staff = [user["id"] for user in records["users"] if user["active_flag"]]
     rows = []

@@ -1,4 +1,4 @@
-"""Files that hang on deals, contacts, leads, products and activities, and comments on notes."""
+"""Files of deals, contacts, leads, products and activities, and comments on notes."""
 
 from pipedrive_sandbox.data.draft import Draft, Record
 from pipedrive_sandbox.data.draws import pick, weighted
@@ -33,7 +33,7 @@ _NAMES = (
 
 
 def files(draft: Draft) -> list[Record]:
-    """GET /v1/files, without the names of what a file belongs to."""
+    """GET /v1/files, without the names of the records that a file belongs to."""
     rng, season, records = draft.rng("files"), draft.season, draft.records
     staff = [user["id"] for user in records["users"] if user["active_flag"]]
     rows: list[Record] = []
@@ -82,7 +82,7 @@ _COMMENTS = ("Combinado!", "<p>Pode confirmar com o jurídico?</p>", "Done ✅",
 
 
 def comments(draft: Draft) -> list[Record]:
-    """GET /v1/notes/{id}/comments: a few notes are talked about."""
+    """GET /v1/notes/{id}/comments: a few notes have comments."""
     rng, season = draft.rng("comments"), draft.season
     staff = [user["id"] for user in draft.records["users"] if user["active_flag"]]
     notes = draft.records["notes"]

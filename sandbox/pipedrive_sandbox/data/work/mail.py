@@ -1,4 +1,4 @@
-"""Calls and mail: both belong to the user who made or received them."""
+"""Calls and mail, which belong to the user who made or received them."""
 
 from random import Random
 from typing import Any
@@ -78,7 +78,7 @@ def mail_threads_and_messages(draft: Draft) -> tuple[list[Record], list[Record]]
 def _messages(
     rng: Random, thread: int, taken: int, user: Record, person: Record, folder: str, moment: int, now: int
 ) -> list[Record]:
-    """One to four messages, back and forth; a draft and a mail never answered are alone."""
+    """Return one to four messages in both directions; a draft and an unanswered mail have only one."""
     rows: list[Record] = []
     subject = f"{pick(rng, _SUBJECTS)} - {person['name']}"
     sent = folder in ("sent", "drafts")
@@ -139,7 +139,7 @@ def _party(who: Record, person_id: int | None, moment: int) -> dict[str, Any]:
 
 
 def _thread(number: int, folder: str, messages: list[Record], deal: Record | None) -> Record:
-    """What a thread says about its messages."""
+    """Return the keys of a thread that summarize its messages."""
     first, last = messages[0], messages[-1]
     sent = [row["message_time"] for row in messages if row["sent_flag"]]
     received = [row["message_time"] for row in messages if not row["sent_flag"]]

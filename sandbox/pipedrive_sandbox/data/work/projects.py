@@ -1,4 +1,4 @@
-"""What happens after a deal is won: boards, phases, templates, projects and their tasks."""
+"""Projects after a deal is won: boards, phases, templates, projects and their tasks."""
 
 from random import Random
 
@@ -15,7 +15,7 @@ _BOARDS = {
     "Onboarding": ("To do", "Doing", "Done"),
 }
 _STATUSES = {"open": 0.55, "completed": 0.3, "canceled": 0.1, "deleted": 0.05}
-_ARCHIVED = 0.3  # of those that are over
+_ARCHIVED = 0.3  # of the past ones
 _TASKS = ("Agendar reunião", "Importar dados", "Treinar usuários", "Validar com o cliente", "Sign-off")
 
 
@@ -97,7 +97,7 @@ def _project(draft: Draft, rng: Random, number: int, deal: Record) -> Record:
 
 
 def _tasks(draft: Draft, rng: Random, staff: list[int]) -> list[Record]:
-    """Some tasks of each project; the second of a project belongs to the first."""
+    """Return some tasks of each project; the second one is a subtask of the first."""
     rows: list[Record] = []
     for project in draft.records["projects"]:
         first: int | None = None

@@ -1,4 +1,4 @@
-{# Looks at every row that is loaded, once a build. #}
+{# Reads every loaded row once per build. #}
 {{ config(materialized='table') }}
 
 {% set streams = graph.sources.values()

@@ -1,5 +1,5 @@
-{# Kept from build to build: a later run writes rows again, and then nobody can
-   see any more that they had arrived before. #}
+{# Keeps its rows between builds: a later run writes rows again, after which
+   nobody can tell whether they had arrived before. #}
 {{ config(
     materialized='incremental',
     unique_key='run_statement_id',

@@ -1,5 +1,5 @@
-{# Kept from build to build: the figures can only be compared while the table is
-   as the run that asked for them has left it. #}
+{# Keeps its rows between builds: figures can only be compared while the table
+   is as the run that requested them left it. #}
 {{ config(
     materialized='incremental',
     unique_key='source_count_id',
@@ -97,7 +97,7 @@ final as (
         and counts.stream = changed.stream
         and changed.figure = 'changed'
     where counts.stream = 'deals' and counts.figure in ('count', 'value')
-    -- A run that died later may have written rows, too.
+    -- A later run that died may have written rows as well.
     and coalesce(tables.last_row_at, '-infinity') <= coalesce(
         greatest(statements.last_row_at, statements.earlier_last_row_at),
         '-infinity'

@@ -28,8 +28,8 @@ loaded as (
     select * from {{ ref('int_raw_ids_highest') }}
 ),
 
--- A reading from beginning to end brings what was missing, and what it does
--- not bring is gone.
+-- A complete reading loads rows that were missing, and rows that it does not
+-- load are gone.
 passes as (
     select
         stream,
@@ -121,14 +121,13 @@ sampled as (
     left join passes on samples.stream = passes.stream
     where (samples.is_absent or samples.different_columns is not null)
     and samples.asked_at > coalesce(passes.began_at, '-infinity')
-    -- What changed later is for the next run.
+    -- The next run reads later changes.
     and (samples.updated_at is null or samples.updated_at < statements.read_up_to)
     group by samples.stream
 ),
 
--- A deal counts what it had when it was read, its line items are read later.
--- What changed in between is told by the next run, or by the question whether
--- any deal has changed.
+-- A deal's counter is read before its line items. The next run, or the check
+-- whether any deal has changed, finds changes in between.
 counted_by_records as (
     select
         'counters' as kind,

@@ -1,6 +1,6 @@
 {% set streams = ['activities', 'deals', 'organizations', 'persons', 'products'] %}
 
-{# Columns that change while the record does not. #}
+{# Columns that change without a change of the record. #}
 {% set volatile = [
     'next_activity_id', 'last_activity_id', 'last_incoming_mail_time',
     'last_outgoing_mail_time',
@@ -71,7 +71,7 @@ final as (
             and not coalesce(is_newer, false)
             and columns.name not like '%\_count'
             and columns.name not in ('{{ volatile | join("', '") }}')
-            -- A label may have a new name while the record keeps its option.
+            -- A label may be renamed while the record keeps its option.
             and not coalesce(sent -> (columns.name || '_id') = stored -> (columns.name || '_id'), false)
             and not coalesce(sent -> (columns.name || '_ids') = stored -> (columns.name || '_ids'), false)
             and {{ comparable("columns.value") }}

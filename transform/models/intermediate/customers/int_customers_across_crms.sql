@@ -1,5 +1,6 @@
-{# A key that two customers of one CRM have tells which of them no more. Of
-   several matches the best one counts, from either side: nobody becomes two. #}
+{# A key that two customers of one CRM share does not identify either of them.
+   Of several matches only the best one counts, from both sides, so that no
+   customer becomes two. #}
 {% set records = [
     ('pipedrive', 'organizations', 'organization', 'organization_id'),
     ('hubspot', 'companies', 'company', 'company_id'),
@@ -45,8 +46,8 @@ persons as (
     select * from {{ ref('stg_pipedrive__persons') }}
 ),
 
-{# A company in HubSpot has no e-mail address, but the website that those of its
-   people belong to. #}
+{# A company in HubSpot has no e-mail address, but it has the website to which
+   the addresses of its contacts belong. #}
 keys_of_records as (
     select crm, entity, record_id, 'tax id' as match_rule, tax_id as match_key
     from tax_ids

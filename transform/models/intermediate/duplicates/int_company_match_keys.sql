@@ -1,4 +1,4 @@
-{# Legal forms go before accents do: Sá is a name, SA is none. #}
+{# Legal forms are removed before accents: Sá is a name, SA is not. #}
 {% set legal_forms = [
     'ltda', 'limitada', 's[./]?a', 'mei?', 'epp', 'eireli', 'inc',
     'incorporated', 'llc', 'llp', 'corp', 'corporation', 'ltd', 'limited',
@@ -81,8 +81,8 @@ names_with_tax_id as (
         and plain_names.record_id = tax_ids.record_id
 ),
 
-{# Companies of one name with several tax ids are several companies, and those
-   without a tax id may be any of them. #}
+{# Companies with the same name and several tax ids are different companies, and
+   those without a tax id may be any of them. #}
 names_of_one_company as (
     select
         *,

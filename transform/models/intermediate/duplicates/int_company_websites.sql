@@ -1,4 +1,4 @@
-{# Hosts of many companies tell nothing, but their pages do. #}
+{# Hosts of many companies identify none, but their pages do. #}
 {% set shared_hosts = [
     'facebook', 'instagram', 'linkedin', 'twitter', 'youtube', 'linktr',
     'google', 'gmail', 'hotmail', 'outlook', 'live', 'yahoo', 'icloud', 'uol',

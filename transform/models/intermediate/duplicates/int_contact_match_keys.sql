@@ -1,4 +1,4 @@
-{# A mailbox of a department is of several people. #}
+{# A mailbox of a department belongs to several people. #}
 {% set departments = [
     'adm', 'admin', 'administrativo', 'atendimento', 'comercial', 'compras',
     'contact', 'contacto', 'contato', 'email', 'financeiro', 'fiscal', 'hello',
@@ -50,7 +50,7 @@ contacts_of_both as (
     from contacts
 ),
 
-{# A name of one word only is no more than a first name. #}
+{# A name of a single word is only a first name. #}
 contacts_in_plain_words as (
     select
         crm,
@@ -102,7 +102,7 @@ contacts_by_phone as (
         and right(phones.digits, 8) !~ '^(.)\1*$'
 ),
 
-{# An initial stands for a first name, unless it fits several of the people who
+{# An initial matches a first name, unless it matches several of the people who
    share the number and the last name. #}
 names_at_a_phone as (
     select
@@ -128,8 +128,8 @@ names_at_a_phone as (
     )
 ),
 
-{# A number without area code may be in any area: it tells nothing where people
-   of the name have it in several. #}
+{# A number without area code may be in any area, so it identifies nobody if
+   people of that name have it in several areas. #}
 phones_with_areas as (
     select
         *,
@@ -157,7 +157,7 @@ colleagues as (
     where contacts.company_id is not null and contacts.plain_name is not null
 ),
 
-{# Two tax ids are two people, whatever their name. #}
+{# Two tax ids mean two people, whatever their name. #}
 colleagues_of_one_name as (
     select
         *,

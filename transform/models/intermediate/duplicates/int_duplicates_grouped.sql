@@ -1,5 +1,6 @@
-{# Walks from record to record over the keys they share, but only from records
-   that know no smaller one: the smallest of a group is among them. #}
+{# Walks from record to record over the keys they share, starting only from
+   records that are not linked to a smaller one; these include the smallest
+   record of each group. #}
 {% set limit = var(
     'max_records_per_match_key', env_var('MAX_RECORDS_PER_MATCH_KEY', '20')
 ) %}

@@ -33,7 +33,7 @@ numbers_without_punctuation as (
     from numbers_as_written
 ),
 
-{# As many zeros as the form asks for are no number, nor is "not known". #}
+{# Neither a number that consists of zeros nor "not known" is a tax id. #}
 final as (
     select
         crm || '.' || entity || '.' || record_id || '.' || tax_id

@@ -5,7 +5,7 @@ category_synonyms as (
     where problem is null
 ),
 
-{# An array, as Postgres then leaves out whole tables. #}
+{# This is an array because Postgres then skips whole tables. #}
 raw_records as (
     select * from {{ ref('int_raw_records') }}
     where entity = any(array(select entity from category_synonyms))

@@ -36,7 +36,8 @@
     },
 } %}
 
-{# A day of tolerance, as clocks differ and a date has no time zone. #}
+{# There is a day of tolerance, because clocks differ and a date has no time
+   zone. #}
 with
 
 dates_with_limits as (

@@ -76,7 +76,7 @@ findings as (
             else octet_length(name) || ' bytes, a column''s name has 63 at most'
         end as detail
     from custom_fields
-    -- The tap writes names of other scripts in ASCII; of these nothing was left.
+    -- The tap transliterates names to ASCII; nothing was left of these.
     where
         (plain_name = '' and column_name ~ '^field_[0-9a-f]{6,}$')
         or octet_length(name) > 63

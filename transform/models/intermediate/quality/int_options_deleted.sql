@@ -1,4 +1,5 @@
-{# Without the offset Postgres makes JSON of each record once per field. #}
+{# Without the offset, Postgres would convert each record to JSON once per
+   field. #}
 with
 
 fields as (

@@ -48,7 +48,7 @@
     'deal_stages': 'stage_id',
 } %}
 
-{# A table without any row is not selected, or not for this token. #}
+{# A table without any row is not selected, or the token may not read it. #}
 with
 
 findings as (

@@ -1,4 +1,4 @@
-{# Beside letters of western languages, Windows-1252 has a few signs. #}
+{# Besides letters of western languages, Windows-1252 has a few symbols. #}
 {% set unsafe_characters = var(
     'unsafe_characters',
     '["\\\\|;]|[^ -~¡-¬®-ÿŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]'

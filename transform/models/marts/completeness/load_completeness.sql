@@ -25,7 +25,8 @@ differences as (
     group by stream
 ),
 
--- Whoever loads a stream anew may have dropped its table before.
+-- Only statements since the first load count, because the table may have been
+-- dropped before it.
 proven as (
     select
         statements.stream,
@@ -44,7 +45,7 @@ matched as (
         coalesce(tables.row_count, 0) as row_count,
         arrived.run_statement_id is not null as is_arrived,
         proven.read_up_to as proven_up_to,
-        -- Rows are never deleted, so somebody has dropped the table.
+        -- Rows are never deleted, so an empty table means that it was dropped.
         tables.row_count is null and coalesce(
             statements.last_row_at,
             statements.earlier_last_row_at
@@ -66,7 +67,8 @@ matched as (
 compared as (
     select
         *,
-        -- What another run has read as far has come with that run.
+        -- Rows up to the time that another run has read were loaded by that
+        -- run.
         not is_gone
         and (is_arrived or coalesce(proven_up_to >= read_up_to, false))
             as has_arrived
@@ -77,7 +79,8 @@ judged as (
     select
         *,
         case
-            -- It may have been by a run that died and told nothing.
+            -- They may have been loaded by a run that died and left no
+            -- statement.
             when not has_arrived and is_written_again then 'unknown'
             when not has_arrived then 'unloaded'
             when is_missing then 'missing'

@@ -75,7 +75,7 @@ final as (
                 )
             )
             || coalesce(', except ' || exceptions, '')
-            -- The lists of one run are not read at the same moment either.
+            -- Even the lists of one run are not read at the same moment.
             || case
                 when all_complete_as_of < complete_as_of - interval '1 hour'
                     then format(

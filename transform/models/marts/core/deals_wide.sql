@@ -5,9 +5,9 @@
     ) }}"
 ) }}
 
-{# Looks at the database to know its columns, and so reads a source itself.
-   What is missing of a list is a JSON null in the raw tables, as
-   target-postgres writes it. #}
+{# Reads its columns from the database, and therefore reads a source itself. A
+   missing list is a JSON null in the raw tables, as target-postgres writes it.
+   #}
 {% set deals = ref('fct_deals') %}
 {% set deal_columns = column_names(deals) or ['deal_id'] %}
 {% set custom = custom_columns(

@@ -25,8 +25,8 @@ days as (
     from births
 ),
 
-{# The day of the calendar year that is as far into the year as this day is
-   into the fiscal one, but for the day of the month. #}
+{# The day with the same position in the calendar year as this day has in the
+   fiscal year, except for the day of the month. #}
 days_with_fiscal_month as (
     select
         date_day,

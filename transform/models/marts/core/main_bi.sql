@@ -16,7 +16,7 @@ deals_with_duration as (
     from deals
 ),
 
-{# One deal beyond what the promised types hold must not stop the others. #}
+{# A deal that exceeds the promised types must not stop the others. #}
 deals_that_fit as (
     select
         *,

@@ -58,7 +58,7 @@ costs_beside_customers as (
     full join new_customers_counted using (crm, channel, currency, month)
 ),
 
-{# Spend of one currency has won customers of all currencies. #}
+{# Expenses in one currency have won customers with all currencies. #}
 costs_per_customer as (
     select
         *,

@@ -51,8 +51,8 @@ changes as (
     window one_by_one as (partition by deal_id order by span_number)
 ),
 
-{# Whoever owned the deal when the date was changed: the first of several in
-   the same second. #}
+{# The owner of the deal when the date was changed; the first one, if there are
+   several in the same second. #}
 changes_with_owner as (
     select distinct on (changes.deal_id, changes.change_number)
         changes.*,

@@ -1,6 +1,6 @@
-{# Each step of a deal from one state to the next is one row: first it changes
-   hands, then its value, then it leaves. What it is worth in a group before and
-   after differs by the sum of its steps there. #}
+{# Each step of a deal from one state to the next is one row: first its group
+   changes, then its value, and then it leaves. The difference between its value
+   in a group before and after equals the sum of its steps there. #}
 with
 
 states as (

@@ -4,7 +4,8 @@ movements as (
     select * from {{ ref('fct_deal_movements') }}
 ),
 
-{# One rate for all days: what moved adds up in the reporting currency, too. #}
+{# One rate is used for all days, so that movements add up in the reporting
+   currency as well. #}
 exchange_rates as (
     select * from {{ ref('int_exchange_rates') }}
     where rate_date = {{ reporting_date(run_time()) }}

@@ -10,7 +10,7 @@ deals as (
     where not is_deleted
 ),
 
-{# A sum that lacks an amount is no sum: null when one was not converted. #}
+{# The sum is null if an amount was not converted. #}
 deals_summed as (
     select
         company_id,

@@ -23,8 +23,8 @@ days as (
     select * from {{ ref('dim_dates') }}
 ),
 
-{# With the seconds of business before each day, the business between any two
-   moments is a difference, whatever clocks do in between. #}
+{# With the business seconds before each day, the business time between any two
+   moments is a difference, even if daylight saving time changes in between. #}
 business_days as (
     select
         date_day,
@@ -50,7 +50,7 @@ business_days as (
     ) as business_hours
 ),
 
-{# The activities of a lead go on with its deal, or with several. #}
+{# The activities of a lead continue with its deal, or with several deals. #}
 deals_of_leads as (
     select
         source_lead_id as lead_id,

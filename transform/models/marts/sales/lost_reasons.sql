@@ -9,7 +9,7 @@ deals as (
     where is_lost
 ),
 
-{# A reason that is typed has as many spellings as there are people. #}
+{# Reasons that are typed have many spellings. #}
 reasons as (
     select
         reason_key,

@@ -1,5 +1,5 @@
-{# What changes from one day's end to the next, then running sums: days times
-   deals would be too many. #}
+{# Computes changes between the ends of two days, then running sums, because one
+   row per day and deal would be too many. #}
 {% set today = reporting_date(run_time()) %}
 
 with

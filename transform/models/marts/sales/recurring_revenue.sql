@@ -1,5 +1,5 @@
-{# A month has what is under contract at its end. Only changes are added up:
-   customers times months would be too many. #}
+{# A month counts contracts in force at its end. Only changes are added up,
+   because one row per customer and month would be too many. #}
 {% set today = reporting_date(run_time()) %}
 {% set parts = [
     'opening', 'new', 'reactivated', 'expansion', 'contraction', 'churned',
@@ -73,8 +73,8 @@ contracts_of_line_items as (
     inner join deals on line_items.deal_id = deals.deal_id
 ),
 
-{# The installments of a deal are spread evenly over the months from the first
-   to the last. #}
+{# The installments of a deal are distributed evenly over the months from the
+   first to the last. #}
 contracts_in_installments as (
     select
         'installments' as revenue_source,

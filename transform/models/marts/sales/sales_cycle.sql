@@ -51,7 +51,7 @@ applied_labels as (
     ) as applied (label_id)
 ),
 
-{# A deal with several labels or products is in the rows of each. #}
+{# A deal with several labels or products is in the rows of each of them. #}
 deals_in_segments as (
     select
         deal_id,

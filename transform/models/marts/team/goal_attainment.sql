@@ -1,4 +1,4 @@
-{# Over 400 lines: each kind of goal has its own way of counting. #}
+{# Over 400 lines: each kind of goal is counted in its own way. #}
 {% set today = reporting_date(run_time()) %}
 {% set starts = {
     'weekly': week_start('%s'),
@@ -66,7 +66,7 @@ goals as (
         end as activity_type_keys
     from {{ ref('stg_pipedrive__goals') }} as goals
     left join currencies on goals.currency_id = currencies.currency_id
-    {# No list is all there are. #}
+    {# A missing list means all of them. #}
     cross join lateral (
         select
             {%- for name in ['pipeline', 'stage', 'activity_type'] %}
@@ -184,7 +184,8 @@ events as (
     left join deals on activities.deal_id = deals.deal_id
 ),
 
-{# What may count towards a period, and the open deals that may yet. #}
+{# The events that may count towards a period, and the open deals that may still
+   do so. #}
 candidates as (
     select
         goals.goal_id,

@@ -40,7 +40,7 @@ messages_one_after_another as (
     )
 ),
 
-{# A mail is answered by the next of its thread, unless that was received too. #}
+{# The next mail of a thread answers a mail, unless it was received as well. #}
 messages_answered as (
     select
         messages.user_id,

@@ -19,8 +19,8 @@ activities as (
     where is_done and not is_deleted
 ),
 
-{# Each role with itself and all below it; roles that are above each other in a
-   circle are below each other as well. #}
+{# Each role with itself and all roles below it; roles in a cycle are below each
+   other. #}
 roles_below as (
     select
         role_id,
@@ -55,7 +55,8 @@ paths as (
     inner join roles on paths.role_id = roles.parent_role_id
 ),
 
-{# Without roles there are no rows, with them a deal is in one of reach `own`. #}
+{# Without roles there are no rows; with roles, a deal is in exactly one row of
+   reach `own`. #}
 teams as (
     select
         role_id,

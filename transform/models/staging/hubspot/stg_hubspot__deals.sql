@@ -1,4 +1,4 @@
-{# Types of associations: 5 leads to the company that is a deal's primary one. #}
+{# Type 5 of an association leads to a deal's primary company. #}
 with
 
 source as (

@@ -4,7 +4,8 @@ source as (
     select * from {{ raw_table('deal_participant_changes') }}
 ),
 
--- A change has another key once its actor is gone, and is still the same change.
+-- A change gets another key when its actor is deleted, but is still the same
+-- change.
 changes as (
     select distinct on (deal_id, sequence, time, action, person_id) *
     from source

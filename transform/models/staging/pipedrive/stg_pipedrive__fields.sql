@@ -1,5 +1,5 @@
-{# The table of columns is written by the runs that read the records' tables,
-   which need not be those that read the fields. #}
+{# The table of columns is written by the runs that read the records, which may
+   differ from those that read the fields. #}
 with
 
 source as (
@@ -61,7 +61,7 @@ fields_with_columns as (
     left join own_columns on renamed.field_id = own_columns.field_id
 ),
 
-{# Of two fields with one column, the one that was read last has it. #}
+{# If two fields have one column, the field that was read last has it. #}
 final as (
     select
         field_id,
