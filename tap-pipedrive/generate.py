@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, cast
 
 import yaml
@@ -361,7 +362,11 @@ def sources() -> str:
         is_judged = stream.listings and name_of(stream) not in CHECKS
         query = COMPLETE_AS_OF.replace("STREAM", name_of(stream))
         lines += (
-            ["        config:", f'          loaded_at_query: "{query}"']
+            [
+                "        config:",
+                "          loaded_at_query: >-",
+                *wrap(query, 100, initial_indent=" " * 12, subsequent_indent=" " * 12),
+            ]
             if is_judged
             else ["        config: {freshness: null}"]
         )
