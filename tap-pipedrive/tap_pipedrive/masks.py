@@ -16,6 +16,7 @@ from tap_pipedrive.custom_fields import CustomFields
 from tap_pipedrive.entity import Entity
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.field_types import kind_of
+from tap_pipedrive.masking import hide
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import DROP, HASH, Settings
 from tap_pipedrive.values import OBJECT, encode
@@ -54,6 +55,7 @@ class Masks:
 
     def __init__(self, settings: Settings) -> None:
         self._key = (settings.mask_key or "").encode()
+        hide(settings.mask_key)
         self._rules: dict[str, dict[str, str]] = {}
         for stream, rules in settings.mask.items():
             own: dict[str, str] = (
