@@ -18,7 +18,8 @@ import yaml
 from tap_pipedrive.checks import CHECKS, CheckListing
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
-from tap_pipedrive.listings import HttpListing, OffsetListing, WholeListing
+from tap_pipedrive.http_listing import HttpListing
+from tap_pipedrive.listings import OffsetListing, WholeListing
 from tap_pipedrive.settings import APP, Settings, config_schema
 from tap_pipedrive.source import Listing
 from tap_pipedrive.streams import STREAMS

@@ -95,6 +95,13 @@ class PageSize:
                 self.rows,
             )
 
+    def shrink(self) -> bool:
+        """Make the pages to come smaller than they are worth, to find a row that fails; return False if they have
+        one row."""
+        is_one = self.rows == 1
+        self.rows = max(self.rows // 5, 1)
+        return not is_one
+
 
 @dataclass(slots=True)
 class Durations:

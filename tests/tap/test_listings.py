@@ -749,8 +749,9 @@ def test_what_has_nothing_to_do_with_the_size_leaves_it_as_it_is(shared: Sandbox
     with fake(script) as server:
         done = run(server.url, catalog=select(discover(shared.url), "persons"))
     assert isinstance(done.error, PipedriveError)
-    sizes = [int(seen.params["limit"]) for seen in server.asked if seen.path == "/api/v2/persons"]
-    assert sizes == [500] * 5
+    asked = [seen.params for seen in server.asked if seen.path == "/api/v2/persons"]
+    assert [int(params["limit"]) for params in asked if "sort_direction" not in params] == [500] * 5
+    assert len(asked) <= 10, "it does not answer at its other end either"
 
 
 @pytest.mark.usefixtures("sleeps")

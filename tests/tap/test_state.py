@@ -221,6 +221,7 @@ def test_bookmarks_never_go_back(living: Sandbox, catalog: Record) -> None:
 
 MEMORY = {"has_had_rows", "last_complete_pass", "unread", "starved", "began", "checked_on"}
 MEMORY |= {"read_at", "last_row_at", "known", "shape"}  # of lists that are read by age
+MEMORY |= {"parents", "parents_at", "asked", "unasked"}  # of histories
 """What states hold besides bookmarks."""
 
 
