@@ -179,7 +179,7 @@ def records(
 ) -> Iterable[Row]:
     """The truth about a table's rows, with what its columns hold beside the API's keys."""
     tables = {entity: table for table, entity in FIELDS_OF.items() if table != "leads"}
-    if table.endswith("_changes"):
+    if table.endswith("_changes") and table not in OF_THE_RUN:
         rows = numbered(rows, "org_id" if table == "organization_changes" else CHILDREN[table][1])
     for record in rows:
         match table:

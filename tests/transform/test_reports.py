@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any
 
 from .sold import (
@@ -45,14 +46,16 @@ def reason_of(deal: Row) -> str | None:
     return text if text is None else str(text)
 
 
-def percentile(numbers: Iterable[Decimal | int | None], at: str) -> Decimal | None:
-    """A percentile between the two nearest numbers, with two digits."""
-    known = sorted(Decimal(number) for number in numbers if number is not None)
+def percentile(numbers: Iterable[Fraction | Decimal | int | None], at: str) -> Decimal | None:
+    """A percentile between the two nearest numbers, with two digits; exact until then."""
+    known = sorted(Fraction(number) for number in numbers if number is not None)
     if not known:
         return None
-    place = (len(known) - 1) * Decimal(at)
+    place = (len(known) - 1) * Fraction(at)
     low, high = known[int(place)], known[min(int(place) + 1, len(known) - 1)]
-    return to_digits(2, low + (high - low) * (place - int(place)))
+    exact = low + (high - low) * (place - int(place))
+    hundredths = int(abs(exact) * 100 + Fraction(1, 2))
+    return to_digits(2, Decimal(hundredths if exact > 0 else -hundredths) / 100)
 
 
 def to_digits(digits: int, number: Decimal | None) -> Decimal | None:

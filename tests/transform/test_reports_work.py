@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_who_calls_and_writes(sold: Sold) -> None:
         connected = [int(call["duration"]) for call in calls if call["outcome"] == "connected"]
         taken = [answered[mail["id"]] for mail in received if mail["id"] in answered]
         seconds = sum(int(call["duration"]) for call in calls)
-        middle = percentile((Decimal(each) / 60 for each in connected), "0.5")
+        middle = percentile((Fraction(each, 60) for each in connected), "0.5")
         expected[key] = {
             "call_count": len(calls),
             "connected_count": len(connected),

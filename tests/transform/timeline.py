@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 LOCAL = ZoneInfo("America/Sao_Paulo")
 DAY = timedelta(days=1)
 Row = dict[str, Any]
+
+
+def scaled(value: Any) -> Any:
+    """A number as the marts have it, with ten digits after the point; tuples part by part."""
+    if isinstance(value, tuple):
+        return tuple(map(scaled, value))
+    return value.quantize(Decimal("1e-10"), ROUND_HALF_UP) if isinstance(value, Decimal) else value
 
 
 def moment(text: str | None) -> datetime | None:

@@ -223,7 +223,8 @@ def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Rec
 
     Deals, persons, organizations, activities and products stay 30 days, flagged; pipelines and
     stages stay flagged for good, and projects by their status; notes, comments, files, users,
-    activity types, currencies, filters and roles turn inactive; all others are gone at once.
+    activity types, currencies, filters and roles turn inactive; all others are gone at once. The last line item
+    of a deal takes its discounts along, as nothing is left to discount, and leaves its installments.
     """
     before = account.get(entity, id_)
     if entity == "deals":
@@ -240,6 +241,9 @@ def delete(account: Account, entity: str, id_: Id, *, touch: bool = True) -> Rec
     account.table(entity).remove(id_)
     if entity == PARTICIPANTS:
         _log_participant(account, before, "removed")
+    if entity == "deal_products" and not account.table(entity).having("deal_id", before["deal_id"]):
+        for discount in list(account.table("deal_discounts").having("deal_id", before["deal_id"])):
+            account.table("deal_discounts").remove(discount["id"])
     _let_parents_follow(account, entity, before, touch=touch)
     return before
 

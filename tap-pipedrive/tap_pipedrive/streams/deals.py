@@ -204,7 +204,7 @@ class DealInstallments(OptionalStream):
     listings = [
         ChildListing(
             CursorListing("/api/v2/deals/installments", price=10),
-            Parents("deals", count="products_count"),
+            Parents("deals"),  # nobody documents that they go with the last line item
             batch=100,
             many="deal_ids",
         )

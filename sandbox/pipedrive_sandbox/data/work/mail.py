@@ -8,7 +8,7 @@ from pipedrive_sandbox.data.draws import pick, weighted
 from pipedrive_sandbox.data.setup.reference import seeded_uuid
 from pipedrive_sandbox.data.times import HOUR
 
-_LOGGED_CALLS = 0.5
+_LOGGED_CALLS = 0.75
 _MAILBOXES = 3
 _FOLDERS = {"inbox": 0.5, "sent": 0.2, "archive": 0.25, "drafts": 0.05}
 _SUBJECTS = (
@@ -22,7 +22,7 @@ _ANSWERS = {"connected": 0.5, "no_answer": 0.25, "left_message": 0.1, "busy": 0.
 
 
 def call_logs(draft: Draft) -> list[Record]:
-    """GET /v1/callLogs of all users together: half of the calls that were made."""
+    """GET /v1/callLogs of all users together: most of the calls that were made."""
     rng = draft.rng("call logs")
     phones = {row["id"]: row["phones"][0]["value"] for row in draft.records["persons"] if row["phones"]}
     rows = []

@@ -10,6 +10,7 @@ with
 final as (
     {%- for stream in streams %}
     select
+        concat('{{ stream }}.', _sdc_extracted_at) as raw_rows_by_time_id,
         '{{ stream }}' as stream,
         _sdc_extracted_at at time zone 'UTC' as read_at,
         count(*) as row_count

@@ -39,8 +39,8 @@ earlier as (
 final as (
     select
         -- ids
-        latest.run_statement_id,
         latest.stream,
+        latest.run_statement_id,
         latest.run_id,
         latest.company_id,
 

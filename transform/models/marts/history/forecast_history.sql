@@ -57,7 +57,7 @@ days_with_changes as (
         currency,
         expected_close_month,
         day,
-        sum(sum(deal_count)) over day_by_day as deal_count,
+        (sum(sum(deal_count)) over day_by_day)::bigint as deal_count,
         sum(sum(value)) over day_by_day as value,
         sum(sum(weighted_value)) over day_by_day as weighted_value,
         lead(day) over day_by_day as next_day

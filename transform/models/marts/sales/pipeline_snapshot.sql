@@ -124,7 +124,7 @@ days_with_changes as (
         stage_id,
         currency,
         day,
-        sum(sum(deal_count)) over day_by_day as deal_count,
+        (sum(sum(deal_count)) over day_by_day)::bigint as deal_count,
         sum(sum(value)) over day_by_day as value,
         lead(day) over day_by_day as next_day
     from comings_and_goings

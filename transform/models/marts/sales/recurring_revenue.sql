@@ -230,7 +230,7 @@ months_filled as (
         sum(coalesce(moved.change, 0)) over one_by_one as closing_revenue,
         sum(coalesce(moved.change, 0)) over one_by_one
         - coalesce(moved.change, 0) as opening_revenue,
-        sum(coalesce(moved.customer_change, 0)) over one_by_one
+        (sum(coalesce(moved.customer_change, 0)) over one_by_one)::bigint
             as customer_count
     from all_months
     left join movements_by_month as moved
