@@ -81,6 +81,7 @@ class CursorListing(HttpListing):
                     return
                 continue
             resumed = False
+            size.note_good()
             following = _following(answer, self.path)
             if following in seen:
                 raise PipedriveError(f"GET {self.path} answered the same cursor twice: run again.")
@@ -110,9 +111,8 @@ class CursorListing(HttpListing):
         self, source: Source, params: Mapping[str, str | int], last: Page | None, error: PipedriveError
     ) -> Iterator[Page]:
         """Read backwards to the row that fails, and what lies between its neighbours. The checkpoint stays before
-        it until all is read. Raises the error when nobody can tell what that row hides.
-
-        In the order of changes, other rows that fail may lie between: a complete pass, by id, finds them.
+        it until all is read. Raises the error when nobody can tell what that row hides; so it is in the order of
+        changes, where the bookmark stays before it.
         """
         checkpoint = last.checkpoint if last else {}
         before = {id_of(row) for row in last.rows} if last else set()
@@ -128,6 +128,7 @@ class CursorListing(HttpListing):
                 break
             except (Refused, NotAllowed):
                 raise error from None
+            size.note_good()
             progress.check(answer)
             rows = rows_of(answer, self.path)
             fresh = [row for row in rows if id_of(row) not in before]
@@ -137,18 +138,15 @@ class CursorListing(HttpListing):
             if len(fresh) < len(rows) or not following:
                 return  # what failed has answered
             cursor = {"cursor": following}
-        if params and first is not None:
-            yield self._gap(f"a record that changed before record {first}", checkpoint)
-            return
         newest = max((each for each in before if isinstance(each, int)), default=0)
         between = range(newest + 1, first if isinstance(first, int) else 0)
-        if not between or len(between) > MOST_BETWEEN:
+        if params or not between or len(between) > MOST_BETWEEN:
             raise error
         yield from self._one_of(source, [str(each) for each in between], checkpoint, error)
 
-    def _gap(self, what: str, checkpoint: Checkpoint) -> Page:
-        """Return a page without the row that fails."""
-        problem = PipedriveError(f"GET {self.path} fails as soon as {what} is in the answer")
+    def _gap(self, record: str, checkpoint: Checkpoint) -> Page:
+        """Return a page without the record that fails."""
+        problem = PipedriveError(f"GET {self.path} fails as soon as record {record} is in the answer")
         logger.warning("%s.", problem)
         return Page(list, checkpoint, None, refusal=problem, lost=1)
 
@@ -169,7 +167,7 @@ class CursorListing(HttpListing):
                 if middle:
                     parts[:0] = [part[:middle], part[middle:]]
                     continue
-                gaps.append(self._gap(f"record {part[0]}", checkpoint))
+                gaps.append(self._gap(part[0], checkpoint))
                 if len(gaps) > MOST_LOST:
                     raise error from None
         yield from gaps
