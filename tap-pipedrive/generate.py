@@ -87,11 +87,11 @@ WORDS = {
     },
 }
 
-COMPLETE_AS_OF = (
-    "select case when coalesce(bool_or(stream = 'STREAM' and verdict != 'unavailable'), true) "
-    "then max(greatest(complete_as_of, next_reading_due_at)) filter (where stream = 'STREAM') else now() end "
-    "from {{ target.schema }}.load_completeness"
-)
+COMPLETE_AS_OF = """\
+            select case when coalesce(bool_or(stream = 'STREAM' and verdict != 'unavailable'), true)
+            then max(greatest(complete_as_of, next_reading_due_at)) filter (where stream = 'STREAM')
+            else now() end
+            from {{ target.schema }}.load_completeness"""
 """How fresh the table of a stream is. One that is not read in each run is fresh until it is due; one that no run
 was asked to read, or that the plan lacks, is never late."""
 
@@ -362,7 +362,7 @@ def sources() -> str:
         is_judged = stream.listings and name_of(stream) not in CHECKS
         query = COMPLETE_AS_OF.replace("STREAM", name_of(stream))
         lines += (
-            ["        config:", f'          loaded_at_query: "{query}"']
+            ["        config:", "          loaded_at_query: >-", query]
             if is_judged
             else ["        config: {freshness: null}"]
         )
