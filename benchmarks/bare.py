@@ -18,7 +18,7 @@ import click
 import msgspec
 import requests
 from tap_pipedrive.definitions import FIELD_LISTINGS
-from tap_pipedrive.listings import HttpListing
+from tap_pipedrive.http_listing import HttpListing
 from tap_pipedrive.streams import STREAMS
 
 BURST, WINDOW_SECONDS = 20, 2.15

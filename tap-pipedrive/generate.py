@@ -12,14 +12,14 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, cast
 
 import yaml
 from tap_pipedrive.checks import CHECKS, CheckListing
 from tap_pipedrive.children import ChildListing
 from tap_pipedrive.definitions import OptionListing
-from tap_pipedrive.listings import HttpListing, OffsetListing, WholeListing
+from tap_pipedrive.http_listing import HttpListing
+from tap_pipedrive.listings import OffsetListing, WholeListing
 from tap_pipedrive.settings import APP, Settings, config_schema
 from tap_pipedrive.source import Listing
 from tap_pipedrive.streams import STREAMS
@@ -87,11 +87,11 @@ WORDS = {
     },
 }
 
-COMPLETE_AS_OF = (
-    "select case when coalesce(bool_or(stream = 'STREAM' and verdict != 'unavailable'), true) "
-    "then max(greatest(complete_as_of, next_reading_due_at)) filter (where stream = 'STREAM') else now() end "
-    "from {{ target.schema }}.load_completeness"
-)
+COMPLETE_AS_OF = """\
+            select case when coalesce(bool_or(stream = 'STREAM' and verdict != 'unavailable'), true)
+            then max(greatest(complete_as_of, next_reading_due_at)) filter (where stream = 'STREAM')
+            else now() end
+            from {{ target.schema }}.load_completeness"""
 """How fresh the table of a stream is. One that is not read in each run is fresh until it is due; one that no run
 was asked to read, or that the plan lacks, is never late."""
 
@@ -362,11 +362,7 @@ def sources() -> str:
         is_judged = stream.listings and name_of(stream) not in CHECKS
         query = COMPLETE_AS_OF.replace("STREAM", name_of(stream))
         lines += (
-            [
-                "        config:",
-                "          loaded_at_query: >-",
-                *wrap(query, 100, initial_indent=" " * 12, subsequent_indent=" " * 12),
-            ]
+            ["        config:", "          loaded_at_query: >-", query]
             if is_judged
             else ["        config: {freshness: null}"]
         )

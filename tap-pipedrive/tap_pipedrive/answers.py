@@ -89,12 +89,12 @@ def read(content: bytes, served_at: datetime | None) -> Answer:
         try:
             envelope = _open(_repaired(content))
         except msgspec.ValidationError:
-            raise TryAgain("a body that is no JSON object") from None
+            raise TryAgain("a body that is no JSON object", is_of_content=True) from None
         except (ValueError, RecursionError):
             raise TryAgain("a body that is not JSON or cut off", is_heavy=True) from None
     if envelope.success is False or not bytes(envelope.data):
         text = _text({"error": envelope.error, "error_info": envelope.error_info})
-        raise TryAgain(f"an answer without data: {text or 'no error text'}")
+        raise TryAgain(f"an answer without data: {text or 'no error text'}", is_of_content=True)
     return Answer(envelope.data, envelope.additional_data, served_at)
 
 

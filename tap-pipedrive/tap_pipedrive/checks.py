@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tap_pipedrive.client import Request
 from tap_pipedrive.errors import PipedriveError
-from tap_pipedrive.listings import MOST_IDS
+from tap_pipedrive.http_listing import MOST_IDS
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import Settings
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source

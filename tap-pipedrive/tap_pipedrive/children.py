@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError, Refused
-from tap_pipedrive.listings import GONE, CursorListing, OffsetListing, WholeListing
-from tap_pipedrive.memory import MOST_UNREAD
+from tap_pipedrive.http_listing import GONE
+from tap_pipedrive.listings import CursorListing, OffsetListing, WholeListing
+from tap_pipedrive.memory import MOST_UNREAD, Memory
 from tap_pipedrive.parents import ALL_TIME, ParentIndex, Parents
 from tap_pipedrive.source import Checkpoint, Listing, Page, Source
 
@@ -90,9 +91,7 @@ class ChildListing(Listing):
         changed = _after(checkpoint, index.changed(self.parents, since))
         memory = source.run.memory(source.stream)
         if self.is_read_once:
-            wanted = index.wanted(self.parents, source.run.settings.start_date)
-            left_out = index.wanted(self.parents, None) - wanted
-            memory.note_parents(index.ids - left_out, wanted, is_whole=index.is_whole)
+            self._find_those_not_asked_about(source, memory, index, since)
         unread = set(memory.unread)
         unsettled = unread.union(memory.unasked)
         again = sorted(unsettled.difference(parent for _, parent in changed)) if unsettled else []
@@ -137,6 +136,20 @@ class ChildListing(Listing):
             reached=index.began,
             refusal=missing if index.rows_without_id else None,
         )
+
+    def _find_those_not_asked_about(
+        self, source: Source, memory: Memory, index: ParentIndex, since: datetime | None
+    ) -> None:
+        """Note the parents that no run would ask about: they are listed now and were not before, or have moved
+        while they were not."""
+
+        def moved_since(moment: datetime | None) -> set[int]:
+            return {parent for _, parent in index.changed(self.parents, moment)}
+
+        wanted = index.wanted(self.parents, source.run.settings.start_date)
+        left_out = index.wanted(self.parents, None) - wanted
+        memory.note_parents(index.ids - left_out, wanted, is_whole=index.is_whole)
+        memory.note_moves(moved_since(since), moved_since, index.began if index.is_whole else None)
 
     @property
     def has_records(self) -> bool:

@@ -84,6 +84,8 @@ class PageSize:
     """How many rows the pages of one walk have; it shrinks where larger pages fail, and stays so."""
 
     rows: int
+    _usual: int = 0
+    _suspects: int = 0
 
     def halve(self, endpoint: str) -> None:
         """Halve the pages to come, down to SMALLEST_PAGE."""
@@ -94,6 +96,20 @@ class PageSize:
                 endpoint,
                 self.rows,
             )
+
+    def shrink(self) -> bool:
+        """Make the pages to come smaller than they are worth, to find a row that fails; return False if they have
+        one row."""
+        self._usual = self._usual or self.rows
+        self._suspects = self.rows
+        self.rows = max(self.rows // 5, 1)
+        return self._suspects > 1
+
+    def note_good(self) -> None:
+        """Note that a page was answered: when none of the rows that failed together is left, go on as before."""
+        self._suspects = max(self._suspects - self.rows, 0)
+        if self._usual and not self._suspects:
+            self.rows, self._usual = self._usual, 0
 
 
 @dataclass(slots=True)

@@ -29,6 +29,11 @@ class Blocked(Fatal):
 class Unavailable(PipedriveError):
     """There was no good answer after all tries."""
 
+    def __init__(self, message: str, *, is_of_content: bool = False) -> None:
+        """`is_of_content`: whether it may be due to what is in the answer."""
+        super().__init__(message)
+        self.is_of_content = is_of_content
+
 
 class Down(Fatal):
     """Pipedrive answers nothing, also not what it has answered before."""
@@ -60,8 +65,12 @@ class BudgetSpent(PipedriveError):
 class TryAgain(Exception):
     """A failure that may pass. Only the client handles it."""
 
-    def __init__(self, what: str, wait: float | None = None, *, is_heavy: bool = False) -> None:
-        """`wait`: seconds that the server asks for; `is_heavy`: whether fewer rows may get an answer."""
+    def __init__(
+        self, what: str, wait: float | None = None, *, is_heavy: bool = False, is_of_content: bool = False
+    ) -> None:
+        """`wait`: seconds that the server asks for; `is_heavy`: whether fewer rows may get an answer;
+        `is_of_content`: whether other rows may, as they do where it is heavy."""
         super().__init__(mask(what))
         self.wait = wait
         self.is_heavy = is_heavy
+        self.is_of_content = is_of_content or is_heavy

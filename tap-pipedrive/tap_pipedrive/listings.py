@@ -5,17 +5,19 @@ Each page is checked: a page that is no list, a cursor or a page that comes agai
 end, and rows that shift under a row count are noticed, and either repaired or reported as an error.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from tap_pipedrive.answers import Answer
-from tap_pipedrive.client import PageSize, Request
-from tap_pipedrive.errors import NotAllowed, PipedriveError, Refused
+from tap_pipedrive.client import PageSize
+from tap_pipedrive.errors import NotAllowed, PipedriveError, Refused, Unavailable
 from tap_pipedrive.guards import Known, Progress, id_of
-from tap_pipedrive.source import Checkpoint, Listing, Page, Source
+from tap_pipedrive.http_listing import MOST_IDS, HttpListing, dig, rows_of
+from tap_pipedrive.source import Checkpoint, Page, Source
 from tap_pipedrive.values import changed_at, rfc3339
 
 PAGE = 500
@@ -25,67 +27,13 @@ goes on with smaller ones."""
 RESTARTS = 5
 """How often a reading by row count may have to go back to its beginning, as so many rows were removed."""
 
-MOST_IDS = 100
-"""Ids per request, which is the most that Pipedrive takes."""
+MOST_BETWEEN = 2_000
+"""Ids between the neighbours of a row that fails; with more of them, too much of the list would be missing."""
 
-PRICE_OF_ONE = 2
-"""API tokens for a single record of v1."""
+MOST_LOST = 10
+"""Records of a list that may fail by themselves; with more of them, it is the list that fails."""
 
-GONE = (404, 410)
-"""Statuses of a record that does not exist."""
-
-
-@dataclass(frozen=True)
-class HttpListing(Listing):
-    """What the three ways of paging share."""
-
-    path: str
-    price: int
-    """API tokens per request, whatever the size of the page (`x-token-cost` in Pipedrive's OpenAPI documents)."""
-
-    name: str = ""
-    params: Mapping[str, str] = field(default_factory=dict)
-    ids: Mapping[str, Any] = field(default_factory=dict)
-    """What fills the template in the path."""
-
-    is_reference: bool = False
-    """Whether it changes rarely, and is read by age, see `references.py`."""
-
-    takes_ids: bool = False
-    """Whether it can be asked for some records, by the parameter `ids`."""
-
-    one: str = ""
-    """Endpoint of a single record, where there is one and no parameter `ids`."""
-
-    @property
-    def has_records(self) -> bool:
-        """Whether it takes ids, or has an endpoint for one record."""
-        return self.takes_ids or bool(self.one)
-
-    def pages_of(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
-        """Ask for some records."""
-        return self._by_ids(source, ids) if self.takes_ids else self._one_by_one(source, ids)
-
-    def _by_ids(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
-        for start in range(0, len(ids), MOST_IDS):
-            chosen = ids[start : start + MOST_IDS]
-            answer = self._get(source, {"ids": ",".join(chosen), "limit": MOST_IDS})
-            yield Page(partial(_rows, answer, self.path), {}, answer.served_at)
-
-    def _one_by_one(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
-        for each in ids:
-            asked = Request(self.one, {}, {"id": each}, PRICE_OF_ONE, source.stream)
-            try:
-                answer = source.client.get(asked)
-            except NotAllowed as problem:
-                if problem.status not in GONE:
-                    raise
-                continue
-            yield Page(partial(list, [answer.data]), {}, answer.served_at)
-
-    def _get(self, source: Source, params: Mapping[str, str | int], size: PageSize | None = None) -> Answer:
-        params = {**self.params, **params}
-        return source.client.get(Request(self.path, params, self.ids, self.price, source.stream, size))
+logger = logging.getLogger("tap-pipedrive")
 
 
 @dataclass(frozen=True)
@@ -99,7 +47,8 @@ class CursorListing(HttpListing):
     def pages(
         self, source: Source, *, since: datetime | None = None, checkpoint: Checkpoint
     ) -> Iterator[Page]:
-        """Follow the cursors. When Pipedrive refuses a cursor from the state, the reading starts anew."""
+        """Follow the cursors. When Pipedrive refuses a cursor from the state, the reading starts anew. When a page
+        fails for good, so that no cursor leads on, the rest is read from the other end."""
         params: dict[str, str | int] = {}
         size = PageSize(PAGE)
         if since:
@@ -110,32 +59,118 @@ class CursorListing(HttpListing):
         resumed = cursor is not None
         seen: set[str] = set()
         progress = Progress(self.path)
+        last: Page | None = None
         while True:
             try:
-                answer = self._get(source, params | ({"cursor": cursor} if cursor else {}), size)
+                answer = self.get(source, params | ({"cursor": cursor} if cursor else {}), size)
             except Refused:
                 if not resumed:
                     raise
                 cursor, resumed = None, False
                 continue
+            except Unavailable as error:
+                if not (self.takes_ids and error.is_of_content):
+                    raise
+                if resumed:  # the row before is not known
+                    cursor, resumed = None, False
+                    continue
+                if not (last or self._ends(source, params)):
+                    raise
+                if not size.shrink():
+                    yield from self._from_the_end(source, params, last, error)
+                    return
+                continue
             resumed = False
-            following = _dig(answer.additional_data, "next_cursor")
-            if following is not None and not isinstance(following, str):
-                raise PipedriveError(f"GET {self.path} answered a cursor that is no text: report this line.")
+            size.note_good()
+            following = _following(answer, self.path)
             if following in seen:
                 raise PipedriveError(f"GET {self.path} answered the same cursor twice: run again.")
             progress.check(answer)
-            yield Page(
-                partial(_rows, answer, self.path),
+            last = Page(
+                partial(rows_of, answer, self.path),
                 {"cursor": following} if following else {},
                 answer.served_at,
                 is_first=not cursor,
                 in_order=since is not None,
                 size=len(answer.raw),
             )
+            yield last
             if not following:
                 return
             seen.add(cursor := following)
+
+    def _ends(self, source: Source, params: Mapping[str, str | int]) -> bool:
+        """Return whether the list answers at its other end."""
+        try:
+            self.get(source, _backwards(params), PageSize(1))
+        except (Unavailable, Refused, NotAllowed):
+            return False
+        return True
+
+    def _from_the_end(
+        self, source: Source, params: Mapping[str, str | int], last: Page | None, error: PipedriveError
+    ) -> Iterator[Page]:
+        """Read backwards to the row that fails, and what lies between its neighbours. The checkpoint stays before
+        it until all is read. Raises the error when nobody can tell what that row hides; so it is in the order of
+        changes, where the bookmark stays before it.
+        """
+        checkpoint = last.checkpoint if last else {}
+        before = {id_of(row) for row in last.rows} if last else set()
+        size, progress = PageSize(PAGE), Progress(self.path)
+        cursor: dict[str, str] = {}
+        first: Any = None
+        while True:
+            try:
+                answer = self.get(source, _backwards(params) | cursor, size)
+            except Unavailable:
+                if size.shrink():
+                    continue
+                break
+            except (Refused, NotAllowed):
+                raise error from None
+            size.note_good()
+            progress.check(answer)
+            rows = rows_of(answer, self.path)
+            fresh = [row for row in rows if id_of(row) not in before]
+            first = id_of(fresh[-1]) if fresh else first
+            yield Page(partial(list, fresh), checkpoint, answer.served_at, size=len(answer.raw))
+            following = _following(answer, self.path)
+            if len(fresh) < len(rows) or not following:
+                return  # what failed has answered
+            cursor = {"cursor": following}
+        newest = max((each for each in before if isinstance(each, int)), default=0)
+        between = range(newest + 1, first if isinstance(first, int) else 0)
+        if params or not between or len(between) > MOST_BETWEEN:
+            raise error
+        yield from self._one_of(source, [str(each) for each in between], checkpoint, error)
+
+    def _gap(self, record: str, checkpoint: Checkpoint) -> Page:
+        """Return a page without the record that fails."""
+        problem = PipedriveError(f"GET {self.path} fails as soon as record {record} is in the answer")
+        logger.warning("%s.", problem)
+        return Page(list, checkpoint, None, refusal=problem, lost=1)
+
+    def _one_of(
+        self, source: Source, ids: Sequence[str], checkpoint: Checkpoint, error: PipedriveError
+    ) -> Iterator[Page]:
+        """Ask for records by their ids, fewer and fewer, until each that fails stands alone. Raises the error when
+        too many fail."""
+        parts = [ids[start : start + MOST_IDS] for start in range(0, len(ids), MOST_IDS)]
+        gaps: list[Page] = []
+        while parts:
+            part = parts.pop(0)
+            try:
+                for page in self.by_ids(source, part):
+                    yield replace(page, checkpoint=checkpoint)
+            except Unavailable:
+                middle = len(part) // 2
+                if middle:
+                    parts[:0] = [part[:middle], part[middle:]]
+                    continue
+                gaps.append(self._gap(part[0], checkpoint))
+                if len(gaps) > MOST_LOST:
+                    raise error from None
+        yield from gaps
 
 
 @dataclass(frozen=True)
@@ -198,8 +233,8 @@ class OffsetListing(HttpListing):
         progress = Progress(self.path)
         while True:
             begin = max(start - back, 0)
-            answer = self._get(source, {**params, "start": begin}, size)
-            rows = _rows(answer, self.path)
+            answer = self.get(source, {**params, "start": begin}, size)
+            rows = rows_of(answer, self.path)
             fresh = known.others(rows) if start else rows
             if begin and (not rows or fresh[:1] == rows[:1]):
                 back = 2 * back + max((known.width or len(rows)) // 2, 1)
@@ -242,7 +277,7 @@ class WholeListing(HttpListing):
         if not self.is_reference:
             yield from self._pages(source)
         elif cached := source.run.cached_list(source.stream, self.path):
-            yield Page(partial(_rows, cached, self.path), {}, cached.served_at)
+            yield Page(partial(rows_of, cached, self.path), {}, cached.served_at)
         else:
             rows: list[Any] = []
             served_at = None
@@ -256,9 +291,9 @@ class WholeListing(HttpListing):
         start, first = 0, None
         progress = Progress(self.path)
         while True:
-            answer = self._get(source, {"start": start} if start else {})
+            answer = self.get(source, {"start": start} if start else {})
             progress.check(answer)
-            rows = _rows(answer, self.path, self.inside)
+            rows = rows_of(answer, self.path, self.inside)
             fresh = rows if not start or id_of(rows[0] if rows else None) != first else []
             following = _next_start(answer, self.path, start, len(fresh), is_full=False)
             yield Page(partial(list, fresh), {}, answer.served_at, size=len(answer.raw))
@@ -267,23 +302,16 @@ class WholeListing(HttpListing):
             start, first = following, id_of(rows[0])
 
 
-def _dig(body: Any, *keys: str) -> Any:
-    value = body
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+def _backwards(params: Mapping[str, str | int]) -> dict[str, str | int]:
+    """Return parameters for the same list from its other end."""
+    return {"sort_by": "id", **params, "sort_direction": "desc"}
 
 
-def _rows(answer: Answer, path: str, inside: str = "") -> list[Any]:
-    """Return the rows of an answer; v1 sends `null` when there are none."""
-    rows = _dig(answer.data, inside) if inside else answer.data
-    if rows is None:
-        return []
-    if not isinstance(rows, list):
-        raise PipedriveError(
-            f"GET {path} answered {type(rows).__name__} instead of a list: report this line."
-        )
-    return rows
+def _following(answer: Answer, path: str) -> str | None:
+    following = dig(answer.additional_data, "next_cursor")
+    if following is not None and not isinstance(following, str):
+        raise PipedriveError(f"GET {path} answered a cursor that is no text: report this line.")
+    return following
 
 
 def _next_start(answer: Answer, path: str, start: int, count: int, *, is_full: bool) -> int | None:
@@ -292,7 +320,7 @@ def _next_start(answer: Answer, path: str, start: int, count: int, *, is_full: b
     Some v1 endpoints put the envelope under `additional_data.pagination`, others under `additional_data`,
     some without `next_start`. Where even the flag is missing, a full page means that more may follow.
     """
-    envelope = _dig(answer.additional_data, "pagination") or answer.additional_data
+    envelope = dig(answer.additional_data, "pagination") or answer.additional_data
     envelope = envelope if isinstance(envelope, dict) else {}
     more = envelope.get("more_items_in_collection")
     if more is None:

@@ -2,7 +2,7 @@
 
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate, pairwise
 from typing import Any
@@ -89,6 +89,27 @@ class Memory:
         elif known is not None:
             self._state["parents"] = _packed([*known, *listed])
 
+    def note_moves(
+        self, asked: set[int], moved_since: Callable[[datetime | None], set[int]], began: datetime | None
+    ) -> None:
+        """Note which parents are asked about now, so that those that moved while they were not listed are found.
+
+        Args:
+            asked: Those that are asked about, as they have moved since the bookmark.
+            moved_since: Returns those that have moved since a moment.
+            began: When the reading of all parents began, if all were read.
+        """
+        before = self._moment("parents_at")
+        asked = asked.union(_unpacked(self._state.get("asked")) or ())
+        if began is None:
+            if before:
+                self._state["asked"] = _packed(asked)
+            return
+        if before:
+            self._note("unasked", {*self.unasked} | (moved_since(before) - asked))
+        self._state.pop("asked", None)
+        self._state["parents_at"] = rfc3339(began)
+
     def _note(self, name: str, parents: set[int]) -> None:
         self._state.pop(name, None)
         if parents:
@@ -132,14 +153,17 @@ class Memory:
     @property
     def last_complete_pass(self) -> datetime | None:
         """When the last reading from beginning to end began, by Pipedrive's clock."""
-        try:
-            return clean_timestamp(self._state.get("last_complete_pass"))
-        except ValueError:
-            return None
+        return self._moment("last_complete_pass")
 
     @last_complete_pass.setter
     def last_complete_pass(self, moment: datetime) -> None:
         self._state["last_complete_pass"] = rfc3339(moment)
+
+    def _moment(self, name: str) -> datetime | None:
+        try:
+            return clean_timestamp(self._state.get(name))
+        except ValueError:
+            return None
 
     def _counts(self) -> Iterator[bool]:
         """Yield whether a listing had rows, by what states have held since the first version."""

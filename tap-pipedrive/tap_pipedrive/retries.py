@@ -95,7 +95,8 @@ def retrying(request: str, url: str, call: Callable[[], T]) -> T:
     except TryAgain as problem:
         raise Unavailable(
             f"{request} failed {ATTEMPTS} times, at last with {problem}: check {url} and Pipedrive's status page, "
-            "then run again; the next run continues where this one stopped."
+            "then run again; the next run continues where this one stopped.",
+            is_of_content=problem.is_of_content,
         ) from None
 
 

@@ -49,6 +49,9 @@ class Page:
     refusal: PipedriveError | None = None
     """Why rows are missing, if any are."""
 
+    lost: int = 0
+    """Rows that could not be read, at least."""
+
     parents: Mapping[int, PipedriveError | None] = field(default_factory=dict)
     """Parents that could not be read, each with the reason; None for one that earlier runs could not read."""
 

@@ -43,7 +43,8 @@ class Reason(StrEnum):
     """The API refuses a stream that had rows."""
 
     UNREAD = "unread"
-    """Some of the parents that the stream's rows belong to do not answer, or some records have no key."""
+    """Some of the parents that the stream's rows belong to do not answer, or some records cannot be read or have
+    no key."""
 
     FAILED = "failed"
     """An error ended the reading."""
@@ -86,8 +87,8 @@ class Reading:
     rows_sent: int = 0
     values_rejected: int = 0
     records_lost: int = 0
-    """Records that could not become rows since the stream was last read from beginning to end, or whose parents
-    could not."""
+    """Records that could not be read, or become rows, since the stream was last read from beginning to end, or
+    whose parents could not."""
 
     is_mapped: bool = False
     """Whether the user's stream maps change or leave out rows."""
@@ -137,7 +138,10 @@ class Reading:
     def detail(self) -> str | None:
         """Why something is left undone, in a sentence."""
         if self.error is None:
-            lost = f"{self.records_lost:,} records have no usable key: look at rejected_values."
+            lost = (
+                f"{self.records_lost:,} records cannot be read, or have no usable key: look at the log and at "
+                "rejected_values."
+            )
             return " ".join(filter(None, [self.unread_detail, lost if self.records_lost else None])) or None
         # The text of other errors may quote rows.
         return str(self.error) if isinstance(self.error, PipedriveError) else type(self.error).__name__

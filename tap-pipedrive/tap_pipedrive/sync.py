@@ -289,6 +289,9 @@ class PipedriveStream(Table):
                     index.add(page.rows)
                 if page.refusal:
                     self._refusals.append(page.refusal)
+                if page.lost:
+                    self._memory.lost += page.lost
+                    reading.unread_detail = f"{page.refusal}."
                 for parent, problem in page.parents.items():
                     self._memory.settle(parent, is_unread=problem is not None)
                     said = problem.said if isinstance(problem, NotAllowed) else problem

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from tap_pipedrive.answers import Answer
 from tap_pipedrive.client import Request
-from tap_pipedrive.listings import HttpListing
+from tap_pipedrive.http_listing import HttpListing
 from tap_pipedrive.memory import Memory
 from tap_pipedrive.parents import ParentIndex
 from tap_pipedrive.settings import Settings

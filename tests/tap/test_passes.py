@@ -209,6 +209,24 @@ def test_a_first_load_that_restarts_counts_each_row_once(catalog: Record) -> Non
     assert done.state["bookmarks"]["persons"]["complete_pass_rows"] == 10
 
 
+def test_rows_that_come_twice_in_a_first_load_are_counted_once(catalog: Record) -> None:
+    """Else the next complete pass would see too few of them."""
+    pages = {"": (range(10), "b"), "b": (range(5, 15), None)}
+
+    def script(request: Asked) -> Say:
+        ids, following = (
+            pages[request.params.get("cursor", "")] if request.path == "/api/v2/persons" else ([], None)
+        )
+        rows = [{"id": each, "update_time": "2026-01-01T00:00:00Z"} for each in ids]
+        return say({"success": True, "data": rows, "additional_data": {"next_cursor": following}})
+
+    with fake(script) as server:
+        done = run(server.url, catalog=catalog).good()
+        passed = run(server.url, catalog=catalog, state=done.state, reconcile=True, reconcile_min_ratio=1)
+    assert done.state["bookmarks"]["persons"]["complete_pass_rows"] == 15
+    assert passed.good().of("ACTIVATE_VERSION")
+
+
 # Bookmarks, and a server whose clock is fast
 
 

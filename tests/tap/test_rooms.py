@@ -33,6 +33,7 @@ LAYERS = (
     {"cache", "catalog", "custom_fields", "field_state", "limits", "sdk"},
     {"client", "rows"},
     {"auth", "masks", "metrics", "source"},
+    {"http_listing"},
     {"account_check", "bookmarks", "listings", "prefetch"},
     {"children", "definitions", "field_changes"},
     {"history", "statement", "table_columns"},

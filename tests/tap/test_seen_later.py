@@ -12,7 +12,7 @@ from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive.memory import Memory
 
 from .harness import Record, Run, discover, run, select
-from .test_history import asked, assert_is_the_truth, changes, truth
+from .test_history import asked, assert_is_the_truth, changes, move, open_deal, other_stages, truth
 
 
 @pytest.fixture
@@ -177,3 +177,25 @@ def test_start_date_leaves_histories_out_until_it_is_earlier(living: Sandbox, ca
     assert asked(living) == []
     third = run(living.url, catalog=catalog, state=second.state, reconcile=True).good()
     assert_is_the_truth(living, changes(first, second, third))
+
+
+def test_what_moved_while_nobody_saw_it_comes_with_the_next_complete_pass(
+    living: Sandbox, catalog: Record
+) -> None:
+    """Their deals were known before, and other deals move meanwhile."""
+    first = run(living.url, catalog=catalog).good()
+    deal = open_deal(living, moved=True)
+    living.post("/sandbox/hide", {"entity": "deals", "ids": [deal["id"]]})
+    living.post("/sandbox/clock", {"advance_seconds": 86400})
+    move(living, deal["id"], other_stages(living, deal)[1])
+    living.post("/sandbox/change", {"share": 0.2, "kinds": ["move"], "entities": ["deals"]})
+    living.post("/sandbox/clock", {"advance_seconds": 86400})
+    second = run(living.url, catalog=catalog, state=first.state).good()
+    living.delete("/sandbox/hide")
+    living.post("/sandbox/clock", {"advance_seconds": 86400})
+    third = run(living.url, catalog=catalog, state=second.state).good()
+    assert deal["id"] not in {row["deal_id"] for row in third.records("deal_changes")}
+    living.post("/sandbox/stats/reset")
+    fourth = run(living.url, catalog=catalog, state=third.state, reconcile=True).good()
+    assert asked(living) == [deal["id"]]
+    assert_is_the_truth(living, changes(first, second, third, fourth))

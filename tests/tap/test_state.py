@@ -223,7 +223,7 @@ def test_bookmarks_never_go_back(living: Sandbox, catalog: Record) -> None:
 
 MEMORY = {"has_had_rows", "last_complete_pass", "unread", "starved", "began", "checked_on"}
 MEMORY |= {"read_at", "last_row_at", "known", "shape"}  # these lists are read by age
-MEMORY |= {"parents", "unasked"}  # these belong to histories
+MEMORY |= {"parents", "parents_at", "asked", "unasked"}  # these belong to histories
 """The keys of a state besides bookmarks."""
 
 

@@ -304,6 +304,20 @@ def test_a_refused_list_is_missing_if_it_had_rows_and_otherwise_empty(status: in
     assert statements(noted)["persons"]["is_missing"]
 
 
+def test_a_record_without_a_key_is_remembered_until_all_is_read_again() -> None:
+    """It costs itself, and what hangs on it may be missing as well."""
+    row = {"products_count": 0, "update_time": "2026-10-02T00:00:00Z"}
+    lost = {"deals": "unread", "deal_products": "unread", "deal_changes": "unread"}
+    with fake(account({"/api/v2/deals": [{**row, "id": 1}, row, {**row, "id": 2}]})) as server:
+        first = run(server.url).good()
+    assert {deal["id"] for deal in first.records("deals")} == {1, 2}
+    assert statements(first)["deals"]["left_count"] == 1
+    with fake(account({"/api/v2/deals": [{**row, "id": 1}]})) as server:
+        second = run(server.url, state=first.state).good()
+        whole = run(server.url, state=second.state, reconcile=True).good()
+    assert (reasons(first), reasons(second), reasons(whole)) == (lost, lost, {})
+
+
 def test_one_list_outside_the_plan_does_not_make_its_stream_missing() -> None:
     with fake(lists("/api/v2/deals/archived", say({"error": "Upgrade"}, 402))) as server:
         first = run(server.url).good()
