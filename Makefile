@@ -157,6 +157,9 @@ terraform-apply:      ## apply these changes
 fuzz: .venv/ready     ## test more random pages, headers and states than `test` does: INPUTS of them, from number SEED on
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) .venv/bin/python -m pytest tests/tap/test_fuzz_many.py -q
 
+properties: .venv/ready  ## test properties with other examples than `test` uses, which are always the same
+	@NEW_EXAMPLES=yes $(PYTEST) -m hypothesis $(PYTEST_ARGS)
+
 next-dbt: .venv/ready  ## test the models with the next release line of dbt, in its own environment
 	@$(PYTEST) -m next_dbt tests/transform
 

@@ -64,9 +64,12 @@ SHARE_NOTHING = ("project/test_commands", "project/test_run", "transform/test_da
 """Tests of one file that may run in different processes."""
 
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "patient",
+    deadline=None,  # a busy machine must not fail a property test
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="NEW_EXAMPLES" not in os.environ,  # nor may a change fail because of examples that are not its own
 )
-hypothesis.settings.load_profile("patient")  # a busy machine must not fail a property test
+hypothesis.settings.load_profile("patient")
 
 _numbers = count(1)
 
