@@ -17,8 +17,12 @@ from tap_pipedrive.distinct import DistinctCount
 
 from .harness import Asked, Record, Run, Say, discover, fake, run, say, select
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 Dates = Callable[[int], datetime | None]
+
+
+def now() -> datetime:
+    """The time at which it is asked for, in whole seconds: a test may run long after its module was imported."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def dated(answer: Say, moment: datetime | None) -> Say:
@@ -62,12 +66,12 @@ def gone(*runs: Run) -> set[int]:
 
 
 WRONG_CLOCKS: dict[str, Dates] = {
-    "right": lambda number: NOW,
-    "later pages are a second earlier": lambda number: NOW - timedelta(seconds=number),
-    "later pages have no date": lambda number: None if number > 4 else NOW,
+    "right": lambda number: now(),
+    "later pages are a second earlier": lambda number: now() - timedelta(seconds=number),
+    "later pages have no date": lambda number: None if number > 4 else now(),
     "no page has a date": lambda number: None,
-    "only later pages have one": lambda number: None if number < 4 else NOW - timedelta(hours=1),
-    "an hour back and forth": lambda number: NOW + timedelta(hours=number % 3 - 1),
+    "only later pages have one": lambda number: None if number < 4 else now() - timedelta(hours=1),
+    "an hour back and forth": lambda number: now() + timedelta(hours=number % 3 - 1),
 }
 
 
@@ -115,7 +119,8 @@ def test_what_another_run_writes_during_a_pass_is_newer_than_the_pass(catalog: R
         with fake(served) as server:
             return run(server.url, catalog=catalog, **settings).good()
 
-    other, complete = versions_by(NOW), versions_by(NOW + timedelta(seconds=1), reconcile=True)
+    began = now()
+    other, complete = versions_by(began), versions_by(began + timedelta(seconds=1), reconcile=True)
     (activated,) = (message["version"] for message in complete.of("ACTIVATE_VERSION"))
     assert min(versions(other).values()) >= activated
 
@@ -194,7 +199,7 @@ def test_a_first_load_that_has_to_begin_anew_counts_each_row_once(catalog: Recor
             "persons": {"first_load": {"began": "2026-01-01T00:00:00Z", "cursor": "old", "rows": 9}}
         }
     }
-    served = persons(range(10), lambda _: NOW, update_time=lambda _: "2026-01-01T00:00:00Z")
+    served = persons(range(10), lambda _: now(), update_time=lambda _: "2026-01-01T00:00:00Z")
 
     def script(request: Asked) -> Say:
         return say({"error": "stale"}, 400) if request.params.get("cursor") == "old" else served(request)
@@ -211,10 +216,10 @@ def test_a_first_load_that_has_to_begin_anew_counts_each_row_once(catalog: Recor
 def test_a_change_after_a_first_load_is_read_though_the_servers_clock_was_ahead(
     catalog: Record, minutes: int
 ) -> None:
-    ahead = NOW + timedelta(minutes=minutes)
+    ahead = now() + timedelta(minutes=minutes)
     with fake(persons(range(7), lambda _: ahead, update_time=lambda _: "2026-01-01T00:00:00Z")) as server:
         first = run(server.url, catalog=catalog).good()
-    changed = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    changed = (now() + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
     times = {3: changed}
 
     def time_of(number: int) -> str:
@@ -229,7 +234,7 @@ def test_a_change_after_a_first_load_is_read_though_the_servers_clock_was_ahead(
 @pytest.mark.parametrize("minutes", [10, 55])
 def test_the_same_of_children(minutes: int) -> None:
     """Line items are asked for by the change of their deals."""
-    with Sandbox(deals=30, now=NOW + timedelta(minutes=minutes)) as sandbox:
+    with Sandbox(deals=30, now=now() + timedelta(minutes=minutes)) as sandbox:
         chosen = select(discover(sandbox.url), "deals", "deal_products")
         done = run(sandbox.url, catalog=chosen).good()
         alone = run(sandbox.url, catalog=select(discover(sandbox.url), "deal_products")).good()
