@@ -1,6 +1,7 @@
 """The command line: `tap-pipedrive`, `python -m tap_pipedrive`."""
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -20,11 +21,19 @@ def keep_memory_together() -> None:
         libc.mallopt(M_ARENA_MAX, 1)
 
 
+def collect_garbage_rarely() -> None:
+    """Have Python look for objects that hold each other a hundred times less often. Rows never do, and to look
+    through them all the time took a tenth of the CPU time."""
+    gc.freeze()
+    gc.set_threshold(100_000)
+
+
 def main() -> None:
     """Run the tap. An error that it cannot solve is logged as one sentence, and the exit code is 1."""
     if sys.stdout is None:  # else the next file that is opened would take its place
         raise SystemExit("tap-pipedrive has no standard output: start it with one.")
     keep_memory_together()
+    collect_garbage_rarely()
     stop_without_reader()
     for name in ("NO_PROXY", "no_proxy"):  # no proxy can reach this machine's own addresses, as of a sandbox
         os.environ[name] = f"{os.environ.get(name, '')},localhost,127.0.0.1,::1".lstrip(",")

@@ -100,11 +100,13 @@ class RowReader:
             if clean is None:
                 if key in record and not self._is_ignored(key, value):
                     self.unknown_keys[key] += 1
+            elif value is None:
+                continue
             elif clean is clean_text and type(value) is str:  # without a call, as most values are such
                 row[key] = value or None
             elif clean is clean_integer and type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:
                 row[key] = value
-            elif value is not None:
+            else:
                 try:
                     row[key] = clean(value)
                 except ValueError as error:
