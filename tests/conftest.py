@@ -67,7 +67,7 @@ hypothesis.settings.register_profile(
     "patient",
     deadline=None,  # a busy machine must not fail a property test
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    derandomize="NEW_EXAMPLES" not in os.environ,  # nor may a change fail because of examples that are not its own
+    derandomize="NEW_EXAMPLES" not in os.environ,  # nor may a change fail because of examples of chance
 )
 hypothesis.settings.load_profile("patient")
 

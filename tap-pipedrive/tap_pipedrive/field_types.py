@@ -65,7 +65,9 @@ def _parts(
             if part is not None and name in usual:
                 place, clean = usual[name]
                 # Without a call, as in `rows.py`.
-                cells[place] = part or None if clean is values.clean_text and type(part) is str else clean(part)
+                cells[place] = (
+                    part or None if clean is values.clean_text and type(part) is str else clean(part)
+                )
         if has_other_keys and None in cells:
             for place, (keys, clean) in enumerate(parts):
                 part = next((part for key in keys if (part := sent.get(key)) is not None), None)
