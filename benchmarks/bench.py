@@ -58,7 +58,7 @@ def main(size: str) -> None:
             except Failed as problem:
                 sys.exit(str(problem))
         goals += found
-        texts.append(f"### {title}\n\n{text}")
+        texts.append(f"## {title}\n\n{text}")
     minutes = (time.monotonic() - begun) / 60
     goals_table = table(["", "measured", "wanted"], goals)
     report = "\n\n".join([f"{about}. Measured in {minutes:.0f} minutes.", goals_table, *texts])

@@ -6,6 +6,7 @@ The processes of one test run share a folder, in which everything that all of th
 import gc
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -139,6 +140,14 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """Use this scheduling whenever there are several processes."""
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Let SIGHUP end the programs that a test starts, even if the tests were started by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

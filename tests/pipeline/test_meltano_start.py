@@ -136,6 +136,7 @@ def test_a_second_run_of_an_extractor_is_refused_and_does_not_disturb_the_first(
     assert differences(database, expected(sandbox)) == []
 
 
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
 def test_tap_and_target_end_when_meltano_is_killed(
     project: Project, sandbox: Sandbox, database: str, number: signal.Signals

@@ -69,6 +69,7 @@ def start_owner(
     return owner, group
 
 
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_group_ends_with_its_owner(tmp_path: Path, number: signal.Signals) -> None:
     owner, group = start_owner(tmp_path / "ended", WILLING)

@@ -51,6 +51,7 @@ ENDS: dict[str, Callable[[Clone, int], None]] = {
 }
 
 
+@pytest.mark.usefixtures("hangups")
 def test_no_process_outlives_a_run_however_it_ends(clone: Clone) -> None:
     clone.haste = SEEDS_ONLY
     for how, end in ENDS.items():
