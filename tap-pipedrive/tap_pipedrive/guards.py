@@ -39,7 +39,9 @@ class Progress:
                 )
             return
         self._empty = 0
-        page = len(answer.raw), crc32(answer.raw)  # a cryptographic hash would take five times as long
+        # A cryptographic hash would take five times as long. Two pages of one length have the same checksum by
+        # chance once in four billion pairs, and a few pages may come again.
+        page = len(answer.raw), crc32(answer.raw)
         self._repeated += page in self._seen
         if self._repeated > REPEATED_PAGES:
             raise PipedriveError(
