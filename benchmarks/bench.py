@@ -27,8 +27,8 @@ import warehouse
 Measurement = tuple[list[list[str]], str]
 
 SIZES = {
-    "full": (5_000, 10_000, 2_000, len(warehouse.ALTERNATIVES), 50_000),
-    "quick": (2_000, 1_000, 300, 3, 2_000),
+    "full": (5_000, 10_000, (500, 5_000, 50_000), len(warehouse.ALTERNATIVES), 50_000),
+    "quick": (2_000, 1_000, (300,), 3, 2_000),
 }
 """Deals on the hot path, end to end, and for the tokens; settings of the target to try; deals to model."""
 
@@ -39,12 +39,12 @@ README = HERE / "README.md"
 @click.argument("size", type=click.Choice(list(SIZES)), default="full")
 def main(size: str) -> None:
     """Measure; only a full run is written into README.md."""
-    hot, pipeline, small, alternatives, modelled = SIZES[size]
+    hot, pipeline, accounts, alternatives, modelled = SIZES[size]
     parts: dict[str, Callable[[Path], Measurement]] = {
         "The hot path": lambda folder: hot_path.measure(folder, hot),
         "A slow network": lambda folder: network.measure(folder, pipeline),
         "Into Postgres": lambda folder: warehouse.measure(folder, pipeline, alternatives),
-        "Tokens": lambda folder: tokens.measure(folder, small),
+        "Tokens": lambda folder: tokens.measure(folder, accounts),
         "Models": lambda folder: models.measure(folder, modelled),
     }
     about, begun = machine(), time.monotonic()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from analyze.report import write_report
 from warehouse import Target
 
 DBT = ROOT / ".meltano/utilities/dbt-postgres/venv/bin/dbt"
+FIGURES = ROOT / "transform/demo_seeds"
 SLOWEST = 12
 
 
@@ -132,7 +134,7 @@ def model(folder: Path, deals: int, against: Path | None = None) -> Modelled:
     """Load an account, and build its models."""
     for kind, plugin in (("loader", "target-postgres"), ("utility", "dbt-postgres")):
         run([BIN / "meltano", "install", kind, plugin], folder=folder, at=ROOT)
-    options = ("--burst", str(UNLIMITED), "--figures", str(ROOT / "transform/demo_seeds"))
+    options = ("--burst", str(UNLIMITED), "--figures", str(FIGURES))
     with Warehouse(folder / "home") as postgres:
         target = Target(postgres, folder)
         connection = target.connection()
@@ -144,9 +146,10 @@ def model(folder: Path, deals: int, against: Path | None = None) -> Modelled:
         copied = postgres.create_database("bench_other", connection["database"]) if against else ""
         first = build(folder, connection, ROOT)
         again = build(folder, connection, ROOT)
-        other = (
-            build(folder, connection | {"database": urlsplit(copied).path[1:]}, against) if against else None
-        )
+        other = None
+        if against:
+            shutil.copytree(FIGURES, against / "transform" / FIGURES.name, dirs_exist_ok=True)
+            other = build(folder, connection | {"database": urlsplit(copied).path[1:]}, against)
         begun = time.process_time()
         with connected(connection) as database:
             write_report(database, folder / "page.html", reporting_currency="USD")

@@ -1,21 +1,77 @@
-"""The cost in API tokens of a full load of the default streams, and of a run without changes."""
+"""The cost in API tokens of a full load of the default streams, and of a run without changes, for accounts of
+several sizes.
+
+    python benchmarks/tokens.py 500 5000 50000
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from account import UNLIMITED, sandbox
-from measure import run, table
+from measure import machine, run, table
 
 LINE_ITEMS = "GET /api/v2/deals/products"
+HISTORY = "GET /api/v1/deals/{id}/changelog"
 
 
-def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
+@dataclass(frozen=True)
+class Spent:
+    """The tokens that one account cost."""
+
+    deals: int
+    with_items: int
+    """Deals with line items."""
+
+    full: dict[str, int]
+    """Those of a full load, by endpoint."""
+
+    idle: dict[str, int]
+    """Those of a run with nothing new, by endpoint."""
+
+    seconds: float
+    """The time of that run, of the tap alone."""
+
+
+def measure(folder: Path, sizes: Sequence[int]) -> tuple[list[list[str]], str]:
     """Return rows for the table of goals, and a separate table."""
+    accounts = []
+    for deals in sizes:
+        own = folder / str(deals)
+        own.mkdir()
+        accounts.append(spend(own, deals))
+    goals = []
+    for account in accounts:
+        full, idle = sum(account.full.values()), sum(account.idle.values())
+        history = account.full.get(HISTORY, 0)
+        items = account.full.get(LINE_ITEMS, 0)
+        least = 10 * math.ceil(account.with_items / 100)
+        name = f"{account.deals:,} deals"
+        goals += [
+            [f"a run with nothing new, {name}, tokens", f"{idle:,}", "≤ 125 without the definitions"],
+            [f"a run with nothing new, {name}, the tap alone", f"{account.seconds:.1f} s", ""],
+            [f"full load without history, {name}, tokens", f"{full - history:,}", ""],
+            [
+                f"line items of {account.with_items:,} deals, tokens",
+                f"{items:,}",
+                f"{least:,}: 10 per 100 deals that have any",
+            ],
+        ]
+    return goals, f"The tap's own choice of streams.\n\n{by_endpoint(accounts)}"
+
+
+def spend(folder: Path, deals: int) -> Spent:
+    """Load an account of that size, and run again without changes."""
     messages, state = folder / "messages.jsonl", folder / "state.json"
     with sandbox(folder, deals, "--burst", str(UNLIMITED)) as account:
+        settings = {"daily_token_share": 1}  # otherwise the history of a large account takes several days
+        account.config.write_text(json.dumps(json.loads(account.config.read_text()) | settings))
         run(account.tap(), stdout=messages, folder=folder)
         full = account.spent()
         with_items = 0
@@ -26,18 +82,31 @@ def measure(folder: Path, deals: int) -> tuple[list[list[str]], str]:
             elif message["type"] == "RECORD" and message["stream"] == "deals":
                 with_items += bool(message["record"]["products_count"])
         (again,) = run(account.tap(state), folder=folder)
-        nothing_new = account.spent()
-    goals = [
-        ["a run with nothing new, tokens", f"{sum(nothing_new.values()):,}", "≤ 150"],
-        ["a run with nothing new, the tap alone", f"{again.wall:.1f} s", ""],
-        [
-            f"line items of {with_items:,} deals, tokens",
-            f"{full.get(LINE_ITEMS, 0):,}",
-            f"{10 * math.ceil(with_items / 100):,}: 10 per 100 deals that have any",
-        ],
-    ]
-    names = sorted(full.keys() | nothing_new.keys(), key=lambda name: -full.get(name, 0))
-    rows = [[name, f"{full.get(name, 0):,}", f"{nothing_new.get(name, 0):,}"] for name in names]
-    rows.append(["all", f"{sum(full.values()):,}", f"{sum(nothing_new.values()):,}"])
-    about = f"The tap's own choice of streams, {deals:,} deals, {with_items:,} of them with line items."
-    return goals, f"{about}\n\n{table(['tokens', 'full load', 'nothing new'], rows)}"
+        idle = account.spent()
+    messages.unlink()
+    return Spent(deals, with_items, full, idle, again.wall)
+
+
+def by_endpoint(accounts: Sequence[Spent]) -> str:
+    """Return the tokens of each endpoint, and their sum, in a column for each kind of run and account."""
+    columns = [(f"full, {account.deals:,} deals", account.full) for account in accounts]
+    columns += [(f"nothing new, {account.deals:,} deals", account.idle) for account in accounts]
+    largest = accounts[-1].full
+    names = sorted({name for _, spent in columns for name in spent}, key=lambda name: -largest.get(name, 0))
+    rows = [[name, *(f"{spent.get(name, 0):,}" for _, spent in columns)] for name in names]
+    rows.append(["all", *(f"{sum(spent.values()):,}" for _, spent in columns)])
+    return table(["tokens", *(title for title, _ in columns)], rows)
+
+
+@click.command()
+@click.argument("deals", type=int, nargs=-1, required=True)
+def main(deals: tuple[int, ...]) -> None:
+    """Measure the tokens of accounts of these sizes."""
+    click.echo(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        goals, text = measure(Path(folder), deals)
+    click.echo(f"\n{table(['', 'measured', 'wanted'], goals)}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()
