@@ -3,9 +3,11 @@
 Entities are pydantic models that are never instantiated: `rows.py` calls the cleaning functions directly.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, PlainValidator, WithJsonSchema
@@ -57,9 +59,14 @@ class Entity(BaseModel):
 
     @classmethod
     def columns(cls) -> dict[str, dict[str, Any]]:
-        """Return the JSON Schema of each column."""
-        properties: dict[str, dict[str, Any]] = cls.model_json_schema()["properties"]
-        return {
-            name: {key: value for key, value in schema.items() if key not in ("title", "default")}
-            for name, schema in properties.items()
-        }
+        """Return the JSON Schema of each column, as a new copy."""
+        return deepcopy(_columns(cls))
+
+
+@cache
+def _columns(entity: type[Entity]) -> dict[str, dict[str, Any]]:
+    properties: dict[str, dict[str, Any]] = entity.model_json_schema()["properties"]
+    return {
+        name: {key: value for key, value in schema.items() if key not in ("title", "default")}
+        for name, schema in properties.items()
+    }

@@ -23,11 +23,11 @@ SIGNAL_SECONDS = 1
 
 
 class Pool:
-    """Threads that send requests. They end with the process: an interrupted run does not wait for answers."""
+    """Threads that send requests. They also end with the process: an interrupted run does not wait for answers."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
@@ -64,9 +64,16 @@ class Pool:
             for future in waiting:
                 future.cancel()
 
+    def close(self) -> None:
+        """Let the threads end, without waiting for them. Otherwise they would keep the whole run in memory."""
+        with self._lock:
+            for _ in self._threads:
+                self._tasks.put(None)
+            self._threads.clear()
+
     def _work(self) -> None:
-        while True:
-            self._tasks.get()()
+        while task := self._tasks.get():
+            task()
 
 
 def _result(future: "Future[R]") -> R:

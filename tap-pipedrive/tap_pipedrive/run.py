@@ -84,6 +84,8 @@ class Run:
             self.statement.end_early(error)
             self._end(selected)
             raise
+        finally:
+            self._pool.close()
         if self._budget_error:
             for reading in self.statement.unfinished():
                 reading.leave(Reason.BUDGET, self._budget_error)

@@ -20,7 +20,7 @@ from singer_sdk.streams import Stream
 
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.stream_maps import StreamMaps
-from tap_pipedrive.writer import Writer
+from tap_pipedrive.writer import States, Writer
 
 
 @contextmanager
@@ -119,6 +119,10 @@ class SdkTap(Tap):
 
     maps: StreamMaps
     """The user's stream maps."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._state_writer = States(self.writer)  # type: ignore[assignment]
 
     @property
     def writer(self) -> Writer:

@@ -273,8 +273,12 @@ class Fake:
 
 
 @contextmanager
-def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
-    """Serve a script: either a function, or a sequence of answers whose last one repeats."""
+def fake(script: Script | Sequence[Say | str], *, is_patient: bool = True) -> Iterator[Fake]:
+    """Serve a script: either a function, or a sequence of answers whose last one repeats.
+
+    `is_patient`: whether it grants many requests at once; otherwise the tap waits as on the smallest plan.
+    """
+    burst = {"x-ratelimit-limit": "10000"} if is_patient else {}
     asked: list[Asked] = []
     answers = script if callable(script) else None
 
@@ -304,7 +308,7 @@ def fake(script: Script | Sequence[Say | str]) -> Iterator[Fake]:
                 return
             length = len(answer.body) if answer.claimed_length is None else answer.claimed_length
             self.send_response_only(answer.status, answer.reason)
-            sent = {"Content-Type": "application/json", "Content-Length": str(length)}
+            sent = {"Content-Type": "application/json", "Content-Length": str(length), **burst}
             for name, value in {**sent, **answer.headers}.items():
                 self.send_header(name, value)
             if answer.date is not None:

@@ -28,7 +28,6 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
         "_validate_config": ("self", "raise_errors"),
         "_handle_termination": ("self", "signum", "frame"),
         "append_builtin_config": ("config_jsonschema",),
-        "state_writer": None,
         "sync_all": ("self",),
         "load_state": ("self", "state"),
         "cb_discover": ("ctx", "param", "value"),
@@ -38,7 +37,10 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
 }
 """Members of SDK classes that `sdk.py` and `tap.py` override or use, with parameters; None means a property."""
 
-ATTRIBUTES = {"Stream": ("_stream_maps", "_tap_input_catalog", "_metadata", "_mask"), "Tap": ("_catalog",)}
+ATTRIBUTES = {
+    "Stream": ("_stream_maps", "_tap_input_catalog", "_metadata", "_mask"),
+    "Tap": ("_catalog", "_state_writer"),
+}
 """Attributes that the SDK sets in its constructors."""
 
 

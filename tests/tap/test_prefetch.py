@@ -22,7 +22,7 @@ from tap_pipedrive import prefetch
 from tap_pipedrive.prefetch import Pool, Prefetcher
 from tap_pipedrive.source import Page
 
-from .harness import TOKEN, Asked, Say, account, fake, say
+from .harness import TOKEN, Asked, Say, account, fake, run, say
 
 T = TypeVar("T")
 
@@ -408,3 +408,13 @@ def test_an_interrupted_run_ends_at_once(
     assert "Interrupted: the next run continues" in said
     assert "Traceback" not in said
     assert all(json.loads(line)["type"] for line in (tmp_path / "out").read_bytes().splitlines())
+
+
+def test_a_run_leaves_no_threads() -> None:
+    with fake(account({})) as server:
+        before = set(threading.enumerate())
+        run(server.url).good()
+        left = [thread for thread in set(threading.enumerate()) - before if "_work" in thread.name]
+    for thread in left:
+        thread.join(DEADLOCK_SECONDS)
+    assert not any(thread.is_alive() for thread in left)

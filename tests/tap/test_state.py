@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -38,6 +39,12 @@ def bookmarks(state: Record, stream: str) -> list[Record]:
 
 def times(state: Record, stream: str) -> list[datetime]:
     return [datetime.fromisoformat(one["replication_key_value"]) for one in bookmarks(state, stream)]
+
+
+def test_a_state_is_written_when_it_has_changed_and_only_then(shared: Sandbox, catalog: Record) -> None:
+    states = [message["value"] for message in run(shared.url, catalog=catalog).good().of("STATE")]
+    assert len(states) > len(INCREMENTAL)
+    assert all(state != following for state, following in pairwise(states))
 
 
 def assert_equals_truth(sandbox: Sandbox, tables: dict[str, dict[Any, Record]]) -> None:
