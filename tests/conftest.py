@@ -133,7 +133,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use twice as many processes as there are cores, because many tests wait for a process, an answer or a lock."""
+    """Use twice as many processes as there are cores, as many tests wait for a process, an answer or a lock."""
     return 2 * (os.cpu_count() or 1)
 
 
