@@ -133,8 +133,8 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use twice as many processes as there are cores, as many tests wait for a process, an answer or a lock."""
-    return 2 * (os.cpu_count() or 1)
+    """Use one process more than there are cores, because many tests wait for a process, an answer or a lock."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
