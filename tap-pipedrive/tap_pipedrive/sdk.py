@@ -125,6 +125,16 @@ class SdkTap(Tap):
         self._state_writer = States(self.writer)  # type: ignore[assignment]
 
     @property
+    def streams(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """The streams by name. The SDK would keep those that it had when an error ended their making, and never
+        make the others."""
+        try:
+            return super().streams
+        except BaseException:
+            self._streams = None
+            raise
+
+    @property
     def writer(self) -> Writer:
         """The writer of messages."""
         assert isinstance(self.message_writer, Writer)  # noqa: S101

@@ -17,6 +17,9 @@ from .truth import Moment, Names, changed_at, is_unasked, wrong_in_row
 CHECKED = ("deals", "persons", "organizations", "activities", "products")
 """Tables whose counts and samples are checked against Pipedrive."""
 
+WHOLE_CHANGED_AT = {"users": "modified"}
+"""The column with the time of a row's last change, where it has another name, of tables that are read whole."""
+
 MOST = 20
 """The largest number of complaints to report."""
 
@@ -68,7 +71,8 @@ class Warehouse:
             if stream in CHILDREN and row[CHILDREN[stream][1]] in unread:
                 continue
             # a row that changes during a run may be read in a state that was never recorded
-            changed = row.get("update_time") if is_whole else changed_at(now, stream, row)
+            updated = row.get(WHOLE_CHANGED_AT.get(stream, "update_time"))
+            changed = updated if is_whole else changed_at(now, stream, row)
             if isinstance(changed, datetime) and changed.replace(tzinfo=UTC) >= complete_as_of:
                 continue
             known = [

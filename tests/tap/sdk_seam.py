@@ -39,7 +39,7 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
 
 ATTRIBUTES = {
     "Stream": ("_stream_maps", "_tap_input_catalog", "_metadata", "_mask"),
-    "Tap": ("_catalog", "_state_writer"),
+    "Tap": ("_catalog", "_state_writer", "_streams"),
 }
 """Attributes that the SDK sets in its constructors."""
 

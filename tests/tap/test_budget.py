@@ -550,3 +550,15 @@ def test_a_budget_that_is_too_small_for_any_stream_reports_its_minimum(
     said = warnings(caplog)[-1]
     assert "Nothing was read: token_budget has to be at least 62." in said
     assert run(living.url, token_budget=62).good().records("users")
+
+
+@pytest.mark.parametrize("budget", range(2, 63, 10))
+def test_a_budget_spent_among_the_definitions_leaves_no_stream_out_of_the_statement(
+    shared: Sandbox, budget: int
+) -> None:
+    """With a catalog, as Meltano gives one, the definitions are read while the streams are made."""
+    catalog = discover(shared.url)
+    done = run(shared.url, catalog=catalog, token_budget=budget).good()
+    stated = {row["stream"]: row["undone_reason"] for row in done.records("run_statements")}
+    assert stated.keys() == {row["stream"] for row in run(shared.url).good().records("run_statements")}
+    assert "budget" in stated.values()
