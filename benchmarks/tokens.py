@@ -65,7 +65,11 @@ def measure(folder: Path, sizes: Sequence[int]) -> tuple[list[list[str]], str]:
                 f"{least:,}: 10 per 100 deals that have any",
             ],
         ]
-    return goals, f"The tap's own choice of streams.\n\n{by_endpoint(accounts)}"
+    about = (
+        "The tap's own choice of streams. `next` is the run after the full load, `later` the one after it; "
+        "nothing is new in both."
+    )
+    return goals, f"{about}\n\n{by_endpoint(accounts)}"
 
 
 def spend(folder: Path, deals: int) -> Spent:

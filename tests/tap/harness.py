@@ -273,12 +273,12 @@ class Fake:
 
 
 @contextmanager
-def fake(script: Script | Sequence[Say | str], *, is_patient: bool = True) -> Iterator[Fake]:
+def fake(script: Script | Sequence[Say | str], *, sends_burst_limit: bool = True) -> Iterator[Fake]:
     """Serve a script: either a function, or a sequence of answers whose last one repeats.
 
-    `is_patient`: whether it grants many requests at once; otherwise the tap waits as on the smallest plan.
+    Unless it sends a burst limit, which is large, the tap waits as on the smallest plan.
     """
-    burst = {"x-ratelimit-limit": "10000"} if is_patient else {}
+    burst = {"x-ratelimit-limit": "10000"} if sends_burst_limit else {}
     asked: list[Asked] = []
     answers = script if callable(script) else None
 

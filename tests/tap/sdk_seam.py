@@ -28,6 +28,7 @@ SEAM: dict[str, dict[str, tuple[str, ...] | None]] = {
         "_validate_config": ("self", "raise_errors"),
         "_handle_termination": ("self", "signum", "frame"),
         "append_builtin_config": ("config_jsonschema",),
+        "streams": None,
         "sync_all": ("self",),
         "load_state": ("self", "state"),
         "cb_discover": ("ctx", "param", "value"),

@@ -102,7 +102,7 @@ def test_each_deviation_is_reported(name: str) -> None:
 
 
 def test_missing_headers_are_reported() -> None:
-    with fake(account({"/api/v2/deals": [DEAL]}), is_patient=False) as server:
+    with fake(account({"/api/v2/deals": [DEAL]}), sends_burst_limit=False) as server:
         found = facts(server.url)
     assert (found["burst limit"]["holds"], found["tokens of the day"]["holds"]) == (False, False)
 
