@@ -68,6 +68,11 @@ class Answer:
         return len(self.raw) > _LONGEST_NOTHING or bool(self.data)
 
     @property
+    def is_null(self) -> bool:
+        """Whether the data are `null`, without decoding them."""
+        return len(self.raw) == len(b"null") and self.data is None
+
+    @property
     def data(self) -> Any:
         """The data, decoded: numbers with all their digits."""
         try:

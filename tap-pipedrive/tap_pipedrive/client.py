@@ -7,7 +7,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -147,6 +147,9 @@ class Request:
     page: PageSize | None = None
     """Sent as `limit`; None for what is not read in pages of a chosen size."""
 
+    fault: Callable[[Answer, Mapping[str, str | int]], str | None] | None = None
+    """Returns what is wrong with a well-formed answer to these parameters, by the rules of its list."""
+
     @property
     def query(self) -> Mapping[str, str | int]:
         """All parameters as they are sent now."""
@@ -261,7 +264,10 @@ class Client:
                 self.last_served_at = served_at
             if response.status_code == 200:
                 self.clock.start(served_at)
-                return read(body, served_at)
+                answer = read(body, served_at)
+                if request.fault and (fault := request.fault(answer, request.query)):
+                    raise TryAgain(fault, is_of_content=True)
+                return answer
             problem = _problem(request.endpoint, response, body, self._auth.when_refused)
             if isinstance(problem, Blocked | BudgetSpent):
                 self._fatal = problem  # before the limits admit another request
@@ -324,8 +330,8 @@ def _problem(endpoint: str, response: requests.Response, body: bytes, when_refus
         problem = _too_many(answered, said, text or "", headers)
     elif status == 403 and text is None:
         problem = Blocked(
-            f"{said}, a web page from Pipedrive's firewall: too many requests were sent with this token; "
-            "wait some minutes, and look for another tool that uses it."
+            f"{said} without JSON, as the firewall in front of Pipedrive does when too many requests were sent "
+            "with one token: wait some minutes, and look for another tool that uses it."
         )
     elif status in (400, 422):
         problem = errors.Refused(f"{said}: if this goes on, report it with this line.")

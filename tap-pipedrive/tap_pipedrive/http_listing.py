@@ -72,7 +72,12 @@ class HttpListing(Listing):
     def get(self, source: Source, params: Mapping[str, str | int], size: PageSize | None = None) -> Answer:
         """Ask for one page."""
         params = {**self.params, **params}
-        return source.client.get(Request(self.path, params, self.ids, self.price, source.stream, size))
+        fault = self.fault if size else None
+        return source.client.get(Request(self.path, params, self.ids, self.price, source.stream, size, fault))
+
+    def fault(self, answer: Answer, query: Mapping[str, str | int]) -> str | None:
+        """Return what is wrong with a page that these parameters asked for; None if nothing is."""
+        return None
 
 
 def dig(body: Any, *keys: str) -> Any:

@@ -697,6 +697,87 @@ def heavy(most: int, trouble: Say | str, answer: Callable[[str, Mapping[str, Any
     return account({}, spoil=spoil)
 
 
+def cursors(rows: int, spoil: Callable[[Record, int], None]) -> Any:
+    """Serve persons by cursor; `spoil` may change an answer, given the number of rows before it."""
+
+    def every(request: Asked) -> Say | None:
+        if request.path != "/api/v2/persons":
+            return None
+        start, limit = int(request.params.get("cursor", "0")), int(request.params["limit"])
+        ids = [int(id_) for id_ in request.params.get("ids", "").split(",") if id_] or range(1, rows + 1)
+        is_backwards = request.params.get("sort_direction") == "desc"
+        found = [{"id": id_, "name": "x"} for id_ in sorted(ids, reverse=is_backwards)][start : start + limit]
+        following = str(start + limit) if start + limit < len(ids) else None
+        body = {"success": True, "data": found, "additional_data": {"next_cursor": following}}
+        spoil(body, start)
+        return say(body, x_ratelimit_limit="1000")
+
+    return account({}, spoil=every)
+
+
+SPOILT: dict[str, Record] = {
+    "no word of a next page": {"additional_data": None},
+    "an empty envelope": {"additional_data": {}},
+    "an empty cursor": {"additional_data": {"next_cursor": ""}},
+    "null and no cursor": {"data": None, "additional_data": None},
+    "null and a cursor": {"data": None},
+}
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_page_that_is_not_whole_is_asked_for_again(shared: Sandbox, kind: str) -> None:
+    spoilt: list[int] = []
+
+    def once(body: Record, start: int) -> None:
+        if start == 500 and not spoilt:
+            spoilt.append(start)
+            body.update(SPOILT[kind])
+
+    with fake(cursors(1300, once)) as server:
+        done = run(server.url, catalog=select(discover(shared.url), "persons"), source_checks="none").good()
+    assert {row["id"] for row in done.records("persons")} == set(range(1, 1301))
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("kind", SPOILT)
+def test_rows_behind_a_page_that_is_never_whole_are_read_from_the_other_end(
+    shared: Sandbox, kind: str
+) -> None:
+    def always(body: Record, start: int) -> None:
+        if start == 500:
+            body.update(SPOILT[kind])
+
+    with fake(cursors(1300, always)) as server:
+        done = run(server.url, catalog=select(discover(shared.url), "persons"), source_checks="none").good()
+    assert {row["id"] for row in done.records("persons")} == set(range(1, 1301))
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("kind", list(SPOILT)[:3])
+def test_a_list_whose_pages_are_never_whole_is_an_error_and_marks_nothing(shared: Sandbox, kind: str) -> None:
+    catalog = select(discover(shared.url), "persons")
+    with fake(cursors(1300, lambda body, _: body.update(SPOILT[kind]))) as server:
+        done = run(server.url, catalog=catalog, source_checks="none", reconcile=True)
+    assert "a full page that does not say whether there is another one" in str(done.error)
+    assert not [each for each in done.messages if each["type"] == "ACTIVATE_VERSION"]
+
+
+@pytest.mark.usefixtures("sleeps")
+@pytest.mark.parametrize("rows", [0, 499, 500, 501, 1000])
+def test_a_null_at_the_beginning_is_asked_for_once_more(shared: Sandbox, rows: int) -> None:
+    spoilt: list[int] = []
+
+    def once(body: Record, start: int) -> None:
+        if not spoilt:
+            spoilt.append(start)
+            body.update(data=None, additional_data=None)
+
+    with fake(cursors(rows, once)) as server:
+        done = run(server.url, catalog=select(discover(shared.url), "persons"), source_checks="none").good()
+    assert {row["id"] for row in done.records("persons")} == set(range(1, rows + 1))
+
+
 @pytest.mark.usefixtures("sleeps")
 @pytest.mark.parametrize("trouble", HEAVY.values(), ids=HEAVY)
 @pytest.mark.parametrize("since", [None, "2026-11-22T00:00:00Z"], ids=["all", "changed"])
