@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
 from tap_pipedrive.errors import BudgetSpent, Fatal, NotAllowed, PipedriveError, Refused
@@ -28,7 +29,11 @@ Answered = tuple[Sequence[Any], PipedriveError | None]
 """All rows of a batch, or why there are none."""
 
 MANY_REFUSALS = 20
-"""When the API refuses this many requests before it answers one, the token may see none of the parents."""
+"""When the API refuses this many requests before it answers one, the token may see none of the parents, or those
+that changed first are deleted: witnesses tell."""
+
+WITNESSES = 5
+"""How many of the parents that wait are asked about then."""
 
 MANY_FAILURES = 10
 """After this many requests in a row without an answer, a witness tells whether the endpoint works at all."""
@@ -45,6 +50,9 @@ class Asked(NamedTuple):
 
     left: int
     """Parents of the requests that have not been sent."""
+
+    is_answered: bool
+    """Whether the API has answered for any parent so far."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class ChildListing(Listing):
             held.clear()
 
         for asked in self._answers(source, batches):
-            is_answered = is_answered or asked.problem is None
+            is_answered = asked.is_answered
             held.append(asked)
             left_to_ask[source.stream] = asked.left, self._cost(asked.left)
             if is_answered:
@@ -208,8 +216,9 @@ class ChildListing(Listing):
     def _answers(self, source: Source, batches: Sequence[Batch]) -> Iterator[Asked]:
         """Yield what came of each batch; one that fails is split until each parent that fails stands alone.
 
-        Raises the refusal when MANY_REFUSALS come before the first answer, and the failure when the endpoint
-        does not answer for a witness either: a parent that it has answered for in this run, else the last one.
+        Raises the refusal when MANY_REFUSALS come before the first answer and the API answers for no witness, and
+        the failure when the endpoint does not answer for a witness either: a parent that it has answered for in
+        this run, else the last one.
         """
         refusals, failures, is_answered = 0, 0, False
         witness: Batch = batches[-1][-1:] if batches else ()
@@ -226,7 +235,13 @@ class ChildListing(Listing):
                 elif isinstance(problem, NotAllowed | Refused):
                     refusals, failures = refusals + 1, 0
                     if not is_answered and refusals == MANY_REFUSALS:
-                        raise problem
+                        others = chain(*(waits for waits, _ in reversed(parts)), *batches[sent:])
+                        waiting = [*(part if len(part) > 1 else ()), *others]
+                        is_answered = self._answers_for_one_of(source, waiting)
+                        if not is_answered:
+                            if part[-1][0] == AGAIN:
+                                return  # it is known that these are refused, and the next run asks again
+                            raise problem
                 else:
                     failures += 1
                     if failures == MANY_FAILURES:
@@ -236,7 +251,14 @@ class ChildListing(Listing):
                     middle = len(part) // 2
                     parts += [(part[middle:], None), (part[:middle], None)]  # the earlier half is next
                 else:
-                    yield Asked(part, rows, problem, sent / len(batches), left)
+                    yield Asked(part, rows, problem, sent / len(batches), left, is_answered)
+
+    def _answers_for_one_of(self, source: Source, waiting: Batch) -> bool:
+        """Return whether the API answers for one of WITNESSES parents: the one that changed last, which is hardly
+        ever deleted, or others between it and the first."""
+        newest_first = waiting[::-1]
+        witnesses = newest_first[:: -(-len(waiting) // WITNESSES) or 1]
+        return any(self._read(source, [witness])[1] is None for witness in witnesses)
 
     def _raise_without_answer(self, source: Source, witness: Batch) -> None:
         _, problem = self._read(source, witness)

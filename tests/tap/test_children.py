@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import listings
-from tap_pipedrive.children import ChildListing
+from tap_pipedrive.children import MANY_REFUSALS, WITNESSES, ChildListing
 from tap_pipedrive.streams.deals import DealProducts
 
 from .harness import (
@@ -501,7 +501,7 @@ def test_line_items_refused_for_every_deal_count_as_a_refused_stream(
     answer = say({"success": False, "error": "No"}, status, x_ratelimit_limit="1000")
     with fake(one_list(here, lambda _: answer)) as server:
         first = run(server.url, catalog=catalog, concurrency=1).good()
-        assert len([1 for seen in server.asked if seen.path == PRODUCTS]) <= 20
+        assert len([1 for seen in server.asked if seen.path == PRODUCTS]) <= MANY_REFUSALS + WITNESSES
     assert first.records("deal_products") == []
     assert "the plan, its add-ons or the token's rights do not cover it" in caplog.text
     with fake(one_list(here)) as server:
@@ -550,7 +550,7 @@ def test_a_refused_stream_ends_at_once_and_resumes_when_it_is_allowed(
     """Refused parents are not skipped: they are read when the token has the right again."""
     with fake(refusing(deals, lambda _: False)) as server:
         first = run(server.url, catalog=followers, concurrency=1).good()
-        assert len([1 for seen in server.asked if "followers" in seen.path]) <= 20
+        assert len([1 for seen in server.asked if "followers" in seen.path]) <= MANY_REFUSALS + WITNESSES
     assert first.records("deal_followers") == []
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len([line for line in said if "deal_followers" in line]) == 1
@@ -561,13 +561,52 @@ def test_a_refused_stream_ends_at_once_and_resumes_when_it_is_allowed(
 
 @pytest.mark.parametrize("first_answered", [1, 19, 20, 40])
 def test_some_refused_parents_do_not_end_the_stream(followers: Record, first_answered: int) -> None:
-    """This holds even for many in a row after one that answered; earlier rows are kept."""
+    """This holds even for many in a row, after one that answered and before."""
     with fake(refusing(60, lambda deal: deal in (first_answered, 60))) as server:
         done = run(server.url, catalog=followers, max_unread=60).good()
-    if first_answered <= 20:
-        assert {row["deal_id"] for row in done.records("deal_followers")} == {first_answered, 60}
-    else:
-        assert done.records("deal_followers") == [], "20 refusals before the first answer end the stream"
+    assert {row["deal_id"] for row in done.records("deal_followers")} == {first_answered, 60}
+
+
+@pytest.mark.parametrize("status", [404, 400])
+@pytest.mark.parametrize(("gone", "here"), [(range(1, 26), (26, 27, 28)), (range(1, 41), (41,))])
+def test_deleted_deals_at_the_head_of_the_queue_do_not_hold_up_the_others(
+    followers: Record, gone: range, here: tuple[int, ...], status: int
+) -> None:
+    def spoil(request: Asked) -> Say | None:
+        if not request.path.endswith("/followers"):
+            return None
+        if int(request.path.split("/")[4]) in gone:
+            return say({"success": False, "error": "Deal deleted"}, status, x_ratelimit_limit="1000")
+        return say({"success": True, "data": [{"user_id": 7}]}, x_ratelimit_limit="1000")
+
+    deals = [
+        {"id": id_, "followers_count": 1, "update_time": f"2026-10-01T00:{id_:02}:00Z"}
+        for id_ in (*gone, *here)
+    ]
+    with fake(account({"/api/v2/deals": deals}, spoil=spoil)) as server:
+        first = run(server.url, catalog=followers, concurrency=1, max_unread=60).good()
+        server.asked.clear()
+        second = run(server.url, catalog=followers, concurrency=1, max_unread=60, state=first.state).good()
+        asked = [seen for seen in server.asked if "followers" in seen.path]
+    assert {row["deal_id"] for row in first.records("deal_followers")} == set(here)
+    assert len(second.records("deal_followers")) <= len(here)
+    if status == 404:
+        assert len(asked) <= len(here), "those that do not exist are not asked about again"
+
+
+@pytest.mark.parametrize("gone", [9, 10, 14, 25, 60])
+def test_line_items_of_deals_beside_deleted_ones_in_one_request_are_read(catalog: Record, gone: int) -> None:
+    def line_items(request: Asked) -> Say:
+        ids = [int(id_) for id_ in request.params["deal_ids"].split(",")]
+        if min(ids) <= gone:
+            return say({"success": False, "error": "Deal not found"}, 404, x_ratelimit_limit="1000")
+        found = [{"id": id_, "deal_id": id_} for id_ in ids]
+        return say({"success": True, "data": found}, x_ratelimit_limit="1000")
+
+    deals = [{"id": id_, "products_count": 1} for id_ in range(1, 64)]
+    with fake(one_list(deals, line_items)) as server:
+        done = run(server.url, catalog=catalog, concurrency=1).good()
+    assert items(done).keys() == set(range(gone + 1, 64))
 
 
 def test_a_row_that_is_not_an_object_is_rejected(catalog: Record) -> None:
