@@ -6,8 +6,9 @@ The SDK takes it for granted. Each function raises PipedriveError with the strea
 import ast
 import io
 import json
+import logging
 from collections.abc import Collection, Mapping
-from typing import IO, Annotated, Any, Literal, TypeAlias
+from typing import IO, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,6 +18,10 @@ DEEPEST = 100
 """Objects and lists within each other; no state or catalog has so many."""
 
 Method: TypeAlias = Literal["INCREMENTAL", "FULL_TABLE"] | None
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+logger = logging.getLogger("tap-pipedrive")
 
 
 class _Partition(msgspec.Struct):
@@ -96,21 +101,29 @@ def check_state(state: Mapping[str, Any]) -> None:
 
 
 def check_catalog(catalog: Mapping[str, Any], known: Collection[str]) -> None:
-    """Check the entries of all streams, of which one at least has to be known."""
+    """Check the entries of all streams, of which one at least has to be known. Warns of what they deselect within
+    columns, which are written whole."""
     todo = "make a new one with --discover"
     entries = catalog.get("streams")
     if not isinstance(entries, list):
         raise PipedriveError(f"The catalog has no list of streams: {todo}.")
     for number, entry in enumerate(entries, 1):
         name = entry.get("tap_stream_id") if isinstance(entry, dict) else None
-        _check(entry, _Entry, f"The catalog's entry {name or number} is malformed", todo)
+        checked = _check(entry, _Entry, f"The catalog's entry {name or number} is malformed", todo)
+        parts = [each.breadcrumb for each in checked.metadata if each.metadata.selected is False]
+        if within := {part[1] for part in parts if len(part) > 2 and part[:2] not in parts}:
+            logger.warning(
+                "The catalog deselects parts of %s in %s, but columns are written whole: deselect or mask it.",
+                ", ".join(sorted(within)),
+                name,
+            )
     if known.isdisjoint(entry["tap_stream_id"] for entry in entries):  # type: ignore[attr-defined]
         raise PipedriveError(f"The catalog has none of the streams of this tap: {todo}.")
 
 
-def _check(value: Any, shape: type[msgspec.Struct], what: str, todo: str) -> None:
+def _check(value: Any, shape: type[Shape], what: str, todo: str) -> Shape:
     try:
-        msgspec.convert(value, shape)
+        return msgspec.convert(value, shape)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half an emoji
         where = str(error).replace("`$.", "`").replace(" - at `$`", "")
         raise PipedriveError(f"{what} ({where}): {todo}.") from None

@@ -227,3 +227,16 @@ def test_an_output_that_cannot_be_written_is_reported(server: Fake, tmp_path: Pa
     command = f'exec "{TAP}" --config "{tmp_path}/config.json" >&-'
     closed = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert "has no standard output" in errors(closed)[0]
+
+
+def test_a_catalog_that_deselects_a_part_of_a_column_is_warned_of(
+    server: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = [{"breadcrumb": ["properties", "phones"], "metadata": {"selected": False}}]
+    parts = [
+        {"breadcrumb": ["properties", column, "properties", "value"], "metadata": {"selected": False}}
+        for column in ("address", "phones")
+    ]
+    run(server.url, catalog={"streams": [entry(metadata=[*whole, *parts])]})
+    assert "The catalog deselects parts of address in " in caplog.text
+    assert "phones" not in caplog.text
