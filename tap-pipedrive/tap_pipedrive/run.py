@@ -68,7 +68,7 @@ class Run:
 
         Raises PipedriveError at the end when a list is missing, unless the setting `missing` is `note`.
         """
-        selected = [table for table in self._selected() if table.listings and table.name not in CHECKS]
+        selected = [table for table in self._selected() if self._is_asked_for(table)]
         self.statement.begin(self._new_reading(table) for table in selected)
         if self._tables()[RUN_STATEMENTS].selected:
             self.statement.follow(self._tables()[RUN_STATEMENTS].stream_state)
@@ -108,6 +108,11 @@ class Run:
             self.statement.note_end(table.stream_state)
             table.write_state()
         self._report()
+
+    def _is_asked_for(self, table: Table) -> bool:
+        """Return whether a selected stream has lists, of which the settings leave one at least: `history: none`
+        leaves none of the changes of deals."""
+        return table.name not in CHECKS and any(each.is_enabled(self) for each in table.listings)
 
     def _new_reading(self, table: Table) -> Reading:
         is_whole = table.replication_method == FULL_TABLE

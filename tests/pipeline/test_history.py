@@ -9,6 +9,7 @@ from pipedrive_sandbox.testing import Sandbox
 
 from .pipe import Break, Pipe
 from .test_reconcile import reconcile
+from .verdicts import Judge
 
 Change = tuple[Any, ...]
 
@@ -73,3 +74,12 @@ def test_history_equals_the_account_after_kills_and_changes(
     assert len(truth(sandbox, stages_only=False)) < len(everything)
     reconcile(pipe).succeeded()
     assert [row for row in changes(database) if row in set(everything)] == everything
+
+
+def test_a_warehouse_is_complete_without_the_history_too(pipe: Pipe, judge: Judge, database: str) -> None:
+    for number, history in enumerate(("none", "stage", "none")):
+        pipe.api["history"] = history
+        pipe.run().succeeded()
+        verdicts = judge.verdicts(database, pipe.loader)
+        assert {said.verdict for said in verdicts.values()} == {"complete"}, verdicts
+        assert ("deal_changes" in verdicts) == (number > 0)

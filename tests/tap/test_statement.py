@@ -118,6 +118,14 @@ def test_a_run_that_ends_with_an_error_states_what_it_did_not_read(living: Sandb
         assert "401" in found[stream]["undone_detail"]
 
 
+def test_a_history_that_is_not_asked_for_is_not_stated(living: Sandbox) -> None:
+    first = run(living.url, history="none").good()
+    assert "deal_changes" not in statements(first)
+    assert statements(first).keys() >= {"deals", "deal_products", "fields"}
+    second = run(living.url, history="stage", state=first.state).good()
+    assert statements(second)["deal_changes"]["read_up_to"]
+
+
 def test_the_statement_is_not_written_if_it_is_not_selected(living: Sandbox) -> None:
     done = run(living.url, catalog=select(discover(living.url), "users")).good()
     assert done.of("SCHEMA", "run_statements") == done.records("run_statements") == []
