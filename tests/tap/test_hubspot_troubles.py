@@ -39,14 +39,13 @@ def test_a_missing_scope_costs_one_stream_and_is_reported_at_the_end(sleeps: lis
     scopes = ["crm.objects.contacts.read", "crm.schemas.contacts.read"]
     with HubspotSandbox(deals=40, without_scopes=scopes) as sandbox:
         result = run(sandbox, catalog=catalog_of(sandbox))
-        assert "contacts and deals could not be read" in str(result.error)
+        assert "contacts and deals.associations.contacts could not be read" in str(result.error)
         assert "grant the token the scope crm.schemas.contacts.read or crm.objects.contacts.read" in str(
             result.error
         )
         tables = replay(result)
         assert tables["companies"] == everything(sandbox.portal)["companies"]
         assert tables["owners"]
-        assert "replication_key_value" not in result.state["bookmarks"]["deals"]
         without = catalog_of(sandbox, without=["contacts"])
         for entry in without["streams"]:
             for item in entry["metadata"]:
@@ -161,7 +160,6 @@ def answers(request: Asked, **lists: Say) -> Say:
     [
         (say({}), "answered no list of results"),
         (say({"results": "none"}), "answered no list of results"),
-        (say({"results": [{"no": "id"}]}), "unknown shape"),
         (say({"results": [], "paging": {"next": {"after": "x"}}}), "5 pages without anything new"),
         (say({"results": [{"id": "7"}], "paging": {"next": {"after": "x"}}}), "5 pages without anything new"),
         (say({"message": "no"}, 404), "404 (no)"),

@@ -16,7 +16,7 @@ import urllib3
 from tap_hubspot import bounds
 from tap_hubspot.auth import Auth
 from tap_hubspot.bounds import body_of, bounded_session
-from tap_hubspot.errors import HubspotError, TryAgain, Unreadable
+from tap_hubspot.errors import Forbidden, HubspotError, TryAgain, Unreadable
 
 ATTEMPTS = 6
 TIMEOUTS = 10, 60
@@ -191,10 +191,10 @@ class Client:
             problem = HubspotError(f"{said}: {self._auth.when_refused}")
         elif status == 403:
             scopes = _scopes(body)
-            problem = Unreadable(
+            problem = Forbidden(
                 f"{said}: grant the token "
                 f"{'the scope ' + ' or '.join(scopes) if scopes else 'the scopes that the README lists'}, "
-                "or deselect the stream."
+                "or deselect what needs it."
             )
         elif 300 <= status < 400:
             problem = HubspotError(f"{said}, a redirect: set api_url to the right address.")

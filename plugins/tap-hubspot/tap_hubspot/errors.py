@@ -9,6 +9,10 @@ class Unreadable(HubspotError):
     """A problem of one stream: the others are read, and the run ends with an error after them."""
 
 
+class Forbidden(Unreadable):
+    """403: the token lacks a scope."""
+
+
 class TryAgain(Exception):
     """A problem that may be temporary."""
 

@@ -23,6 +23,9 @@ SEARCH_SIZE = 200
 BATCH_OF_ASSOCIATIONS = 1000
 """The most records whose associations one request can read."""
 
+MOST_REFUSED = 10
+"""The most records of a batch that HubSpot may refuse alone; if it refuses more, it is the batch that fails."""
+
 INLINE_CHARACTERS = 2000
 """Names of properties, as JSON, that still go along with the request for a page.
 
@@ -124,35 +127,59 @@ class Walk(NamedTuple):
             some = waiting[:LIST_SIZE]
             answer, count = self.client.post_some(path, some, body, archived=str(archived).lower())
             waiting = waiting[count:]
-            _check_errors(path, answer)
+            if problem := _error(path, answer):
+                raise Unreadable(problem)
             found += _results(f"POST {path}", answer)
         return found
 
-    def associated(self, ids: Sequence[str], other: str) -> dict[str, list[Record]]:
+    def associated(
+        self, ids: Sequence[str], other: str
+    ) -> tuple[Mapping[str, Sequence[Record]], Mapping[str, str]]:
         """Return the associations of records: by id, the ids of the others, each with its types of
-        associations.
+        associations. Also returns, by id, why HubSpot refuses those of some records.
 
         https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview
         """
         path = f"/crm/v4/associations/{self.object}/{other}/batch/read"
         found: dict[str, list[Record]] = {id_: [] for id_ in ids}
-        waiting = [{"id": id_} for id_ in ids]
+        refused: dict[str, str] = {}
+        waiting = [[{"id": id_} for id_ in ids]]
         while waiting:
-            answer, count = self.client.post_some(path, waiting[:BATCH_OF_ASSOCIATIONS], {})
-            waiting = waiting[count:]
-            _check_errors(path, answer)
+            inputs = waiting.pop()
+            if not inputs:
+                continue
+            answer, count = self.client.post_some(path, inputs[:BATCH_OF_ASSOCIATIONS], {})
+            some, others = inputs[:count], inputs[count:]
+            waiting.append(others)
+            if problem := _error(path, answer):
+                middle = len(some) // 2
+                waiting += [some[middle:], some[:middle]] if middle else []
+                if not middle:
+                    refused[some[0]["id"]] = problem
+                if len(refused) > MOST_REFUSED:
+                    raise Unreadable(problem)
+                continue
+            following = []
             for result in _results(f"POST {path}", answer):
                 id_ = str(result["from"]["id"])
-                found.setdefault(id_, []).extend(
+                known = found.setdefault(id_, [])
+                new = [
                     {
                         "id": str(each["toObjectId"]),
                         "types": [kind["typeId"] for kind in each["associationTypes"]],
                     }
                     for each in result["to"]
-                )
+                ]
+                is_fruitless = all(one in known for one in new)
+                known += new
                 if after := _next(result):
-                    waiting.append({"id": id_, "after": after})
-        return found
+                    if is_fruitless:
+                        raise Unreadable(
+                            f"POST {path} goes on without anything new for {self.object} {id_}: run again."
+                        )
+                    following.append({"id": id_, "after": after})
+            waiting.append(following)
+        return found, refused
 
 
 def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterator[list[Record]]:
@@ -185,8 +212,11 @@ def _next(answer: Mapping[str, Any]) -> str:
     return str(following.get("after") or "")
 
 
-def _check_errors(path: str, answer: Mapping[str, Any]) -> None:
-    """Ignore records that a batch did not find: they were deleted meanwhile, or have no associations."""
+def _error(path: str, answer: Mapping[str, Any]) -> str | None:
+    """Return why a batch failed for some records, except for those that it did not find: they were deleted
+    meanwhile, or have no associations.
+    """
     for error in answer.get("errors") or ():
         if error.get("category") != "OBJECT_NOT_FOUND":
-            raise Unreadable(f"POST {path} failed for some records: {error.get('message')}")
+            return f"POST {path} failed for some records: {error.get('message')}"
+    return None

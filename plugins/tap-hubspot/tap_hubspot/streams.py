@@ -1,7 +1,7 @@
 """The streams: three objects of the CRM, and the lists of owners, pipelines and stages that they refer to."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain, islice
@@ -12,11 +12,14 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_hubspot.errors import HubspotError, Unreadable
+from tap_hubspot.errors import Forbidden, HubspotError, Unreadable
 from tap_hubspot.objects import BATCH_OF_ASSOCIATIONS, LIST_SIZE, Record, Walk, pages
 
 if TYPE_CHECKING:
     from tap_hubspot.tap import TapHubspot
+
+FASTEST_CLOCK = timedelta(days=1)
+"""How far a bookmark may be in the future, because another machine's clock was fast."""
 
 
 class HubspotStream(Stream):
@@ -26,6 +29,8 @@ class HubspotStream(Stream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     primary_keys: ClassVar[Sequence[str]] = ("id",)
     _tap: "TapHubspot"
+    _left_out = 0
+    """Records that could not be read."""
 
     def read(self) -> Iterator[Record]:
         """Yield all records of this run."""
@@ -49,18 +54,32 @@ class HubspotStream(Stream):
                 self._stream_version = began + int(time.monotonic() - counted_from)
                 yield {name: record.get(name) for name in columns} | {"id": record["id"]}
         except Unreadable as problem:
-            self._miss(str(problem))
-        except (KeyError, TypeError, ValueError) as error:
+            self._miss(self.name, str(problem))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._miss(
-                f"HubSpot answered a record of an unknown shape ({error!r}): report it with this line."
+                self.name,
+                f"HubSpot answered a record of an unknown shape ({error!r}): report it with this line.",
             )
         else:
-            if self.is_whole and self.config["reconcile"]:
+            if self.is_whole and self.config["reconcile"] and not self._left_out:
                 self._conclude(len(seen), began)
 
-    def _miss(self, problem: str) -> None:
-        self._tap.missing[self.name] = problem
-        self.logger.warning("%s could not be read: %s", self.name, problem)
+    def _miss(self, what: str, problem: str) -> None:
+        self._tap.missing[what] = problem
+        self.logger.warning("%s could not be read: %s", what, problem)
+
+    def _leave_out(self, record: str, problem: str) -> None:
+        """Report a record that could not be read; the bookmark stays, so that the next run asks again."""
+        self._left_out += 1
+        self._miss(f"{self.name} {record}", f"{problem}: if this goes on, report it with this line.")
+
+    def _identified(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield the records that have an id."""
+        for record in records:
+            if record.get("id"):
+                yield record
+            else:
+                self._leave_out("without an id", "HubSpot answered such a record")
 
     def _conclude(self, count: int, began: int) -> None:
         """After a complete pass, make the target mark the rows that it has not seen, and save the number of
@@ -70,7 +89,8 @@ class HubspotStream(Stream):
         would send the message before the first row, and a run that dies then would leave a table whose rows
         are all marked as deleted.
         """
-        before = self.stream_state.get("complete_pass_rows", 0)
+        before = self.stream_state.get("complete_pass_rows")
+        before = before if isinstance(before, int) else 0
         least = self.config["reconcile_min_ratio"]
         if any(type(each) is not SameRecordTransform for each in self.stream_maps):
             self.logger.warning(
@@ -138,11 +158,17 @@ class ObjectStream(HubspotStream):
         """Return the moment up to which all changes have been read."""
         text = self.stream_state.get("replication_key_value")
         try:
-            return datetime.fromisoformat(text).astimezone(UTC) if text else None
-        except (TypeError, ValueError):
+            bookmark = datetime.fromisoformat(text).astimezone(UTC) if text else None
+        except (OverflowError, TypeError, ValueError):
             raise HubspotError(
                 f"The state of {self.name} holds a bookmark that is not a time: run once with --full-refresh."
             ) from None
+        if bookmark and bookmark > datetime.now(UTC) + FASTEST_CLOCK:
+            raise HubspotError(
+                f"The state of {self.name} holds a bookmark in the future, {text}: look at the clock of this "
+                "machine, then run once with --full-refresh."
+            )
+        return bookmark
 
     @property
     def is_whole(self) -> bool:
@@ -162,28 +188,62 @@ class ObjectStream(HubspotStream):
             self._tap.defined_properties(self.name)  # this raises HubSpot's reason
             raise Unreadable(f"The catalog is without the properties of {self.name}: run again.")
         selected = [name for name in names if self._is_selected("properties", name)]
+        others = {other for other in self._others if self._is_selected("associations", other)}
+        known, lacking = (_names(self.stream_state.get(key)) for key in ("known", "lacking"))
+        wanted = {*selected, *_parts(others)}
+        if gone := [name for name in sorted(known - lacking - set(names)) if "." not in name]:
+            self.logger.warning(
+                "%s: HubSpot no longer defines %s: rows are loaded without it, and all are read again when it is "
+                "back.",
+                self.name,
+                ", ".join(gone),
+            )
         walk = Walk(self._tap.client, self.name, self._modified, selected)
         # The walk reads changes up to its end; a later change may affect records that it has already passed.
         read_until = walk.last_change()
         for page in walk.listed(archived=True):
-            yield from page
-        if self.is_whole or self._bookmark is None:
-            found = walk.listed(archived=False)
+            yield from self._identified(page)
+        is_whole = self.is_whole or bool(lacking.intersection(selected))
+        if is_whole or self._bookmark is None:
+            yield from self._associated(walk, walk.listed(archived=False), others)
         else:
-            found = walk.changed(self._bookmark - timedelta(seconds=self.config["lookback_seconds"]))
-        others = [other for other in self._others if self._is_selected("associations", other)]
-        records = chain.from_iterable(found)
-        while some := list(islice(records, BATCH_OF_ASSOCIATIONS)):
-            ids = [record["id"] for record in some]
-            associated = {other: walk.associated(ids, other) for other in others}
-            for record in some:
-                record["associations"] = {other: by_id[record["id"]] for other, by_id in associated.items()}
-            yield from some
-        if read_until:
+            since = self._bookmark - timedelta(seconds=self.config["lookback_seconds"])
+            yield from self._associated(walk, walk.changed(since), others)
+        loaded = {*selected, *_parts(others)}
+        if not is_whole and lacking & loaded:  # associations that the token may read again
+            yield from self._associated(walk, walk.listed(archived=False), others)
+        known |= wanted
+        self.stream_state.update(known=sorted(known), lacking=sorted(known - loaded))
+        if read_until and not self._left_out:
             until = min(read_until, datetime.now(UTC))  # a change in the future would hide those before it
             self.stream_state.update(
                 replication_key=self.replication_key, replication_key_value=until.isoformat()
             )
+
+    def _associated(
+        self, walk: Walk, found: Iterator[Sequence[Record]], others: set[str]
+    ) -> Iterator[Record]:
+        """Yield records with their associations, also those that were read before an error. Takes what the token
+        may not read out of `others`, and leaves out records whose associations HubSpot refuses alone.
+        """
+        for some, error in _blocks(self._identified(chain.from_iterable(found))):
+            by_other: dict[str, Mapping[str, Sequence[Record]]] = {}
+            refused: dict[str, str] = {}
+            for other in sorted(others):
+                try:
+                    by_other[other], problems = walk.associated([record["id"] for record in some], other)
+                    refused.update(problems)
+                except Forbidden as problem:
+                    others.discard(other)
+                    self._miss(f"{self.name}.associations.{other}", str(problem))
+            for record in some:
+                if record["id"] in refused:
+                    self._leave_out(record["id"], refused[record["id"]])
+                    continue
+                record["associations"] = {other: by_id[record["id"]] for other, by_id in by_other.items()}
+                yield record
+            if error:
+                raise error
 
     def _increment_stream_state(self, latest_record: Record, *, context: Any = None) -> None:
         """Do nothing, because `read` sets the bookmark at its end.
@@ -191,6 +251,30 @@ class ObjectStream(HubspotStream):
         Overrides a private method of the SDK, whose bookmark is the latest change of all records; others may
         have changed before it after the walk had passed them.
         """
+
+
+def _blocks(records: Iterator[Record]) -> Iterator[tuple[list[Record], Unreadable | None]]:
+    """Yield the records of one request for associations; an error ends the last block and comes with it."""
+    error = None
+    while not error:
+        some: list[Record] = []
+        try:
+            some.extend(islice(records, BATCH_OF_ASSOCIATIONS))
+        except Unreadable as problem:
+            error = problem
+        if not (some or error):
+            return
+        yield some, error
+
+
+def _parts(others: Iterable[str]) -> Iterator[str]:
+    """Return the names of associations as a state has them beside those of properties."""
+    return (f"associations.{other}" for other in others)
+
+
+def _names(value: Any) -> set[str]:
+    """Return the names that a state lists."""
+    return {each for each in value if isinstance(each, str)} if isinstance(value, list) else set()
 
 
 class ListStream(HubspotStream):
@@ -216,7 +300,7 @@ class ListStream(HubspotStream):
             lists = [{"limit": LIST_SIZE, "archived": "true"}, {"limit": LIST_SIZE}]
         for params in lists:
             for page in pages(self._tap.client, self._path, params):
-                yield from page
+                yield from self._identified(page)
 
 
 OWNERS = th.PropertiesList(

@@ -74,6 +74,13 @@ class TapHubspot(Tap):
             self._client = Client(url, auth_of(url, self.config))
         return self._client
 
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state of an earlier run. Raises HubspotError if it has another shape."""
+        bookmarks = state.get("bookmarks", {})
+        if not isinstance(bookmarks, dict) or not all(isinstance(each, dict) for each in bookmarks.values()):
+            raise HubspotError("The state has bookmarks that are no objects: correct or clear it.")
+        super().load_state(state)
+
     def discover_streams(self) -> Sequence[HubspotStream]:
         """Return all streams."""
         return streams_of(self)
