@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestrate import environment
+
 from .conftest import Account
 
 NAMES_THE_COLUMN = "ACQUISITION_CHANNEL_COLUMN"
@@ -68,3 +70,11 @@ def test_an_invalid_gross_margin_is_reported_in_one_error(account: Account, marg
     run = account.dbt("parse", GROSS_MARGIN=margin)
     assert run.returncode != 0
     assert f"gross_margin is a share from 0 to 1, such as 0.6, not '{margin}'." in run.stdout
+
+
+@pytest.mark.parametrize("margin", [".7", "1.", "0.60"])
+def test_every_margin_that_make_run_accepts_is_a_number_to_postgres(account: Account, margin: str) -> None:
+    environment.check({"GROSS_MARGIN": margin})
+    run = account.dbt("compile", "--inline", "select {{ gross_margin() }}", GROSS_MARGIN=margin)
+    assert run.returncode == 0, run.stdout
+    assert account.query(f"select {margin}::numeric <= 1") == [(True,)]

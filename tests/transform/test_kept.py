@@ -278,6 +278,28 @@ def test_a_missing_role_is_reported_in_one_error(account: Account) -> None:
     assert "BI_ROLES names the role nobody_has_this_name, which the database does not have" in run.stdout
 
 
+def test_a_raw_table_that_the_role_may_not_read_is_an_error_and_does_not_count_as_deselected(
+    account: Account,
+) -> None:
+    reader = f"reader_of_{account.url.rpartition('/')[2]}"
+    account.execute(
+        f"create role {reader} login password 'reader';"
+        f"grant usage on schema pipedrive to {reader};"
+        f"grant select on all tables in schema pipedrive to {reader};"
+        f"revoke select on pipedrive.deals from {reader}"
+    )
+    own = {"TARGET_POSTGRES_USER": reader, "TARGET_POSTGRES_PASSWORD": "reader"}
+    try:
+        run = account.dbt("compile", "--select", "stg_pipedrive__deals", **own)
+        said = " ".join(run.stdout.split())
+        assert run.returncode != 0
+        assert f"The role {reader} may not read pipedrive.deals: grant it usage on the schema" in said
+        run = account.dbt("compile", "--select", "stg_pipedrive__stages", **own)
+        assert run.returncode == 0, run.stdout
+    finally:
+        account.execute(f"drop owned by {reader}; drop role {reader}")
+
+
 def test_an_impossible_change_under_a_view_is_one_error_and_loses_nothing(account: Account) -> None:
     account.execute(
         """

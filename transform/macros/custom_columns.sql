@@ -5,7 +5,7 @@
 
     {% set built_in = source_columns(table) %}
     {% set custom = [] %}
-    {% for column in adapter.get_columns_in_relation(source('pipedrive', table)) %}
+    {% for column in raw_columns(source('pipedrive', table)) %}
         {% if column.name not in built_in and not column.name.startswith('_sdc_') %}
             {% do custom.append(column) %}
         {% endif %}
@@ -19,7 +19,7 @@
         {% do found.append({
             'name': column.name,
             'alias': free_name(column.name, taken + names) if column.name in taken else column.name,
-            'is_json': column.dtype == 'jsonb',
+            'is_json': column.data_type == 'jsonb',
             'field': fields_by_name.get(first_column)
         }) %}
     {% endfor %}

@@ -3,7 +3,7 @@
 {% macro acquisition_channel_column() -%}
     {% set wanted = acquisition_channel_column_name() %}
     {% set deals = source('pipedrive', 'deals') %}
-    {% set columns = adapter.get_columns_in_relation(deals) if execute and wanted else [] %}
+    {% set columns = raw_columns(deals) if execute and wanted else [] %}
     {% set column = columns | selectattr('name', 'equalto', wanted) | first %}
     {% if columns and not column %}
         {{ exceptions.raise_compiler_error(
@@ -12,7 +12,7 @@
     {% endif %}
     {% if not column -%}
         null::text
-    {%- elif column.dtype == 'jsonb' -%}
+    {%- elif column.data_type == 'jsonb' -%}
         {{ adapter.quote(wanted) }} #>> '{}'
     {%- else -%}
         {{ adapter.quote(wanted) }}::text
@@ -22,7 +22,7 @@
 
 {% macro acquisition_channel_option_ids() -%}
     {% set wanted = acquisition_channel_column_name() %}
-    {% set columns = adapter.get_columns_in_relation(source('pipedrive', 'deals')) if execute and wanted else [] %}
+    {% set columns = raw_columns(source('pipedrive', 'deals')) if execute and wanted else [] %}
     {% set column = columns | selectattr('name', 'in', [wanted ~ '_id', wanted ~ '_ids']) | first %}
     {{- 'to_jsonb(' ~ adapter.quote(column.name) ~ ')' if column else 'null::jsonb' }}
 {%- endmacro %}
@@ -40,7 +40,7 @@
 
 {% macro gross_margin() -%}
     {% set margin = var("gross_margin", env_var("GROSS_MARGIN", "1")) | string %}
-    {% if not modules.re.fullmatch('0(\\.[0-9]+)?|1(\\.0+)?', margin) %}
+    {% if not modules.re.fullmatch('0?\\.[0-9]+|[01](\\.0*)?', margin) %}
         {{ exceptions.raise_compiler_error("gross_margin is a share from 0 to 1, such as 0.6, not '" ~ margin ~ "'.") }}
     {% endif %}
     {{- margin }}::numeric

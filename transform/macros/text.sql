@@ -1,9 +1,20 @@
 {# Works without the extension `unaccent`, which a managed Postgres may not
-   have. #}
+   have. Composed again, because other marks than the accents of Latin make other
+   letters: バ is not ハ. #}
 {% macro folded(text) -%}
-    regexp_replace(
-        normalize(lower({{ text }}), NFKD), '[\u0300-\u036f]', '', 'g'
+    normalize(
+        regexp_replace(
+            normalize(lower({{ text }}), NFKD), '[\u0300-\u036f]', '', 'g'
+        ),
+        NFC
     )
+{%- endmacro %}
+
+
+{# A pattern for what separates words. Thai, Hindi and others write vowels and
+   tones as marks, which Postgres does not count as letters. #}
+{% macro between_words() -%}
+    [^[:alnum:]\u0300-\u1fff]+
 {%- endmacro %}
 
 

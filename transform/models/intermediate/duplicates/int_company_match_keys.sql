@@ -62,7 +62,7 @@ plain_names as (
         entity,
         record_id,
         btrim(
-            regexp_replace({{ folded('name') }}, '[^[:alnum:]]+', ' ', 'g')
+            regexp_replace({{ folded('name') }}, '{{ between_words() }}', ' ', 'g')
         ) as plain_name
     from names_without_legal_form
 ),

@@ -63,7 +63,7 @@ contacts_in_plain_words as (
             btrim(
                 regexp_replace(
                     {{ folded('name') }},
-                    '^({{ titles }}\s+)+|[^[:alnum:]]+',
+                    '^({{ titles }}\s+)+|{{ between_words() }}',
                     ' ', 'g'
                 )
             ),
