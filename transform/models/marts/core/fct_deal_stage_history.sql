@@ -30,7 +30,8 @@ spans_in_pipelines as (
         coalesce(
             stages.pipeline_id,
             case
-                when spans.stage_id = deals.stage_id then deals.pipeline_id
+                when spans.stage_id is not distinct from deals.stage_id
+                    then deals.pipeline_id
             end
         ) as pipeline_id
     from spans
