@@ -166,6 +166,9 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     margin = environment.get("GROSS_MARGIN", "1")
     if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", margin):
         yield f"GROSS_MARGIN is {margin}: take a share from 0 to 1 such as 0.7."
+    most = environment.get("MAX_RECORDS_PER_MATCH_KEY", "20")
+    if not re.fullmatch(r"[1-9]\d{0,8}", most):
+        yield f"MAX_RECORDS_PER_MATCH_KEY is {most}: take a whole number such as 20."
     bands = environment.get("VALUE_BANDS", "1")
     limits = [int(each) for each in bands.split(",") if re.fullmatch(r" *[1-9]\d* *", each)]
     if len(limits) <= bands.count(",") or limits != sorted(set(limits)):

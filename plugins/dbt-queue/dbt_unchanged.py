@@ -15,8 +15,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from postgres_sessions import SettingsError
 from psycopg2 import sql
 
 TABLE = sql.Identifier("intermediate", "builds")
@@ -135,4 +136,10 @@ def _project() -> str:
 
 
 def _today() -> datetime:
-    return datetime.now(ZoneInfo(os.environ.get("REPORTING_TIMEZONE") or "UTC"))
+    zone = os.environ.get("REPORTING_TIMEZONE") or "UTC"
+    try:
+        return datetime.now(ZoneInfo(zone))
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise SettingsError(
+            f"REPORTING_TIMEZONE is {zone}, which is not a time zone: take a name such as America/Sao_Paulo."
+        ) from None

@@ -53,3 +53,9 @@ def test_another_day_model_or_setting_causes_a_build(in_use: Plugins, database: 
     assert build(in_use, REPORTING_CURRENCY="BRL").process.returncode == 1
     mart.write_text(good)
     assert BUILT in build(in_use, REPORTING_CURRENCY="BRL").output, "a build that failed does not count"
+
+
+def test_a_time_zone_that_does_not_exist_is_one_sentence(in_use: Plugins) -> None:
+    program = build(in_use, REPORTING_TIMEZONE="Mars/Base")
+    assert "REPORTING_TIMEZONE is Mars/Base, which is not a time zone" in program.output
+    assert "Traceback" not in program.output
