@@ -30,6 +30,22 @@ CUSTOM_COLUMNS = {
 KEY = "a1b2c3" + "0" * 34
 GONE_KEY = "d4e5f6" + "0" * 34
 LONG_AGO = "2020-01-01 12:00"
+SETTINGS = {
+    "ACQUISITION_CHANNEL_COLUMN": "origem",
+    "BUSINESS_DAYS": "sunday",
+    "BUSINESS_HOURS": "10:00-12:00",
+    "CUSTOMERS_ACROSS_CRMS": "true",
+    "FISCAL_YEAR_START": "4",
+    "GROSS_MARGIN": "0.6",
+    "HUBSPOT_CURRENCY": "CHF",
+    "MAX_RECORDS_PER_MATCH_KEY": "2",
+    "REPORTING_CURRENCY": "EUR",
+    "REPORTING_TIMEZONE": "Pacific/Kiritimati",  # 14 hours ahead
+    "RESPONSE_SLA_HOURS": "2",
+    "TAX_ID_COLUMNS": "nif",
+    "VALUE_BANDS": "1,2",
+    "WEEK_START": "sunday",
+}
 COLUMNS = ("created_at", "closed_at", "expected_close_date", "lost_at", "won_at")
 
 
@@ -150,6 +166,11 @@ def odd(new_account: Callable[..., Account]) -> Built:
 
 def test_an_empty_account_builds_without_a_warning(empty: Built) -> None:
     assert set(empty.statuses.values()) == {"success", "pass"}
+
+
+def test_the_unit_tests_hold_with_the_settings_of_any_company(empty: Built) -> None:
+    run = empty.account.dbt("test", "--select", "test_type:unit", **SETTINGS)
+    assert run.returncode == 0, run.stdout
 
 
 def test_headlines_of_an_empty_account_report_no_data(empty: Built) -> None:
