@@ -87,6 +87,7 @@ def test_project_delivery_equals_the_account(sold: Sold) -> None:
     expected = {}
     for project in truth.records["projects"]:
         own = [deals[number] for number in project["deal_ids"] if number in deals]
+        oldest = min(own, key=lambda deal: (deal["add_time"], deal["id"]), default=None)
         todo = tasks.get((project["id"],), [])
         begin, end = (project[key] and date.fromisoformat(project[key]) for key in ("start_date", "end_date"))
         is_open, is_done = project["status"] == "open", project["status"] == "completed"
@@ -99,7 +100,7 @@ def test_project_delivery_equals_the_account(sold: Sold) -> None:
         late = [task for task in undone if task["due_date"] < truth.today.isoformat()]
         currencies = {deal["currency"] for deal in own}
         expected[project["id"],] = {
-            "deal_id": min((deal["id"] for deal in own), default=None),
+            "deal_id": oldest["id"] if oldest else None,
             "owner_name": names["users"][project["owner_id"]],
             "board_name": names["project_boards"][project["board_id"]],
             "phase_name": names["project_phases"][project["phase_id"]],

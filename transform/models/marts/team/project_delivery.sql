@@ -78,8 +78,6 @@ deals_added_up as (
     select
         listed.project_id,
         count(*) as deal_count,
-        min(deals.deal_id) as deal_id,
-        min(deals.organization_name) as organization_name,
         min(deals.won_date) as won_date,
         case
             when
@@ -98,6 +96,17 @@ deals_added_up as (
     group by listed.project_id
 ),
 
+oldest_deals as (
+    select distinct on (listed.project_id)
+        listed.project_id,
+        deals.deal_id,
+        deals.organization_name
+    from projects_of_deals as listed
+    inner join deals on listed.deal_id = deals.deal_id::text
+    where not deals.is_deleted
+    order by listed.project_id, deals.created_at, deals.deal_id
+),
+
 final as (
     select
         -- ids
@@ -105,7 +114,7 @@ final as (
         projects.project_board_id,
         projects.project_phase_id,
         projects.owner_id,
-        deals.deal_id,
+        oldest_deals.deal_id,
 
         -- strings
         projects.title,
@@ -113,7 +122,7 @@ final as (
         boards.name as board_name,
         phases.name as phase_name,
         users.name as owner_name,
-        deals.organization_name,
+        oldest_deals.organization_name,
         coalesce(health.label, projects.health_status::text) as health,
         deals.currency,
 
@@ -172,6 +181,7 @@ final as (
     left join users on projects.owner_id = users.user_id
     left join deals_added_up as deals
         on projects.project_id = deals.project_id
+    left join oldest_deals on projects.project_id = oldest_deals.project_id
     left join health on projects.health_status::text = health.option_id
     left join tasks_counted on projects.project_id = tasks_counted.project_id
 )
