@@ -178,11 +178,17 @@ def past(
             pipe.run().succeeded()
         seen.append({row["id"]: row for row in sandbox.truth("deals")})
         stages = {row["id"]: row for row in sandbox.truth("stages")}
+    # Earlier builds found no deals, and the first that did was killed before it had added its row.
+    account.execute(
+        "update snapshots.snapshot_runs set new_version_count = 0, "
+        "seen_at = seen_at - interval '30 days', seen_date = seen_date - 30 "
+        "where seen_at = (select min(seen_at) from snapshots.deal_versions)"
+    )
     everything = [*(f"+{mart}" for mart in MARTS), "+fct_deal_stage_history"]
     build(account, "--full-refresh", "--select", *everything)
     kept.append(versions(account))
-    built = account.query("select seen_date from snapshots.snapshot_runs order by seen_at")
-    return Past(account, seen, log, [day for (day,) in built], stages, kept)
+    built = account.query("select distinct seen_at, seen_date from snapshots.deal_versions order by seen_at")
+    return Past(account, seen, log, [day for _, day in built], stages, kept)
 
 
 def test_versions_are_only_added(past: Past) -> None:
@@ -251,12 +257,14 @@ def test_the_bridge_between_any_two_days_is_exact(past: Past) -> None:
     pairs = [*combinations(some_days, 2), (past.today, past.today)]
     for opening, closing in pairs:
         rows = past.account.query(
-            f"select pipeline_id, owner_id, currency, step, deal_count, value "
+            f"select pipeline_id, owner_id, currency, step, deal_count, value, is_rebuilt "
             f"from marts.pipeline_waterfall('{opening}', '{closing}')"
         )
         groups: dict[Any, dict[str, tuple[int, Decimal]]] = defaultdict(dict)
-        for *group, step, count, value in rows:
+        rebuilt = {"opening": opening < past.days[0], "closing": closing < past.days[0]}
+        for *group, step, count, value, is_rebuilt in rows:
             groups[tuple(group)][step] = (count, value)
+            assert is_rebuilt == rebuilt.get(step, is_rebuilt)
         nothing = (0, Decimal(0))
         for name, day in (("opening", opening), ("closing", closing)):
             there = {group: found[name] for group, found in groups.items() if found.get(name, nothing)[0]}

@@ -2,8 +2,8 @@
    refers to its table in text, so that builds can replace the table, and it is
    replaced in place to keep its rights. Everybody who may read the table may
    use it. #}
-{% macro pipeline_waterfall(movements, runs) -%}
-    {% set query = 'select min(seen_date) from ' ~ runs %}
+{% macro pipeline_waterfall(movements, versions) -%}
+    {% set query = 'select min(seen_date) from ' ~ versions %}
     {% set first_build = run_query(query).columns[0][0] if execute else none %}
     create or replace function {{ movements.schema }}.pipeline_waterfall(
         opening_day date, closing_day date

@@ -12,7 +12,9 @@ versions as (
 ),
 
 days_with_a_run as (
-    select distinct seen_date from {{ ref('snapshot_runs') }}
+    select seen_date from {{ ref('snapshot_runs') }}
+    union
+    select seen_date from {{ ref('data_quality_versions') }}
 ),
 
 days as (
