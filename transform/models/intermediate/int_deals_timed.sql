@@ -22,8 +22,14 @@ deals_joined as (
         deals.deal_id,
         deals.created_at,
         deals.stage_changed_at,
-        deals.closed_at,
-        deals.won_at,
+        case
+            when deals.closed_at > {{ run_time() }} then {{ run_time() }}
+            else deals.closed_at
+        end as closed_at,
+        case
+            when deals.won_at > {{ run_time() }} then {{ run_time() }}
+            else deals.won_at
+        end as won_at,
         deals.expected_close_date,
         deals.is_archived,
         outcomes.is_open,

@@ -27,6 +27,7 @@ recently_closed_deals as (
     where
         (is_won or is_lost)
         and {{ plausible('closed_at') }} > {{ run_time() }} - interval '365 days'
+        and closed_at <= {{ run_time() }}
 ),
 
 open_pipeline as (

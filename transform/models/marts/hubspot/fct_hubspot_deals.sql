@@ -4,7 +4,7 @@ deals as (
     select
         *,
         case
-            when is_closed then coalesce(closed_at, {{ run_time() }})
+            when is_closed and closed_at < {{ run_time() }} then closed_at
             else {{ run_time() }}
         end as valued_at
     from {{ ref('int_hubspot_deals_matched') }}
@@ -63,7 +63,13 @@ final as (
             'deals.amount', 'deals.currency', 'exchange_rates.rate'
         ) }} as reporting_amount,
         deals.probability as win_probability,
-        {{ whole_days('deals.created_at', 'deals.valued_at') }} as days_open,
+        case
+            when
+                not deals.is_deleted
+                and (not deals.is_closed or deals.closed_at is not null)
+                and deals.created_at <= deals.valued_at
+                then {{ whole_days('deals.created_at', 'deals.valued_at') }}
+        end as days_open,
 
         -- booleans
         not deals.is_closed and not deals.is_deleted as is_open,

@@ -32,7 +32,12 @@ deals_converted as (
         deals.is_closed
         and {{ plausible('deals.closed_at') }}
         > {{ run_time() }} - interval '365 days'
+        and deals.closed_at <= {{ run_time() }}
             as is_closed_recently,
+        case
+            when deals.is_won and deals.created_at <= deals.closed_at
+                then {{ whole_days('deals.created_at', 'deals.closed_at') }}
+        end as days_to_win,
         {{ in_reporting_currency(
             'deals.amount', 'deals.currency', 'exchange_rates.rate'
         ) }} as reporting_amount
@@ -79,11 +84,11 @@ days_to_win as (
         3 as position,
         null as currency,
         percentile_cont(0.5) within group (
-            order by {{ whole_days('created_at', 'closed_at') }}
+            order by days_to_win
         )::numeric as value,
         null::numeric as reporting_value,
         null::bigint as unconverted_count,
-        'deals won in the last 365 days: ' || count(*) as detail
+        'deals won in the last 365 days: ' || count(days_to_win) as detail
     from deals_converted
     where is_closed_recently and is_won
 ),
