@@ -14,6 +14,10 @@ TOKENS = re.compile(r"([\d,]+) API tokens$")
 DBT_COUNT = re.compile(r"(\d+) of (\d+) (OK|PASS|WARN|ERROR|FAIL|SKIP|NO-OP) ?(.*?)(?: \.\.+.*)?$")
 DBT_SUMMARY = re.compile(r"Done\. PASS=(\d+) WARN=(\d+) ERROR=(\d+) SKIP=(\d+)")
 
+DBT_TIME = re.compile(r"^\d\d:\d\d:\d\d(?=\s|$)")
+DBT_ERROR = re.compile(r"\w+ Error\b|Failure in |dbt cannot begin: ")
+ERROR_MARK = re.compile(r"(CRITICAL|Error:) ")
+
 NO_STATE = "No state was found"
 """Meltano's words for a run without a state."""
 
@@ -23,8 +27,25 @@ WAITING = ("waits for a lock", "did not get its lock", "Another dbt writes to th
 UNCHANGED = "Nothing has changed since the build"
 """dbt's message if it has nothing to do."""
 
-NOT_FOR_USERS = ("Run invocation could not be completed", "Force option is enabled")
+NOT_FOR_USERS = ("Force option is enabled",)
 """Warnings that need no action by users."""
+
+GENERIC = (
+    "Block run completed",
+    "Extractor failed",
+    "Loader failed",
+    "Extractor and loader failed",
+    "Mappers failed",
+    "Intermediate block in sequence failed",
+    "The process was terminated",
+    "Future exception was never retrieved",
+    "Task exception was never retrieved",
+    "Run invocation could not be completed",
+)
+"""Beginnings of Meltano's own errors, which only follow from the error of a plugin."""
+
+SEE_TARGET = "The target stopped reading"
+"""The tap's error if the target has ended, which has the reason."""
 
 
 class Line(NamedTuple):
@@ -54,7 +75,7 @@ class Progress:
     def read(self, text: str) -> None:
         """Process one line of the log."""
         line = parse(text)
-        if line.event.startswith("METRIC"):
+        if not line.event or line.event.startswith("METRIC"):
             return
         self.last_lines.append(line.event[:500])
         if line.event.startswith("Error: "):  # a check at the start of Meltano, or the target's last message
@@ -82,7 +103,7 @@ class Progress:
     def _read_meltano(self, line: Line) -> None:
         if NO_STATE in line.event:
             self._say_how("No state of an earlier run was found: everything is loaded again")
-        elif line.level in ("error", "critical") or _is_alarm(line):
+        elif (line.level in ("error", "critical") or _is_alarm(line)) and not _is_generic(line):
             warn(line.event.partition("\n")[0])
 
     def _say_how(self, sentence: str) -> None:
@@ -121,6 +142,44 @@ def parse(text: str) -> Line:
         )
     except (ValueError, KeyError, TypeError):
         return Line(text.rstrip(), "info", "")
+
+
+class Reason:
+    """Finds in a log why its run failed.
+
+    Attributes:
+        sentence: The last error of a plugin or of this project. If there is none, the first of Meltano's own
+            errors; empty without any error.
+    """
+
+    def __init__(self) -> None:
+        self.sentence = ""
+        self._heading = ""
+
+    def read(self, line: Line) -> None:
+        """Process one line of the log."""
+        text = DBT_TIME.sub("", line.event).partition("\n")[0].strip()
+        if not text:
+            return
+        if line.plugin.startswith("dbt"):
+            self._read_dbt(text)
+            return
+        is_error = line.level in ("error", "critical") or ERROR_MARK.match(text)
+        is_consequence = _is_generic(line) or SEE_TARGET in text
+        if is_error and not (is_consequence and self.sentence):
+            self.sentence = ERROR_MARK.sub("", text)
+
+    def _read_dbt(self, text: str) -> None:
+        """Keep an error of dbt, whose heading, such as `Database Error in model …`, is a line of its own."""
+        if DBT_ERROR.match(text):
+            self._heading = self.sentence = text
+        elif self._heading:
+            self.sentence = f"{self._heading}: {text}"
+            self._heading = ""
+
+
+def _is_generic(line: Line) -> bool:
+    return not line.plugin and line.event.startswith(GENERIC)
 
 
 def _is_alarm(line: Line) -> bool:

@@ -22,7 +22,7 @@ from orchestrate.errors import RunError
 from orchestrate.meltano_start import LOADING
 from orchestrate.output import say
 from orchestrate.paths import LOG_SUFFIX, LOGS, ROOT
-from orchestrate.progress import TOKENS, parse
+from orchestrate.progress import TOKENS, Reason, parse
 from orchestrate.warehouse import HOME, connection_of
 
 SHOWN_RUNS = 10
@@ -128,19 +128,18 @@ def read_run(path: Path) -> Run | None:
         if not name or not set(command.split()) & {*LOADING}:
             return None
         began = datetime.strptime(name[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-        seconds, ended, tokens, problem = None, "", "", ""
+        seconds, ended, tokens, reason = None, "", "", Reason()
         for text in log:
             line = parse(text)
             if found := TOKENS.search(line.event):
                 tokens = found[1]
-            if line.event.startswith("CRITICAL ") or line.level == "error":
-                problem = line.event.removeprefix("CRITICAL ").splitlines()[0]
+            reason.read(line)
             if line.event == "Run completed":
                 entry = json.loads(text)
                 seconds, ended = entry["duration_seconds"], entry["status"]
     if not ended:
         ended = "is at work" if psutil.pid_exists(int(name[2])) else "did not end"
-    return Run(command, began, seconds, ended, tokens, problem if ended != "success" else "")
+    return Run(command, began, seconds, ended, tokens, reason.sentence if ended != "success" else "")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ EVENTS = {
 
 
 def log_line(plugin: str, event: str, **more: object) -> str:
-    return json.dumps({"event": event, "level": "info", "name": plugin, **more}) + "\n"
+    return json.dumps({"event": event, "level": "info", "name": plugin} | more) + "\n"
 
 
 @pytest.mark.parametrize("ended", EVENTS)
@@ -45,6 +45,64 @@ def test_a_run_is_read_from_its_log(tmp_path: Path, ended: str) -> None:
     assert run.seconds == (None if ended == "did not end" else 12.5)
     assert run.tokens == ("1,492" if ended == "success" else "")
     assert run.problem == ("Pipedrive does not accept the API token." if ended == "failed" else "")
+
+
+AT_THE_END = [
+    log_line("", "Extractor failed", level="warning"),
+    log_line("", "Block run completed", level="error"),
+    log_line("", "", level="error"),
+    log_line("", "Task exception was never retrieved", level="error"),
+    log_line("", "Future exception was never retrieved", level="error"),
+    log_line("", "The process was terminated", level="error"),
+]
+"""What Meltano logs after the error of a plugin; the empty line is a BrokenPipeError."""
+
+REASONS = {
+    "the tap's error": (
+        [log_line("tap-pipedrive", "Setting concurrency: it is too large.", level="error")],
+        "Setting concurrency: it is too large.",
+    ),
+    "the target's last words": (
+        [
+            log_line("target-postgres", "Error: The database is full."),
+            log_line("tap-pipedrive", "CRITICAL The target stopped reading: see what it says."),
+        ],
+        "The database is full.",
+    ),
+    "dbt's error": (
+        [
+            log_line("dbt-postgres", "23:17:17  Failure in model fct_deals (models/fct_deals.sql)"),
+            log_line("dbt-postgres", "23:17:17    Database Error in model fct_deals (models/fct_deals.sql)"),
+            log_line("dbt-postgres", '  column "amount" does not exist'),
+            log_line("dbt-postgres", "23:17:17"),
+            log_line("dbt-postgres", "23:17:17  Done. PASS=32 WARN=0 ERROR=1 SKIP=0 NO-OP=0 TOTAL=33"),
+        ],
+        'Database Error in model fct_deals (models/fct_deals.sql): column "amount" does not exist',
+    ),
+    "an error of orchestrate": (
+        [log_line("", "The metrics were not sent.", level="error", logger="orchestrate")],
+        "The metrics were not sent.",
+    ),
+    "nothing else": ([], "Block run completed"),
+}
+
+
+@pytest.mark.parametrize("which", REASONS)
+def test_the_reason_of_a_failed_run_is_not_hidden_by_meltano(tmp_path: Path, which: str) -> None:
+    lines, reason = REASONS[which]
+    end = log_line("", "Run completed", status="failure", duration_seconds=12.5)
+    path = tmp_path / "20261128T120000-4194305-meltano.log"
+    path.write_text("".join([log_line("", "meltano run sync"), *lines, *AT_THE_END, end]))
+    run = status.read_run(path)
+    assert run
+    assert run.problem == reason
+
+
+def test_a_run_does_not_warn_with_generic_lines_of_meltano(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = Progress(CRMS["pipedrive"], is_first=True)
+    for line in (*AT_THE_END, log_line("", "Run timed out", level="error")):
+        seen.read(line)
+    assert capsys.readouterr().out == "Warning: Run timed out\n"
 
 
 def test_the_log_of_a_command_that_loads_nothing_is_not_a_run(tmp_path: Path) -> None:
