@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from postgres_sessions import SettingsError, as_transformer, connection_arguments
+from postgres_sessions import NO_SERVER, SettingsError, as_transformer, connection_arguments
 from psycopg.sql import SQL, Identifier, Literal
 
 from orchestrate.crms import CRMS
@@ -63,7 +63,10 @@ def _no_connection(error: psycopg.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = re.sub(r"^connection failed: |^connection to server .*? failed: |^(FATAL|ERROR): +", "", lines[0])
     text = re.sub(r"^(FATAL|ERROR): +", "", text).rstrip(".")
-    return f"The database cannot be used: {text}. Check TARGET_POSTGRES_* in .env."
+    remedy = "Check TARGET_POSTGRES_* in .env."
+    if NO_SERVER.search(str(error)):
+        remedy = "Start the database, and check TARGET_POSTGRES_HOST and TARGET_POSTGRES_PORT in .env."
+    return f"The database cannot be used: {text}. {remedy}"
 
 
 def check(environment: Mapping[str, str], raw_schemas: Sequence[str], *, has_models: bool) -> None:

@@ -90,6 +90,9 @@ UNTRANSLATABLE = "22P05"
 
 TOO_MANY = re.compile(r"too many (?:connections|clients)|remaining connection slots")
 
+NO_SERVER = re.compile(r"\s*Is the server running .*", re.DOTALL)
+"""libpq's question after an attempt to reach a server, with the attempts at further addresses."""
+
 IDLE, IN_TRANSACTION, IN_ERROR = 0, 2, 3
 """Values of `info.transaction_status` in both drivers."""
 
@@ -206,6 +209,11 @@ def describe(error: BaseException) -> str:
         return (
             f"{_one_line(str(error))}. The README says how many connections a run holds: run fewer at once, or "
             "allow more (max_connections, alter role … connection limit)."
+        )
+    if NO_SERVER.search(str(error)):
+        return (
+            f"{NO_SERVER.sub('', str(error))}. Start the database, and check TARGET_POSTGRES_HOST and "
+            "TARGET_POSTGRES_PORT."
         )
     if code == UNTRANSLATABLE:
         return f"{error.diag.message_primary}: load into a database whose encoding is UTF8"  # type: ignore[attr-defined]

@@ -22,7 +22,10 @@ BAD_API: dict[str, tuple[dict[str, Any], str]] = {
 
 BAD_DATABASE: dict[str, tuple[dict[str, Any], str]] = {
     "wrong password": ({"password": "wrong"}, "password authentication failed"),
-    "database down": ({"port": 9}, "Connection refused"),
+    "database down": (
+        {"port": 9},
+        "failed: Connection refused. Start the database, and check TARGET_",
+    ),
 }
 
 

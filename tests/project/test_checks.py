@@ -262,7 +262,10 @@ def test_a_role_with_another_client_encoding_gets_the_same_result(own: Database)
     [
         ({"TARGET_POSTGRES_PASSWORD": "wrong"}, "password authentication failed"),
         ({"TARGET_POSTGRES_DATABASE": "nowhere"}, 'database "nowhere" does not exist'),
-        ({"TARGET_POSTGRES_PORT": "1"}, "Connection refused"),
+        (
+            {"TARGET_POSTGRES_PORT": "1"},
+            "Connection refused. Start the database, and check TARGET_POSTGRES_HOST",
+        ),
         ({"TARGET_POSTGRES_PORT": "many"}, 'invalid integer value "many"'),
         ({"TARGET_POSTGRES_HOST": "nowhere.invalid"}, "nowhere.invalid"),
         ({"TARGET_POSTGRES_SSL_MODE": "require"}, "server does not support SSL, but SSL was required"),
