@@ -289,10 +289,18 @@ def is_empty(environment: Mapping[str, str], schema: str) -> bool:
 # A demo in a database
 
 
-def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> None:
+def mark_demo(
+    environment: Mapping[str, str], schema: str, *, is_demo: bool, is_embedded: bool = False
+) -> None:
     """Keep invented data and an account's data apart by marking a demo's schema.
 
     The marts contain the customers of all CRMs, so invented ones must never be mixed with an account's.
+
+    Args:
+        environment: The settings.
+        schema: The schema that the run loads into.
+        is_demo: Whether the run loads invented data.
+        is_embedded: Whether the database is the embedded Postgres, and not one that .env names.
 
     Raises:
         RunError: The database contains the other kind of data.
@@ -302,16 +310,23 @@ def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool) -> 
         for name, mark in marks.items():
             if is_demo != (mark == DEMO_MARK):
                 there, coming = ("an account", "the sandbox") if is_demo else ("the sandbox", "the account")
-                way = "" if is_demo else " `make drop-demo` removes the demo from it;"
                 raise RunError(
                     f"The schema {name} of the database holds data of {there}, with which those of {coming} "
-                    f"would be mixed.{way} name another database in .env, or `make clean` the embedded one."
+                    f"would be mixed: {_way_out(is_demo=is_demo, is_embedded=is_embedded)}."
                 )
         if is_demo and schema not in marks:
             connection.execute(SQL("create schema {}").format(Identifier(schema)))
             connection.execute(
                 SQL("comment on schema {} is {}").format(Identifier(schema), Literal(DEMO_MARK))
             )
+
+
+def _way_out(*, is_demo: bool, is_embedded: bool) -> str:
+    """Return what lets a run load that the data of the database forbid."""
+    if is_demo:
+        return "`make clean` removes the account's data" if is_embedded else "name another database in .env"
+    other = "" if is_embedded else ", or name another database in .env"
+    return f"`make drop-demo` removes the demo from it{other}"
 
 
 def drop_demo(environment: Mapping[str, str]) -> list[str]:

@@ -90,7 +90,7 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
             variables |= cleanup.enter_context(embedded_postgres())
             masking.learn(variables)
         database.check(variables, [schema], has_models=True)
-        database.mark_demo(variables, schema, is_demo=is_demo)
+        database.mark_demo(variables, schema, is_demo=is_demo, is_embedded=is_embedded)
         install(variables, crm.demo_plugins if is_demo else crm.plugins)
         if demo:
             variables |= cleanup.enter_context(demo.serve())

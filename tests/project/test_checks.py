@@ -321,6 +321,28 @@ def test_demo_and_account_never_share_a_database(own: Database) -> None:
         assert "`make drop-demo` removes the demo from it" in sentence
 
 
+@pytest.mark.parametrize(
+    ("is_demo", "is_embedded", "end"),
+    [
+        (True, True, "would be mixed: `make clean` removes the account's data."),
+        (True, False, "would be mixed: name another database in .env."),
+        (False, True, "would be mixed: `make drop-demo` removes the demo from it."),
+        (False, False, ": `make drop-demo` removes the demo from it, or name another database in .env."),
+    ],
+)
+def test_the_way_out_of_a_mixture_fits_the_database(
+    own: Database, is_demo: bool, is_embedded: bool, end: str
+) -> None:
+    if is_demo:
+        own.execute("create schema pipedrive")
+    else:
+        checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    sentence = refusal(
+        lambda: checks.mark_demo(own.variables, "pipedrive", is_demo=is_demo, is_embedded=is_embedded)
+    )
+    assert sentence.endswith(end)
+
+
 def test_dropping_the_demo_keeps_all_other_objects(own: Database) -> None:
     checks.mark_demo(own.variables, "pipedrive", is_demo=True)
     own.execute(

@@ -442,7 +442,8 @@ def test_the_command_line(private: Warehouse, tmp_path: Path) -> None:
         run = command(*arguments, cwd=tmp_path, **options)
         return run.stdout, run.stderr, run.returncode
 
-    assert said("url") == ("", f"Error: The warehouse in {private.home} is not up.\n", 1)
+    down = f"Error: The warehouse in {private.home} is not up: start it with `warehouse up`.\n"
+    assert said("url") == ("", down, 1)
 
     made = said("up")
     port = port_of(private.url)

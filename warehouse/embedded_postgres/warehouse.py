@@ -116,7 +116,7 @@ class Warehouse:
         """Return the environment in which Postgres' client programs connect to the database."""
         with self._one_sentence():
             if (port := self.port) is None:
-                raise PostgresError(f"The warehouse in {self.home} is not up.")
+                raise PostgresError(f"The warehouse in {self.home} is not up: start it with `warehouse up`.")
             return environment() | {
                 "PGHOST": HOST,
                 "PGPORT": str(port),
