@@ -175,11 +175,12 @@ format: .venv/ready   ## repair style automatically where possible
 bench: .venv/ready    ## measure, see benchmarks/; BENCH=quick takes three minutes
 	@.venv/bin/python benchmarks/bench.py $(BENCH)
 
-# If nothing is set up, there is nothing to stop or to remove.
+# Without .venv, no run is at work and no Postgres is up. The commands hold the lock of `make run` until their end.
 SET_UP = $(if $(wildcard .venv),.venv/ready)
+ALONE = $(if $(wildcard .venv),$(OURS).alone --target $@)
 
 stop: $(SET_UP)       ## stop the embedded Postgres; its data stay
-	@test ! -d .venv || .venv/bin/warehouse down
+	@$(if $(SET_UP),$(ALONE) .venv/bin/warehouse down)
 
 check-account: .venv/ready ## check which uncertain facts about the API hold for your account, and write a file; 82 tokens
 	@$(OURS).check_account
@@ -191,10 +192,11 @@ drop-demo: .venv/ready ## remove the invented data from the database in .env
 	@$(OURS).drop_demo
 
 clean: $(SET_UP)      ## remove everything that run and test have made, including the data
-	@test ! -d .venv || .venv/bin/warehouse down --delete
-	@test ! -d .run/images || CONTAINERS_STORAGE_CONF=.run/images/storage.conf buildah rm --all > /dev/null
-	@find . -name __pycache__ -prune -exec rm -rf {} +
-	@rm -rf .run .venv .meltano dist output transform/target transform/logs transform/demo_seeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@$(ALONE) sh -ec 'test ! -d .venv || .venv/bin/warehouse down --delete; \
+		test ! -d .run/images || CONTAINERS_STORAGE_CONF=.run/images/storage.conf buildah rm --all > /dev/null; \
+		find . -name __pycache__ -prune -exec rm -rf {} +; \
+		rm -rf .run .venv .meltano dist output transform/target transform/logs transform/demo_seeds \
+			.pytest_cache .mypy_cache .ruff_cache .hypothesis'
 
 # The programs of a virtual environment contain its path: after a move, it is made again.
 ifneq ($(shell cat .venv/ready 2> /dev/null),$(CURDIR))

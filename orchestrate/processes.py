@@ -117,10 +117,14 @@ def _follow(parent: int) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
+def locked(path: Path, *, stays: bool = False) -> Iterator[bool]:
     """Try to hold a lock that ends with this process, and yield whether it is held.
 
     The file contains the id of the process that holds it.
+
+    Args:
+        path: The file of the lock.
+        stays: Whether a program that replaces this one in its process keeps the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
@@ -132,6 +136,7 @@ def locked(path: Path) -> Iterator[bool]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        os.set_inheritable(file.fileno(), stays)
         yield True
 
 

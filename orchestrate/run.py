@@ -17,11 +17,12 @@ import click
 from postgres_sessions import as_transformer
 
 from orchestrate import database, environment, look, masking, report
+from orchestrate.alone import LOCK
 from orchestrate.crms import CRMS, Crm
 from orchestrate.demo import Demo
 from orchestrate.errors import RunError
 from orchestrate.output import say, warn
-from orchestrate.paths import BIN, ROOT, RUN
+from orchestrate.paths import BIN, ROOT
 from orchestrate.plugins import install
 from orchestrate.processes import end_by_exception, locked, owned
 from orchestrate.progress import Progress
@@ -59,11 +60,10 @@ def main(deals: int, chosen: str, demo: bool) -> None:
 @contextmanager
 def _only_run() -> Iterator[None]:
     """Make sure that this is the only run in this clone."""
-    path = RUN / "run.lock"
-    with locked(path) as is_held:
+    with locked(LOCK) as is_held:
         if not is_held:
             raise RunError(
-                f"Another `make run` is at work in this folder (process {path.read_text()}): "
+                f"Another `make run` is at work in this folder (process {LOCK.read_text()}): "
                 "wait until it has ended, or stop it with Ctrl-C where it runs."
             )
         yield

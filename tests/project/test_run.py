@@ -82,6 +82,9 @@ def test_a_second_run_does_not_disturb_the_first(clone: Clone) -> None:
     first = clone.output.rename(clone.output.with_name("first.txt"))
     refused = clone.run("! make run")
     assert "Another `make run` is at work in this folder" in refused
+    for target in ("stop", "clean"):
+        refused += clone.run(f"! make {target}")
+        assert f"Ctrl-C where it runs, and then repeat `make {target}`." in refused
     assert "Traceback" not in refused
     _, status = os.waitpid(make, 0)
     assert status == 0, first.read_text()
@@ -145,6 +148,12 @@ def test_a_run_works_in_any_folder(tmp_path: Path) -> None:
     clone.run("make stop")
     clone.run("make clean")
     assert clone.leftovers() == ""
+
+
+def test_a_clone_without_environment_is_stopped_and_cleaned(new_clone: Clone) -> None:
+    new_clone.run("mkdir -p .run/uv .meltano; make stop; make clean")
+    assert new_clone.leftovers() == ""
+    assert not (new_clone.folder / ".run").exists()
 
 
 PYTHONS = {
