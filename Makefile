@@ -5,7 +5,6 @@ DEALS ?= 5000
 RUNS ?= 20
 INPUTS ?= 1000000
 SEED ?= 1
-STATE_ID ?= dev:tap-pipedrive-to-target-postgres
 UV_VERSION = 0.13.9
 SLOW_TESTS = $(patsubst %,tests/%.py,tap/test_bookmarks tap/test_budget tap/test_fuzz tap/test_reuse \
 	sandbox/test_generate sandbox/test_generate_troubles sandbox/test_server_cli sandbox/test_warehouse)
@@ -41,7 +40,7 @@ open: .venv/ready     ## open that page in a browser
 	@$(OURS).look --open
 
 reload: .venv/ready   ## make the next run read everything again into the same columns; STATE_ID=… as in `meltano state list`
-	@$(OURS).reload --state-id $(STATE_ID)
+	@$(OURS).reload $(if $(STATE_ID),--state-id $(STATE_ID))
 
 metabase: .venv/ready ## give a running Metabase, which .env names, the database and the dashboards
 	@$(OURS).metabase

@@ -329,6 +329,11 @@ def _way_out(*, is_demo: bool, is_embedded: bool) -> str:
     return f"`make drop-demo` removes the demo from it{other}"
 
 
+def holds_demo(connection: psycopg.Connection, environment: Mapping[str, str], schema: str) -> bool:
+    """Return whether a raw schema has the mark of a demo."""
+    return _marks(connection, environment).get(schema) == DEMO_MARK
+
+
 def drop_demo(environment: Mapping[str, str]) -> list[str]:
     """Remove the demo from a database: its raw schemas, and what dbt built.
 

@@ -5,8 +5,10 @@ would go to a new column. The table `field_columns` knows the existing columns.
 """
 
 import json
+import re
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -24,6 +26,7 @@ from orchestrate.processes import end_by_exception
 from orchestrate.warehouse import embedded_postgres
 
 CRM = CRMS["pipedrive"]
+DEMO_TAP = f"{CRM.tap}-demo"
 
 QUERY = """
     select named.*
@@ -37,8 +40,8 @@ QUERY = """
 
 
 @click.command()
-@click.option("--state-id", default=f"dev:{CRM.tap}-to-{CRM.loader}", show_default=True)
-def main(state_id: str) -> None:
+@click.option("--state-id", help="By default, every state of the pipelines that load this database's data.")
+def main(state_id: str | None) -> None:
     """Replace the state of a pipeline, named as in `meltano state list`, by one that has only the columns."""
     end_by_exception()
     variables = environment.settings()
@@ -46,20 +49,49 @@ def main(state_id: str) -> None:
         if not variables.get("TARGET_POSTGRES_HOST"):
             variables |= cleanup.enter_context(embedded_postgres())
         masking.learn(variables)
+        schema = CRM.raw_schema(variables)
         with database.connected(variables) as connection:
-            state = state_of(connection, CRM.raw_schema(variables))
+            state = state_of(connection, schema)
+            is_demo = database.holds_demo(connection, variables, schema)
+    existing = _meltano_state(variables, "list").split()
+    environment_name = variables.get("MELTANO_ENVIRONMENT", "dev")
+    count = sum(len(each["custom_fields"]) for each in state["bookmarks"].values())
+    for each in [state_id] if state_id else states_to_change(existing, environment_name, is_demo=is_demo):
+        _meltano_state(variables, "set", "--force", each, json.dumps({"singer_state": state}))
+        if each in existing:
+            say(
+                f"The next run of {each} reads everything again; {count:,} columns of custom fields are kept."
+            )
+        else:
+            say(
+                f"There was no state {each}, so that the next run reads everything anyway; "
+                f"a new state keeps {count:,} columns of custom fields."
+            )
+
+
+def states_to_change(existing: Iterable[str], environment_name: str, *, is_demo: bool) -> list[str]:
+    """Return the existing states of the demo or of the account's pipelines.
+
+    If none exists, as after a loss of the state, return the one that `make run` will use.
+    """
+    name = re.compile(f"{re.escape(environment_name)}:({CRM.tap}(?:-\\w+)?)-to-{CRM.loader}")
+    found = [each for each in existing if (own := name.fullmatch(each)) and (own[1] == DEMO_TAP) == is_demo]
+    return found or [f"{environment_name}:{DEMO_TAP if is_demo else CRM.tap}-to-{CRM.loader}"]
+
+
+def _meltano_state(variables: Mapping[str, str], action: str, *arguments: str) -> str:
+    """Run a subcommand of `meltano state`, and return what it printed."""
     result = subprocess.run(
-        [BIN / "meltano", "state", "set", "--force", state_id, json.dumps({"singer_state": state})],
+        [BIN / "meltano", "state", action, *arguments],
         cwd=ROOT,
-        env=variables,
+        env=dict(variables),
         capture_output=True,
         text=True,
         check=False,
     )
     if result.returncode:
-        raise RunError(f"meltano state set failed:\n{(result.stdout + result.stderr)[-2000:]}")
-    count = sum(len(each["custom_fields"]) for each in state["bookmarks"].values())
-    say(f"The next run of {state_id} reads everything again; {count:,} columns of custom fields are kept.")
+        raise RunError(f"meltano state {action} failed:\n{(result.stdout + result.stderr)[-2000:]}")
+    return result.stdout
 
 
 def state_of(connection: psycopg.Connection, schema: str) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from orchestrate.database import DEMO_MARK
 from orchestrate.errors import RunError
-from orchestrate.reload import state_of
+from orchestrate.reload import state_of, states_to_change
 
 from ..pipeline.pipe import connection_settings, connection_variables
 from ..tap.harness import Run, account, fake, field_definition, run
@@ -85,6 +86,25 @@ def test_a_database_without_the_table_is_reported_in_one_sentence(database: str)
         state_of(connection, "pipedrive")
 
 
+ACCOUNT, GROUP, DEMO = (f"dev:tap-pipedrive{part}-to-target-postgres" for part in ("", "-deals", "-demo"))
+
+
+@pytest.mark.parametrize(
+    ("existing", "is_demo", "expected"),
+    [
+        ([ACCOUNT, DEMO], False, [ACCOUNT]),
+        ([ACCOUNT, DEMO], True, [DEMO]),
+        ([ACCOUNT, GROUP, "dev:tap-hubspot-to-target-postgres", f"prod:{ACCOUNT}"], False, [ACCOUNT, GROUP]),
+        ([DEMO], False, [ACCOUNT]),
+        ([], True, [DEMO]),
+    ],
+)
+def test_the_states_of_the_database_s_data_change(
+    existing: list[str], is_demo: bool, expected: list[str]
+) -> None:
+    assert states_to_change(existing, "dev", is_demo=is_demo) == expected
+
+
 def test_the_command_sets_the_state_in_meltano(database: str, tmp_path: Path) -> None:
     fields = [field_definition(RENAMED, "Heat", "varchar")]
     with (
@@ -92,19 +112,29 @@ def test_the_command_sets_the_state_in_meltano(database: str, tmp_path: Path) ->
         fake(account({"/api/v2/dealFields": fields, "/api/v2/deals": [{"id": 1}]})) as server,
     ):
         load(connection, run(server.url).good())
+        connection.execute(SQL("comment on schema pipedrive is {}").format(DEMO_MARK))
     variables = connection_variables(connection_settings(database))
     variables["MELTANO_DATABASE_URI"] = f"sqlite:///{tmp_path / 'meltano.db'}"
     environment = os.environ | variables
-    command: list[str | Path] = [sys.executable, "-m", "orchestrate.reload", "--state-id", "dev:somewhere"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "The next run of dev:somewhere reads everything again; 2 columns of custom fields are kept." in (
-        done.stdout + done.stderr
-    )
+
+    def shown(*command: str | Path) -> str:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    reload: list[str | Path] = [sys.executable, "-m", "orchestrate.reload"]
     meltano = Path(sys.executable).with_name("meltano")
-    get: list[str | Path] = [meltano, "state", "get", "dev:somewhere"]
-    shown = subprocess.run(get, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert shown(*reload) == (
+        f"There was no state {DEMO}, so that the next run reads everything anyway; "
+        "a new state keeps 2 columns of custom fields.\n"
+    )
+    shown(meltano, "state", "set", "--force", DEMO, '{"singer_state": {"bookmarks": {}}}')
+    assert shown(*reload) == (
+        f"The next run of {DEMO} reads everything again; 2 columns of custom fields are kept.\n"
+    )
+    assert "no state dev:somewhere," in shown(*reload, "--state-id", "dev:somewhere")
+    assert shown(meltano, "state", "list").split() == [DEMO, "dev:somewhere"]
     pins = {RENAMED: {"name": "heat", "type": "varchar"}}
-    assert json.loads(shown) == {
+    assert json.loads(shown(meltano, "state", "get", DEMO)) == {
         "singer_state": {"bookmarks": {stream: {"custom_fields": pins} for stream in ("deals", "leads")}}
     }
