@@ -216,6 +216,8 @@ def _explained(node: dict[str, Any], result: dict[str, Any]) -> str:
         model = str(node["attached_node"]).split(".")[2]  # a version may follow
         sentence = f"{model}.{node.get('column_name')}: {meaning.format(n=n)}"
     else:
-        description = str(node.get("description") or "a test of the data").strip().rstrip(".")
-        sentence = f"{description}: {n} rows violate this"
+        # The first sentence of a description says what is expected, the others what to do if it is not so.
+        expected, _, advice = str(node.get("description") or "a test of the data").strip().partition(". ")
+        rows = "1 row violates this" if n == "1" else f"{n} rows violate this"
+        sentence = f"{expected.rstrip('.')}: {rows}{f'. {advice}' if advice else ''}"
     return f"{result['status'].upper()} {sentence} ({node['name']})"

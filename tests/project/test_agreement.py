@@ -194,6 +194,14 @@ def test_dbt_has_a_source_and_a_staging_model_for_every_stream() -> None:
     assert {path.stem.removeprefix("stg_pipedrive__") for path in staging.glob("*.sql")} == names
 
 
+def test_every_singular_test_has_a_description_that_a_run_can_show() -> None:
+    folder = ROOT / "transform" / "tests"
+    described = yaml.safe_load((folder / "_tests.yml").read_text())["data_tests"]
+    assert sorted(each["name"] for each in described if each["description"].strip()) == sorted(
+        path.stem for path in folder.glob("*.sql")
+    )
+
+
 def test_meltano_selects_exactly_the_hubspot_properties_that_the_models_read() -> None:
     staging = ROOT / "transform/models/staging/hubspot"
     (source,) = yaml.safe_load((staging / "_hubspot__sources.yml").read_text())["sources"]

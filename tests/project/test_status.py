@@ -156,6 +156,7 @@ def test_only_the_summary_and_the_problems_of_dbt_are_shown(
         {"unique_id": "test.a", "status": "warn", "failures": 1234},
         {"unique_id": "test.b", "status": "fail", "failures": 2},
         {"unique_id": "test.c", "status": "pass", "failures": 0},
+        {"unique_id": "test.d", "status": "warn", "failures": 1},
     ]
     nodes = {
         "test.a": {
@@ -166,6 +167,7 @@ def test_only_the_summary_and_the_problems_of_dbt_are_shown(
         },
         "test.b": {"name": "assert_b", "description": "Every sum adds up."},
         "test.c": {"name": "c"},
+        "test.d": {"name": "assert_d", "description": "All is read. Wait. Then run again.\n"},
     }
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "run_results.json").write_text(json.dumps({"results": results}))
@@ -188,6 +190,7 @@ def test_only_the_summary_and_the_problems_of_dbt_are_shown(
         "    WARN fct_deals.owner_id: 1,234 rows name a record that was deleted, or that the token's user may "
         "not see (relationships_a)",
         "    FAIL Every sum adds up: 2 rows violate this (assert_b)",
+        "    WARN All is read: 1 row violates this. Wait. Then run again. (assert_d)",
     ]
 
 

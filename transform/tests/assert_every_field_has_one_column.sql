@@ -1,6 +1,6 @@
 -- Warns if a custom field has two columns in one table, as after a run without
--- its state: the older one keeps old values. See docs/streams.md, "Columns of
--- custom fields".
+-- its state: the older one keeps old values. See
+-- docs/custom-fields.md.
 {{ config(severity='warn') }}
 
 select
