@@ -60,17 +60,20 @@ class Progress:
     """Shows the important lines of a run, and remembers how it ended.
 
     Attributes:
+        is_first: Whether nothing was loaded before.
         tokens: The API tokens that the tap counted, as text; empty if it counted none.
         problem: The tap's last error as a sentence; empty if there was none.
         last_lines: The end of the log.
     """
 
-    def __init__(self, crm: Crm, *, is_first: bool) -> None:
+    def __init__(self, crm: Crm, *, is_first: bool, is_embedded: bool) -> None:
         self.tokens = ""
         self.problem = ""
         self.last_lines = deque[str](maxlen=15)
+        self.is_first = is_first
         self._crm = crm
         self._has_said_how = is_first
+        self._is_embedded = is_embedded
 
     def read(self, text: str) -> None:
         """Process one line of the log."""
@@ -124,13 +127,21 @@ class Progress:
                 f"  dbt: {built} models and tests are good, {warned} warn, {failed} failed, {skipped} skipped"
             )
             if sentences := explained_results():
-                say(
-                    "    Rows of a warning, by its name: .venv/bin/meltano invoke dbt-postgres show --select NAME"
-                )
+                say(f"    Rows of a warning, by its name: {rows_command(is_embedded=self._is_embedded)}")
             for sentence in sentences:
                 say(f"    {sentence}")
         elif line.level in ("error", "critical"):
             say(f"  dbt: {line.event}")
+
+
+def rows_command(*, is_embedded: bool) -> str:
+    """Return a command that prints the rows of the test NAME.
+
+    It sets the variables of the embedded Postgres in a subshell, as later runs in the same shell would take
+    them for a database of .env.
+    """
+    show = ".venv/bin/meltano invoke dbt-postgres show --select NAME --output json --limit 100"
+    return f'(eval "$(.venv/bin/warehouse env)"; {show})' if is_embedded else show
 
 
 def parse(text: str) -> Line:

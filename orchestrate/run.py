@@ -95,29 +95,29 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
         if demo:
             variables |= cleanup.enter_context(demo.serve())
         since = datetime.now(UTC)
-        tokens = _run_job(crm, crm.jobs[is_demo], variables, is_first=database.is_empty(variables, schema))
+        progress = Progress(crm, is_first=database.is_empty(variables, schema), is_embedded=is_embedded)
+        _run_job(crm.jobs[is_demo], variables, progress)
         with database.connected(as_transformer(variables)) as connection:
             report.show_tables(connection, schema, since)
             report.show_figures(connection, crm.figures)
             look.write(connection, variables)
             if crm.summary and (sentence := report.completeness(connection, crm.summary)):
                 say(sentence)
-    cost = f"{tokens} API tokens, " if tokens else ""
+    cost = f"{progress.tokens} API tokens, " if progress.tokens else ""
     say(f"{cost}{time.monotonic() - started:.0f} s in all")
     report.show_next_steps(variables, crm, is_embedded=is_embedded)
 
 
-def _run_job(crm: Crm, job: str, variables: Mapping[str, str], *, is_first: bool) -> str:
-    """Run the Meltano job, show the important part of its log, and return the API tokens that the tap
-    counted.
-    """
-    command = ["run", *(["--full-refresh"] if is_first else []), job]
+def _run_job(job: str, variables: Mapping[str, str], progress: Progress) -> None:
+    """Run the Meltano job, and show the important part of its log."""
+    command = ["run", *(["--full-refresh"] if progress.is_first else []), job]
     if not variables.get("MELTANO_DATABASE_URI"):
         # After a kill -9, Meltano locks a state for five minutes, but the lock here proves that no run is
         # active.
         command.insert(1, "--force")
-    say(f"{'The warehouse is empty: everything is loaded' if is_first else 'Loading'} (meltano run {job})")
-    progress = Progress(crm, is_first=is_first)
+    say(
+        f"{'The warehouse is empty: everything is loaded' if progress.is_first else 'Loading'} (meltano run {job})"
+    )
     with owned(
         [BIN / "meltano", *command],
         cwd=ROOT,
@@ -134,7 +134,6 @@ def _run_job(crm: Crm, job: str, variables: Mapping[str, str], *, is_first: bool
     if code:
         shown = "\n".join(f"  {line}" for line in progress.last_lines)
         raise RunError(f"meltano run {job} failed. The end of its log, which is in .run/logs:\n{shown}")
-    return progress.tokens
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import psutil
 import psycopg
 import pytest
 
+from orchestrate.progress import rows_command
+
 from .clone import Clone
 from .test_commands import MODELS_ONLY, SEEDS_ONLY, is_postgres
 
@@ -99,6 +101,9 @@ def test_a_second_run_does_not_disturb_the_first(clone: Clone) -> None:
     clone.haste = MODELS_ONLY
     embedded = '. .venv/bin/activate; eval "$(.venv/bin/warehouse env)"'
     assert "OK" in clone.run(f"{embedded}; meltano invoke dbt-postgres:build --select main_bi")
+    clone.haste = {}
+    recommended = rows_command(is_embedded=True).replace("NAME", "assert_no_list_is_missing")
+    assert '"show": []' in clone.run(recommended)
 
 
 def test_demo_data_go_into_a_configured_database_only_on_request(clone: Clone, database: str) -> None:

@@ -132,7 +132,7 @@ def test_a_dbt_that_outlived_meltano_is_reported(orphan: subprocess.Popen[bytes]
 
 
 def shown(capsys: pytest.CaptureFixture[str], *events: tuple[str, str], is_first: bool = False) -> str:
-    seen = Progress(CRMS["pipedrive"], is_first=is_first)
+    seen = Progress(CRMS["pipedrive"], is_first=is_first, is_embedded=True)
     for plugin, event in events:
         seen.read(log_line(plugin, event))
     return capsys.readouterr().out
@@ -186,7 +186,8 @@ def test_only_the_summary_and_the_problems_of_dbt_are_shown(
     assert output.splitlines() == [
         "  dbt: FAIL 2 assert_b",
         "  dbt: 1 models and tests are good, 1 warn, 1 failed, 0 skipped",
-        "    Rows of a warning, by its name: .venv/bin/meltano invoke dbt-postgres show --select NAME",
+        '    Rows of a warning, by its name: (eval "$(.venv/bin/warehouse env)"; '
+        ".venv/bin/meltano invoke dbt-postgres show --select NAME --output json --limit 100)",
         "    WARN fct_deals.owner_id: 1,234 rows name a record that was deleted, or that the token's user may "
         "not see (relationships_a)",
         "    FAIL Every sum adds up: 2 rows violate this (assert_b)",
