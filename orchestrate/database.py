@@ -289,9 +289,7 @@ def is_empty(environment: Mapping[str, str], schema: str) -> bool:
 # A demo in a database
 
 
-def mark_demo(
-    environment: Mapping[str, str], schema: str, *, is_demo: bool, is_embedded: bool = False
-) -> None:
+def mark_demo(environment: Mapping[str, str], schema: str, *, is_demo: bool, is_embedded: bool) -> None:
     """Keep invented data and an account's data apart by marking a demo's schema.
 
     The marts contain the customers of all CRMs, so invented ones must never be mixed with an account's.
@@ -323,10 +321,9 @@ def mark_demo(
 
 def _way_out(*, is_demo: bool, is_embedded: bool) -> str:
     """Return what lets a run load that the data of the database forbid."""
-    if is_demo:
-        return "`make clean` removes the account's data" if is_embedded else "name another database in .env"
-    other = "" if is_embedded else ", or name another database in .env"
-    return f"`make drop-demo` removes the demo from it{other}"
+    if is_embedded:
+        return "`make clean` removes the embedded one, or name another database in .env"
+    return "name another database in .env" + ("" if is_demo else "; `make drop-demo` removes the demo from it")
 
 
 def holds_demo(connection: psycopg.Connection, environment: Mapping[str, str], schema: str) -> bool:

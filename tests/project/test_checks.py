@@ -1,6 +1,8 @@
 """Checks of `make run` before it spends a token: settings, and whether the database can be used."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -314,20 +316,43 @@ def test_tables_of_an_earlier_tap_must_be_moved_aside(own: Database) -> None:
 
 
 def test_demo_and_account_never_share_a_database(own: Database) -> None:
-    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
-    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True, is_embedded=False)
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True, is_embedded=False)
     for schema in ("pipedrive", "hubspot"):
-        sentence = refusal(partial(checks.mark_demo, own.variables, schema, is_demo=False))
+        account = partial(checks.mark_demo, own.variables, schema, is_demo=False)
+        sentence = refusal(partial(account, is_embedded=False))
         assert "`make drop-demo` removes the demo from it" in sentence
+        assert "clean" not in sentence
+        sentence = refusal(partial(account, is_embedded=True))
+        assert "`make clean` the embedded one" in sentence
+        assert "drop-demo" not in sentence
+
+
+def test_the_demo_is_not_dropped_from_the_embedded_database(tmp_path: Path) -> None:
+    """Its snapshots cannot be rebuilt, so that it is only removed by the command that says so."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("TARGET_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrate.drop_demo"],
+        env=variables | {"MELTANO_PROJECT_ROOT": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "Error: .env names no database from which a demo could be removed: `make clean`"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("is_demo", "is_embedded", "end"),
     [
-        (True, True, "would be mixed: `make clean` removes the account's data."),
+        (True, True, "would be mixed: `make clean` removes the embedded one, or name another"),
         (True, False, "would be mixed: name another database in .env."),
-        (False, True, "would be mixed: `make drop-demo` removes the demo from it."),
-        (False, False, ": `make drop-demo` removes the demo from it, or name another database in .env."),
+        (False, True, "would be mixed: `make clean` removes the embedded one, or name another"),
+        (False, False, ": name another database in .env; `make drop-demo` removes the demo from it."),
     ],
 )
 def test_the_way_out_of_a_mixture_fits_the_database(
@@ -336,7 +361,7 @@ def test_the_way_out_of_a_mixture_fits_the_database(
     if is_demo:
         own.execute("create schema pipedrive")
     else:
-        checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+        checks.mark_demo(own.variables, "pipedrive", is_demo=True, is_embedded=is_embedded)
     sentence = refusal(
         lambda: checks.mark_demo(own.variables, "pipedrive", is_demo=is_demo, is_embedded=is_embedded)
     )
@@ -344,7 +369,7 @@ def test_the_way_out_of_a_mixture_fits_the_database(
 
 
 def test_dropping_the_demo_keeps_all_other_objects(own: Database) -> None:
-    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True, is_embedded=False)
     own.execute(
         *(f"create schema {schema}" for schema in ("staging", "marts")),
         "create table pipedrive.deals (id int)",
@@ -360,7 +385,7 @@ def test_dropping_the_demo_keeps_all_other_objects(own: Database) -> None:
 
 
 def test_a_demo_with_dependent_views_is_not_dropped(own: Database) -> None:
-    checks.mark_demo(own.variables, "pipedrive", is_demo=True)
+    checks.mark_demo(own.variables, "pipedrive", is_demo=True, is_embedded=False)
     own.execute(
         "create table pipedrive.deals (id int)", "create view public.mine as select * from pipedrive.deals"
     )
