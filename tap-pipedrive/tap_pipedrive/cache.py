@@ -126,8 +126,9 @@ class PrivateFiles:
 class Cache:
     """The lists of one account."""
 
-    def __init__(self, store: Store | None, seconds: int) -> None:
-        """`store`: None where nothing is kept; `seconds`: how long a list is good."""
+    def __init__(self, store: Store | None, seconds: int, chosen_folder: str | None = None) -> None:
+        """`store`: None where nothing is kept; `seconds`: how long a list is good; `chosen_folder`: the store's
+        folder if the user has set it."""
         self.name = store.name if store else ""
         """Where lists are kept."""
         self.hits: Counter[str] = Counter()
@@ -136,6 +137,7 @@ class Cache:
         """Lists that had to be asked for, by endpoint."""
         self._store = store
         self._seconds = seconds
+        self._chosen_folder = chosen_folder
 
     def get(self, endpoint: str, *, newer_than: datetime | None = None) -> CachedList | None:
         """Return a list that Pipedrive has sent after a moment."""
@@ -169,7 +171,15 @@ class Cache:
 
     def _give_up(self, error: Exception) -> None:
         """Use the store no more in this process, as each failure may have taken seconds."""
-        logger.info("Lists are not kept for other processes: %s", type(error).__name__)
+        if self._chosen_folder:
+            logger.warning(
+                "Setting cache_dir: lists cannot be kept in %s (%s), so that each run asks for them again: name a "
+                "folder that this user may write to.",
+                self._chosen_folder,
+                getattr(error, "strerror", None) or type(error).__name__,
+            )
+        else:
+            logger.info("Lists are not kept for other processes: %s", type(error).__name__)
         self._store = None
 
 
@@ -183,7 +193,7 @@ def cache_of(settings: Settings) -> Cache:
             store = RedisLists(settings.redis_url, key)
         else:
             store = PrivateFiles(_folder(settings.cache_dir), key)
-    return Cache(store, settings.cache_seconds)
+    return Cache(store, settings.cache_seconds, None if settings.redis_url else settings.cache_dir)
 
 
 def _folder(setting: str | None) -> Path:

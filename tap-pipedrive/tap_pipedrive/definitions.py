@@ -122,6 +122,14 @@ class FieldDefinitions:
                     unknown |= {f"{code} {one}" for one in ids}
         return unknown - self._sought[entity]
 
+    def keys_of_no_field(self, keys: Set[str]) -> list[str]:
+        """Return which keys no custom field has; none unless the run knows the fields of all entities except
+        projects, which are an add-on: the key may be one of theirs."""
+        if not FIELD_LISTINGS.keys() - {"project"} <= self._definitions.keys():
+            return []
+        rows = [row for listed in self._definitions.values() for row in listed.rows]
+        return sorted(keys - {str(row.get("field_code")) for row in rows if row.get("is_custom_field")})
+
     def look_for(self, entity: str, names: Set[str]) -> None:
         """Read the definitions of an entity again for keys and options that they lack, unless that was done for
         the same ones before: what they lack still does not exist."""

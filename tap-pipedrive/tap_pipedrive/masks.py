@@ -6,8 +6,7 @@ do not fit, and in the histories of the records that they come from.
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence, Set
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +16,7 @@ from tap_pipedrive.entity import Entity
 from tap_pipedrive.errors import PipedriveError
 from tap_pipedrive.field_types import kind_of
 from tap_pipedrive.masking import hide
+from tap_pipedrive.nearest import nearest
 from tap_pipedrive.rows import Row
 from tap_pipedrive.settings import DROP, HASH, Settings
 from tap_pipedrive.values import OBJECT, encode
@@ -74,7 +74,7 @@ class Masks:
         """Yield a sentence for each stream that does not exist, and one if hashes have no key."""
         for stream in self._rules:
             if stream not in streams:
-                yield f"Setting mask: there is no stream {stream}{_nearest(stream, streams)}"
+                yield f"Setting mask: there is no stream {stream}{nearest(stream, streams)}"
         methods = [method for rules in self._rules.values() for method in rules.values()]
         if HASH in methods and not self._key:
             yield "Setting mask_key is missing, without which hashes can be guessed: set a long text, and keep it."
@@ -135,9 +135,7 @@ class RowMask:
                 self.fields[key] = method
             else:
                 known = [*built_in, *named]
-                raise PipedriveError(
-                    f"Setting mask: {stream} has no column {column}{_nearest(column, known)}"
-                )
+                raise PipedriveError(f"Setting mask: {stream} has no column {column}{nearest(column, known)}")
             if method == HASH and not is_text:
                 raise PipedriveError(
                     f"Setting mask: {column} of {stream} holds no text, and cannot have a hash: write "
@@ -193,12 +191,6 @@ class RowMask:
 def _holds_texts(schema: Mapping[str, Any]) -> bool:
     """Return whether a column can hold hashes: of a text, or within a list or an object."""
     return "format" not in schema and bool({"string", "array", "object"}.intersection(schema["type"]))
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """Return the end of a sentence, which names what was perhaps meant."""
-    found = get_close_matches(name, sorted(names), n=1)
-    return f"; did you mean {found[0]}?" if found else "."
 
 
 def _fields_by_column(pins: Pins) -> dict[str, str]:

@@ -350,6 +350,12 @@ class Run:
         limits = self.client.limits
         if error := self._budget_error:
             self._logger.warning("%s %s", error, self.statement.left_undone())
+        for key in self.definitions.keys_of_no_field(self.settings.custom_field_names.keys()):
+            self._logger.warning(
+                "Setting custom_field_names: no custom field has the key %s: take the key from field_code of the "
+                "table fields, or remove it.",
+                key,
+            )
         rows = f"{sum(table.row_count for table in self._tables().values()):,}"
         sent, spent = self.client.requests.total(), limits.tokens_spent
         self._logger.info("Read %s rows with %d requests, %d API tokens", rows, sent, spent)

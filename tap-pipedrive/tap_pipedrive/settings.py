@@ -294,6 +294,29 @@ class Settings(BaseModel):
         except OverflowError:
             raise ValueError("is before the year 1 or after 9999 in UTC") from None
 
+    @field_validator("reread", mode="before")
+    @classmethod
+    def _is_all_or_ids(cls, reread: Any) -> Any:
+        for stream, chosen in reread.items() if isinstance(reread, dict) else ():
+            is_list = isinstance(chosen, list) and all(isinstance(one, int | str) for one in chosen)
+            if chosen != "all" and not is_list:
+                raise ValueError(f'{stream} is neither "all" nor a list of ids such as [7]')
+        return reread
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _is_columns_or_methods(cls, mask: Any) -> Any:
+        for stream, rules in mask.items() if isinstance(mask, dict) else ():
+            is_list = isinstance(rules, list) and all(isinstance(one, str) for one in rules)
+            if not is_list and not (
+                isinstance(rules, dict) and {HASH, DROP}.issuperset(map(str, rules.values()))
+            ):
+                raise ValueError(
+                    f'{stream} is neither a list of columns such as ["name"] nor columns with their methods, '
+                    'such as {"name": "hash", "phones": "drop"}'
+                )
+        return mask
+
     @field_validator("custom_field_names")
     @classmethod
     def _are_column_names(cls, names: dict[str, str]) -> dict[str, str]:

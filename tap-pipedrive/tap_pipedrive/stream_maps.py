@@ -5,9 +5,10 @@ what was to be hidden would be written as it is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from difflib import get_close_matches
 from fnmatch import fnmatch
 from typing import Any
+
+from tap_pipedrive.nearest import nearest
 
 ELSE, SOURCE = "__else__", "__source__"
 """Keys of the SDK: what happens to streams without a map, and of which stream a map makes another one."""
@@ -29,7 +30,7 @@ class StreamMaps:
         for name in self._maps:
             source = self._source(name)
             if name != ELSE and not any(fnmatch(stream, source) for stream in self._streams):
-                yield f"Setting stream_maps: there is no stream {source}{_nearest(source, self._streams)}"
+                yield f"Setting stream_maps: there is no stream {source}{nearest(source, self._streams)}"
 
     def drops(self, stream: str) -> bool:
         """Return whether nothing of a stream is written, as its map is null and no other map is made of it."""
@@ -47,14 +48,8 @@ class StreamMaps:
             if name == stream and isinstance(one, dict):
                 for column, rule in one.items():
                     if rule in NULL and not column.startswith("__") and column not in columns:
-                        yield f"Setting stream_maps: {stream} has no column {column}{_nearest(column, columns)}"
+                        yield f"Setting stream_maps: {stream} has no column {column}{nearest(column, columns)}"
 
     def _source(self, name: str) -> str:
         one = self._maps[name]
         return str(one.get(SOURCE, name)) if isinstance(one, dict) else name
-
-
-def _nearest(name: str, names: Sequence[str] | Set[str]) -> str:
-    """Return the end of a sentence, which names what was perhaps meant."""
-    found = get_close_matches(name, sorted(names), n=1)
-    return f"; did you mean {found[0]}?" if found else "."

@@ -15,6 +15,7 @@ from tap_pipedrive.inputs import check_catalog, check_state, check_stream_maps, 
 from tap_pipedrive.masks import Masks
 from tap_pipedrive.memory import starved_runs
 from tap_pipedrive.migrate import migrated
+from tap_pipedrive.nearest import nearest
 from tap_pipedrive.run import Run
 from tap_pipedrive.sdk import SdkTap
 from tap_pipedrive.settings import Settings, config_schema, sentences
@@ -77,7 +78,7 @@ class TapPipedrive(SdkTap):
         names = [str(vars(one)["name"]) for one in STREAMS]
         errors += Masks(self.settings).errors(names)
         errors += [
-            f"Setting reread: there is no stream {stream}."
+            f"Setting reread: there is no stream {stream}{nearest(stream, names)}"
             for stream in self.settings.reread
             if stream not in names
         ]

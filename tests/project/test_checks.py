@@ -324,7 +324,7 @@ def test_demo_and_account_never_share_a_database(own: Database) -> None:
         assert "`make drop-demo` removes the demo from it" in sentence
         assert "clean" not in sentence
         sentence = refusal(partial(account, is_embedded=True))
-        assert "`make clean` the embedded one" in sentence
+        assert "`make clean` removes the embedded one" in sentence
         assert "drop-demo" not in sentence
 
 
@@ -349,9 +349,9 @@ def test_the_demo_is_not_dropped_from_the_embedded_database(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("is_demo", "is_embedded", "end"),
     [
-        (True, True, "would be mixed: `make clean` removes the embedded one, or name another"),
+        (True, True, "would be mixed: `make clean` removes the embedded one, or name another database in .env."),
         (True, False, "would be mixed: name another database in .env."),
-        (False, True, "would be mixed: `make clean` removes the embedded one, or name another"),
+        (False, True, "would be mixed: `make clean` removes the embedded one, or name another database in .env."),
         (False, False, ": name another database in .env; `make drop-demo` removes the demo from it."),
     ],
 )

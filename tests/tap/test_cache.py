@@ -368,6 +368,19 @@ def test_cache_files_are_private_and_contain_no_token(living: Sandbox, tmp_path:
         assert TOKEN.encode() not in path.read_bytes()
 
 
+def test_a_folder_that_cannot_be_written_is_reported_once(
+    living: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "lists"
+    run(living.url, cache_seconds=60, cache_dir=str(folder), reference_max_age=24).good()
+    (warning,) = [text for text in caplog.messages if "cache_dir" in text]
+    assert warning == (
+        f"Setting cache_dir: lists cannot be kept in {folder} (Not a directory), so that each run asks for them "
+        "again: name a folder that this user may write to."
+    )
+
+
 def test_files_that_other_users_can_read_or_own_are_not_used(living: Sandbox, tmp_path: Path) -> None:
     kept: dict[str, Any] = {
         "cache_seconds": 3600,

@@ -194,3 +194,18 @@ def test_a_column_that_is_taken_over_has_the_new_values(
     assert "type was varchar, that of the new one is enum" in warning
     run(living.url, catalog=catalog, state=second.state, custom_field_names={key: "temperature"}).good()
     assert sum("takes over" in text for text in caplog.messages) == 1
+
+
+def test_an_alias_for_no_field_is_reported_once(living: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    new = living.post("/sandbox/fields/person", {"field_name": "Shoe size", "field_type": "varchar"})
+    names = {new["field_code"]: "size", "f" * 40: "nothing"}
+    catalog = discover(living.url)
+    caplog.clear()
+    run(living.url, catalog=select(catalog, "deals"), custom_field_names={"f" * 40: "nothing"}).good()
+    assert "no custom field" not in caplog.text, "it may be a field of an entity that this run does not read"
+    run(living.url, catalog=catalog, custom_field_names=names).good()
+    (warning,) = [text for text in caplog.messages if "no custom field" in text]
+    assert warning == (
+        f"Setting custom_field_names: no custom field has the key {'f' * 40}: take the key from field_code of "
+        "the table fields, or remove it."
+    )

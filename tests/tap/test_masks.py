@@ -287,13 +287,14 @@ def test_an_invalid_rule_ends_in_one_sentence_and_writes_no_row(case: str) -> No
     [
         ({"mask": {"persons": ["name"]}}, "Setting mask_key is missing"),
         ({"mask": {"persons": ["name"]}, "mask_key": "short"}, "Setting mask_key"),
-        ({"mask": {"persons": {"name": "scramble"}}, "mask_key": SECRET}, "Setting mask"),
-        ({"mask": {"persons": "name"}, "mask_key": SECRET}, "Setting mask"),
+        ({"mask": {"persons": {"name": "scramble"}}, "mask_key": SECRET}, "Setting mask: persons is neither"),
+        ({"mask": {"persons": "name"}, "mask_key": SECRET}, "Setting mask: persons is neither"),
     ],
 )
 def test_malformed_mask_settings_are_reported(shared: Sandbox, settings: Record, sentence: str) -> None:
     done = run(shared.url, **settings)
     assert sentence in str(done.error)
+    assert str(done.error).count("Setting") == 1
     assert "short" not in str(done.error)
 
 

@@ -155,15 +155,18 @@ def test_a_record_that_cannot_be_read_is_reported(spoilt: tuple[Sandbox, Run]) -
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"deal": [1]}, "Setting reread: there is no stream deal."),
-        ({"deals": "some"}, "Setting reread"),
-        ({"deals": {"id": 1}}, "Setting reread"),
+        ({"deal": [1]}, "Setting reread: there is no stream deal; did you mean deals?"),
+        ({"xyz": [1]}, "Setting reread: there is no stream xyz."),
+        ({"deals": "some"}, 'Setting reread: deals is neither "all" nor a list of ids such as [7].'),
+        ({"deals": {"id": 1}}, 'Setting reread: deals is neither "all" nor a list of ids such as [7].'),
         (["deals"], "Setting reread"),
     ],
     ids=str,
 )
 def test_a_wrong_reread_setting_is_reported(shared: Sandbox, setting: Any, sentence: str) -> None:
-    assert sentence in str(run(shared.url, reread=setting).error)
+    error = str(run(shared.url, reread=setting).error)
+    assert sentence in error
+    assert error.count("Setting reread") == 1
 
 
 def test_unselected_streams_cost_nothing(spoilt: tuple[Sandbox, Run]) -> None:
