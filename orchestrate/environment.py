@@ -1,7 +1,9 @@
 """The settings of a run from `.env` and the environment, with checks for mistakes."""
 
+import ast
 import calendar
 import io
+import json
 import os
 import re
 import stat
@@ -27,6 +29,9 @@ OWN_PREFIXES = ("TAP_", "TARGET_")
 
 SDK_VARIABLES = ("LOGLEVEL", "LOG_CONFIG")
 """Suffixes of variables that the Singer SDK reads besides settings, such as TAP_PIPEDRIVE_LOGLEVEL."""
+
+TRUE_OR_FALSE = ("true", "1", "yes", "on", "false", "0", "no", "off")
+"""Meltano's words for true, and their opposites; it takes any other word for false."""
 
 ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -82,36 +87,45 @@ def check(environment: Mapping[str, str]) -> None:
     Raises:
         RunError: A variable is unknown, credentials are incomplete, or a value is out of its range.
     """
-    for problem in (*_unknown(environment), *_incomplete(environment), *_out_of_range(environment)):
+    for problem in (
+        *_unknown(environment),
+        *_incomplete(environment),
+        *_of_another_kind(environment),
+        *_out_of_range(environment),
+        *_of_builds(environment),
+    ):
         raise RunError(problem)
 
 
 class _Known(NamedTuple):
     names: frozenset[str]
     prefixes: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Any]]
 
 
 @cache
 def _known() -> _Known:
     """Return the variables of all settings of the project's plugins."""
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]
-    declared: dict[str, list[str]] = {}
+    declared: dict[str, list[Mapping[str, Any]]] = {}
     names: set[str] = set()
     for group in ("extractors", "loaders"):
         for plugin in project[group]:
             declared[plugin["name"]] = [
-                *(each["name"] for each in _settings_of(group, plugin)),
+                *_settings_of(group, plugin),
                 *declared.get(plugin.get("inherit_from"), []),
             ]
             names.update(
                 alias for each in plugin.get("settings", []) for alias in each.get("env_aliases", [])
             )
     prefixes = []
+    settings: dict[str, Mapping[str, Any]] = {}
     for plugin_name, plugin_settings in declared.items():
         prefix = _variable(plugin_name) + "_"
         prefixes.append(prefix)
-        names |= {prefix + _variable(each) for each in (*plugin_settings, *SDK_VARIABLES)}
-    return _Known(frozenset(names), tuple(prefixes))
+        settings |= {prefix + _variable(each["name"]): each for each in plugin_settings}
+        names |= {prefix + each for each in SDK_VARIABLES}
+    return _Known(frozenset(names | settings.keys()), tuple(prefixes), settings)
 
 
 def _settings_of(group: str, plugin: Mapping[str, Any]) -> list[Any]:
@@ -155,6 +169,38 @@ def _incomplete(environment: Mapping[str, str]) -> Iterator[str]:
                 yield f"{found} is set, but not {' and '.join(missing)}: {crm.name} needs all of them."
 
 
+def _of_another_kind(environment: Mapping[str, str]) -> Iterator[str]:
+    """Report values that Meltano refuses without their variable's name, or misreads: a `ja` means no to it."""
+    for name, setting in _known().settings.items():
+        value, kind = environment.get(name), setting.get("kind")
+        if not value:
+            continue
+        if kind == "options":
+            options = [str(each["value"]) for each in setting["options"]]
+            if value not in options:
+                yield f"{name} is {value}: take {', '.join(options[:-1])} or {options[-1]}."
+        elif kind == "integer" and not re.fullmatch(r"[+-]?\d+", value.strip()):
+            yield f"{name} is {value}: take a whole number."
+        elif kind == "decimal" and not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", value.strip()):
+            yield f"{name} is {value}: take a number such as 0.8."
+        elif kind == "boolean" and value.lower() not in TRUE_OR_FALSE:
+            yield f"{name} is {value}: take true or false."
+        elif kind == "object" and not _is_object(value):
+            yield f'{name} is no object of JSON: write one such as {{"key": "value"}}.'
+
+
+def _is_object(text: str) -> bool:
+    """Return whether Meltano reads a text as an object: it is JSON, or a dictionary as Python writes it."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        pass
+    try:
+        return isinstance(ast.literal_eval(text), dict)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+
+
 def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     """Report settings of the models with which dbt would fail after the load."""
     zone = environment.get("REPORTING_TIMEZONE", "UTC")
@@ -189,3 +235,17 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     month = environment.get("FISCAL_YEAR_START", "1")
     if not re.fullmatch(r"[1-9]|1[0-2]", month):
         yield f"FISCAL_YEAR_START is {month}: take the number of a month, 1 to 12."
+
+
+def _of_builds(environment: Mapping[str, str]) -> Iterator[str]:
+    """Report settings of a build that dbt would refuse after the load, or take for false."""
+    threads = environment.get("DBT_THREADS") or "4"
+    if not re.fullmatch(r"[1-9]\d{0,2}", threads):
+        yield f"DBT_THREADS is {threads}: take the number of models to build at the same time, such as 4."
+    lag = environment.get("MAX_LAG_HOURS") or "24"
+    if not re.fullmatch(r"\d+(\.\d+)?", lag):
+        yield f"MAX_LAG_HOURS is {lag}: take a number of hours such as 24."
+    for name in ("CUSTOMERS_ACROSS_CRMS", "COMPAT"):
+        wish = environment.get(name) or "false"
+        if wish.lower() not in ("true", "false"):
+            yield f"{name} is {wish}: take true or false."
