@@ -323,7 +323,9 @@ def _way_out(*, is_demo: bool, is_embedded: bool) -> str:
     """Return what lets a run load that the data of the database forbid."""
     if is_embedded:
         return "`make clean` removes the embedded one, or name another database in .env"
-    return "name another database in .env" + ("" if is_demo else "; `make drop-demo` removes the demo from it")
+    return "name another database in .env" + (
+        "" if is_demo else "; `make drop-demo` removes the demo from it"
+    )
 
 
 def holds_demo(connection: psycopg.Connection, environment: Mapping[str, str], schema: str) -> bool:

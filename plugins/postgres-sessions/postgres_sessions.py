@@ -47,10 +47,8 @@ SETTINGS = {
 }
 """What a session needs, whatever the role or the database has as its own default.
 
-Just-in-time compilation, which Debian's Postgres and others have on, costs such queries more than it saves:
-builds of 3,000 and of 50,000 deals took about a quarter more CPU of Postgres with it. The last setting has the
-server cancel what a killed process was running. The settings are made by a statement, not
-sent with the connection's start, as PgBouncer refuses a start with most of them.
+With just-in-time compilation, builds took about a quarter more CPU of Postgres. The last one has the server cancel
+what a killed process was running. A statement makes them, as PgBouncer refuses a start with most of them.
 """
 
 SET = """

@@ -119,6 +119,7 @@ def test_demo_data_go_into_a_configured_database_only_on_request(clone: Clone, d
     clone.run("make drop-demo", with_account=True)
     assert schemas(database) == []
     assert "holds no demo" in clone.run("! make drop-demo", with_account=True)
+    assert ".env names no database from which a demo could be removed" in clone.run("! make drop-demo")
     assert clone.processes() == []
 
 

@@ -99,7 +99,7 @@ def test_the_reason_of_a_failed_run_is_not_hidden_by_meltano(tmp_path: Path, whi
 
 
 def test_a_run_does_not_warn_with_generic_lines_of_meltano(capsys: pytest.CaptureFixture[str]) -> None:
-    seen = Progress(CRMS["pipedrive"], is_first=True)
+    seen = Progress(CRMS["pipedrive"], is_first=True, is_embedded=True)
     for line in (*AT_THE_END, log_line("", "Run timed out", level="error")):
         seen.read(line)
     assert capsys.readouterr().out == "Warning: Run timed out\n"
