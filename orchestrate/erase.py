@@ -51,11 +51,14 @@ create table if not exists {} (
 
 
 @click.command()
-@click.option(
-    "--person", envvar="PERSON", required=True, help="Pipedrive's id of the person, or an e-mail address."
-)
-def main(person: str) -> None:
+@click.option("--person", envvar="PERSON", help="Pipedrive's id of the person, or an e-mail address.")
+def main(person: str | None) -> None:
     """Remove a person from the warehouse, and prove that nothing is left."""
+    if not person:
+        raise RunError(
+            "It is not said who is to be erased: run `make erase PERSON=…` with Pipedrive's id of the person, "
+            "or an e-mail address."
+        )
     os.umask(os.umask(0o077) | 0o077)
     end_by_exception()
     variables = environment.settings()

@@ -41,7 +41,12 @@ def main() -> None:
 
 
 @main.command("serve")
-@click.option("--deals", default=2000, help="Number of deals; everything else scales with it.")
+@click.option(
+    "--deals",
+    type=click.IntRange(min=1),
+    default=2000,
+    help="Number of deals; everything else scales with it.",
+)
 @click.option("--seed", default=1, help="Equal seeds give equal accounts.")
 @click.option("--host", default="127.0.0.1")
 @click.option("--port", default=8765, help="0 takes a free one.")

@@ -328,6 +328,21 @@ def test_tables_of_an_earlier_tap_must_be_moved_aside(own: Database) -> None:
         checks.refuse_outdated(own.variables, "hubspot", "companies", "companyId")
 
 
+def test_an_erasure_of_nobody_is_refused(tmp_path: Path) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "PERSON"}
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrate.erase"],
+        env=variables | {"MELTANO_PROJECT_ROOT": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: It is not said who is to be erased: run `make erase PERSON=…`")
+    assert not list(tmp_path.iterdir())
+
+
 # The demo in a user's database
 
 

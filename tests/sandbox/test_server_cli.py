@@ -85,6 +85,7 @@ def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
+        ("--deals", "0"),
         ("--now", "someday"),
         ("--troubles", "plague"),
         ("--fault", "{}"),
@@ -97,6 +98,7 @@ def test_invalid_options_are_refused(options: tuple[str, ...]) -> None:
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Error" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_changes_up_to_a_time_are_reproducible(tmp_path: Path) -> None:
