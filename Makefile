@@ -190,7 +190,7 @@ erase: .venv/ready    ## erase a person from the warehouse: PERSON=an id of Pipe
 drop-demo: .venv/ready ## remove the invented data from the database in .env
 	@$(OURS).drop_demo
 
-clean: $(SET_UP)      ## remove everything that run and test have made, including the data
+clean: $(SET_UP)      ## remove everything that run and test have made in this folder, including the data
 	@$(ALONE) sh -ec 'test ! -d .venv || .venv/bin/warehouse down --delete; \
 		test ! -d .run/images || CONTAINERS_STORAGE_CONF=.run/images/storage.conf buildah rm --all > /dev/null; \
 		find . -name __pycache__ -prune -exec rm -rf {} +; \

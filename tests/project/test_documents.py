@@ -179,6 +179,12 @@ def test_the_readmes_are_short(readme: Path) -> None:
     assert len(readme.read_text().splitlines()) < 250
 
 
+@pytest.mark.parametrize("readme", [ENGLISH, PORTUGUESE], ids=lambda path: path.name)
+def test_the_readmes_say_what_stays_after_make_clean(readme: Path) -> None:
+    before, _, _ = readme.read_text().partition("\n\n```sh\nmake clean\n```")
+    assert "`~/.cache/uv`" in before.rpartition("\n\n")[2]
+
+
 def test_principles_name_existing_tests() -> None:
     rows = table(DOCS / "principles.md", "principles")
     assert rows
