@@ -23,11 +23,13 @@ deals_joined as (
         deals.created_at,
         deals.stage_changed_at,
         case
-            when deals.closed_at > {{ run_time() }} then {{ run_time() }}
+            when {{ plausible('deals.closed_at') }} > {{ run_time() }}
+                then {{ run_time() }}
             else deals.closed_at
         end as closed_at,
         case
-            when deals.won_at > {{ run_time() }} then {{ run_time() }}
+            when {{ plausible('deals.won_at') }} > {{ run_time() }}
+                then {{ run_time() }}
             else deals.won_at
         end as won_at,
         deals.expected_close_date,
