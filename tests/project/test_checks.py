@@ -1,6 +1,9 @@
+# Over 400 lines: one section for each thing that a run checks before it spends a token.
 """Checks of `make run` before it spends a token: settings, and whether the database can be used."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
