@@ -345,7 +345,8 @@ def account(
         if spoil and (instead := spoil(request)) is not None:
             return instead
         rows = list(lists.get(request.path, ()))
-        return Say(body=encode_exactly({"success": True, "data": rows, "additional_data": None}))
+        more = {"next_cursor": None} if request.path.startswith("/api/v2/") else None
+        return Say(body=encode_exactly({"success": True, "data": rows, "additional_data": more}))
 
     return script
 

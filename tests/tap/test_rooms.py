@@ -13,7 +13,8 @@ import tap_pipedrive
 
 ROOT = Path(tap_pipedrive.__file__).parent
 LAYERS = (
-    {"__init__", "clocks", "distinct", "masking", "nearest", "reader", "row_size", "stream_maps"},
+    {"__init__", "clocks", "distinct", "masking", "nearest", "reader", "row_size"},
+    {"stream_maps"},
     {"errors", "values"},
     {"bounds"},
     {
