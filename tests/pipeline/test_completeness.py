@@ -300,16 +300,19 @@ def test_values_that_differ_are_found_in_the_sample(scene: Scene) -> None:
     scene.pipe.run().succeeded()
     names = {"deals": "title", "activities": "subject"}
     with psycopg.connect(scene.database) as connection:
-        found = connection.execute("select distinct stream from pipedrive.source_samples").fetchall()
-        sampled = {stream for (stream,) in found}
+        found = connection.execute(
+            "select stream, (array_agg(record_id::integer order by record_id::integer))[:2]"
+            " from pipedrive.source_samples where update_time is not null group by 1"
+        ).fetchall()
+        sampled: dict[str, list[int]] = dict(found)
     assert len(sampled) == 2
-    for stream in sampled:
+    for stream, (first, second) in sampled.items():
         change = f"update pipedrive.{stream} set {names.get(stream, 'name')} = 'Other', owner_id = -1"
-        scene.execute(f"{change} where id = 5")
-        scene.execute(f"{change}, update_time = update_time + interval '1 day' where id = 6")
+        scene.execute(f"{change} where id = {first}")
+        scene.execute(f"{change}, update_time = update_time + interval '1 day' where id = {second}")
     spoilt = scene.doubts()
     assert {stream: said.verdict for stream, said in spoilt.items()} == dict.fromkeys(sampled, "different")
-    for stream in sampled:
+    for stream, (first, _) in sampled.items():
         columns = ", ".join(sorted(("owner_id", names.get(stream, "name"))))
-        wanted = f"1 records that were read again have other values ({columns}), e.g. 5"
+        wanted = f"1 records that were read again have other values ({columns}), e.g. {first}"
         assert spoilt[stream].differences == wanted

@@ -29,7 +29,7 @@ loaded as (
 ),
 
 -- A complete reading loads rows that were missing, and rows that it does not
--- load are gone.
+-- load are gone. A check in the second in which it began is its own.
 passes as (
     select
         stream,
@@ -66,7 +66,7 @@ counted as (
     inner join latest_check using (run_id)
     left join passes using (stream)
     where compared.changed_count = 0
-    and compared.asked_at > coalesce(passes.began_at, '-infinity')
+    and compared.asked_at >= coalesce(passes.began_at, '-infinity')
     and abs(compared.source_value - compared.table_value) >= 0.01
     group by compared.stream, compared.run_id
 ),
@@ -85,7 +85,7 @@ newest as (
     inner join loaded on counts.stream = loaded.stream
     left join passes on counts.stream = passes.stream
     where counts.figure = 'highest_id'
-    and counts.asked_at > coalesce(passes.began_at, '-infinity')
+    and counts.asked_at >= coalesce(passes.began_at, '-infinity')
     and counts.value > loaded.highest_id
     and counts.moment < statements.read_up_to
 ),
@@ -120,7 +120,7 @@ sampled as (
         and samples.run_id = statements.run_id
     left join passes on samples.stream = passes.stream
     where (samples.is_absent or samples.different_columns is not null)
-    and samples.asked_at > coalesce(passes.began_at, '-infinity')
+    and samples.asked_at >= coalesce(passes.began_at, '-infinity')
     -- The next run reads later changes.
     and (samples.updated_at is null or samples.updated_at < statements.read_up_to)
     group by samples.stream
