@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -270,7 +270,7 @@ def test_impossible_days_are_left_out_of_series_and_durations(odd: Built) -> Non
         " from marts.pipeline_snapshot"
     )
     assert date(2019, 12, 31) <= first
-    assert last == today
+    assert last in (today, today - timedelta(days=1)), "the day on which the account was built"
     assert stages <= 2
     months = (today.year - 2019) * 12
     for mart in ("sales_velocity", "customer_cohorts"):
