@@ -156,8 +156,7 @@ class Walk(NamedTuple):
                 waiting += [some[middle:], some[:middle]] if middle else []
                 if not middle:
                     refused[some[0]["id"]] = problem
-                if len(refused) > MOST_REFUSED:
-                    raise Unreadable(problem)
+                    _check_number(refused)
                 continue
             following = []
             for result in _results(f"POST {path}", answer):
@@ -172,11 +171,11 @@ class Walk(NamedTuple):
                 ]
                 is_fruitless = all(one in known for one in new)
                 known += new
-                if after := _next(result):
-                    if is_fruitless:
-                        raise Unreadable(
-                            f"POST {path} goes on without anything new for {self.object} {id_}: run again."
-                        )
+                after = _next(result)
+                if after and is_fruitless:
+                    refused[id_] = f"POST {path} goes on without anything new for {self.object} {id_}"
+                    _check_number(refused)
+                elif after:
                     following.append({"id": id_, "after": after})
             waiting.append(following)
         return found, refused
@@ -210,6 +209,12 @@ def _next(answer: Mapping[str, Any]) -> str:
     """Return the cursor of the next page, empty after the last."""
     following = (answer.get("paging") or {}).get("next") or {}
     return str(following.get("after") or "")
+
+
+def _check_number(refused: Mapping[str, str]) -> None:
+    """Raise Unreadable if so many records are refused that it is the batch that fails."""
+    if len(refused) > MOST_REFUSED:
+        raise Unreadable(f"{next(iter(refused.values()))}; so do others: run again.")
 
 
 def _error(path: str, answer: Mapping[str, Any]) -> str | None:

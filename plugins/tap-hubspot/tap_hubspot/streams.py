@@ -212,9 +212,11 @@ class ObjectStream(HubspotStream):
         loaded = {*selected, *_parts(others)}
         if not is_whole and lacking & loaded:  # associations that the token may read again
             yield from self._associated(walk, walk.listed(archived=False), others)
+        if self._left_out:  # the next run reads again what this one has read
+            return
         known |= wanted
         self.stream_state.update(known=sorted(known), lacking=sorted(known - loaded))
-        if read_until and not self._left_out:
+        if read_until:
             until = min(read_until, datetime.now(UTC))  # a change in the future would hide those before it
             self.stream_state.update(
                 replication_key=self.replication_key, replication_key_value=until.isoformat()
