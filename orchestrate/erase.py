@@ -5,7 +5,6 @@ the whole database proves that nothing is left. The table `erasures` records wha
 """
 
 import json
-import os
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from orchestrate.erasing.tables import Tables
 from orchestrate.errors import RunError
 from orchestrate.output import say, warn
 from orchestrate.paths import BIN, ROOT, RUN
+from orchestrate.permissions import make_new_files_private
 from orchestrate.plugins import install
 from orchestrate.processes import end_by_exception
 from orchestrate.warehouse import embedded_postgres
@@ -59,7 +59,7 @@ def main(person: str | None) -> None:
             "It is not said who is to be erased: run `make erase PERSON=…` with Pipedrive's id of the person, "
             "or an e-mail address."
         )
-    os.umask(os.umask(0o077) | 0o077)
+    make_new_files_private()
     end_by_exception()
     variables = environment.settings()
     with ExitStack() as cleanup:

@@ -19,11 +19,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
+from meltano.core import venv_service
 from meltano.core.logging.utils import LogFormat, default_config
 from meltano.core.project import Project
 from meltano.core.task_sets_service import TaskSetsService
@@ -32,6 +33,7 @@ from orchestrate import database, environment, masking, observe
 from orchestrate.crms import CRMS
 from orchestrate.errors import RunError
 from orchestrate.paths import LOG_SUFFIX, LOGS
+from orchestrate.permissions import USERS_MASK, make_new_files_private
 
 LOADING = ("run", "el", "elt")
 """Meltano's commands that load something."""
@@ -130,10 +132,12 @@ def _begin(project: Project) -> None:
         RunError: Another process uses one of the plugins, or the warehouse cannot be used.
     """
     if not INSTALLING.intersection(sys.argv):  # other users may need what is installed
-        os.umask(os.umask(0o077) | 0o077)
+        make_new_files_private()
     command = _command()
     if not command:
         return
+    # Before it starts a plugin, Meltano installs it if need be.
+    venv_service.exec_async = partial(venv_service.exec_async, umask=USERS_MASK)
     environment.ask_loopback_directly(os.environ)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _terminate)

@@ -8,6 +8,7 @@ from pathlib import Path
 from orchestrate.errors import RunError
 from orchestrate.output import say
 from orchestrate.paths import BIN, ROOT, RUN
+from orchestrate.permissions import USERS_MASK
 from orchestrate.relative_paths import make_relative
 
 SOURCES = ("meltano.yml", "tap-pipedrive/pyproject.toml", "plugins/constraints/*", "plugins/*/pyproject.toml")
@@ -34,6 +35,7 @@ def install(variables: Mapping[str, str], plugins: Iterable[str]) -> None:
         capture_output=True,
         text=True,
         check=False,
+        umask=USERS_MASK,
     )
     if result.returncode:
         raise RunError(f"meltano install failed:\n{(result.stdout + result.stderr)[-2000:]}")

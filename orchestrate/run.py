@@ -6,7 +6,6 @@ the services that are missing, shows the important part of the log (all of it is
 prints the result.
 """
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from orchestrate.demo import Demo
 from orchestrate.errors import RunError
 from orchestrate.output import say, warn
 from orchestrate.paths import BIN, ROOT
+from orchestrate.permissions import make_new_files_private
 from orchestrate.plugins import install
 from orchestrate.processes import end_by_exception, locked, owned
 from orchestrate.progress import Progress
@@ -44,7 +44,7 @@ MOST_DEALS = 1_000_000
 @click.option("--demo", is_flag=True, help="Load invented data, also into the database of .env.")
 def main(deals: int, chosen: str, demo: bool) -> None:
     """Run the pipeline once, and print what it loaded."""
-    os.umask(os.umask(0o077) | 0o077)  # logs have people's names, and Meltano's run folder has the token
+    make_new_files_private()
     end_by_exception()
     try:
         with _only_run():

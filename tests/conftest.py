@@ -181,6 +181,18 @@ def installed() -> Callable[[str, str], Path]:
 
 
 @pytest.fixture(scope="session")
+def every_plugin(installed: Callable[[str, str], Path]) -> None:
+    """All plugins of meltano.yml are installed."""
+    for kind, name in (
+        ("extractor", "tap-pipedrive"),
+        ("extractor", "tap-hubspot"),
+        ("loader", "target-postgres"),
+        ("utility", "dbt-postgres"),
+    ):
+        installed(kind, name)
+
+
+@pytest.fixture(scope="session")
 def warehouse(run_folder: Path) -> Warehouse:
     """A Postgres for all tests of this run."""
     return started(run_folder, "shared")

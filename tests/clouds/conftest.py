@@ -14,14 +14,8 @@ from .pods import Pods
 
 
 @pytest.fixture
-def stack(installed: Callable[[str, str], Path], tmp_path: Path) -> Callable[[int], Pods]:
+def stack(every_plugin: None, tmp_path: Path) -> Callable[[int], Pods]:
     """A function that prepares the whole stack, with Postgres on the given port, without starting it."""
-    for kind, name in (
-        ("extractor", "tap-pipedrive"),
-        ("loader", "target-postgres"),
-        ("utility", "dbt-postgres"),
-    ):
-        installed(kind, name)
 
     def make(port: int) -> Pods:
         own = Image(

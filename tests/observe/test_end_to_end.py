@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -23,16 +22,7 @@ pytestmark = pytest.mark.observe
 
 
 @pytest.fixture(scope="module")
-def day(
-    installed: Callable[[str, str], Path], warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Day]:
-    for kind, name in (
-        ("extractor", "tap-pipedrive"),
-        ("extractor", "tap-hubspot"),
-        ("loader", "target-postgres"),
-        ("utility", "dbt-postgres"),
-    ):
-        installed(kind, name)
+def day(every_plugin: None, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     with lived(warehouse, tmp_path_factory.mktemp("observe") / "project") as day:
         yield day
 

@@ -1,5 +1,6 @@
 """What each Meltano process of the project does at its start, whoever started it."""
 
+import asyncio
 import json
 import os
 import signal
@@ -15,11 +16,13 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from meltano.core import venv_service
 from meltano.core.project import Project as MeltanoProject
 from pipedrive_sandbox.testing import Sandbox
 
 from orchestrate import meltano_start
 from orchestrate.meltano_start import LOG_FILES
+from orchestrate.permissions import USERS_MASK
 from orchestrate.status import read_run
 
 from .conftest import TOKEN
@@ -220,7 +223,7 @@ def test_commands_that_start_a_plugin_are_recognized(
 
 
 @pytest.mark.parametrize(("words", "is_private"), [("select tap-pipedrive --list", True), ("install", False)])
-def test_all_files_that_may_contain_a_secret_are_private(
+def test_only_files_that_may_contain_a_secret_are_private(
     new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch, words: str, is_private: bool
 ) -> None:
     project, before = new_project(), os.umask(0o022)
@@ -230,3 +233,18 @@ def test_all_files_that_may_contain_a_secret_are_private(
         assert (os.umask(0o022) == 0o077) is is_private
     finally:
         os.umask(before)
+
+
+def test_plugins_are_installed_with_the_permissions_of_the_user(
+    new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["meltano", "invoke", "dbt-postgres:build"])
+    monkeypatch.setattr(venv_service, "exec_async", venv_service.exec_async)  # it is put back at the end
+    project, before = new_project(), os.umask(0o022)
+    new_file = project.folder / "installed"
+    try:
+        meltano_start._begin(MeltanoProject(project.folder))
+        asyncio.run(venv_service.exec_async("touch", new_file))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(new_file.stat().st_mode) == 0o666 & ~USERS_MASK

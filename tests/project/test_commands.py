@@ -74,6 +74,7 @@ def test_the_commands_of_the_demo_work(new_clone: Clone) -> None:
         output = run(new_clone, block)
         if block.text == "make run\n":
             outputs.append(output)
+            check_installed_files_are_as_readable_as(new_clone.folder / ".venv")
             new_clone.haste = SEEDS_ONLY if len(outputs) == 1 else MODELS_ONLY
         if block.text.startswith("make run"):
             assert all(map(is_postgres, new_clone.processes())), "only Postgres may stay"
@@ -85,6 +86,17 @@ def test_the_commands_of_the_demo_work(new_clone: Clone) -> None:
     assert lines_that_no_run_prints(sample_in(ENGLISH, "second"), second) == []
     assert "The warehouse is empty: everything is loaded" in first
     assert "Incremental: only what changed since the last run is loaded" in second
+
+
+def check_installed_files_are_as_readable_as(environment: Path) -> None:
+    """Compare the plugins' environments with the one that uv made before the run made its files private.
+
+    uv links to its cache, so private files would also appear in what it installs for other projects.
+    """
+    plugins = [*environment.parent.glob(".meltano/*/*/venv")]
+    assert len(plugins) == 3
+    modes = {(folder / "pyvenv.cfg").stat().st_mode for folder in (environment, *plugins)}
+    assert len(modes) == 1, modes
 
 
 def test_the_commands_for_an_account_work(clone: Clone) -> None:

@@ -131,6 +131,7 @@ def schemas(database: str) -> list[str]:
         return [name for (name,) in found.fetchall()]
 
 
+@pytest.mark.usefixtures("every_plugin")  # the first run's umask would make files private in uv's cache
 def test_a_run_works_in_any_folder(tmp_path: Path) -> None:
     parent = tmp_path / "uma ação"
     parent.mkdir()

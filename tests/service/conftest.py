@@ -1,6 +1,5 @@
 """Fixtures that several files of tests share."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,8 @@ from .test_compose import FILE, NAMES, image_environment
 
 
 @pytest.fixture
-def containers(installed: Callable[[str, str], Path], tmp_path: Path) -> Containers:
+def containers(every_plugin: None, tmp_path: Path) -> Containers:
     """The services before their start."""
-    for kind, name in (
-        ("extractor", "tap-pipedrive"),
-        ("extractor", "tap-hubspot"),
-        ("loader", "target-postgres"),
-        ("utility", "dbt-postgres"),
-    ):
-        installed(kind, name)
     own = Image(
         ("airflow",),
         path="/opt/meltano/venv/bin:/opt/airflow/venv/bin",

@@ -1,6 +1,7 @@
 """Copies of the project as a service has it: the original's code without its runs."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from tests.project.documents import ROOT
@@ -18,6 +19,7 @@ def copy_of_project(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder)
     for name in CODE:
         (folder / name).symlink_to(ROOT / name)
+    _make_readable(*(ROOT / name for name in CODE if name.startswith(".meltano/")))
     return folder
 
 
@@ -26,7 +28,17 @@ def as_in_the_image(folder: Path, environment: Path = ROOT / ".venv") -> Path:
     it.
     """
     folder.mkdir()
+    _make_readable(environment)
     (folder / "venv").symlink_to(environment)
     for name in ("orchestrate", "plugins", "sandbox", "tap-pipedrive", "warehouse"):
         (folder / name).symlink_to(ROOT / name)
     return folder
+
+
+def _make_readable(*folders: Path) -> None:
+    """Make installed folders readable for every user, as they are in the image.
+
+    uv links them to its cache, which has private files if another umask was in force when they were cached.
+    """
+    # It fails for a file that another process replaces meanwhile, such as one that Python is compiling.
+    subprocess.run(["chmod", "--recursive", "--silent", "go+rX", *folders], check=False)

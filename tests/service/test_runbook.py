@@ -5,7 +5,7 @@ The first test creates the roles as the server's administrator, who may change t
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,14 +96,8 @@ def server(run_folder: Path) -> Iterator[Warehouse]:
 
 
 @pytest.fixture
-def operator(server: Warehouse, installed: Callable[[str, str], Path], tmp_path: Path) -> Operator:
+def operator(server: Warehouse, every_plugin: None, tmp_path: Path) -> Operator:
     """An operator with an empty warehouse."""
-    for kind, name in (
-        ("extractor", "tap-pipedrive"),
-        ("loader", "target-postgres"),
-        ("utility", "dbt-postgres"),
-    ):
-        installed(kind, name)
     return Operator(copy_of_project(tmp_path / "project"), server.create_database("warehouse"))
 
 
