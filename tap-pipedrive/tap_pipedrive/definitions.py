@@ -122,6 +122,14 @@ class FieldDefinitions:
                     unknown |= {f"{code} {one}" for one in ids}
         return unknown - self._sought[entity]
 
+    def tokens_left(self, entities: Set[str | None]) -> int:
+        """Return what it costs at least to read the definitions of these entities that are not read yet."""
+        return sum(
+            listing.price
+            for entity, listing in FIELD_LISTINGS.items()
+            if entity in entities and entity not in self._definitions
+        )
+
     def keys_of_no_field(self, keys: Set[str]) -> list[str]:
         """Return which keys no custom field has; none unless the run knows the fields of all entities except
         projects, which are an add-on: the key may be one of theirs."""

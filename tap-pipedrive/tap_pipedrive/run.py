@@ -88,6 +88,7 @@ class Run:
             self._pool.close()
         if self._budget_error:
             for reading in self.statement.unfinished():
+                reading.is_starved = True
                 reading.leave(Reason.BUDGET, self._budget_error)
         self._end(selected)
         self._raise_if_missing()
@@ -325,6 +326,16 @@ class Run:
     def stop(self, reason: BudgetSpent) -> None:
         """Note that the tokens of the run do not suffice."""
         self._budget_error = reason
+
+    def stop_before_rows(self, reason: BudgetSpent) -> None:
+        """Note that the tokens do not suffice for the definitions of the custom fields, without which no row is
+        read."""
+        self.definitions.is_unavailable = True
+        if reason.needed:
+            entities = {table.custom_fields_of for table in self._selected()} - {None}
+            left = self.definitions.tokens_left(entities)
+            reason = BudgetSpent(str(reason), needed=self.client.limits.tokens_spent + left)
+        self.stop(reason)
 
     def reject(self, rejected: list[Row]) -> None:
         """Write values that did not fit, before the state moves past their rows."""

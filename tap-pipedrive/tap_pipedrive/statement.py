@@ -194,14 +194,14 @@ class Statement:
         undone = [each for each in self.readings.values() if each.reason is Reason.BUDGET]
         if not undone:
             return "Left undone: the checks of what was read, which are made on another day."
-        streams = ", ".join(f"{each.stream}{each.wait}" for each in undone)
-        said = f"Left undone: {streams}; the next run continues there"
+        said = f"Left undone: {', '.join(f'{each.stream}{each.wait}' for each in undone)}"
+        first = next(iter(self.readings.values()))
+        if first.is_starved and isinstance(first.error, BudgetSpent) and first.error.needed:
+            return f"{said}. Nothing was read: token_budget has to be at least {first.error.needed:,}."
+        said += "; the next run continues there"
         starved = [each.stream for each in undone if each.is_starved]
         if starved:
             said += f", and begins with what had no turn ({', '.join(starved)})"
-        first = next(iter(self.readings.values()), None)
-        if first and first.is_starved and isinstance(first.error, BudgetSpent) and first.error.needed:
-            said += f". Nothing was read: token_budget has to be at least {first.error.needed:,}"
         return f"{said}."
 
     def missing_in_words(self, max_unread: int) -> str:

@@ -56,8 +56,7 @@ class TapPipedrive(SdkTap):
             try:
                 self.setup_mapper()
             except BudgetSpent as error:  # before the columns are known: nothing is read
-                self.run.stop(error)
-                self.run.definitions.is_unavailable = True
+                self.run.stop_before_rows(error)
                 self.setup_mapper()
 
     # Settings, state and catalog

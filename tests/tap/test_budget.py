@@ -552,6 +552,18 @@ def test_a_budget_that_is_too_small_for_any_stream_reports_its_minimum(
     assert run(living.url, token_budget=62).good().records("users")
 
 
+@pytest.mark.parametrize("budget", [2, 10, 30])
+def test_a_budget_that_is_too_small_for_the_definitions_reports_its_minimum(
+    living: Sandbox, caplog: pytest.LogCaptureFixture, budget: int
+) -> None:
+    """Nothing of them is kept for the next run, which would end at the same place."""
+    catalog = select(discover(living.url), "deals", "leads", "persons", "organizations", "users")
+    run(living.url, catalog=catalog, token_budget=budget).good()
+    said = warnings(caplog)[-1]
+    assert said.endswith("Nothing was read: token_budget has to be at least 30.") == (budget < 30), said
+    assert "the next run continues there" not in said
+
+
 @pytest.mark.parametrize("budget", range(2, 63, 10))
 def test_a_budget_spent_among_the_definitions_leaves_no_stream_out_of_the_statement(
     shared: Sandbox, budget: int
