@@ -142,7 +142,7 @@ class Truth:
     def day_of_rate(self, deal: Row) -> date:
         """Return the day whose rate converts the deal."""
         closed = None if deal["status"] == "open" else local_day(deal["close_time"])
-        return closed or self.today
+        return min(closed or self.today, self.today)
 
     def dollars(self, deals: list[Row], of: Callable[[Row], Decimal | None]) -> Decimal | None:
         """Return the sum of deals in dollars, if all of them can be converted."""

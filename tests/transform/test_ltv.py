@@ -23,7 +23,6 @@ from .hubspot_tables import load_hubspot
 from .won_deals import (
     FIRST_RATE,
     HERE,
-    LAST_RATE,
     Deal,
     Groups,
     canonical,
@@ -106,7 +105,8 @@ def to_digits(digits: int, figure: Decimal | None) -> Decimal | None:
 
 def write_seeds(folder: Path) -> Path:
     """Write the company's own figures."""
-    days = [FIRST_RATE + timedelta(days=number) for number in range((LAST_RATE - FIRST_RATE).days + 1)]
+    today = datetime.now(HERE).date()
+    days = [FIRST_RATE + timedelta(days=number) for number in range((today - FIRST_RATE).days + 1)]
     seeds: dict[str, list[tuple[Any, ...]]] = {
         "exchange_rates": [
             ("rate_date", "currency", "reporting_currency", "rate"),

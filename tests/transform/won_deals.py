@@ -15,8 +15,9 @@ from pipedrive_sandbox.hubspot.portal import Portal
 HERE = ZoneInfo("Pacific/Auckland")
 """The company's time zone, so far from UTC that many deals fall into another month."""
 
-FIRST_RATE, LAST_RATE = date(2025, 1, 1), date(2026, 11, 30)
-"""The days that have a `rate`; some deals were won earlier."""
+FIRST_RATE, SAME_RATE = date(2025, 1, 1), date(2026, 11, 1)
+"""The first day that has a `rate`, as some deals were won earlier, and the day since which the rate is the same,
+so that the day of the build, which converts what is won in the future, makes no difference."""
 
 Groups = list[list[int]]
 
@@ -56,9 +57,9 @@ class Deal(NamedTuple):
 
 def rate(currency: str, day: date) -> Decimal | None:
     """Return a rate into US dollars that differs from day to day."""
-    if currency not in ("BRL", "EUR") or not FIRST_RATE <= day <= LAST_RATE:
+    if currency not in ("BRL", "EUR") or day < FIRST_RATE:
         return None
-    return Decimal(100 + day.toordinal() % 37) / (500 if currency == "BRL" else 100)
+    return Decimal(100 + min(day, SAME_RATE).toordinal() % 37) / (500 if currency == "BRL" else 100)
 
 
 def convert(amount: Decimal, currency: str, day: date) -> Decimal | None:

@@ -49,7 +49,8 @@ deals_with_probability as (
         case
             when deals_with_outcome.is_open
                 then {{ reporting_date(run_time()) }}
-            else coalesce(
+            -- closed in the future: no day to come has a rate
+            else least(
                 {{ reporting_date('deals_with_outcome.closed_at') }},
                 {{ reporting_date(run_time()) }}
             )

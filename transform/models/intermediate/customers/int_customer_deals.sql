@@ -84,7 +84,10 @@ final as (
     from deals_of_customers as deals
     left join exchange_rates
         on deals.currency = exchange_rates.currency
-        and {{ reporting_date('deals.won_at') }} = exchange_rates.rate_date
+        and least(
+            {{ reporting_date('deals.won_at') }},
+            {{ reporting_date(run_time()) }}
+        ) = exchange_rates.rate_date
 )
 
 select * from final

@@ -40,10 +40,13 @@ deals_by_month as (
             date_trunc(
                 'month', least(deals.created_date, deals.until_date)::timestamp
             ),
-            deals.until_date::timestamp,
+            least(
+                deals.until_date, {{ reporting_date(run_time()) }}
+            )::timestamp,
             interval '1 month'
         ) as months (month)
     ) as months
+    where deals.until_date is not null
 ),
 
 deals_with_won_values as (
