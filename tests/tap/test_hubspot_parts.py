@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -101,16 +101,29 @@ def test_rows_are_read_again_when_a_property_is_back(
 # Records
 
 
-def account_of(deals: int, associations: Callable[[Json], Say]) -> Callable[[Asked], Say]:
-    """Return the answers of an account that has only deals."""
+def account_of(
+    deals: int, associations: Callable[[Json], Say], *, changed: Sequence[int] = ()
+) -> Callable[[Asked], Say]:
+    """Return the answers of an account that has only deals.
+
+    Args:
+        deals: The number of deals.
+        associations: Returns the answer to a request for associations.
+        changed: The deals that a search for changes finds.
+    """
 
     def script(request: Asked) -> Say:
         if "associations" in request.path:
             return associations(json.loads(request.body))
-        if "objects/deals" in request.path and request.params.get("archived") != "true":
-            found = [{"id": str(number), "properties": CHANGED} for number in range(1, deals + 1)]
-            return say({"results": found})
-        return say({"results": []})
+        if "objects/deals" not in request.path or request.params.get("archived") == "true":
+            return say({"results": []})
+        wanted: Iterable[int] = range(1, deals + 1)
+        if request.path.endswith("/batch/read"):
+            asked = {int(each["id"]) for each in json.loads(request.body)["inputs"]}
+            wanted = asked.intersection(wanted)
+        elif request.path.endswith("/search") and "filterGroups" in json.loads(request.body):
+            wanted = changed
+        return say({"results": [{"id": str(number), "properties": CHANGED} for number in sorted(wanted)]})
 
     return script
 
@@ -124,29 +137,90 @@ def read(script: Callable[[Asked], Say], state: Json | None = None) -> Run:
         return run(server.url, state, catalog=json.loads(catalog_without_account()))
 
 
+REFUSED = {
+    "in the answer": lambda: say(
+        {"results": [], "errors": [{"category": "VALIDATION_ERROR", "message": "odd"}]}, 207
+    ),
+    "with the whole batch": lambda: say({"message": "odd"}, 400),
+}
+"""How HubSpot refuses a batch that has an odd record."""
+
+
+@pytest.mark.parametrize("how", REFUSED)
 @pytest.mark.parametrize("refused", [[1], [60], [7, 8, 31]])
-def test_associations_refused_for_some_records_cost_only_these(
-    refused: list[int], sleeps: list[float]
+def test_records_that_are_refused_cost_only_themselves(
+    refused: list[int], how: str, sleeps: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are asked for again in each run, although the bookmark moves on."""
+
+    def associations(body: Json) -> Say:
+        is_odd = {int(each["id"]) for each in body["inputs"]}.intersection(refused)
+        return REFUSED[how]() if is_odd else none_of(body)
+
+    first = read(account_of(60, associations)).good()
+    assert first.ids("deals") == set(range(1, 61)) - set(refused)
+    assert f"deals {refused[0]} could not be read, and the next run asks again" in caplog.text
+    assert "odd" in caplog.text
+    kept = first.state["bookmarks"]["deals"]
+    assert kept["unread"] == sorted(map(str, refused))
+    assert kept["replication_key_value"] == "2026-11-20T00:00:00+00:00"
+    second = read(account_of(60, associations, changed=[2]), first.state).good()
+    assert second.ids("deals") == {2}
+    assert second.state["bookmarks"]["deals"]["unread"] == kept["unread"]
+    third = read(account_of(60, none_of, changed=[3]), second.state).good()
+    assert third.ids("deals") == {3, *refused}
+    assert third.state["bookmarks"]["deals"]["unread"] == []
+
+
+def test_a_record_that_is_gone_is_not_asked_for_again(sleeps: list[float]) -> None:
+    state = {
+        "bookmarks": {"deals": {"replication_key_value": CHANGED["hs_lastmodifieddate"], "unread": ["99"]}}
+    }
+    result = read(account_of(60, none_of, changed=[3]), state).good()
+    assert result.ids("deals") == {3}
+    assert result.state["bookmarks"]["deals"]["unread"] == []
+
+
+def test_many_refused_records_are_an_error_of_their_object(sleeps: list[float]) -> None:
+    def script(request: Asked) -> Say:
+        if "owners" in request.path:
+            return say({"results": [{"id": "5"}]})
+        return account_of(60, lambda _: say({"message": "odd"}, 400))(request)
+
+    result = read(script)
+    assert "deals could not be read" in str(result.error)
+    assert "answered 400 (odd)" in str(result.error)
+    assert "replication_key_value" not in result.state["bookmarks"].get("deals", {})
+    assert result.ids("owners") == {5}
+
+
+def test_nothing_is_marked_as_deleted_while_a_record_is_refused(
+    sleeps: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def associations(body: Json) -> Say:
-        if {int(each["id"]) for each in body["inputs"]}.intersection(refused):
-            odd = {"category": "VALIDATION_ERROR", "message": "odd"}
-            return say({"results": [], "errors": [odd]}, 207)
-        return none_of(body)
+        is_odd = {"id": "7"} in body["inputs"]
+        return REFUSED["in the answer"]() if is_odd else none_of(body)
 
-    result = read(account_of(60, associations))
-    assert result.ids("deals") == set(range(1, 61)) - set(refused)
-    assert f"deals {refused[0]}" in str(result.error)
-    assert "failed for some records: odd" in str(result.error)
-    assert "replication_key_value" not in result.state["bookmarks"].get("deals", {})
-    assert read(account_of(60, none_of), result.state).good().ids("deals") == set(range(1, 61))
+    passes = {}
+    for name, answers in {"refused": associations, "read": none_of}.items():
+        with fake(account_of(20, answers)) as server:
+            result = run(server.url, catalog=json.loads(catalog_without_account()), reconcile=True).good()
+        passes[name] = [
+            each
+            for each in result.messages
+            if each["type"] == "ACTIVATE_VERSION" and each["stream"] == "deals"
+        ]
+    assert not passes["refused"]
+    assert len(passes["read"]) == 1
+    assert "deals: no rows are marked as deleted, as some records could not be read" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("endless", "loaded"), [({7}, set(range(1, 21)) - {7}), (set(range(1, 21)), set[int]())]
+    ("endless", "loaded", "is_good"),
+    [({7}, set(range(1, 21)) - {7}, True), (set(range(1, 21)), set[int](), False)],
 )
 def test_associations_that_never_end_cost_only_their_record(
-    endless: set[int], loaded: set[int], sleeps: list[float]
+    endless: set[int], loaded: set[int], is_good: bool, sleeps: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def associations(body: Json) -> Say:
         one = {"toObjectId": 7, "associationTypes": [{"typeId": 341}]}
@@ -159,19 +233,28 @@ def test_associations_that_never_end_cost_only_their_record(
 
     result = read(account_of(20, associations))
     assert result.ids("deals") == loaded
-    assert "goes on without anything new for deals" in str(result.error)
-    assert "replication_key_value" not in result.state["bookmarks"].get("deals", {})
+    assert "goes on without anything new for deals" in caplog.text
+    assert (result.error is None) == is_good
+    assert ("replication_key_value" in result.state["bookmarks"].get("deals", {})) == is_good
 
 
-def test_a_record_without_an_id_costs_only_itself(sleeps: list[float]) -> None:
+def test_a_record_without_an_id_costs_only_itself(
+    sleeps: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     def script(request: Asked) -> Say:
         if "owners" in request.path and request.params.get("archived") != "true":
             return say({"results": [{"id": "1"}, {"email": "a@example.com"}, {"id": "3"}]})
         return say({"results": []})
 
-    result = read(script)
-    assert result.ids("owners") == {1, 3}
-    assert "owners without an id could not be read" in str(result.error)
+    assert read(script).good().ids("owners") == {1, 3}
+    assert "owners: HubSpot answered 1 records without an id" in caplog.text
+
+
+def test_a_list_of_records_without_ids_is_an_error(sleeps: list[float]) -> None:
+    def script(request: Asked) -> Say:
+        return say({"results": [{"email": "a@example.com"}] * 20 if "owners" in request.path else []})
+
+    assert "Of owners: HubSpot answered 11 records without an id" in str(read(script).error)
 
 
 def test_records_read_before_an_error_are_written(sleeps: list[float]) -> None:

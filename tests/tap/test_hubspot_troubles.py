@@ -201,23 +201,6 @@ def test_associations_beyond_one_page_are_read_page_by_page(sleeps: list[float])
     assert record["associations"]["companies"] == [{"id": "7", "types": [341]}, {"id": "8", "types": [341]}]
 
 
-def test_a_batch_that_fails_for_some_records_is_reported(sleeps: list[float]) -> None:
-    deal = {"id": "1", "properties": {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}}
-    failed = {"results": [], "errors": [{"category": "RATE_LIMITS", "message": "too busy"}], "numErrors": 1}
-
-    def script(request: Asked) -> Say:
-        if "associations" in request.path:
-            return say(failed, 207)
-        return say({"results": [deal] if "objects/deals" in request.path else []})
-
-    with fake(script) as server:
-        result = run(server.url, catalog=json.loads(catalog_without_account()))
-    assert "batch/read failed for some records: too busy" in str(result.error)
-    assert "deals" not in result.state["bookmarks"] or not result.state["bookmarks"]["deals"].get(
-        "replication_key_value"
-    )
-
-
 def test_texts_that_postgres_cannot_store_are_cleaned(sleeps: list[float]) -> None:
     texts = {"name": "a\x00b\ud83d", "domain": "😀.com"}
 

@@ -13,6 +13,10 @@ class Forbidden(Unreadable):
     """403: the token lacks a scope."""
 
 
+class Refused(Unreadable):
+    """Another 4xx: the same request would be refused again."""
+
+
 class TryAgain(Exception):
     """A problem that may be temporary."""
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tap_hubspot.client import Client
-from tap_hubspot.errors import Unreadable
+from tap_hubspot.errors import Refused, Unreadable
 
 Record = dict[str, Any]
 
@@ -24,7 +24,7 @@ BATCH_OF_ASSOCIATIONS = 1000
 """The most records whose associations one request can read."""
 
 MOST_REFUSED = 10
-"""The most records of a batch that HubSpot may refuse alone; if it refuses more, it is the batch that fails."""
+"""The most records of an object that HubSpot may refuse alone; if it refuses more, it is the object that fails."""
 
 INLINE_CHARACTERS = 2000
 """Names of properties, as JSON, that still go along with the request for a page.
@@ -43,6 +43,8 @@ class Walk(NamedTuple):
     modified: str
     """The property with the time of a record's last change."""
     properties: Sequence[str]
+    refused: dict[str, str]
+    """Receives why records could not be read, by id."""
 
     @property
     def path(self) -> str:
@@ -118,67 +120,75 @@ class Walk(NamedTuple):
 
     def _complete(self, page: Sequence[Record], *, archived: bool) -> Sequence[Record]:
         """Return the records with their properties; if an address cannot hold all names, by a batch."""
-        if self._is_inline:
-            return page
-        found: list[Record] = []
-        waiting = [{"id": record["id"]} for record in page]
-        path, body = f"{self.path}/batch/read", {"properties": list(self.properties)}
-        while waiting:
-            some = waiting[:LIST_SIZE]
-            answer, count = self.client.post_some(path, some, body, archived=str(archived).lower())
-            waiting = waiting[count:]
-            if problem := _error(path, answer):
-                raise Unreadable(problem)
-            found += _results(f"POST {path}", answer)
-        return found
+        return page if self._is_inline else self.read([record["id"] for record in page], archived=archived)
 
-    def associated(
-        self, ids: Sequence[str], other: str
-    ) -> tuple[Mapping[str, Sequence[Record]], Mapping[str, str]]:
+    def read(self, ids: Sequence[str], *, archived: bool = False) -> list[Record]:
+        """Return the records with these ids that exist and are not refused."""
+        path, body = f"{self.path}/batch/read", {"properties": list(self.properties)}
+        inputs = [{"id": id_} for id_ in ids]
+        answers = self._answers(path, inputs, LIST_SIZE, body, archived=str(archived).lower())
+        return [record for answer in answers for record in _results(f"POST {path}", answer)]
+
+    def associated(self, ids: Sequence[str], other: str) -> Mapping[str, Sequence[Record]]:
         """Return the associations of records: by id, the ids of the others, each with its types of
-        associations. Also returns, by id, why HubSpot refuses those of some records.
+        associations.
 
         https://developers.hubspot.com/docs/api-reference/latest/crm/associations/overview
         """
         path = f"/crm/v4/associations/{self.object}/{other}/batch/read"
         found: dict[str, list[Record]] = {id_: [] for id_ in ids}
-        refused: dict[str, str] = {}
-        waiting = [[{"id": id_} for id_ in ids]]
+        following = [{"id": id_} for id_ in ids]
+        while following:
+            inputs, following = following, []
+            for answer in self._answers(path, inputs, BATCH_OF_ASSOCIATIONS, {}):
+                for result in _results(f"POST {path}", answer):
+                    id_ = str(result["from"]["id"])
+                    known = found.setdefault(id_, [])
+                    new = [
+                        {
+                            "id": str(each["toObjectId"]),
+                            "types": [kind["typeId"] for kind in each["associationTypes"]],
+                        }
+                        for each in result["to"]
+                    ]
+                    is_fruitless = all(one in known for one in new)
+                    known += new
+                    after = _next(result)
+                    if after and is_fruitless:
+                        self._refuse(id_, f"POST {path} goes on without anything new for {self.object} {id_}")
+                    elif after:
+                        following.append({"id": id_, "after": after})
+        return found
+
+    def _answers(
+        self, path: str, inputs: Sequence[Record], size: int, body: Record, **params: str
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the answers for the inputs, at most `size` in a request. A batch that fails for some of them is
+        halved until each of these stands alone.
+        """
+        waiting = [inputs] if inputs else []
         while waiting:
-            inputs = waiting.pop()
-            if not inputs:
-                continue
-            answer, count = self.client.post_some(path, inputs[:BATCH_OF_ASSOCIATIONS], {})
-            some, others = inputs[:count], inputs[count:]
-            waiting.append(others)
-            if problem := _error(path, answer):
-                middle = len(some) // 2
-                waiting += [some[middle:], some[:middle]] if middle else []
-                if not middle:
-                    refused[some[0]["id"]] = problem
-                    _check_number(refused)
-                continue
-            following = []
-            for result in _results(f"POST {path}", answer):
-                id_ = str(result["from"]["id"])
-                known = found.setdefault(id_, [])
-                new = [
-                    {
-                        "id": str(each["toObjectId"]),
-                        "types": [kind["typeId"] for kind in each["associationTypes"]],
-                    }
-                    for each in result["to"]
-                ]
-                is_fruitless = all(one in known for one in new)
-                known += new
-                after = _next(result)
-                if after and is_fruitless:
-                    refused[id_] = f"POST {path} goes on without anything new for {self.object} {id_}"
-                    _check_number(refused)
-                elif after:
-                    following.append({"id": id_, "after": after})
-            waiting.append(following)
-        return found, refused
+            some, problem = waiting.pop(), None
+            try:
+                answer, count = self.client.post_some(path, some[:size], body, **params)
+                problem = _error(path, answer)
+            except Refused as refusal:
+                count, problem = size, str(refusal)
+            asked, rest = some[:count], some[count:]
+            waiting += [rest] if rest else []
+            middle = len(asked) // 2
+            if not problem:
+                yield answer
+            elif middle:
+                waiting += [asked[middle:], asked[:middle]]
+            else:
+                self._refuse(asked[0]["id"], problem)
+
+    def _refuse(self, id_: str, problem: str) -> None:
+        """Note why a record cannot be read. Raises Unreadable if there are so many that the object fails."""
+        self.refused[id_] = problem
+        if len(self.refused) > MOST_REFUSED:
+            raise Unreadable(f"{problem}; so do {MOST_REFUSED} others: run again.")
 
 
 def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterator[list[Record]]:
@@ -209,12 +219,6 @@ def _next(answer: Mapping[str, Any]) -> str:
     """Return the cursor of the next page, empty after the last."""
     following = (answer.get("paging") or {}).get("next") or {}
     return str(following.get("after") or "")
-
-
-def _check_number(refused: Mapping[str, str]) -> None:
-    """Raise Unreadable if so many records are refused that it is the batch that fails."""
-    if len(refused) > MOST_REFUSED:
-        raise Unreadable(f"{next(iter(refused.values()))}; so do others: run again.")
 
 
 def _error(path: str, answer: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_hubspot.errors import Forbidden, HubspotError, Unreadable
-from tap_hubspot.objects import BATCH_OF_ASSOCIATIONS, LIST_SIZE, Record, Walk, pages
+from tap_hubspot.objects import BATCH_OF_ASSOCIATIONS, LIST_SIZE, MOST_REFUSED, Record, Walk, pages
 
 if TYPE_CHECKING:
     from tap_hubspot.tap import TapHubspot
@@ -29,8 +29,11 @@ class HubspotStream(Stream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     primary_keys: ClassVar[Sequence[str]] = ("id",)
     _tap: "TapHubspot"
-    _left_out = 0
-    """Records that could not be read."""
+
+    def __init__(self, tap: "TapHubspot", name: str, schema: dict[str, Any] | None = None) -> None:
+        self._unread: dict[str, str] = {}
+        """Why records could not be read, by id; the empty text stands for records without one."""
+        super().__init__(tap, name=name, schema=schema)
 
     def read(self) -> Iterator[Record]:
         """Yield all records of this run."""
@@ -61,25 +64,25 @@ class HubspotStream(Stream):
                 f"HubSpot answered a record of an unknown shape ({error!r}): report it with this line.",
             )
         else:
-            if self.is_whole and self.config["reconcile"] and not self._left_out:
+            if self.is_whole and self.config["reconcile"]:
                 self._conclude(len(seen), began)
 
     def _miss(self, what: str, problem: str) -> None:
         self._tap.missing[what] = problem
         self.logger.warning("%s could not be read: %s", what, problem)
 
-    def _leave_out(self, record: str, problem: str) -> None:
-        """Report a record that could not be read; the bookmark stays, so that the next run asks again."""
-        self._left_out += 1
-        self._miss(f"{self.name} {record}", f"{problem}: if this goes on, report it with this line.")
-
     def _identified(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Yield the records that have an id."""
+        """Yield the records that have an id, and warn of others. Raises Unreadable if these are many."""
+        count = 0
         for record in records:
             if record.get("id"):
                 yield record
-            else:
-                self._leave_out("without an id", "HubSpot answered such a record")
+                continue
+            count += 1
+            self._unread[""] = f"HubSpot answered {count} records without an id: report it with this line."
+            if count > MOST_REFUSED:
+                raise Unreadable(self._unread[""])
+            self.logger.warning("%s: %s", self.name, self._unread[""])
 
     def _conclude(self, count: int, began: int) -> None:
         """After a complete pass, make the target mark the rows that it has not seen, and save the number of
@@ -95,6 +98,10 @@ class HubspotStream(Stream):
         if any(type(each) is not SameRecordTransform for each in self.stream_maps):
             self.logger.warning(
                 "%s: no rows are marked as deleted, as a stream map may filter them.", self.name
+            )
+        elif self._unread:
+            self.logger.warning(
+                "%s: no rows are marked as deleted, as some records could not be read.", self.name
             )
         elif not count or count < least * before:
             self.logger.warning(
@@ -130,7 +137,7 @@ class ObjectStream(HubspotStream):
     ) -> None:
         self._modified = modified
         self._others = others
-        super().__init__(tap, name=name)
+        super().__init__(tap, name)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -198,7 +205,7 @@ class ObjectStream(HubspotStream):
                 self.name,
                 ", ".join(gone),
             )
-        walk = Walk(self._tap.client, self.name, self._modified, selected)
+        walk = Walk(self._tap.client, self.name, self._modified, selected, self._unread)
         # The walk reads changes up to its end; a later change may affect records that it has already passed.
         read_until = walk.last_change()
         for page in walk.listed(archived=True):
@@ -207,15 +214,22 @@ class ObjectStream(HubspotStream):
         if is_whole or self._bookmark is None:
             yield from self._associated(walk, walk.listed(archived=False), others)
         else:
+            again = sorted(_names(self.stream_state.get("unread")))
+            yield from self._associated(walk, iter([walk.read(again)]), others)
             since = self._bookmark - timedelta(seconds=self.config["lookback_seconds"])
             yield from self._associated(walk, walk.changed(since), others)
         loaded = {*selected, *_parts(others)}
         if not is_whole and lacking & loaded:  # associations that the token may read again
             yield from self._associated(walk, walk.listed(archived=False), others)
-        if self._left_out:  # the next run reads again what this one has read
-            return
+        for id_, problem in self._unread.items():
+            if id_:
+                self.logger.warning(
+                    "%s %s could not be read, and the next run asks again: %s", self.name, id_, problem
+                )
         known |= wanted
-        self.stream_state.update(known=sorted(known), lacking=sorted(known - loaded))
+        self.stream_state.update(
+            known=sorted(known), lacking=sorted(known - loaded), unread=sorted(filter(None, self._unread))
+        )
         if read_until:
             until = min(read_until, datetime.now(UTC))  # a change in the future would hide those before it
             self.stream_state.update(
@@ -226,24 +240,20 @@ class ObjectStream(HubspotStream):
         self, walk: Walk, found: Iterator[Sequence[Record]], others: set[str]
     ) -> Iterator[Record]:
         """Yield records with their associations, also those that were read before an error. Takes what the token
-        may not read out of `others`, and leaves out records whose associations HubSpot refuses alone.
+        may not read out of `others`, and leaves out records that HubSpot refuses alone.
         """
         for some, error in _blocks(self._identified(chain.from_iterable(found))):
             by_other: dict[str, Mapping[str, Sequence[Record]]] = {}
-            refused: dict[str, str] = {}
             for other in sorted(others):
                 try:
-                    by_other[other], problems = walk.associated([record["id"] for record in some], other)
-                    refused.update(problems)
+                    by_other[other] = walk.associated([record["id"] for record in some], other)
                 except Forbidden as problem:
                     others.discard(other)
                     self._miss(f"{self.name}.associations.{other}", str(problem))
             for record in some:
-                if record["id"] in refused:
-                    self._leave_out(record["id"], refused[record["id"]])
-                    continue
-                record["associations"] = {other: by_id[record["id"]] for other, by_id in by_other.items()}
-                yield record
+                if record["id"] not in self._unread:
+                    record["associations"] = {other: by_id[record["id"]] for other, by_id in by_other.items()}
+                    yield record
             if error:
                 raise error
 
@@ -293,7 +303,7 @@ class ListStream(HubspotStream):
     ) -> None:
         self._path = path
         self._with_archived = with_archived
-        super().__init__(tap, name=name, schema=columns.to_dict())
+        super().__init__(tap, name, columns.to_dict())
 
     def read(self) -> Iterator[Record]:
         """Yield all rows, archived ones first."""
