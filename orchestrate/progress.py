@@ -62,28 +62,27 @@ class Progress:
     Attributes:
         is_first: Whether nothing was loaded before.
         tokens: The API tokens that the tap counted, as text; empty if it counted none.
-        problem: The tap's last error as a sentence; empty if there was none.
-        last_lines: The end of the log.
     """
 
     def __init__(self, crm: Crm, *, is_first: bool, is_embedded: bool) -> None:
         self.tokens = ""
-        self.problem = ""
-        self.last_lines = deque[str](maxlen=15)
         self.is_first = is_first
         self._crm = crm
         self._has_said_how = is_first
         self._is_embedded = is_embedded
+        self._reason = Reason()
+        self._last_lines = deque[str](maxlen=15)
 
     def read(self, text: str) -> None:
         """Process one line of the log."""
         line = parse(text)
         if not line.event or line.event.startswith("METRIC"):
             return
-        self.last_lines.append(line.event[:500])
+        self._last_lines.append(line.event[:500])
+        self._reason.read(line)
         if line.event.startswith("Error: "):  # a check at the start of Meltano, or the target's last message
-            self.problem = line.event.removeprefix("Error: ")
-        elif any(mark in line.event for mark in (*WAITING, UNCHANGED)):
+            return
+        if any(mark in line.event for mark in (*WAITING, UNCHANGED)):
             say(f"  {line.event}")
         elif line.plugin.startswith("dbt"):
             self._read_dbt(line)
@@ -92,12 +91,20 @@ class Progress:
         else:
             self._read_meltano(line)
 
+    def failure(self, command: str) -> str:
+        """Return why the command failed; the end of its log if no plugin said why."""
+        reason = self._reason.sentence
+        if reason and not reason.startswith(GENERIC):
+            return f"{reason} (The whole log is in .run/logs.)"
+        shown = "\n".join(f"  {line}" for line in self._last_lines)
+        return f"{command} failed. The end of its log, which is in .run/logs:\n{shown}"
+
     def _read_tap(self, line: Line) -> None:
         if found := TOKENS.search(line.event):
             self.tokens = found[1]
         if line.level == "error" or line.event.startswith("CRITICAL "):
-            self.problem = line.event.removeprefix("CRITICAL ")
-        elif _is_alarm(line):
+            return
+        if _is_alarm(line):
             warn(line.event.partition("\n")[0])
         elif any(mark in line.event for mark in self._crm.progress):
             self._say_how("Incremental: only what changed since the last run is loaded")

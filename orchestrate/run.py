@@ -129,11 +129,8 @@ def _run_job(job: str, variables: Mapping[str, str], progress: Progress) -> None
         for line in process.stderr or ():
             progress.read(line)
         code = process.wait()
-    if code and progress.problem:
-        raise RunError(f"{progress.problem} (The whole log is in .run/logs.)")
     if code:
-        shown = "\n".join(f"  {line}" for line in progress.last_lines)
-        raise RunError(f"meltano run {job} failed. The end of its log, which is in .run/logs:\n{shown}")
+        raise RunError(progress.failure(f"meltano run {job}"))
 
 
 if __name__ == "__main__":

@@ -96,6 +96,14 @@ def test_the_reason_of_a_failed_run_is_not_hidden_by_meltano(tmp_path: Path, whi
     run = status.read_run(path)
     assert run
     assert run.problem == reason
+    seen = Progress(CRMS["pipedrive"], is_first=True, is_embedded=True)
+    for line in (*lines, *AT_THE_END):
+        seen.read(line)
+    told = seen.failure("meltano run sync")
+    if lines:
+        assert told == f"{reason} (The whole log is in .run/logs.)"
+    else:
+        assert told.startswith("meltano run sync failed. The end of its log, which is in .run/logs:\n")
 
 
 def test_a_run_does_not_warn_with_generic_lines_of_meltano(capsys: pytest.CaptureFixture[str]) -> None:
