@@ -4,7 +4,7 @@ Meltano has no hook for the start of a process, but it builds the handlers of `l
 anything in a project. This module builds them, and does the following at the same time:
 
 - It makes files private: Meltano's run folder holds tokens and passwords, its logs hold people's names.
-- It removes what a killed process left there.
+- It removes what a killed process left there, and old logs.
 - It prevents two processes from using one plugin at a time: they would overwrite each other's catalog.
 - It makes SIGHUP, as from a closed terminal, stop the process as cleanly as SIGTERM.
 - It checks the warehouse before the first token is spent.
@@ -14,6 +14,7 @@ anything in a project. This module builds them, and does the following at the sa
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from meltano.core.task_sets_service import TaskSetsService
 from orchestrate import database, environment, masking, observe
 from orchestrate.crms import CRMS
 from orchestrate.errors import RunError
-from orchestrate.paths import LOG_SUFFIX, LOGS
+from orchestrate.paths import LOG_SUFFIX, LOGS, RUN
 from orchestrate.permissions import USERS_MASK, make_new_files_private
 
 LOADING = ("run", "el", "elt")
@@ -46,7 +47,9 @@ INSTALLING = frozenset(("install", "add", "lock", "init", "upgrade"))
 
 LOG_BYTES = 50_000_000
 LOG_FILES = 60
-"""The number of log files to keep, each with at most one older part, and their size in bytes."""
+"""The number of log files to keep, each with at most one older part, and their size in bytes. As many of Meltano's
+own logs are kept for each state ID of `make run`.
+"""
 
 _locks: list[int] = []
 """File descriptors whose locks last as long as this process."""
@@ -150,6 +153,7 @@ def _begin(project: Project) -> None:
         _check_writable(folder, *(folder / name for name in plugins))
         if not variables.get("MELTANO_DATABASE_URI"):
             _check_writable(project.dirs.meltano(), project.dirs.meltano("meltano.db", make_dirs=False))
+        _remove_old_logs(project.dirs.logs("elt"), RUN)
         for name in plugins:
             _claim(folder, name)
         _check_warehouse(project, plugins)
@@ -163,6 +167,19 @@ def _make_private(*folders: Path) -> None:
     for folder in folders:
         with suppress(OSError):  # the folder is read-only or belongs to another user, as in a container
             folder.chmod(0o700)
+
+
+def _remove_old_logs(folder: Path, ours: Path) -> None:
+    """Remove Meltano's own logs of old runs, as Meltano removes none; each run of a state ID has a folder.
+
+    Logs outside of the folder `ours`, such as `~/.local/state/meltano`, may be those of other projects.
+    """
+    if not folder.is_relative_to(ours):
+        return
+    for runs in folder.glob("*"):
+        with suppress(OSError):  # another process may remove the same ones
+            for old in sorted(runs.iterdir(), key=lambda run: run.stat().st_mtime)[:-LOG_FILES]:
+                shutil.rmtree(old)
 
 
 def _remove_leftovers(folder: Path) -> None:

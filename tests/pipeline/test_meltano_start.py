@@ -191,6 +191,23 @@ def test_the_log_has_no_secrets_and_records_how_the_run_ended(
     assert run.problem
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_meltanos_own_logs_are_kept_for_the_last_runs_of_each_state(tmp_path: Path, is_ours: bool) -> None:
+    """Outside of the project, they may be those of other projects."""
+    logs = tmp_path / "state" / "meltano" / "log" / "elt"
+    written = {"often": LOG_FILES + 5, "rarely": 3}
+    for state, count in written.items():
+        for age in range(count):
+            log = logs / state / f"run {age}" / "elt.log"
+            log.parent.mkdir(parents=True)
+            log.touch()
+            os.utime(log.parent, (0, 1_000_000_000 - age))
+    meltano_start._remove_old_logs(logs, tmp_path if is_ours else tmp_path / "project")
+    kept = {state.name: {run.name for run in state.iterdir()} for state in logs.iterdir()}
+    wanted = {"often": LOG_FILES, "rarely": 3} if is_ours else written
+    assert kept == {state: {f"run {age}" for age in range(count)} for state, count in wanted.items()}
+
+
 def test_commands_that_start_no_plugin_keep_no_log_and_need_no_database(project: Project) -> None:
     meltano = subprocess.run(
         [MELTANO, "schedule", "list"],
