@@ -66,6 +66,31 @@ def test_deals_are_loaded_without_associations_that_the_token_may_not_read(own: 
     assert len(fourth.records("deals")) < len(wanted["deals"]) // 2, "the associations come back only once"
 
 
+@pytest.mark.parametrize("answered", [0, 1])
+def test_associations_that_are_refused_once_more_while_they_come_back_are_read_later(
+    answered: int, sleeps: list[float]
+) -> None:
+    """The token may not read them when the pass begins that reads all deals again, or not in its middle."""
+    allowed = 0
+
+    def script(request: Asked) -> Say:
+        nonlocal allowed
+        if "associations/deals/contacts" in request.path:
+            allowed -= 1
+            if allowed < 0:
+                return say({"message": "no"}, 403)
+        return account_of(1100, none_of)(request)
+
+    first = read(script)
+    allowed = answered
+    second = read(script, first.state)
+    assert "deals.associations.contacts could not be read" in str(second.error)
+    assert second.ids("deals") == set(range(1, 1101))
+    allowed = 10
+    third = read(script, second.state).good()
+    assert all("contacts" in row["associations"] for row in replay(first, second, third)["deals"].values())
+
+
 # Properties
 
 

@@ -218,8 +218,7 @@ class ObjectStream(HubspotStream):
             yield from self._associated(walk, iter([walk.read(again)]), others)
             since = self._bookmark - timedelta(seconds=self.config["lookback_seconds"])
             yield from self._associated(walk, walk.changed(since), others)
-        loaded = {*selected, *_parts(others)}
-        if not is_whole and lacking & loaded:  # associations that the token may read again
+        if not is_whole and lacking.intersection(_parts(others)):  # the token may read them again
             yield from self._associated(walk, walk.listed(archived=False), others)
         for id_, problem in self._unread.items():
             if id_:
@@ -227,6 +226,7 @@ class ObjectStream(HubspotStream):
                     "%s %s could not be read, and the next run asks again: %s", self.name, id_, problem
                 )
         known |= wanted
+        loaded = {*selected, *_parts(others)}
         self.stream_state.update(
             known=sorted(known), lacking=sorted(known - loaded), unread=sorted(filter(None, self._unread))
         )
