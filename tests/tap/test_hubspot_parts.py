@@ -91,6 +91,35 @@ def test_associations_that_are_refused_once_more_while_they_come_back_are_read_l
     assert all("contacts" in row["associations"] for row in replay(first, second, third)["deals"].values())
 
 
+@pytest.mark.parametrize("end", ["killed", "error"])
+def test_what_rows_lack_is_known_after_a_run_that_does_not_end(end: str, sleeps: list[float]) -> None:
+    """A run that reconciles writes all deals without their contacts; the next one may read these again."""
+    is_allowed = True
+
+    def script(request: Asked) -> Say:
+        if "associations/deals/contacts" in request.path and not is_allowed:
+            return say({"message": "no"}, 403)
+        if request.params.get("after"):
+            return say({"message": "boom"}, 400)
+        answer = account_of(20, none_of)(request)
+        is_list = request.path == "/crm/v3/objects/deals" and request.params["archived"] == "false"
+        if is_list and end == "error" and not is_allowed:
+            return say({**json.loads(answer.body), "paging": {"next": {"after": "20"}}})
+        return answer
+
+    first = read(script)
+    is_allowed = False
+    with fake(script) as server:
+        second = run(server.url, first.state, json.loads(catalog_without_account()), reconcile=True)
+    if end == "killed":
+        last = max(n for n, each in enumerate(second.messages) if each["type"] == "RECORD")
+        del second.messages[last + 1 :]
+    assert second.ids("deals") == set(range(1, 21))
+    is_allowed = True
+    third = read(script, second.state).good()
+    assert all("contacts" in row["associations"] for row in replay(first, second, third)["deals"].values())
+
+
 # Properties
 
 

@@ -198,6 +198,7 @@ class ObjectStream(HubspotStream):
         others = {other for other in self._others if self._is_selected("associations", other)}
         known, lacking = (_names(self.stream_state.get(key)) for key in ("known", "lacking"))
         wanted = {*selected, *_parts(others)}
+        self._lack(known - wanted)
         if gone := [name for name in sorted(known - lacking - set(names)) if "." not in name]:
             self.logger.warning(
                 "%s: HubSpot no longer defines %s: rows are loaded without it, and all are read again when it is "
@@ -249,6 +250,7 @@ class ObjectStream(HubspotStream):
                     by_other[other] = walk.associated([record["id"] for record in some], other)
                 except Forbidden as problem:
                     others.discard(other)
+                    self._lack(_parts([other]))
                     self._miss(f"{self.name}.associations.{other}", str(problem))
             for record in some:
                 if record["id"] not in self._unread:
@@ -256,6 +258,13 @@ class ObjectStream(HubspotStream):
                     yield record
             if error:
                 raise error
+
+    def _lack(self, names: Iterable[str]) -> None:
+        """Note in the state, also of a run that does not end, what rows are written without from now on."""
+        lacking = _names(self.stream_state.get("lacking"))
+        if more := lacking.union(names) - lacking:
+            self.stream_state["lacking"] = sorted(lacking | more)
+            self._tap.state_writer.write_state(self.tap_state)
 
     def _increment_stream_state(self, latest_record: Record, *, context: Any = None) -> None:
         """Do nothing, because `read` sets the bookmark at its end.
