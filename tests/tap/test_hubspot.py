@@ -182,11 +182,14 @@ def test_a_change_in_the_same_millisecond_as_the_bookmark_is_read(own: HubspotSa
     assert second.ids("deals") == {one.id, other.id}
 
 
-def test_a_bookmark_is_never_later_than_the_hosts_clock(own: HubspotSandbox) -> None:
+def test_a_change_in_the_future_does_not_hide_those_during_the_walk(own: HubspotSandbox) -> None:
+    """The bookmark is not later than the host's time when the walk begins."""
     own.portal.clock.set(datetime.now(UTC) + timedelta(days=30))
     own.portal.update("deals", own.portal.listed("deals")[0], {"dealname": "Futuro"})
+    begun: list[datetime] = []
+    own.at_request(1, r"/objects/deals\?", lambda: begun.append(datetime.now(UTC)))
     state = run(own).good().state
-    assert datetime.fromisoformat(state["bookmarks"]["deals"]["replication_key_value"]) <= datetime.now(UTC)
+    assert datetime.fromisoformat(state["bookmarks"]["deals"]["replication_key_value"]) <= begun[0]
 
 
 def test_a_state_of_another_tap_causes_a_full_load(own: HubspotSandbox) -> None:

@@ -208,7 +208,8 @@ class ObjectStream(HubspotStream):
             )
         walk = Walk(self._tap.client, self.name, self._modified, selected, self._unread)
         # The walk reads changes up to its end; a later change may affect records that it has already passed.
-        read_until = walk.last_change()
+        # A change in the future would hide those before it, so the bookmark is not later than this moment.
+        now, last_change = datetime.now(UTC), walk.last_change()
         for page in walk.listed(archived=True):
             yield from self._identified(page)
         is_whole = self.is_whole or bool(lacking.intersection(selected))
@@ -231,10 +232,10 @@ class ObjectStream(HubspotStream):
         self.stream_state.update(
             known=sorted(known), lacking=sorted(known - loaded), unread=sorted(filter(None, self._unread))
         )
-        if read_until:
-            until = min(read_until, datetime.now(UTC))  # a change in the future would hide those before it
+        if last_change:
             self.stream_state.update(
-                replication_key=self.replication_key, replication_key_value=until.isoformat()
+                replication_key=self.replication_key,
+                replication_key_value=min(last_change, now).isoformat(),
             )
 
     def _associated(
