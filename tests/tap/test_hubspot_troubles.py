@@ -172,6 +172,22 @@ def test_an_answer_without_a_list_is_reported(answer: Say, words: str, sleeps: l
     assert "owners could not be read" in str(result.error)
 
 
+def test_a_list_that_goes_in_a_circle_is_reported(sleeps: list[float]) -> None:
+    """Each page differs from the one before, so that only the cursors tell."""
+    following = {"": "a", "a": "b", "b": "c", "c": "a"}
+
+    def script(request: Asked) -> Say:
+        after = request.params.get("after", "")
+        if request.number > 50:
+            return say({"message": "asked without end"}, 400)
+        page = {"results": [{"id": after or "0"}], "paging": {"next": {"after": following[after]}}}
+        return answers(request, owners=say(page))
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account()))
+    assert "5 pages without anything new" in str(result.error)
+
+
 def test_a_redirect_does_not_receive_the_token(sleeps: list[float]) -> None:
     with fake([say({}, 302, Location="http://127.0.0.1:9/")]) as server:
         result = run(server.url, catalog=json.loads(catalog_without_account()))

@@ -12,7 +12,7 @@ from tap_hubspot.errors import Refused, Unreadable
 Record = dict[str, Any]
 
 FRUITLESS_PAGES = 5
-"""The number of consecutive empty or repeated pages after which a list counts as endless."""
+"""The number of consecutive pages that are empty, repeated or lead back, after which a list counts as endless."""
 
 LIST_SIZE = 100
 """The most records of a page of a list, or of a batch."""
@@ -193,7 +193,7 @@ class Walk(NamedTuple):
 
 def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterator[list[Record]]:
     """Yield all pages of a list. Raises Unreadable if pages without anything new do not end."""
-    after, last, fruitless = "", set[str](), 0
+    after, last, cursors, fruitless = "", set[str](), set[str](), 0
     while True:
         answer = client.get(path, {**params, **({"after": after} if after else {})})
         page = _results(f"GET {path}", answer)
@@ -202,10 +202,11 @@ def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterato
         if not after:
             return
         ids = {str(record.get("id")) for record in page}
-        fruitless = fruitless + 1 if ids <= last else 0
+        fruitless = fruitless + 1 if ids <= last or after in cursors else 0
         if fruitless == FRUITLESS_PAGES:
             raise Unreadable(f"GET {path} has answered {fruitless} pages without anything new: run again.")
         last = ids
+        cursors.add(after)
 
 
 def _results(asked: str, answer: Mapping[str, Any]) -> list[Record]:
