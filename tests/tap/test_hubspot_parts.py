@@ -226,6 +226,26 @@ def test_records_that_are_refused_cost_only_themselves(
     assert third.state["bookmarks"]["deals"]["unread"] == []
 
 
+def test_ids_that_are_numbers_are_those_of_the_same_records(sleeps: list[float]) -> None:
+    def associations(body: Json) -> Say:
+        if {int(each["id"]) for each in body["inputs"]} & {7}:
+            return REFUSED["with the whole batch"]()
+        to = [{"toObjectId": 5, "associationTypes": [{"typeId": 341}]}]
+        return say({"results": [{"from": each, "to": to} for each in body["inputs"]]})
+
+    def script(request: Asked) -> Say:
+        answer = account_of(20, associations)(request)
+        if "associations" in request.path:
+            return answer
+        records = json.loads(answer.body)["results"]
+        return say({"results": [{**each, "id": int(each["id"])} for each in records]})
+
+    result = read(script).good()
+    assert {row["id"] for row in result.records("deals")} == {str(n) for n in range(1, 21) if n != 7}
+    assert all(row["associations"]["companies"] for row in result.records("deals"))
+    assert result.state["bookmarks"]["deals"]["unread"] == ["7"]
+
+
 def test_a_record_that_is_gone_is_not_asked_for_again(sleeps: list[float]) -> None:
     state = {
         "bookmarks": {"deals": {"replication_key_value": CHANGED["hs_lastmodifieddate"], "unread": ["99"]}}

@@ -210,9 +210,13 @@ def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterato
 
 
 def _results(asked: str, answer: Mapping[str, Any]) -> list[Record]:
+    """Return the results of an answer, with their ids as texts. Raises Unreadable."""
     results = answer.get("results")
     if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
         raise Unreadable(f"{asked} answered no list of results: if this goes on, report it with this line.")
+    for each in results:
+        if isinstance(each.get("id"), int):
+            each["id"] = str(each["id"])
     return results
 
 
