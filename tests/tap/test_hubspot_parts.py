@@ -226,6 +226,21 @@ def test_records_that_are_refused_cost_only_themselves(
     assert third.state["bookmarks"]["deals"]["unread"] == []
 
 
+def test_records_that_were_merged_while_they_were_unread_are_read_as_one(own: HubspotSandbox) -> None:
+    """The ids of both return the record that remains, so that a request would ask for it twice."""
+    first = run(own).good()
+    later(own)
+    one, other = own.portal.listed("deals")[:2]
+    first.state["bookmarks"]["deals"]["unread"] = [str(one.id), str(other.id)]
+    kept = own.portal.merge("deals", one, other)
+    second = run(own, first.state).good()
+    assert kept.id in second.ids("deals")
+    wanted = everything(own.portal)["deals"][str(kept.id)]
+    rows = [row for row in second.records("deals") if row["id"] == str(kept.id)]
+    assert all(row == wanted for row in rows)
+    assert second.state["bookmarks"]["deals"]["unread"] == []
+
+
 def test_ids_that_are_numbers_are_those_of_the_same_records(sleeps: list[float]) -> None:
     def associations(body: Json) -> Say:
         if {int(each["id"]) for each in body["inputs"]} & {7}:

@@ -137,7 +137,7 @@ class Walk(NamedTuple):
         """
         path = f"/crm/v4/associations/{self.object}/{other}/batch/read"
         found: dict[str, list[Record]] = {id_: [] for id_ in ids}
-        following = [{"id": id_} for id_ in ids]
+        following = [{"id": id_} for id_ in found]
         while following:
             inputs, following = following, []
             for answer in self._answers(path, inputs, BATCH_OF_ASSOCIATIONS, {}):
