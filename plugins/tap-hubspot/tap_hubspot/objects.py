@@ -188,7 +188,8 @@ class Walk(NamedTuple):
         """Note why a record cannot be read. Raises Unreadable if there are so many that the object fails."""
         self.refused[id_] = problem
         if len(self.refused) > MOST_REFUSED:
-            raise Unreadable(f"{problem}; so do {MOST_REFUSED} others: run again.")
+            count = len(self.refused)
+            raise Unreadable(f"{count} records could not be read: run again. Of the last, {id_}: {problem}")
 
 
 def pages(client: Client, path: str, params: Mapping[str, str | int]) -> Iterator[list[Record]]:
