@@ -393,6 +393,13 @@ def test_a_state_of_another_shape_is_reported(own: HubspotSandbox, bookmarks: An
         run(own, {"bookmarks": bookmarks}).good()
 
 
+def test_an_odd_bookmark_costs_only_its_object(own: HubspotSandbox) -> None:
+    result = run(own, {"bookmarks": {"companies": {"replication_key_value": "9999-12-31T00:00:00Z"}}})
+    assert "as companies could not be read, but the rest is loaded" in str(result.error)
+    assert result.ids("deals") == {each.id for each in own.portal.listed("deals")}
+    assert result.records("owners")
+
+
 def test_an_odd_count_of_the_last_pass_counts_as_none(own: HubspotSandbox) -> None:
     state = {"bookmarks": {"deals": {"complete_pass_rows": "x", "known": 5, "lacking": [None, "amount"]}}}
     result = run(own, state, reconcile=True).good()

@@ -12,7 +12,7 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_hubspot.errors import Forbidden, HubspotError, Unreadable
+from tap_hubspot.errors import Forbidden, Unreadable
 from tap_hubspot.objects import BATCH_OF_ASSOCIATIONS, LIST_SIZE, MOST_REFUSED, Record, Walk, pages
 
 if TYPE_CHECKING:
@@ -162,16 +162,16 @@ class ObjectStream(HubspotStream):
 
     @cached_property
     def _bookmark(self) -> datetime | None:
-        """Return the moment up to which all changes have been read."""
+        """Return the moment up to which all changes have been read. Raises Unreadable."""
         text = self.stream_state.get("replication_key_value")
         try:
             bookmark = datetime.fromisoformat(text).astimezone(UTC) if text else None
         except (OverflowError, TypeError, ValueError):
-            raise HubspotError(
+            raise Unreadable(
                 f"The state of {self.name} holds a bookmark that is not a time: run once with --full-refresh."
             ) from None
         if bookmark and bookmark > datetime.now(UTC) + FASTEST_CLOCK:
-            raise HubspotError(
+            raise Unreadable(
                 f"The state of {self.name} holds a bookmark in the future, {text}: look at the clock of this "
                 "machine, then run once with --full-refresh."
             )
