@@ -172,6 +172,26 @@ def test_an_answer_without_a_list_is_reported(answer: Say, words: str, sleeps: l
     assert "owners could not be read" in str(result.error)
 
 
+@pytest.mark.parametrize("odd", [{"paging": "x"}, {"paging": {"next": "x"}}, {"results": [{"name": [1]}]}])
+def test_definitions_of_an_unknown_shape_are_reported(odd: Json, sleeps: list[float]) -> None:
+    with fake(lambda request: answers(request, deals=say({"results": [], **odd}))) as server:
+        result = run(server.url)
+    assert "deals" in str(result.error)
+    assert "report it with this line" in str(result.error) or "run again" in str(result.error)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_out_of_all_range_costs_only_its_object(time: str, sleeps: list[float]) -> None:
+    def script(request: Asked) -> Say:
+        record = {"id": "1", "properties": {"hs_lastmodifieddate": time}}
+        return say({"results": [record] if "objects/deals" in request.path else []})
+
+    with fake(script) as server:
+        result = run(server.url, catalog=json.loads(catalog_without_account()))
+    assert "as deals could not be read" in str(result.error)
+    assert "answered a record without hs_lastmodifieddate" in str(result.error)
+
+
 def test_a_list_that_goes_in_a_circle_is_reported(sleeps: list[float]) -> None:
     """Each page differs from the one before, so that only the cursors tell."""
     following = {"": "a", "a": "b", "b": "c", "c": "a"}

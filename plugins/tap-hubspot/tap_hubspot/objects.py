@@ -69,7 +69,7 @@ class Walk(NamedTuple):
             return None
         try:
             return datetime.fromisoformat(page[0]["properties"][self.modified]).astimezone(UTC)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             raise Unreadable(
                 f"POST {self.path}/search answered a record without {self.modified}: report it with this line."
             ) from None
@@ -222,9 +222,14 @@ def _results(asked: str, answer: Mapping[str, Any]) -> list[Record]:
 
 
 def _next(answer: Mapping[str, Any]) -> str:
-    """Return the cursor of the next page, empty after the last."""
-    following = (answer.get("paging") or {}).get("next") or {}
-    return str(following.get("after") or "")
+    """Return the cursor of the next page, empty after the last. Raises Unreadable."""
+    try:
+        following = (answer.get("paging") or {}).get("next") or {}
+        return str(following.get("after") or "")
+    except AttributeError:
+        raise Unreadable(
+            f"HubSpot answered a cursor of an unknown shape ({answer['paging']!r:.100}): report it with this line."
+        ) from None
 
 
 def _error(path: str, answer: Mapping[str, Any]) -> str | None:

@@ -58,7 +58,7 @@ class HubspotStream(Stream):
                 yield {name: record.get(name) for name in columns} | {"id": record["id"]}
         except Unreadable as problem:
             self._miss(self.name, str(problem))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             self._miss(
                 self.name,
                 f"HubSpot answered a record of an unknown shape ({error!r}): report it with this line.",

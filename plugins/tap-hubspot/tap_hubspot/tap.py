@@ -103,7 +103,8 @@ class TapHubspot(Tap):
     def defined_properties(self, name: str) -> Sequence[str]:
         """Return the properties that the account defines for an object. Raises Unreadable."""
         path = f"/crm/v3/properties/{name}"
-        return [each["name"] for page in pages(self.client, path, {}) for each in page if "name" in each]
+        found = (each.get("name") for page in pages(self.client, path, {}) for each in page)
+        return [each for each in found if each and isinstance(each, str)]
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync the streams, then report what is missing. The SDK calls this method final, but has no hook for
