@@ -117,11 +117,20 @@ def test_a_wrong_token_is_reported_by_its_variable_and_not_shown(own: HubspotSan
     [
         ({"access_token": None}, "set access_token"),
         ({"access_token": None, "client_id": "x"}, "set client_secret and refresh_token, too"),
+        (
+            {"access_token": "pat-na1-…"},
+            "Setting access_token has blanks, or characters that no credential has",
+        ),
+        ({"access_token": None, **vars(App()), "client_secret": "a b"}, "Setting client_secret has blanks"),
     ],
 )
-def test_incomplete_credentials_are_reported(own: HubspotSandbox, settings: Json, words: str) -> None:
+def test_incomplete_or_odd_credentials_are_reported(own: HubspotSandbox, settings: Json, words: str) -> None:
     with pytest.raises(HubspotError, match=words):
         run(own, catalog=catalog_of(own), **settings).good()
+
+
+def test_spaces_around_a_token_do_not_count(own: HubspotSandbox) -> None:
+    assert run(own, access_token=f" {own.token}\n").good().records("owners")
 
 
 # OAuth

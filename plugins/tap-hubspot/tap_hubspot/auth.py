@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -37,18 +38,23 @@ class Auth(Protocol):
 
 
 def auth_of(url: str, config: Mapping[str, Any]) -> Auth:
-    """Return the authentication in the settings. Raises HubspotError if it is missing or incomplete."""
-    if token := config.get("access_token"):
-        return AccessToken(token)
+    """Return the authentication in the settings. Raises HubspotError if it is missing, incomplete or odd."""
     names = ("client_id", "client_secret", "refresh_token")
-    missing = [name for name in names if not config.get(name)]
+    given = {name: str(config.get(name) or "").strip() for name in ("access_token", *names)}
+    if odd := [name for name, text in given.items() if not re.fullmatch("[!-~]*", text)]:
+        raise HubspotError(
+            f"Setting {odd[0]} has blanks, or characters that no credential has: copy it again."
+        )
+    if given["access_token"]:
+        return AccessToken(given["access_token"])
+    missing = [name for name in names if not given[name]]
     if missing == list(names):
         raise HubspotError(
             "The tap has no credentials: set access_token, the token of a service key or private app."
         )
     if missing:
         raise HubspotError(f"An app needs {', '.join(names)}: set {' and '.join(missing)}, too.")
-    return OAuth(url, *(config[name] for name in names))
+    return OAuth(url, *(given[name] for name in names))
 
 
 def _bearer(request: requests.PreparedRequest, token: str) -> requests.PreparedRequest:
