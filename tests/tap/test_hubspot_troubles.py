@@ -129,6 +129,13 @@ def test_incomplete_or_odd_credentials_are_reported(own: HubspotSandbox, setting
         run(own, catalog=catalog_of(own), **settings).good()
 
 
+@pytest.mark.parametrize("url", ["api.hubapi.com", "https://", "ftp://api.hubapi.com", "https://a b.com"])
+def test_an_address_that_is_none_is_reported_at_once(url: str, sleeps: list[float]) -> None:
+    result = run(url, catalog=json.loads(catalog_without_account()))
+    assert "set api_url right" in str(result.error)
+    assert not any(sleeps)
+
+
 def test_spaces_around_a_token_do_not_count(own: HubspotSandbox) -> None:
     assert run(own, access_token=f" {own.token}\n").good().records("owners")
 

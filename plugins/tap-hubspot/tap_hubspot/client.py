@@ -153,12 +153,12 @@ class Client:
                 **content,
             )
             return response, body_of(response)
+        except ValueError:  # requests parses also the target of a redirect that it does not follow
+            raise HubspotError(
+                f"{method} {path} has no address to go to, or a redirect to none: set api_url right."
+            ) from None
         except requests.RequestException as error:
             raise TryAgain(_without_address(error), is_heavy=_is_heavy(error)) from None
-        except ValueError:  # requests parses a redirect's target even if it does not follow it
-            raise HubspotError(
-                f"{method} {path} answered a redirect to nowhere: set api_url right."
-            ) from None
 
     def _read(self, asked: str, response: requests.Response, content: bytes) -> dict[str, Any]:
         if content.count(b"{") + content.count(b"[") > MOST_VALUES:
