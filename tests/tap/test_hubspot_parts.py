@@ -261,13 +261,26 @@ def test_ids_that_are_numbers_are_those_of_the_same_records(sleeps: list[float])
     assert result.state["bookmarks"]["deals"]["unread"] == ["7"]
 
 
-def test_a_record_that_is_gone_is_not_asked_for_again(sleeps: list[float]) -> None:
+@pytest.mark.parametrize("is_404", [False, True])
+def test_a_record_that_is_gone_is_not_asked_for_again(is_404: bool, sleeps: list[float]) -> None:
+    """HubSpot answers without it, or that nothing is found if it finds none of a batch."""
+
+    def script(request: Asked) -> Say:
+        answer = account_of(60, none_of, changed=[3])(request)
+        if is_404 and request.path.endswith("deals/batch/read") and not json.loads(answer.body)["results"]:
+            return say({"category": "OBJECT_NOT_FOUND", "message": "may be deleted or not exist"}, 404)
+        return answer
+
     state = {
-        "bookmarks": {"deals": {"replication_key_value": CHANGED["hs_lastmodifieddate"], "unread": ["99"]}}
+        "bookmarks": {
+            "deals": {"replication_key_value": CHANGED["hs_lastmodifieddate"], "unread": ["4", "98", "99"]}
+        }
     }
-    result = read(account_of(60, none_of, changed=[3]), state).good()
-    assert result.ids("deals") == {3}
+    result = read(script, state).good()
+    assert result.ids("deals") == {3, 4}
     assert result.state["bookmarks"]["deals"]["unread"] == []
+    state["bookmarks"]["deals"]["unread"] = ["99"]
+    assert read(script, state).good().state["bookmarks"]["deals"]["unread"] == []
 
 
 def test_many_refused_records_are_an_error_of_their_object(sleeps: list[float]) -> None:

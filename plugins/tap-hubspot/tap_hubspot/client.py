@@ -16,7 +16,7 @@ import urllib3
 from tap_hubspot import bounds
 from tap_hubspot.auth import Auth
 from tap_hubspot.bounds import body_of, bounded_session
-from tap_hubspot.errors import Forbidden, HubspotError, Refused, TryAgain, Unreadable
+from tap_hubspot.errors import Forbidden, HubspotError, NotFound, Refused, TryAgain, Unreadable
 
 ATTEMPTS = 6
 TIMEOUTS = 10, 60
@@ -199,7 +199,8 @@ class Client:
         elif 300 <= status < 400:
             problem = HubspotError(f"{said}, a redirect: set api_url to the right address.")
         else:
-            problem = Refused(f"{said}: if this goes on, report it with this line.")
+            kind = NotFound if status == 404 and body.get("category") == "OBJECT_NOT_FOUND" else Refused
+            problem = kind(f"{said}: if this goes on, report it with this line.")
         return problem
 
 

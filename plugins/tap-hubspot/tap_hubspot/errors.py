@@ -17,6 +17,10 @@ class Refused(Unreadable):
     """Another 4xx: the same request would be refused again."""
 
 
+class NotFound(Refused):
+    """404 of the category OBJECT_NOT_FOUND: none of the records exists."""
+
+
 class TryAgain(Exception):
     """A problem that may be temporary."""
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tap_hubspot.client import Client
-from tap_hubspot.errors import Refused, Unreadable
+from tap_hubspot.errors import NotFound, Refused, Unreadable
 
 Record = dict[str, Any]
 
@@ -164,16 +164,16 @@ class Walk(NamedTuple):
         self, path: str, inputs: Sequence[Record], size: int, body: Record, **params: str
     ) -> Iterator[Mapping[str, Any]]:
         """Yield the answers for the inputs, at most `size` in a request. A batch that fails for some of them is
-        halved until each of these stands alone.
+        halved until each of these stands alone. One that is not found then is left out, as by `_error`.
         """
         waiting = [inputs] if inputs else []
         while waiting:
-            some, problem = waiting.pop(), None
+            some, problem, is_found = waiting.pop(), None, True
             try:
                 answer, count = self.client.post_some(path, some[:size], body, **params)
                 problem = _error(path, answer)
             except Refused as refusal:
-                count, problem = size, str(refusal)
+                count, problem, is_found = size, str(refusal), not isinstance(refusal, NotFound)
             asked, rest = some[:count], some[count:]
             waiting += [rest] if rest else []
             middle = len(asked) // 2
@@ -181,7 +181,7 @@ class Walk(NamedTuple):
                 yield answer
             elif middle:
                 waiting += [asked[middle:], asked[:middle]]
-            else:
+            elif is_found:
                 self._refuse(asked[0]["id"], problem)
 
     def _refuse(self, id_: str, problem: str) -> None:
