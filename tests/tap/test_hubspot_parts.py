@@ -283,6 +283,14 @@ def test_a_record_that_is_gone_is_not_asked_for_again(is_404: bool, sleeps: list
     assert read(script, state).good().state["bookmarks"]["deals"]["unread"] == []
 
 
+def test_a_long_refusal_is_one_short_line(sleeps: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    odd = {"category": "VALIDATION_ERROR", "message": "Odd:\n" + "values " * 1000}
+    read(account_of(1, lambda _: say({"results": [], "errors": [odd]}, 207))).good()
+    (line,) = (text for text in caplog.messages if "could not be read" in text)
+    assert "failed for some records (Odd: values values" in line
+    assert len(line) < 500
+
+
 def test_many_refused_records_are_an_error_of_their_object(sleeps: list[float]) -> None:
     def script(request: Asked) -> Say:
         if "owners" in request.path:

@@ -238,5 +238,6 @@ def _error(path: str, answer: Mapping[str, Any]) -> str | None:
     """
     for error in answer.get("errors") or ():
         if error.get("category") != "OBJECT_NOT_FOUND":
-            return f"POST {path} failed for some records: {error.get('message')}"
+            words = " ".join(str(error.get("message") or "no text").split())
+            return f"POST {path} failed for some records ({words[:300]})"
     return None
