@@ -1,13 +1,14 @@
-"""Runs of the HubSpot tap in the test's own process, and the records that they have to write."""
+"""Runs of the HubSpot tap in the test's own process, what they have to write, and a scripted account."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pipedrive_sandbox.hubspot.definitions import MODIFIED_BY
@@ -15,6 +16,8 @@ from pipedrive_sandbox.hubspot.portal import Portal, Record
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
 from tap_hubspot.errors import HubspotError
 from tap_hubspot.tap import TapHubspot
+
+from .harness import Asked, Say, fake, say
 
 OBJECTS = ("companies", "contacts", "deals")
 Json = dict[str, Any]
@@ -128,3 +131,53 @@ def everything(portal: Portal) -> Tables:
     return {
         kind: {str(each.id): expected(portal, kind, each) for each in portal.listed(kind)} for kind in OBJECTS
     }
+
+
+CHANGED = {"hs_lastmodifieddate": "2026-11-20T00:00:00Z"}
+
+
+def account_of(
+    deals: int, associations: Callable[[Json], Say], *, changed: Sequence[int] = ()
+) -> Callable[[Asked], Say]:
+    """Return the answers of an account that has only deals.
+
+    Args:
+        deals: The number of deals.
+        associations: Returns the answer to a request for associations.
+        changed: The deals that a search for changes finds.
+    """
+
+    def script(request: Asked) -> Say:
+        if "associations" in request.path:
+            return associations(json.loads(request.body))
+        if "objects/deals" not in request.path or request.params.get("archived") == "true":
+            return say({"results": []})
+        wanted: Iterable[int] = range(1, deals + 1)
+        if request.path.endswith("/batch/read"):
+            asked = {int(each["id"]) for each in json.loads(request.body)["inputs"]}
+            wanted = asked.intersection(wanted)
+        elif request.path.endswith("/search") and "filterGroups" in json.loads(request.body):
+            wanted = changed
+        return say({"results": [{"id": str(number), "properties": CHANGED} for number in sorted(wanted)]})
+
+    return script
+
+
+def none_of(inputs: Json) -> Say:
+    return say({"results": [{"from": {"id": each["id"]}, "to": []} for each in inputs["inputs"]]})
+
+
+@cache
+def catalog_without_account() -> str:
+    with HubspotSandbox(deals=1) as sandbox:
+        return json.dumps(catalog_of(sandbox))
+
+
+def read(script: Callable[[Asked], Say], state: Json | None = None) -> Run:
+    with fake(script) as server:
+        return run(server.url, state, catalog=json.loads(catalog_without_account()))
+
+
+def later(sandbox: HubspotSandbox) -> None:
+    """Let more time pass than a run looks back."""
+    sandbox.portal.clock.advance(3600)

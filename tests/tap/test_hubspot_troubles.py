@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from functools import cache
 
 import pytest
 from pipedrive_sandbox.hubspot.server import App, Limits
@@ -17,7 +16,7 @@ from tap_hubspot.client import Client
 from tap_hubspot.errors import HubspotError, Unreadable
 
 from .harness import RESET, Asked, Say, fake, say
-from .hubspot_runs import OBJECTS, Json, catalog_of, everything, replay, run
+from .hubspot_runs import OBJECTS, Json, catalog_of, catalog_without_account, everything, replay, run
 from .test_bounds import ENDLESS, LARGE, MB, Answer, sockets
 
 
@@ -158,12 +157,6 @@ def test_refused_oauth_credentials_are_reported_with_the_settings_to_check(own: 
 
 
 # Servers that misbehave
-
-
-@cache
-def catalog_without_account() -> str:
-    with HubspotSandbox(deals=1) as sandbox:
-        return json.dumps(catalog_of(sandbox))
 
 
 def answers(request: Asked, **lists: Say) -> Say:
