@@ -1,7 +1,6 @@
 """The demo's sandbox: each run has the same account, except for 1 % that changed since the last run."""
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,22 +50,25 @@ class Demo:
         deals = self._life["deals"]
         say(f"Starting the sandbox: a {self._crm.name} account of {deals:,} invented deals")
         LOGS.mkdir(parents=True, exist_ok=True)
-        log = LOGS / f"{self._crm.name.lower()}-sandbox.log"
-        with tempfile.TemporaryDirectory() as folder, log.open("wb") as output:
-            ready = Path(folder) / "ready.json"
-            with owned(self._command(ready), stdout=output, stderr=output) as process:
-                while not ready.exists():
-                    if process.poll() is not None:
-                        said = log.read_text(errors="replace").strip()[-500:]
-                        raise RunError(f"The sandbox did not start; it said: {said}")
-                    time.sleep(0.05)
-                self._path.write_text(json.dumps(self._life))
-                address = json.loads(ready.read_text())
-                yield {
-                    **{name: address[part] for name, part in self._crm.sandbox_variables.items()},
-                    "DEMO_SEEDS": "true",
-                    "ACQUISITION_CHANNEL_COLUMN": "canal_de_aquisicao",
-                }
+        name = f"{self._crm.name.lower()}-sandbox"
+        log = LOGS / f"{name}.log"
+        # It is in .run because a killed run leaves it behind; the next run replaces it.
+        ready = RUN / f"{name}.json"
+        ready.unlink(missing_ok=True)
+        with log.open("wb") as output, owned(self._command(ready), stdout=output, stderr=output) as process:
+            while not ready.exists():
+                if process.poll() is not None:
+                    said = log.read_text(errors="replace").strip()[-500:]
+                    raise RunError(f"The sandbox did not start; it said: {said}")
+                time.sleep(0.05)
+            self._path.write_text(json.dumps(self._life))
+            address = json.loads(ready.read_text())
+            ready.unlink()
+            yield {
+                **{name: address[part] for name, part in self._crm.sandbox_variables.items()},
+                "DEMO_SEEDS": "true",
+                "ACQUISITION_CHANNEL_COLUMN": "canal_de_aquisicao",
+            }
 
     def _command(self, ready: Path) -> list[str | Path]:
         born = datetime.fromisoformat(self._life["born"])

@@ -11,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrate import demo
+from orchestrate.crms import CRMS
+
 PATIENCE = 60.0
 """The longest time in seconds to wait for an event, on a very busy machine."""
 
@@ -146,3 +149,18 @@ with locked(Path({str(path)!r})) as is_held:
     assert processes[-1].stdout.readline() == "True\n"
     for process in processes[1:]:
         process.communicate("\n")
+
+
+def test_a_killed_demo_leaves_no_file_outside_the_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cleaned up after a kill -9, so that nothing may be there while the demo runs."""
+    outside = tmp_path / "tmp"
+    outside.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(outside))
+    for name in ("RUN", "LOGS", "DEMO_SEEDS"):
+        monkeypatch.setattr(demo, name, tmp_path / name.lower())
+    (tmp_path / "run").mkdir()
+    with demo.Demo(CRMS["pipedrive"], 1).serve() as variables:
+        assert variables["TAP_PIPEDRIVE_DEMO_API_URL"].startswith("http://127.0.0.1:")
+        assert list(outside.iterdir()) == []
