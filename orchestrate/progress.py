@@ -11,7 +11,7 @@ from orchestrate.paths import TRANSFORM
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 TOKENS = re.compile(r"([\d,]+) API tokens$")
-DBT_COUNT = re.compile(r"(\d+) of (\d+) (OK|PASS|WARN|ERROR|FAIL|SKIP|NO-OP) ?(.*?)(?: \.\.+.*)?$")
+DBT_COUNT = re.compile(r"\d+ of (\d+) (OK|PASS|WARN|ERROR|FAIL|SKIP|NO-OP) ?(.*?)(?: \.\.+.*)?$")
 DBT_SUMMARY = re.compile(r"Done\. PASS=(\d+) WARN=(\d+) ERROR=(\d+) SKIP=(\d+)")
 
 DBT_TIME = re.compile(r"^\d\d:\d\d:\d\d(?=\s|$)")
@@ -72,6 +72,7 @@ class Progress:
         self._is_embedded = is_embedded
         self._reason = Reason()
         self._last_lines = deque[str](maxlen=15)
+        self._nodes_done = 0
 
     def read(self, text: str) -> None:
         """Process one line of the log."""
@@ -124,12 +125,15 @@ class Progress:
 
     def _read_dbt(self, line: Line) -> None:
         if found := DBT_COUNT.search(line.event):
-            done, total, status, what = found.groups()
-            show(f"  dbt: {done} of {total}")
+            total, status, what = found.groups()
+            if not what.startswith("hook: "):
+                self._nodes_done += 1
+                show(f"  dbt: {self._nodes_done} of {total}")
             if status in ("ERROR", "FAIL"):
                 say(f"  dbt: {status} {what}")
         elif found := DBT_SUMMARY.search(line.event):
             built, warned, failed, skipped = map(int, found.groups())
+            self._nodes_done = 0
             say(
                 f"  dbt: {built} models and tests are good, {warned} warn, {failed} failed, {skipped} skipped"
             )

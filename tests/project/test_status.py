@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from orchestrate import progress, status
@@ -201,6 +202,16 @@ def test_only_the_summary_and_the_problems_of_dbt_are_shown(
         "    FAIL Every sum adds up: 2 rows violate this (assert_b)",
         "    WARN All is read: 1 row violates this. Wait. Then run again. (assert_d)",
     ]
+
+
+def test_the_count_of_models_and_tests_only_rises(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dbt numbers them as they begin, and several are built at a time."""
+    monkeypatch.setattr(progress, "show", click.echo)
+    lines = ["1 of 2 OK hook: a.on-run-start.0", *(f"{number} of 3 OK a" for number in (2, 1, 3))]
+    events = [("dbt-postgres", f"10:00:00  {line} .... [OK in 0.1s]") for line in lines]
+    assert shown(capsys, *events).splitlines() == ["  dbt: 1 of 3", "  dbt: 2 of 3", "  dbt: 3 of 3"]
 
 
 def test_runs_are_listed_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
