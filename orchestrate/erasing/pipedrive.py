@@ -189,6 +189,7 @@ def _point_elsewhere(tables: Tables) -> None:
                     IDS,
                     SQL("t.{}").format(Identifier(name)),
                 )
+                _point_samples_elsewhere(tables, table, name)
         for name, key in (("participants", "person_id"), ("person_ids", None)):
             if name in columns:
                 tables.update_list(table, name, IDS, key)
@@ -204,6 +205,7 @@ def _point_elsewhere(tables: Tables) -> None:
                     IDS,
                     SQL("t.{} ->> {}").format(Identifier(name), Literal(code)),
                 )
+                _point_samples_elsewhere(tables, table, name, code)
         for name in ("old_value", "new_value") if "field_key" in columns else ():
             tables.update_by(
                 table,
@@ -212,6 +214,19 @@ def _point_elsewhere(tables: Tables) -> None:
                 SQL("t.{}").format(Identifier(name)),
                 SQL("t.field_key = any({})").format(Literal(["person_id", *codes])),
             )
+
+
+def _point_samples_elsewhere(tables: Tables, stream: str, *path: str) -> None:
+    """Change a reference in the samples as in the rows that are compared with them."""
+    if "source_samples" in tables.columns:
+        place = Literal(list(path))
+        tables.update_by(
+            "source_samples",
+            [SQL("content = jsonb_set(t.content, {}, to_jsonb(new_id))").format(place)],
+            IDS,
+            SQL("t.content #>> {}").format(place),
+            SQL("t.stream = {}").format(Literal(stream)),
+        )
 
 
 def _fields_of_persons(tables: Tables) -> tuple[list[str], dict[str, list[str]]]:

@@ -200,6 +200,12 @@ def case(
             f" ('r', 'persons', '{ids[0]}', '{sample}'), ('r', 'deals', '2', '{{\"title\": \"{EMAIL}\"}}')"
         )
         account.execute(
+            "insert into pipedrive.source_samples (run_id, stream, record_id, content)"
+            " select 'r', 'deals', id::text,"
+            " jsonb_build_object('decisor', decisor, 'custom_fields', custom_fields)"
+            f" from pipedrive.deals where decisor = {ids[0]}"
+        )
+        account.execute(
             "insert into pipedrive.run_statements (run_id, stream, unread_count, unread_ids)"
             f" values ('r', 'person_changes', 2, '[{ids[0]}, {other['id']}]')"
         )
@@ -267,6 +273,18 @@ def test_data_of_other_persons_stay(case: Case) -> None:
     assert titles == {"Renovação de (erased)", "Upgrade da (erased)"}
     ((unread,),) = case.account.query("select unread_ids from pipedrive.run_statements where run_id = 'r'")
     assert unread == [case.other["id"]]
+
+
+def test_samples_of_other_records_still_agree_with_their_rows(case: Case) -> None:
+    """Otherwise each erasure would make lists look incomplete."""
+    compared = case.account.query(
+        "select samples.content -> 'decisor' = to_jsonb(deals.decisor) and deals.decisor < 0,"
+        " samples.content -> 'custom_fields' = deals.custom_fields"
+        " from pipedrive.source_samples as samples"
+        " inner join pipedrive.deals on samples.record_id = deals.id::text"
+        " where samples.run_id = 'r' and samples.stream = 'deals' and samples.content ? 'decisor'"
+    )
+    assert set(compared) == {(True, True)}
 
 
 def test_figures_stay(case: Case) -> None:
