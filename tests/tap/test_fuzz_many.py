@@ -35,7 +35,7 @@ from tap_pipedrive.sync import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 from tap_pipedrive.values import encode
 
-from .harness import TOKEN, FakeRun, Record, encode_exactly
+from .harness import AT_ONCE, TOKEN, FakeRun, Record, encode_exactly
 from .test_fuzz import BIG, NASTY, holds
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "20000"))
@@ -142,7 +142,7 @@ class Tables:
     """The streams of a run, with two good rows of each stream and their records."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.tap = TapPipedrive(config={"api_url": sandbox.url, "api_token": TOKEN})
+        self.tap = TapPipedrive(config={"api_url": sandbox.url, "api_token": TOKEN, **AT_ONCE})
         self.rows = {name: sandbox.api(path).granted()["data"][:3] for name, path in PATHS.items()}
         self.good = {name: self.written(name, rows[:2]) for name, rows in self.rows.items()}
 

@@ -28,7 +28,7 @@ from tap_pipedrive.tap import TapPipedrive
 
 from ..api.documented import PRICES as DOCUMENTED_PRICES
 from ..api.documented import row_keys
-from .harness import PRICES, TOKEN, Record, Run, account, discover, fake, lists_of, run, select
+from .harness import AT_ONCE, PRICES, TOKEN, Record, Run, account, discover, fake, lists_of, run, select
 
 SNAPSHOTS = Path(__file__).with_name("catalog")
 BY_NAME: dict[str, type[PipedriveStream]] = {vars(one)["name"]: one for one in STREAMS}
@@ -40,7 +40,7 @@ EVERYTHING = select(discover(_sandbox.url), *BY_NAME)
 
 TestStandards = get_tap_test_class(
     TapPipedrive,
-    config={"api_url": _sandbox.url, "api_token": TOKEN},
+    config={"api_url": _sandbox.url, "api_token": TOKEN, **AT_ONCE},
     catalog=EVERYTHING,
     suite_config=SuiteConfig(
         ignore_no_records_for_streams=[
