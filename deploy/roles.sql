@@ -92,6 +92,11 @@ from owners
 join pg_class on relnamespace = nspname::regnamespace
 where relkind in ('r', 'p', 'v', 'm') and relowner = former and former <> wanted::regrole
 \gexec
+select format('alter routine %s owner to %I', pg_proc.oid::regprocedure, wanted)
+from owners
+join pg_proc on pronamespace = nspname::regnamespace
+where proowner = former and former <> wanted::regrole
+\gexec
 
 -- Rights to read objects of other roles, including tables and views that do not exist yet.
 create temporary table readers on commit drop as

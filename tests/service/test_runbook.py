@@ -102,7 +102,10 @@ def operator(server: Warehouse, every_plugin: None, tmp_path: Path) -> Operator:
 
 
 OWNERS = """
-    select schemaname::text, tableowner::text from pg_tables where schemaname in ('marts', 'pipedrive') order by 1
+    select schemaname::text, tableowner::text from pg_tables where schemaname in ('marts', 'pipedrive')
+    union all
+    select proname::text, proowner::regrole::text from pg_proc where pronamespace = 'marts'::regnamespace
+    order by 1
 """
 
 
@@ -114,6 +117,7 @@ def test_roles_need_no_superuser_and_take_over_existing_tables(server: Warehouse
     owner = make_conninfo(url, user="administrator", password="secret")
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute("create schema marts create table marts.main_bi (deal_id int)")
+        connection.execute("create function marts.one() returns int return 1")
         connection.execute("create schema pipedrive create table pipedrive.deals (id int)")
     passwords = {f"{role}_PASSWORD": f'it\'s $ "{role}"' for role in ("LOADER", "BI")}
     roles = ("--no-psqlrc", "--quiet", "--dbname", owner, "--file", str(ROOT / "deploy/roles.sql"))
@@ -133,6 +137,7 @@ def test_roles_need_no_superuser_and_take_over_existing_tables(server: Warehouse
     with psycopg.connect(url) as connection:
         assert connection.execute(OWNERS.encode()).fetchall() == [
             ("marts", "transformer"),
+            ("one", "transformer"),
             ("pipedrive", "loader"),
         ]
     server.drop_database("managed")
