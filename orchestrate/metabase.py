@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import click
 import psycopg
+from postgres_sessions import as_transformer
 
 from analyze.as_of import all_rows
 from analyze.metabase.client import Account, Json, Metabase, MetabaseError
@@ -47,7 +48,7 @@ def main() -> None:
             variables |= cleanup.enter_context(embedded_postgres())
             masking.learn(variables)
         details = connection_details(variables)
-        with database.connected(variables) as connection:
+        with database.connected(as_transformer(variables)) as connection:
             try:
                 metabase = Metabase(variables["METABASE_URL"], account)
                 fill(metabase, connection, details, variables.get("REPORTING_CURRENCY") or "USD")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 import psycopg
+from postgres_sessions import as_transformer
 
 from analyze.files import write_private
 from analyze.review import messages
@@ -55,7 +56,7 @@ def main() -> None:
         if not variables.get("TARGET_POSTGRES_HOST"):
             variables |= cleanup.enter_context(embedded_postgres())
             masking.learn(variables)
-        with database.connected(variables) as connection:
+        with database.connected(as_transformer(variables)) as connection:
             review = _gather(connection, variables.get("REPORTING_TIMEZONE") or "UTC")
     write_private(PAGE, page(review, texts))
     say(f"Open in a browser: {PAGE}")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import click
 import psutil
 from embedded_postgres.warehouse import Warehouse
+from postgres_sessions import as_transformer
 
 from orchestrate import database, environment, masking, report
 from orchestrate.crms import CRMS
@@ -80,7 +81,7 @@ def _completeness(warehouse: Warehouse) -> str:
             return ""
         variables |= connection_of(warehouse)
     try:
-        with database.connected(variables) as connection:
+        with database.connected(as_transformer(variables)) as connection:
             return report.completeness(connection, str(CRMS["pipedrive"].summary))
     except RunError as error:
         return str(error)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
+from embedded_postgres.warehouse import Warehouse
 
-from orchestrate import progress, status
+from orchestrate import database, environment, progress, status
 from orchestrate.crms import CRMS
+from orchestrate.errors import RunError
 from orchestrate.progress import Progress
 
 from .documents import ROOT
@@ -212,6 +214,23 @@ def test_the_count_of_models_and_tests_only_rises(
     lines = ["1 of 2 OK hook: a.on-run-start.0", *(f"{number} of 3 OK a" for number in (2, 1, 3))]
     events = [("dbt-postgres", f"10:00:00  {line} .... [OK in 0.1s]") for line in lines]
     assert shown(capsys, *events).splitlines() == ["  dbt: 1 of 3", "  dbt: 2 of 3", "  dbt: 3 of 3"]
+
+
+def test_the_role_that_builds_the_models_reads_how_complete_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The role that loads may not read the marts."""
+    asked = []
+
+    def connected(variables: dict[str, str]) -> None:
+        asked.append(variables["TARGET_POSTGRES_USER"])
+        raise RunError("The database cannot be used.")
+
+    roles = {"TARGET_POSTGRES_HOST": "localhost", "TARGET_POSTGRES_USER": "loader"}
+    monkeypatch.setattr(environment, "settings", lambda: roles | {"DBT_POSTGRES_USER": "transformer"})
+    monkeypatch.setattr(database, "connected", connected)
+    assert status._completeness(Warehouse(ROOT)) == "The database cannot be used."
+    assert asked == ["transformer"]
 
 
 def test_runs_are_listed_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

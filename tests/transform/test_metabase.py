@@ -47,8 +47,9 @@ def variables(account_of_today: Warehouse, worker_id: str) -> Iterator[dict[str,
     yield {
         "TARGET_POSTGRES_HOST": str(url["host"]),
         "TARGET_POSTGRES_PORT": str(url["port"]),
-        "TARGET_POSTGRES_USER": str(url["user"]),
-        "TARGET_POSTGRES_PASSWORD": str(url["password"]),
+        "TARGET_POSTGRES_USER": "loader",  # it may not read the marts
+        "DBT_POSTGRES_USER": str(url["user"]),
+        "DBT_POSTGRES_PASSWORD": str(url["password"]),
         "TARGET_POSTGRES_DATABASE": str(url["dbname"]),
         "REPORTING_CURRENCY": "BRL",
         "METABASE_EMAIL": "admin@example.com",

@@ -145,6 +145,14 @@ def test_nothing_is_sent_unless_it_is_configured(run: Run, monkeypatch: pytest.M
     assert result.output == f"Open in a browser: {command.PAGE}\n"
 
 
+def test_the_role_that_builds_the_models_reads_them(run: Run, account_of_today: Warehouse) -> None:
+    """The role that loads may not."""
+    url = conninfo_to_dict(account_of_today.url)
+    roles = {"DBT_POSTGRES_USER": str(url["user"]), "DBT_POSTGRES_PASSWORD": str(url["password"])}
+    result = run(TARGET_POSTGRES_USER="loader_without_rights", **roles)
+    assert result.exit_code == 0, result.output
+
+
 def test_a_failing_receiver_does_not_stop_the_others(run: Run) -> None:
     with webhook(400) as (url, _), mail_server() as (host, mailed):
         result = run(
