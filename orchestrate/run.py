@@ -105,7 +105,7 @@ def _run(crm: Crm, deals: int, *, wants_demo: bool) -> None:
                 say(sentence)
     cost = f"{progress.tokens} API tokens, " if progress.tokens else ""
     say(f"{cost}{time.monotonic() - started:.0f} s in all")
-    report.show_next_steps(variables, crm, is_embedded=is_embedded)
+    report.show_next_steps(as_transformer(variables), crm, is_embedded=is_embedded)
 
 
 def _run_job(job: str, variables: Mapping[str, str], progress: Progress) -> None:
