@@ -79,6 +79,22 @@ def warnings() -> Iterator[str]:
     """Yield warnings about settings that do not stop a run."""
     if DOTENV.exists() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield ".env holds secrets, and others on this machine may read it: chmod 600 .env"
+    names = _names_of_example()
+    for name in _dotenv().keys() - names:
+        if not name.startswith(OWN_PREFIXES) and (
+            nearest := get_close_matches(name, names, n=1, cutoff=0.85)
+        ):
+            yield f"Nothing reads the variable {name} of .env. Did you mean {nearest[0]}?"
+
+
+def _names_of_example() -> set[str]:
+    """Return the variables that .env.example names; an image does not have the file."""
+    example = ROOT / ".env.example"
+    return (
+        set(re.findall(r"^(?:# )?([A-Z_]+)=", example.read_text(), re.MULTILINE))
+        if example.exists()
+        else set()
+    )
 
 
 def check(environment: Mapping[str, str]) -> None:
@@ -206,9 +222,10 @@ def _out_of_range(environment: Mapping[str, str]) -> Iterator[str]:
     zone = environment.get("REPORTING_TIMEZONE", "UTC")
     if zone not in available_timezones():
         yield f"REPORTING_TIMEZONE is {zone}, which is not a time zone: take a name such as America/Sao_Paulo."
-    currency = environment.get("REPORTING_CURRENCY", "USD")
-    if not re.fullmatch(r"[A-Z]{3}", currency):
-        yield f"REPORTING_CURRENCY is {currency}: take a code of three capital letters such as BRL."
+    for name in ("REPORTING_CURRENCY", "HUBSPOT_CURRENCY"):
+        currency = environment.get(name, "USD")
+        if not re.fullmatch(r"[A-Z]{3}", currency):
+            yield f"{name} is {currency}: take a code of three capital letters such as BRL."
     margin = environment.get("GROSS_MARGIN", "1")
     if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", margin):
         yield f"GROSS_MARGIN is {margin}: take a share from 0 to 1 such as 0.7."

@@ -10,6 +10,7 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -54,6 +55,8 @@ def main(state_id: str | None) -> None:
             state = state_of(connection, schema)
             is_demo = database.holds_demo(connection, variables, schema)
     existing = _meltano_state(variables, "list").split()
+    if state_id not in existing and (nearest := get_close_matches(state_id or "", existing, n=1)):
+        raise RunError(f"There is no state {state_id}. Did you mean {nearest[0]}?")
     environment_name = variables.get("MELTANO_ENVIRONMENT", "dev")
     count = sum(len(each["custom_fields"]) for each in state["bookmarks"].values())
     for each in [state_id] if state_id else states_to_change(existing, environment_name, is_demo=is_demo):

@@ -79,6 +79,15 @@ def test_a_dotenv_that_others_may_read_causes_a_warning(dotenv: Path, mode: int,
     assert bool(list(environment.warnings())) is is_warned
 
 
+def test_a_misspelt_variable_in_a_dotenv_causes_a_warning(dotenv: Path) -> None:
+    """Variables of the person's own models are no mistakes."""
+    dotenv.write_text("GROSSMARGIN=0.7\nOUR_OWN_MARGIN=1\nGROSS_MARGIN=0.5\nMELTANO_ENVIRONMENT=prod\n")
+    dotenv.chmod(0o600)
+    assert list(environment.warnings()) == [
+        "Nothing reads the variable GROSSMARGIN of .env. Did you mean GROSS_MARGIN?"
+    ]
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
@@ -96,6 +105,7 @@ def test_a_dotenv_that_others_may_read_causes_a_warning(dotenv: Path, mode: int,
         ),
         ({"REPORTING_TIMEZONE": "America/SaoPaulo"}, "which is not a time zone"),
         ({"REPORTING_CURRENCY": "R$"}, "three capital letters"),
+        ({"HUBSPOT_CURRENCY": "real"}, "HUBSPOT_CURRENCY is real: take a code of three capital letters"),
         ({"GROSS_MARGIN": "70"}, "a share from 0 to 1"),
         ({"MAX_RECORDS_PER_MATCH_KEY": "twenty"}, "MAX_RECORDS_PER_MATCH_KEY is twenty: take a whole number"),
         ({"VALUE_BANDS": "1000,500"}, "VALUE_BANDS is 1000,500: use increasing whole numbers"),

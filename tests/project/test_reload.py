@@ -117,10 +117,10 @@ def test_the_command_sets_the_state_in_meltano(database: str, tmp_path: Path) ->
     variables["MELTANO_DATABASE_URI"] = f"sqlite:///{tmp_path / 'meltano.db'}"
     environment = os.environ | variables
 
-    def shown(*command: str | Path) -> str:
+    def shown(*command: str | Path, code: int = 0) -> str:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stderr
+        return done.stdout + (done.stderr if code else "")
 
     reload: list[str | Path] = [sys.executable, "-m", "orchestrate.reload"]
     meltano = Path(sys.executable).with_name("meltano")
@@ -132,6 +132,9 @@ def test_the_command_sets_the_state_in_meltano(database: str, tmp_path: Path) ->
     assert shown(*reload) == (
         f"The next run of {DEMO} reads everything again; 2 columns of custom fields are kept.\n"
     )
+    misspelt = DEMO.replace("pipedrive", "pipdrive")
+    refused = f"Error: There is no state {misspelt}. Did you mean {DEMO}?\n"
+    assert shown(*reload, "--state-id", misspelt, code=1) == refused
     assert "no state dev:somewhere," in shown(*reload, "--state-id", "dev:somewhere")
     assert shown(meltano, "state", "list").split() == [DEMO, "dev:somewhere"]
     pins = {RENAMED: {"name": "heat", "type": "varchar"}}
