@@ -134,7 +134,7 @@ counted_by_records as (
         counters.stream,
         items.run_id,
         format(
-            '%s deals count more line items than are in the table, e.g. %s',
+            'deals that count more line items than the table has: %s, e.g. %s (a merged one does so until a run reconciles)',
             count(*),
             min(counters.deal_id)
         ) as difference,
