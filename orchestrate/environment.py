@@ -80,7 +80,7 @@ def warnings() -> Iterator[str]:
     if DOTENV.exists() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield ".env holds secrets, and others on this machine may read it: chmod 600 .env"
     names = _names_of_example()
-    for name in _dotenv().keys() - names:
+    for name in sorted(_dotenv().keys() - names):
         if not name.startswith(OWN_PREFIXES) and (
             nearest := get_close_matches(name, names, n=1, cutoff=0.85)
         ):
