@@ -155,7 +155,8 @@ class Client:
             return response, body_of(response)
         except ValueError:  # requests parses also the target of a redirect that it does not follow
             raise HubspotError(
-                f"{method} {path} has no address to go to, or a redirect to none: set api_url right."
+                f"{method} {path} has no address to go to, or a redirect to none: set api_url right, "
+                "and a proxy of the environment, too."
             ) from None
         except requests.RequestException as error:
             raise TryAgain(_without_address(error), is_heavy=_is_heavy(error)) from None

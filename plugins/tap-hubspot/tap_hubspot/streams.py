@@ -210,8 +210,7 @@ class ObjectStream(HubspotStream):
         # The walk reads changes up to its end; a later change may affect records that it has already passed.
         # A change in the future would hide those before it, so the bookmark is not later than this moment.
         now, last_change = datetime.now(UTC), walk.last_change()
-        for page in walk.listed(archived=True):
-            yield from self._identified(page)
+        yield from self._identified(chain.from_iterable(walk.listed(archived=True)))
         is_whole = self.is_whole or bool(lacking.intersection(selected))
         if is_whole or self._bookmark is None:
             yield from self._associated(walk, walk.listed(archived=False), others)
@@ -321,8 +320,7 @@ class ListStream(HubspotStream):
         if self._with_archived:
             lists = [{"limit": LIST_SIZE, "archived": "true"}, {"limit": LIST_SIZE}]
         for params in lists:
-            for page in pages(self._tap.client, self._path, params):
-                yield from self._identified(page)
+            yield from self._identified(chain.from_iterable(pages(self._tap.client, self._path, params)))
 
 
 OWNERS = th.PropertiesList(
