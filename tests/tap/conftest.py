@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from pipedrive_sandbox.hubspot.testing import HubspotSandbox
 from pipedrive_sandbox.testing import Sandbox
 from tap_pipedrive import masking
 
@@ -14,7 +15,7 @@ from tap_pipedrive import masking
 @pytest.fixture(autouse=True)
 def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("TAP_PIPEDRIVE_"):
+        if name.startswith(("TAP_PIPEDRIVE_", "TAP_HUBSPOT_")):
             monkeypatch.delenv(name)
 
 
@@ -59,3 +60,10 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(time, "sleep", sleep)
     return slept
+
+
+@pytest.fixture
+def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
+    """A HubSpot account that belongs to one test only, without waits between searches."""
+    with HubspotSandbox(deals=60) as sandbox:
+        yield sandbox

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -14,24 +13,10 @@ from pipedrive_sandbox.hubspot.testing import HubspotSandbox
 from .hubspot_runs import OBJECTS, Json, catalog_of, everything, replay, run
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("TAP_HUBSPOT_"):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture(scope="module")
 def hubspot() -> Iterator[HubspotSandbox]:
     """An account that no test changes, with several pages of contacts and deals."""
     with HubspotSandbox(deals=230) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
-    """An account that belongs to one test only, without waits between searches."""
-    with HubspotSandbox(deals=60) as sandbox:
         yield sandbox
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 
 import pytest
 from pipedrive_sandbox.hubspot.testing import HubspotSandbox
@@ -21,21 +19,6 @@ from .hubspot_runs import (
     read,
     run,
 )
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("TAP_HUBSPOT_"):
-            monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
-    """An account that belongs to one test only, without waits between searches."""
-    with HubspotSandbox(deals=60) as sandbox:
-        yield sandbox
-
 
 REFUSED = {
     "in the answer": lambda: say(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from collections.abc import Iterator
 
 import pytest
 from pipedrive_sandbox.hubspot.server import App, Limits
@@ -18,20 +16,6 @@ from tap_hubspot.errors import HubspotError, Unreadable
 from .harness import RESET, Asked, Say, fake, say
 from .hubspot_runs import OBJECTS, Json, catalog_of, catalog_without_account, everything, replay, run
 from .test_bounds import ENDLESS, LARGE, MB, Answer, sockets
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("TAP_HUBSPOT_"):
-            monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def own(sleeps: list[float]) -> Iterator[HubspotSandbox]:
-    """An account that belongs to one test only, without waits between searches."""
-    with HubspotSandbox(deals=60) as sandbox:
-        yield sandbox
 
 
 def test_a_missing_scope_costs_one_stream_and_is_reported_at_the_end(sleeps: list[float]) -> None:
